@@ -1,0 +1,187 @@
+// Config: everything that the configuration files say, as plain structs; const after load.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "policy/partner.hpp"
+#include "policy/relay.hpp"
+#include "policy/retry.hpp"
+#include "smtp/base/result.hpp"
+#include "smtp/names/domain.hpp"
+#include "smtp/names/ip_address.hpp"
+#include "smtp/names/mailbox.hpp"
+#include "smtp/session/server_session.hpp"
+#include "smtp/wire/limits.hpp"
+#include "tls/context.hpp"
+
+namespace mta {
+
+/// [server]
+struct ServerConfig {
+  std::string hostname;              ///< our name in greeting, EHLO, Received and reports; must be a domain name
+  std::string user = "portcullis";   ///< after binding and reading keys; empty: stay (not as root)
+  std::string group;                 ///< empty: the user's own
+  unsigned threads = 0;              ///< 0: one per core
+  std::chrono::seconds shutdown_grace{30};
+  std::uint64_t memory_budget = 1'073'741'824; ///< resident octets over which new sessions get 421; 0: none
+};
+
+/// [log]
+enum class LogFormat : std::uint8_t { logfmt, json };
+struct LogConfig {
+  LogFormat format = LogFormat::logfmt;
+  std::string level = "info"; ///< debug, info, warning, error
+  std::string file;           ///< empty: standard error
+};
+
+/// [spool]
+struct SpoolConfig {
+  std::string path = "/var/spool/portcullis";
+  std::uint64_t segment_size = 67'108'864;
+  std::uint64_t min_free = 268'435'456;   ///< octets free on the disk under which mail is answered 452
+  std::uint64_t max_messages = 1'000'000; ///< queued messages over which mail is answered 452
+};
+
+/// [control]
+struct ControlConfig {
+  std::string socket = "/run/portcullis/control.sock";
+  std::string group;          ///< group that may use it; empty: the daemon's user only
+};
+
+/// [[certificate]]
+struct CertificateConfig {
+  std::string name;
+  tls::KeyPairFiles files;
+  std::string place;
+};
+
+enum class ListenerTls : std::uint8_t { none, starttls, implicit };
+
+/// [[listener]]
+struct ListenerConfig {
+  std::string name;
+  std::vector<smtp::SocketAddress> addresses; ///< port 0: chosen by the system and logged
+  policy::ListenerRole role = policy::ListenerRole::mx;
+  ListenerTls tls = ListenerTls::starttls;
+  std::string profile = "internet";
+  std::vector<std::string> certificates;      ///< names of [[certificate]]; empty with tls on: all of them
+  bool request_client_certificate = true;
+  std::string client_ca_hints;
+  bool tickets = true;
+  bool refuse_early_talkers = true;
+  std::chrono::milliseconds greeting_delay{0}; ///< waited before the banner to see early talkers; 0: only looks
+  smtp::BareLf bare_lf = smtp::BareLf::refuse;
+  std::vector<smtp::Network> trusted_networks; ///< relay role
+  /// relay role: client certificates that may relay.
+  std::vector<std::string> trusted_names;      ///< certificate names (patterns of one label)
+  std::vector<std::string> trusted_pins;
+  std::string trusted_ca;                      ///< PEM file; names count only when the chain leads here; "system" allowed
+  std::string place;
+};
+
+/// [[domain]]: a domain of ours.
+struct DomainConfig {
+  smtp::Domain domain;
+  bool catch_all = false;
+  std::unordered_set<std::string> recipients;  ///< lower-case local parts (of this domain) from the list file
+  std::string recipients_file;
+  std::optional<policy::Route> route;          ///< where its mail goes; without one: by MX with our own name removed
+  std::string place;
+};
+
+/// [limits]: smtp::Limits plus those of the edge.
+struct LimitConfig {
+  smtp::Limits smtp;
+  std::size_t connections = 20'000;
+  std::size_t connections_per_address = 50;
+  std::size_t connections_per_network = 200;  ///< per /24 or /64
+  std::size_t connection_rate = 120;          ///< new connections per address and minute
+  std::vector<smtp::Network> exempt_networks; ///< not counted per address or network
+  std::size_t minimum_rate = 64;              ///< octets per second over 60 s while a message is read; 0: no floor
+  std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
+  std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
+  std::chrono::seconds session_timeout{3600};
+};
+
+/// [dns]
+struct DnsConfig {
+  std::vector<smtp::SocketAddress> resolvers; ///< empty: full recursion from the root
+  bool dnssec = true;
+  std::string trust_anchor = "/usr/share/dns/root.key"; ///< file with DS or DNSKEY of the root; empty string: none
+  std::vector<std::string> extra_anchors;     ///< further anchor lines, e.g. of a private root
+  std::chrono::milliseconds timeout{10'000};
+  std::string hosts_file;                     ///< static names (private networks); empty: none
+  std::vector<std::string> insecure_domains;  ///< names below which DNSSEC is not expected
+};
+
+/// [outbound]
+struct OutboundConfig {
+  std::string profile = "internet";
+  tls::Level level = tls::Level::opportunistic;
+  std::size_t connections = 1000;
+  std::size_t connections_per_destination = 20;
+  std::chrono::seconds idle_timeout{5};       ///< how long a connection waits for the next message
+  std::size_t messages_per_connection = 1000;
+  std::chrono::seconds connect_timeout{30};
+  std::chrono::milliseconds ipv6_head_start{250};
+  bool ipv6 = true;
+  bool ipv4 = true;
+  std::uint16_t port = 25;                    ///< of MX hosts; other than 25 only for tests and private networks
+  std::vector<smtp::IpAddress> source_addresses;
+  /// RFC 5321 section 4.5.3.2.
+  std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
+      recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
+};
+
+/// [queue]
+struct QueueConfig {
+  policy::RetrySchedule retry;
+  std::optional<smtp::Mailbox> postmaster;    ///< who gets mail for postmaster and abuse where a domain lists none; always set after load_config
+  std::string bounce_sender_name = "Mail Delivery System";
+  std::uint64_t bounce_full_limit = 51'200;   ///< whole message returned up to this size when RET=FULL
+};
+
+/// [[route]]: by recipient domain, for those who are not partners; "*" is a smart host for everything.
+struct RouteConfig {
+  std::vector<smtp::DomainPattern> domains;
+  policy::Route route;
+  std::string tls_trust = "system";           ///< for level authenticated by [[route]] itself
+  std::optional<tls::Level> tls;              ///< raises the default for these domains
+  std::vector<std::string> match;             ///< reference identifiers; default: the route's host names
+  std::string profile = "internet";
+  std::vector<std::string> pins;
+};
+
+struct Config {
+  std::string file;
+  ServerConfig server;
+  LogConfig log;
+  SpoolConfig spool;
+  ControlConfig control;
+  std::vector<CertificateConfig> certificates;
+  std::vector<ListenerConfig> listeners;
+  std::unordered_map<std::string, DomainConfig> domains; ///< by Domain::ascii()
+  LimitConfig limits;
+  DnsConfig dns;
+  OutboundConfig outbound;
+  QueueConfig queue;
+  std::vector<RouteConfig> routes;
+  policy::PartnerTable partners;
+
+  /// The route of a recipient domain: of our own domain, of the partner, or the best [[route]]; null: by MX.
+  [[nodiscard]] const policy::Route *find_route(const smtp::Domain &domain) const noexcept;
+  [[nodiscard]] const RouteConfig *find_route_config(const smtp::Domain &domain) const noexcept;
+  [[nodiscard]] const CertificateConfig *find_certificate(std::string_view name) const noexcept;
+  [[nodiscard]] policy::LocalRecipient classify(const smtp::ForwardPath &path) const;
+  /// <Postmaster> and postmaster@/abuse@ of our domains where none is listed become the configured postmaster.
+  [[nodiscard]] smtp::Mailbox resolve_recipient(const smtp::ForwardPath &path) const;
+};
+
+} // namespace mta

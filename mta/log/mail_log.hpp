@@ -1,0 +1,61 @@
+// MailLog: one line for each event, logfmt or JSON, peer text escaped; the only door to the log.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mta/config/config.hpp"
+
+namespace mta {
+
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
+/// One event with its fields in order. Values are escaped by the writer, never by the caller.
+class Event {
+public:
+  explicit Event(std::string_view name, LogLevel level = LogLevel::info) : name_(name), level_(level) {}
+  Event &&with(std::string_view key, std::string_view value) &&;
+  Event &&with(std::string_view key, const char *value) && { return std::move(*this).with(key, std::string_view(value)); }
+  Event &&with(std::string_view key, std::int64_t value) &&;
+  Event &&with(std::string_view key, std::uint64_t value) &&;
+  Event &&with(std::string_view key, int value) && { return std::move(*this).with(key, static_cast<std::int64_t>(value)); }
+  Event &&with(std::string_view key, bool value) &&;
+  /// Adds the field only when the value is not empty.
+  Event &&with_if(std::string_view key, std::string_view value) &&;
+
+  [[nodiscard]] const std::string &name() const noexcept { return name_; }
+  [[nodiscard]] LogLevel level() const noexcept { return level_; }
+  struct Field {
+    std::string key;
+    std::string value;
+    bool quoted = true; ///< false: a number or a truth value
+  };
+  [[nodiscard]] const std::vector<Field> &fields() const noexcept { return fields_; }
+
+private:
+  std::string name_;
+  LogLevel level_;
+  std::vector<Field> fields_;
+};
+
+/// "time=… level=info event=… key=value": values with spaces, quotes, '=' or nothing in them are quoted.
+[[nodiscard]] std::string format_logfmt(const Event &event, std::string_view time);
+[[nodiscard]] std::string format_json(const Event &event, std::string_view time);
+
+/// Thread-safe.
+class MailLog {
+public:
+  /// Errors: the file cannot be opened.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<MailLog>> open(const LogConfig &config);
+  virtual ~MailLog() = default;
+  virtual void write(const Event &event) = 0;
+  /// Reopens the file (log rotation, SIGHUP).
+  virtual void reopen() = 0;
+  virtual void flush() = 0;
+};
+
+} // namespace mta

@@ -1,0 +1,42 @@
+// explain: what would happen to mail for a domain or mailbox, and which rule says so, by the functions that deliver.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/base/async.hpp"
+#include "mta/config/snapshot.hpp"
+#include "mta/dns/resolver.hpp"
+#include "policy/decide.hpp"
+
+namespace mta {
+
+struct ExplainedHost {
+  std::string name;
+  int preference = 0;
+  std::vector<std::string> addresses;
+  std::string problem; ///< why it has no address
+};
+
+struct Explanation {
+  std::string subject;              ///< the domain or mailbox asked for
+  std::string domain;
+  bool local = false;               ///< one of our domains
+  std::string recipient_state;      ///< for a mailbox of ours: "known", "unknown: 550 5.1.1"
+  std::string route;                ///< "by MX", or the route's name and place
+  std::string name_trust;           ///< none, dnssec, configured
+  std::vector<ExplainedHost> hosts;
+  std::string dns_problem;          ///< temporary or permanent failure of the look-up
+  policy::Decision decision;
+  std::string inbound_rule;         ///< what a sender of this domain must give us; empty: nothing
+  std::string inbound_mode;
+  std::string inbound_level;
+  std::string summary;              ///< one sentence
+};
+
+[[nodiscard]] Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, Resolver &resolver, std::string subject);
+[[nodiscard]] std::string format_text(const Explanation &explanation);
+[[nodiscard]] std::string format_json(const Explanation &explanation);
+
+} // namespace mta

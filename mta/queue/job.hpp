@@ -1,0 +1,46 @@
+// Job and JobResult: what the scheduler hands to delivery and what comes back, so that queue need not know outbound.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mta/queue/message.hpp"
+
+namespace mta {
+
+/// One transaction to make: one message, those of its recipients that share a destination and are due.
+struct Job {
+  std::uint64_t number = 0;
+  std::string destination;              ///< key: recipient domain, "[literal]" or "route:NAME"
+  std::size_t slot = 0;                 ///< which of the destination's parallel connections; keeps a connection on one thread
+  std::shared_ptr<const QueuedMessage> message; ///< snapshot at hand-out
+  std::vector<std::size_t> recipients;  ///< indices into message->recipients
+};
+
+/// Result for one recipient of a job.
+struct RecipientResult {
+  std::size_t index = 0; ///< into message->recipients
+  enum class Kind : std::uint8_t { delivered, temporary, permanent };
+  Kind kind = Kind::temporary;
+  FailureCause cause = FailureCause::none;
+  smtp::Reply reply;
+  std::string host;   ///< "mx1.example.org[192.0.2.1]"
+  std::string detail; ///< one sentence for people
+  bool dsn_passed_on = false;
+};
+
+struct JobResult {
+  std::uint64_t number = 0;
+  std::string destination;
+  std::vector<RecipientResult> results; ///< one for each of Job::recipients
+  /// The destination itself could not be reached or used (connect, DNS, TLS, 421): feedback for its concurrency and backoff.
+  bool destination_failed = false;
+};
+
+/// Starts a job; `done` is called exactly once, from any thread. Given to the scheduler by mta/app.
+using Deliver = std::function<void(Job job, std::function<void(JobResult)> done)>;
+
+} // namespace mta

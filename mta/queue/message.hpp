@@ -1,0 +1,71 @@
+// QueuedMessage: a message in the queue with the state of each recipient, and its form in the spool.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/spool/spool.hpp"
+#include "smtp/names/mailbox.hpp"
+#include "smtp/wire/envelope.hpp"
+#include "smtp/wire/reply.hpp"
+
+namespace mta {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+enum class RecipientStatus : std::uint8_t { pending, delivered, failed };
+
+/// Why a recipient waits or failed: also the words of `portcullis queue --reason`.
+enum class FailureCause : std::uint8_t { none, reply, connect, dns, tls, local, expired, operator_act };
+[[nodiscard]] const char *to_string(FailureCause cause) noexcept;
+
+struct RecipientState {
+  smtp::Recipient recipient;
+  RecipientStatus status = RecipientStatus::pending;
+  std::uint32_t attempts = 0;
+  WallTime next_attempt{};            ///< pending only
+  WallTime last_attempt{};
+  FailureCause cause = FailureCause::none;
+  smtp::Reply last_reply;             ///< the remote one, or one of ours
+  std::string last_host;              ///< "mx1.example.org[192.0.2.1]"
+  std::string detail;                 ///< one sentence for people: TLS verdict, DNS error, …
+  bool delay_notified = false;
+  bool dsn_passed_on = false;
+};
+
+/// What came with the message; immutable after acceptance.
+struct Envelope {
+  smtp::Sender sender;
+  WallTime arrival{};
+  std::string trace;          ///< fields emitted in front of the stored body (Received; later Authentication-Results, …), CRLF ends
+  std::uint64_t body_size = 0;
+  std::uint64_t header_size = 0;
+  bool has_8bit = false;
+  bool needs_smtputf8 = false;///< header fields in UTF-8
+  std::string message_id;
+  std::string client;         ///< "192.0.2.7 (mail.example.org)" for the list
+  std::string tls_in;         ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated" for the list
+  bool is_notification = false; ///< one of ours: never bounced
+};
+
+struct QueuedMessage {
+  QueueId id;
+  Envelope envelope;
+  std::vector<RecipientState> recipients;
+  bool held = false;
+  std::string hold_reason;
+  WallTime expires{};         ///< arrival + give_up_after
+  [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending
+};
+
+/// The spool's blobs: envelope with recipients (written once), and the update with every recipient's state and the
+/// hold. Versioned; an unknown version or damage is an Error that names the field. No pointers, no host byte order.
+[[nodiscard]] std::string encode_envelope(const QueuedMessage &message);
+[[nodiscard]] std::string encode_update(const QueuedMessage &message);
+[[nodiscard]] smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope, std::string_view update);
+
+} // namespace mta

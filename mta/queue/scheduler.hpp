@@ -1,0 +1,94 @@
+// Scheduler: holds the queue in memory, decides what is delivered when, and writes every outcome to the spool.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/base/async.hpp"
+#include "mta/config/config.hpp"
+#include "mta/log/mail_log.hpp"
+#include "mta/queue/job.hpp"
+#include "mta/spool/spool.hpp"
+
+namespace mta {
+
+struct QueueFilter {
+  std::optional<QueueId> id;
+  std::string recipient_domain;             ///< exact or "*.x"; empty: any
+  std::string sender;                       ///< mailbox, domain, or "<>"; empty: any
+  std::optional<std::chrono::seconds> older_than;
+  std::string reason;                       ///< substring of cause, reply or detail, without case; empty: any
+  std::optional<bool> held;
+};
+
+struct QueueCounts {
+  std::size_t messages = 0;
+  std::size_t recipients = 0;
+  std::size_t held = 0;
+  std::size_t active_jobs = 0;
+  std::size_t destinations = 0;
+};
+
+/// Called for a recipient that ended or waits long; mta/report builds the DSN and submits it.
+struct NotificationRequest {
+  enum class Kind : std::uint8_t { failure, delay, success };
+  Kind kind = Kind::failure;
+  std::shared_ptr<const QueuedMessage> message;
+  std::vector<std::size_t> recipients; ///< indices
+};
+/// Must call `stored(ok)` once, on any thread, when the notice is durable (or not owed): only then the recipient is
+/// recorded as finished. With ok false the recipient stays and is tried again later.
+using Notify = std::function<void(NotificationRequest, std::function<void(bool ok)> stored)>;
+
+/// Which destination key a recipient has under the configuration in force (domain or route).
+using DestinationOf = std::function<std::string(const smtp::Mailbox &)>;
+
+/// Owned by one thread: all members but submit() must be called on `executor`. The clock and random source are parameters of the
+/// constructor for tests.
+class Scheduler {
+public:
+  struct Options {
+    policy::RetrySchedule retry;
+    std::size_t connections = 1000;
+    std::size_t connections_per_destination = 20;
+  };
+  struct Hooks {
+    Deliver deliver;
+    Notify notify;
+    DestinationOf destination_of;
+    std::function<WallTime()> now;
+    std::function<double()> random;
+  };
+  Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
+  ~Scheduler();
+
+  /// Takes the recovered messages, oldest first, then starts.
+  void start(std::vector<QueuedMessage> recovered);
+  /// A message that the spool has committed. Any thread.
+  void submit(std::shared_ptr<QueuedMessage> message);
+  /// New limits, schedule and destinations after a reload.
+  void reconfigure(Options options);
+
+  [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter, std::size_t limit) const;
+  [[nodiscard]] QueueCounts count(const QueueFilter &filter) const;
+  /// Each returns how many messages it touched; each act is logged with who and why, and durable before `done` is called.
+  void retry(const QueueFilter &filter, std::function<void(std::size_t)> done);
+  void hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
+  void release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
+  void remove(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
+
+  /// Starts no further jobs; `idle` is called when the running ones have ended.
+  void drain(std::function<void()> idle);
+  void resume();
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+} // namespace mta

@@ -1,0 +1,30 @@
+// judge_recipient and judge_client: who may send to whom, so that we are never an open relay.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "smtp/names/mailbox.hpp"
+#include "smtp/wire/reply.hpp"
+
+namespace policy {
+
+enum class ListenerRole : std::uint8_t { mx, relay };
+
+/// What the configuration says of a recipient of ours.
+enum class LocalRecipient : std::uint8_t { not_ours, unknown, known };
+
+struct RecipientFacts {
+  ListenerRole role = ListenerRole::mx;
+  bool client_trusted = false; ///< by network or client certificate, on a relay listener
+  LocalRecipient local = LocalRecipient::not_ours;
+  bool is_literal = false;     ///< user@[192.0.2.1]
+};
+
+/// The refusal, or nothing when the recipient is accepted. mx: only our known recipients (550 5.7.1 relaying denied,
+/// 550 5.1.1 unknown). relay: from a trusted client anything but our unknown recipients; an untrusted client gets what mx gives.
+[[nodiscard]] std::optional<smtp::Reply> judge_recipient(const RecipientFacts &facts, const smtp::ForwardPath &path);
+
+} // namespace policy

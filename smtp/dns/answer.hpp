@@ -1,0 +1,39 @@
+// DNS answers as values: records, their DNSSEC state, and temporary and permanent failures told apart.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "smtp/names/ip_address.hpp"
+
+namespace smtp {
+
+enum class DnsStatus : std::uint8_t {
+  ok,        ///< at least one record
+  no_data,   ///< the name exists, the type does not
+  no_name,   ///< NXDOMAIN
+  temporary, ///< SERVFAIL, bogus, timeout: the reason is in `detail`
+};
+
+/// DNSSEC state of an answer, also of a negative one.
+enum class DnsTrust : std::uint8_t { insecure, secure };
+
+struct MxRecord {
+  std::uint16_t preference = 0;
+  std::string host; ///< lower case, no final dot; empty is the root: null MX (RFC 7505)
+  friend auto operator<=>(const MxRecord &, const MxRecord &) = default;
+};
+
+/// The outcome of one question.
+template <typename Record> struct DnsAnswer {
+  DnsStatus status = DnsStatus::temporary;
+  DnsTrust trust = DnsTrust::insecure;
+  std::vector<Record> records;
+  std::string canonical_name; ///< the end of the CNAME chain, when there was one
+  std::chrono::seconds ttl{0};
+  std::string detail;         ///< for temporary: "SERVFAIL from the resolver", "bogus: signature expired", "no answer in 10 s"
+};
+
+} // namespace smtp

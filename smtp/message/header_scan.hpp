@@ -1,0 +1,47 @@
+// HeaderScanner: watches a message stream past and notes what the MTA must know of it, holding none of the body.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "smtp/base/result.hpp"
+
+namespace smtp {
+
+/// What was seen of one message.
+struct MessageFacts {
+  std::uint64_t size = 0;          ///< octets
+  std::uint64_t header_size = 0;   ///< octets of the header section with its empty line
+  std::size_t received_hops = 0;   ///< Received fields
+  bool has_8bit = false;           ///< any octet above 127
+  bool header_has_8bit = false;    ///< an octet above 127 in the header section: needs SMTPUTF8 (RFC 6532)
+  bool has_date = false;
+  bool has_message_id = false;
+  bool has_from = false;
+  std::string message_id;          ///< as written, at most 998 octets
+  std::string subject_excerpt;     ///< not logged by default; at most 100 octets
+  std::size_t longest_line = 0;    ///< octets with CRLF
+};
+
+/// Feed the body as ServerSession hands it out. Errors (too_long) are latched: header section over `header_limit`,
+/// more than `hop_limit` Received fields (code protocol: "mail loop").
+class HeaderScanner {
+public:
+  HeaderScanner(std::size_t header_limit, std::size_t hop_limit) : header_limit_(header_limit), hop_limit_(hop_limit) {}
+  Result<void> feed(std::string_view octets);
+  [[nodiscard]] const MessageFacts &facts() const noexcept { return facts_; }
+
+private:
+  void end_of_line();
+  std::size_t header_limit_;
+  std::size_t hop_limit_;
+  MessageFacts facts_;
+  std::string line_start_; ///< the first octets of the current header line, enough to know the field
+  std::size_t line_length_ = 0;
+  bool in_header_ = true;
+  std::optional<Error> error_;
+};
+
+} // namespace smtp

@@ -1,0 +1,67 @@
+// The envelope's parameters: MAIL and RCPT with SIZE, BODY, SMTPUTF8 and DSN (RFC 1870, 6152, 6531, 3461).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "smtp/names/mailbox.hpp"
+
+namespace smtp {
+
+enum class BodyType : std::uint8_t { seven_bit, eight_bit_mime };
+
+/// RFC 3461 section 4.3: RET=FULL or RET=HDRS.
+enum class DsnReturn : std::uint8_t { unspecified, full, headers };
+
+/// RFC 3461 section 4.1. `given` false: no NOTIFY parameter came, which means failure (and, by choice, delay).
+struct Notify {
+  bool given = false;
+  bool never = false;
+  bool success = false;
+  bool failure = false;
+  bool delay = false;
+  friend bool operator==(const Notify &, const Notify &) = default;
+};
+
+struct MailParameters {
+  std::optional<std::uint64_t> size; ///< octets, as the client announced (RFC 1870)
+  BodyType body = BodyType::seven_bit;
+  bool smtputf8 = false;
+  DsnReturn ret = DsnReturn::unspecified;
+  std::string envid; ///< decoded xtext, at most 100 octets on the wire; empty: not given
+  friend bool operator==(const MailParameters &, const MailParameters &) = default;
+};
+
+/// RFC 3461 section 4.2: ORCPT=type;address, the address decoded.
+struct OriginalRecipient {
+  std::string type;    ///< "rfc822" or "utf-8"
+  std::string address; ///< decoded
+  friend bool operator==(const OriginalRecipient &, const OriginalRecipient &) = default;
+};
+
+struct RecipientParameters {
+  Notify notify;
+  std::optional<OriginalRecipient> orcpt;
+  friend bool operator==(const RecipientParameters &, const RecipientParameters &) = default;
+};
+
+/// What MAIL said.
+struct Sender {
+  ReversePath path;
+  MailParameters parameters;
+  friend bool operator==(const Sender &, const Sender &) = default;
+};
+
+/// What RCPT said, once the daemon has turned <Postmaster> into a mailbox.
+struct Recipient {
+  Mailbox mailbox;
+  RecipientParameters parameters;
+  friend bool operator==(const Recipient &, const Recipient &) = default;
+};
+
+/// xtext (RFC 3461 section 4): decoding refuses bad hex and octets outside 33-126; encoding covers '+', '=' and those.
+[[nodiscard]] Result<std::string> decode_xtext(std::string_view text);
+[[nodiscard]] std::string encode_xtext(std::string_view text);
+
+} // namespace smtp

@@ -1,0 +1,50 @@
+// Facts: what one TLS handshake gave, as plain values that policy can judge; no OpenSSL here.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tls {
+
+enum class Version : std::uint8_t { tls1_0, tls1_1, tls1_2, tls1_3 };
+[[nodiscard]] const char *to_string(Version version) noexcept; ///< "TLSv1.2"
+
+/// One certificate, as far as policy needs it.
+struct CertificateFacts {
+  std::string subject;                 ///< RFC 2253 text, for people
+  std::string issuer;
+  std::vector<std::string> dns_names;  ///< subjectAltName dNSName, lower case; the common name only when there is no dNSName
+  std::string spki_sha256;             ///< base64 of SHA-256 over the SubjectPublicKeyInfo, as in pins "sha256//…"
+  std::string fingerprint_sha256;      ///< lower-case hex over the certificate
+  std::string key_type;                ///< "RSA" or "EC" or OpenSSL's name
+  int key_bits = 0;
+  std::chrono::system_clock::time_point not_before;
+  std::chrono::system_clock::time_point not_after;
+  friend bool operator==(const CertificateFacts &, const CertificateFacts &) = default;
+};
+
+/// The result of building a chain from the peer's certificate to a trust store.
+struct ChainVerdict {
+  bool trusted = false;
+  std::string reason; ///< when not trusted: "certificate has expired", "self-signed certificate", …; else empty
+  friend bool operator==(const ChainVerdict &, const ChainVerdict &) = default;
+};
+
+/// What the handshake gave. `encrypted` false: no TLS; everything else is then empty.
+struct Facts {
+  bool encrypted = false;
+  Version version = Version::tls1_2;
+  std::string suite; ///< "TLS_AES_256_GCM_SHA384", "ECDHE-RSA-AES128-GCM-SHA256"
+  int bits = 0;
+  std::string group; ///< key exchange group when known: "X25519", "prime256v1"
+  bool resumed = false;
+  std::vector<CertificateFacts> chain; ///< as the peer sent it, leaf first; empty: no certificate
+  /// The chain judged against the trust store that the requirement names; nothing when it was not asked for.
+  std::optional<ChainVerdict> verdict;
+  friend bool operator==(const Facts &, const Facts &) = default;
+};
+
+} // namespace tls

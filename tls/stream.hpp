@@ -1,0 +1,75 @@
+// Stream: one TCP connection that can become TLS in its middle (STARTTLS); OpenSSL on the file descriptor, Asio for waiting.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "smtp/base/result.hpp"
+#include "tls/context.hpp"
+#include "tls/core/facts.hpp"
+
+struct ssl_st;
+
+namespace tls {
+
+/// Reads and writes try the system call first and wait only when it would block. Sets TCP_NODELAY. One reader and one
+/// writer at a time, all on the socket's executor. Idle memory: no buffer of its own; OpenSSL's are released
+/// (SSL_MODE_RELEASE_BUFFERS). Expiry: set_deadline() is checked by the caller's watchdog, which calls expire(); the
+/// pending operation then fails with ErrorCode::timed_out.
+class Stream {
+public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Stream(boost::asio::ip::tcp::socket socket);
+  Stream(Stream &&other) noexcept;
+  Stream &operator=(Stream &&other) noexcept;
+  ~Stream();
+
+  /// At least one octet, or an error: closed at end of stream. A TLS stream that ends without close_notify is closed too.
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<std::size_t>> read_some(std::span<char> buffer);
+  /// Waits until octets can be read without blocking, holding no buffer (idle sessions).
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> wait_readable();
+  /// Without suspending: how many octets read_some would hand out now, or 0 (used to see early talkers and injection).
+  [[nodiscard]] bool readable_now();
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> write(std::string_view octets);
+
+  /// Server handshake. With TLS 1.3 the session ticket is not sent by itself but with the first write that follows.
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> handshake(std::shared_ptr<const Context> context, Role role,
+                                                                     std::string server_name);
+  /// close_notify if TLS, then the socket; never waits for the peer.
+  void close() noexcept;
+
+  [[nodiscard]] bool is_tls() const noexcept { return ssl_ != nullptr; }
+  [[nodiscard]] bool is_open() const noexcept;
+  /// After the handshake; `encrypted` false before. `verdict` is not filled: see peer_chain() and verify_chain().
+  [[nodiscard]] const Facts &facts() const noexcept;
+  /// The peer's chain, or null.
+  [[nodiscard]] std::shared_ptr<const PeerChain> peer_chain() const noexcept { return peer_chain_; }
+
+  void set_deadline(std::optional<Clock::time_point> deadline) noexcept { deadline_ = deadline; }
+  [[nodiscard]] std::optional<Clock::time_point> deadline() const noexcept { return deadline_; }
+  /// Makes the pending operation, if any, fail with timed_out.
+  void expire() noexcept;
+
+  [[nodiscard]] boost::asio::ip::tcp::socket &socket() noexcept { return socket_; }
+  [[nodiscard]] boost::asio::any_io_executor get_executor() { return socket_.get_executor(); }
+
+private:
+  boost::asio::ip::tcp::socket socket_;
+  ssl_st *ssl_ = nullptr;
+  std::shared_ptr<const Context> context_;
+  std::unique_ptr<Facts> facts_;
+  std::shared_ptr<const PeerChain> peer_chain_;
+  std::optional<Clock::time_point> deadline_;
+  bool expired_ = false;
+};
+
+} // namespace tls
