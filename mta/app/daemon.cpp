@@ -1,0 +1,350 @@
+// Daemon: see daemon.hpp.
+#include "mta/app/daemon.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "mta/app/privileges.hpp"
+#include "mta/app/restart.hpp"
+#include "mta/base/version.hpp"
+#include "mta/config/load.hpp"
+#include "mta/control/commands.hpp"
+#include "mta/control/server.hpp"
+#include "mta/outbound/delivery.hpp"
+#include "mta/report/notifier.hpp"
+
+namespace mta {
+
+namespace {
+
+constexpr auto ticket_rotation = std::chrono::hours(12);
+
+double random_unit() {
+  thread_local std::mt19937_64 engine{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0.0, 1.0)(engine);
+}
+
+void log_findings(MailLog &log, const std::vector<Finding> &findings) {
+  for (const auto &finding : findings)
+    log.write(Event("config", finding.severity == Severity::error ? LogLevel::error : LogLevel::warning)
+                  .with("finding", finding.to_string()));
+}
+
+Scheduler::Options scheduler_options(const Config &config) {
+  return {config.queue.retry, config.outbound.connections, config.outbound.connections_per_destination};
+}
+
+/// The services of a running daemon, in the order in which they are built; destroyed in reverse.
+class Running {
+public:
+  Running(std::shared_ptr<tls::TicketKeys> tickets, std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<MailLog> log,
+          std::unique_ptr<Spool> spool)
+      : tickets_(std::move(tickets)), initial_(std::move(snapshot)), log_(std::move(log)), spool_(std::move(spool)),
+        workers_(config().server.threads != 0 ? config().server.threads
+                                              : std::max(1U, std::thread::hardware_concurrency())) {
+    snapshot_.set(initial_);
+  }
+
+  /// Needs root when ports are low.
+  smtp::Result<void> bind();
+  /// Starts everything; `recovered` is what the spool held.
+  smtp::Result<void> start(std::vector<QueuedMessage> recovered);
+  ExitStatus run();
+  MailLog &log() { return *log_; }
+
+private:
+  Task<> watch_signals();
+  Task<> rotate_tickets();
+  Task<ReloadOutcome> reload();
+  void start_control();
+  void begin_shutdown(std::string_view why);
+  void finish_shutdown();
+  /// The configuration that the daemon was started with: what a reload cannot change is read here.
+  [[nodiscard]] const Config &config() const { return initial_->config(); }
+
+  std::shared_ptr<tls::TicketKeys> tickets_;
+  std::shared_ptr<const Snapshot> initial_;
+  CurrentSnapshot snapshot_;
+  std::unique_ptr<MailLog> log_;
+  std::unique_ptr<Spool> spool_;
+  asio::io_context main_{1}; ///< queue, control socket, signals, resolver
+  Workers workers_;
+  asio::thread_pool loader_{1}; ///< reads the configuration of a reload, so that the queue goes on meanwhile
+  asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
+  asio::steady_timer rotation_{main_};
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<InboundServer> inbound_;
+  std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Delivery> delivery_;
+  std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<Commands> commands_;
+  WallTime started_ = std::chrono::system_clock::now();
+  bool draining_ = false;
+  bool stopping_ = false;
+  int still_busy_ = 0; ///< parts of the shutdown that have not yet ended
+};
+
+smtp::Result<void> Running::bind() {
+  auto control = ControlServer::bind(main_, config().control, ::geteuid() == 0 ? config().server.user : std::string());
+  if (!control) return tl::unexpected(control.error());
+  control_ = std::move(*control);
+  inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
+      workers_, snapshot_, *spool_, *log_,
+      [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }});
+  return inbound_->bind(config());
+}
+
+smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
+  auto resolver = make_resolver(config().dns, main_.get_executor());
+  if (!resolver) return tl::unexpected(resolver.error());
+  resolver_ = std::move(*resolver);
+
+  const auto submit = [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); };
+  const auto now = [] { return std::chrono::system_clock::now(); };
+  delivery_ = std::make_unique<Delivery>(Delivery::Services{workers_, snapshot_, *resolver_, *spool_, *log_});
+  notifier_ = std::make_unique<Notifier>(Notifier::Services{snapshot_, *spool_, *log_, submit, now});
+  Scheduler::Hooks hooks;
+  hooks.deliver = [this](Job job, std::function<void(JobResult)> done) { delivery_->deliver(std::move(job), std::move(done)); };
+  hooks.notify = [this](NotificationRequest request, std::function<void(bool)> stored) {
+    notifier_->notify(std::move(request), std::move(stored));
+  };
+  hooks.destination_of = [this](const smtp::Mailbox &mailbox) { return destination_of(snapshot_.get()->config(), mailbox); };
+  hooks.now = now;
+  hooks.random = random_unit;
+  scheduler_ = std::make_unique<Scheduler>(main_.get_executor(), *spool_, *log_, scheduler_options(config()), std::move(hooks));
+
+  log_->write(Event("start")
+                  .with("version", version)
+                  .with("hostname", config().server.hostname)
+                  .with("config", config().file)
+                  .with("queued", static_cast<std::uint64_t>(recovered.size())));
+  scheduler_->start(std::move(recovered));
+  start_control();
+  for (const auto &bound : inbound_->status().bound)
+    log_->write(Event("listening").with("listener", bound.listener).with("address", bound.address));
+  inbound_->start();
+  return {};
+}
+
+void Running::start_control() {
+  Commands::Services services{*scheduler_, *inbound_, *spool_, snapshot_, *resolver_, *log_, {}, {}, {}, started_};
+  services.reload = [this] { return reload(); };
+  services.set_draining = [this](bool draining) {
+    draining_ = draining;
+    inbound_->set_accepting(!draining);
+  };
+  services.is_draining = [this] { return draining_; };
+  commands_ = std::make_unique<Commands>(std::move(services));
+  control_->start([this](boost::json::object request, ControlPeer peer) {
+    return commands_->handle(std::move(request), std::move(peer));
+  });
+}
+
+Task<ReloadOutcome> Running::reload() {
+  const std::string file = config().file;
+  auto tickets = tickets_;
+  struct Loaded {
+    LoadedConfig config;
+    smtp::Result<std::shared_ptr<const Snapshot>> snapshot = nullptr;
+  };
+  const auto begin = [this, file, tickets](auto done) {
+    asio::post(loader_, [file, tickets, done] {
+      auto loaded = std::make_shared<Loaded>();
+      loaded->config = load_config(file, std::chrono::system_clock::now());
+      if (loaded->config.config) loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
+      done(std::move(loaded));
+    });
+  };
+  const auto loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
+
+  ReloadOutcome outcome;
+  for (const auto &finding : loaded->config.findings) outcome.findings.push_back(finding.to_string());
+  log_findings(*log_, loaded->config.findings);
+  if (loaded->config.config && !loaded->snapshot) outcome.findings.push_back(loaded->snapshot.error().detail);
+  if (!loaded->config.config || !loaded->snapshot) {
+    log_->write(Event("reload", LogLevel::error)
+                    .with("result", "kept the configuration in force")
+                    .with_if("reason", loaded->snapshot ? std::string() : loaded->snapshot.error().detail));
+    co_return outcome;
+  }
+  for (auto &key : needs_restart(config(), *loaded->config.config)) {
+    auto text = fmt::format("{}: the change takes effect only after a restart", key);
+    log_->write(Event("reload", LogLevel::warning).with("note", text));
+    outcome.findings.push_back(std::move(text));
+  }
+  snapshot_.set(*loaded->snapshot);
+  scheduler_->reconfigure(scheduler_options(*loaded->config.config));
+  delivery_->close_idle();
+  outcome.ok = true;
+  log_->write(Event("reload").with("result", "new configuration in force"));
+  co_return outcome;
+}
+
+Task<> Running::watch_signals() {
+  for (;;) {
+    const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (number == SIGHUP) {
+      log_->reopen();
+      const ReloadOutcome outcome = co_await reload();
+      (void)outcome; // already in the log
+      continue;
+    }
+    if (stopping_) {
+      log_->write(Event("stop", LogLevel::warning).with("note", "second signal: sessions are cut"));
+      finish_shutdown();
+      co_return;
+    }
+    begin_shutdown(number == SIGTERM ? "SIGTERM" : "SIGINT");
+  }
+}
+
+Task<> Running::rotate_tickets() {
+  while (!stopping_) {
+    rotation_.expires_after(ticket_rotation);
+    const auto [error] = co_await rotation_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    tickets_->rotate();
+  }
+}
+
+void Running::begin_shutdown(std::string_view why) {
+  stopping_ = true;
+  const auto grace = snapshot_.get()->config().server.shutdown_grace;
+  log_->write(Event("stop").with("reason", why).with("grace_s", static_cast<std::int64_t>(grace.count())));
+  still_busy_ = 2;
+  const auto ended = [this] {
+    asio::post(main_, [this] {
+      if (--still_busy_ == 0) finish_shutdown();
+    });
+  };
+  inbound_->shut_down(grace, ended);
+  scheduler_->drain(ended);
+  delivery_->shut_down(grace);
+}
+
+void Running::finish_shutdown() {
+  control_->stop();
+  rotation_.cancel();
+  signals_.cancel();
+  main_.stop();
+}
+
+ExitStatus Running::run() {
+  asio::co_spawn(main_, watch_signals(), asio::detached);
+  asio::co_spawn(main_, rotate_tickets(), asio::detached);
+  workers_.start();
+  main_.run();
+  workers_.stop();
+  workers_.join();
+  loader_.join();
+  spool_->close();
+  log_->write(Event("stopped"));
+  log_->flush();
+  return ExitStatus::success;
+}
+
+} // namespace
+
+namespace {
+
+ExitStatus report(ExitStatus status, const smtp::Error &error) {
+  std::fprintf(stderr, "portcullisd: %s\n", error.detail.c_str());
+  return status;
+}
+
+/// The folder of the spool, made (as root, for the user) when it is not there.
+smtp::Result<void> make_spool_folder(const Config &config) {
+  const auto &path = config.spool.path;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return {};
+  if (!std::filesystem::create_directories(path, error) || ::chmod(path.c_str(), 0700) != 0)
+    return smtp::fail(smtp::ErrorCode::io, fmt::format("spool.path: cannot create {}: {}", path, error.message()));
+  return give_to_user(path, config.server.user, config.server.group);
+}
+
+/// What the spool held, as the queue understands it; what cannot be read stays in the spool and is logged.
+std::vector<QueuedMessage> decode_recovered(Recovery recovery, MailLog &log) {
+  for (const auto &note : recovery.notes) log.write(Event("spool").with("note", note));
+  for (const auto &damage : recovery.damage) log.write(Event("spool", LogLevel::error).with("damage", damage));
+  std::vector<QueuedMessage> messages;
+  messages.reserve(recovery.messages.size());
+  for (auto &stored : recovery.messages) {
+    auto message = decode_message(stored.id, stored.envelope, stored.update);
+    if (message) {
+      messages.push_back(std::move(*message));
+    } else {
+      log.write(Event("spool", LogLevel::error)
+                    .with("id", stored.id.to_string())
+                    .with("damage", "the envelope cannot be read: " + message.error().detail));
+    }
+  }
+  return messages;
+}
+
+} // namespace
+
+ExitStatus run_daemon(const DaemonOptions &options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  const LoadedConfig loaded = load_config(options.config, std::chrono::system_clock::now());
+  for (const auto &finding : loaded.findings) std::fprintf(stderr, "%s\n", finding.to_string().c_str());
+  if (!loaded.config) {
+    std::fprintf(stderr, "portcullisd: the configuration is wrong; nothing was started\n");
+    return ExitStatus::bad_config;
+  }
+  const Config &config = *loaded.config;
+  auto tickets = std::make_shared<tls::TicketKeys>();
+  auto snapshot = Snapshot::build(loaded.config, tickets);
+  if (!snapshot) return report(ExitStatus::bad_config, snapshot.error());
+  if (auto forbidden = forbid_new_privileges(); !forbidden) return report(ExitStatus::unavailable, forbidden.error());
+  raise_descriptor_limit();
+  if (auto made = make_spool_folder(config); !made) return report(ExitStatus::unavailable, made.error());
+
+  std::unique_ptr<MailLog> log;
+  std::unique_ptr<Spool> spool;
+  Recovery recovery;
+  {
+    auto acting = ActingAsUser::begin(config.server.user, config.server.group);
+    if (!acting) return report(ExitStatus::bad_config, acting.error());
+    auto opened = MailLog::open(config.log);
+    if (!opened) return report(ExitStatus::unavailable, opened.error());
+    log = std::move(*opened);
+    SpoolOptions spool_options;
+    spool_options.path = config.spool.path;
+    spool_options.segment_size = config.spool.segment_size;
+    spool_options.min_free = config.spool.min_free;
+    spool_options.max_messages = config.spool.max_messages;
+    auto store = Spool::open(spool_options, recovery);
+    if (!store) return report(ExitStatus::unavailable, store.error());
+    spool = std::move(*store);
+  }
+  log_findings(*log, loaded.findings);
+  auto recovered = decode_recovered(std::move(recovery), *log);
+
+  Running running(std::move(tickets), std::move(*snapshot), std::move(log), std::move(spool));
+  if (auto bound = running.bind(); !bound) return report(ExitStatus::unavailable, bound.error());
+  if (auto dropped = drop_privileges(config.server.user, config.server.group); !dropped)
+    return report(ExitStatus::bad_config, dropped.error());
+  if (auto started = running.start(std::move(recovered)); !started)
+    return report(ExitStatus::unavailable, started.error());
+  return running.run();
+}
+
+} // namespace mta

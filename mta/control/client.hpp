@@ -1,0 +1,17 @@
+// ControlClient: the operator's side of the control socket; blocking, for the command line.
+#pragma once
+
+#include <string>
+
+#include <boost/json/object.hpp>
+
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+/// Sends one request and waits for its answer. Errors: not_found (no daemon answers there), not_permitted, io. An
+/// answer is at most 256 MiB.
+[[nodiscard]] smtp::Result<boost::json::object> call_daemon(const std::string &socket_path,
+                                                            const boost::json::object &request);
+
+} // namespace mta

@@ -1,0 +1,275 @@
+// Commands: see commands.hpp.
+#include "mta/control/commands.hpp"
+
+#include <boost/json.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "mta/base/version.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t list_limit = 10'000; ///< messages in one answer, unless the request asks for fewer
+constexpr std::size_t reason_limit = 1'000;
+
+json::object failure(std::string text) {
+  json::object answer;
+  answer["ok"] = false;
+  answer["error"] = std::move(text);
+  return answer;
+}
+
+json::object success() {
+  json::object answer;
+  answer["ok"] = true;
+  return answer;
+}
+
+/// The text under `key`, or empty.
+std::string text_of(const json::object &request, std::string_view key) {
+  const auto *value = request.if_contains(key);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+bool flag_of(const json::object &request, std::string_view key) {
+  const auto *value = request.if_contains(key);
+  return value && value->is_bool() && value->get_bool();
+}
+
+std::optional<std::int64_t> number_of(const json::object &request, std::string_view key) {
+  const auto *value = request.if_contains(key);
+  if (!value || !value->is_int64() || value->get_int64() < 0) return std::nullopt;
+  return value->get_int64();
+}
+
+std::string time_text(WallTime time) {
+  if (time == WallTime{}) return {};
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+const char *to_text(RecipientStatus status) noexcept {
+  switch (status) {
+  case RecipientStatus::pending: return "pending";
+  case RecipientStatus::delivered: return "delivered";
+  case RecipientStatus::failed: return "failed";
+  }
+  return "pending";
+}
+
+/// The filter of a queue request, or what is wrong with it.
+smtp::Result<QueueFilter> parse_filter(const json::object &request) {
+  QueueFilter filter;
+  if (const auto id = text_of(request, "id"); !id.empty()) {
+    filter.id = QueueId::parse(id);
+    if (!filter.id)
+      return smtp::fail(smtp::ErrorCode::bad_syntax,
+                        fmt::format("\"{}\" is not a queue id: 13 characters such as 00000000004ZQ", smtp::escape(id)));
+  }
+  filter.recipient_domain = smtp::to_lower(text_of(request, "domain"));
+  filter.sender = text_of(request, "sender");
+  filter.reason = text_of(request, "match");
+  if (const auto seconds = number_of(request, "older_than")) filter.older_than = std::chrono::seconds(*seconds);
+  if (const auto *held = request.if_contains("held"); held && held->is_bool()) filter.held = held->get_bool();
+  return filter;
+}
+
+bool selects_everything(const QueueFilter &filter) {
+  return !filter.id && filter.recipient_domain.empty() && filter.sender.empty() && filter.reason.empty() &&
+         !filter.older_than && !filter.held;
+}
+
+} // namespace
+
+json::object describe_message(const QueuedMessage &message, WallTime now, bool detailed) {
+  json::object object;
+  const auto &envelope = message.envelope;
+  object["id"] = message.id.to_string();
+  object["arrival"] = time_text(envelope.arrival);
+  object["age"] = std::chrono::duration_cast<std::chrono::seconds>(now - envelope.arrival).count();
+  object["size"] = envelope.trace.size() + envelope.body_size;
+  object["sender"] = envelope.sender.path.to_string();
+  object["held"] = message.held;
+  if (message.held) object["hold_reason"] = message.hold_reason;
+  json::array recipients;
+  for (const auto &state : message.recipients) {
+    json::object row;
+    row["address"] = state.recipient.mailbox.to_string();
+    row["status"] = to_text(state.status);
+    row["attempts"] = state.attempts;
+    if (state.status == RecipientStatus::pending && state.next_attempt > now)
+      row["next_attempt"] = time_text(state.next_attempt);
+    row["cause"] = to_string(state.cause);
+    row["reason"] = !state.detail.empty() ? smtp::escape(state.detail, 500)
+                    : state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500)
+                                                 : std::string();
+    if (detailed) {
+      row["last_attempt"] = time_text(state.last_attempt);
+      row["last_host"] = state.last_host;
+      row["last_reply"] = state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500) : std::string();
+    }
+    recipients.push_back(std::move(row));
+  }
+  object["recipients"] = std::move(recipients);
+  if (detailed) {
+    object["client"] = envelope.client;
+    object["tls_in"] = envelope.tls_in;
+    object["message_id"] = smtp::escape(envelope.message_id);
+    object["expires"] = time_text(message.expires);
+    object["trace"] = smtp::escape(envelope.trace, 4'000);
+    object["notification"] = envelope.is_notification;
+  }
+  return object;
+}
+
+json::object Commands::status() const {
+  auto answer = success();
+  const auto snapshot = services_.snapshot.get();
+  const auto now = std::chrono::system_clock::now();
+  answer["version"] = version;
+  answer["hostname"] = snapshot->config().server.hostname;
+  answer["config"] = snapshot->config().file;
+  answer["started"] = time_text(services_.started);
+  answer["uptime"] = std::chrono::duration_cast<std::chrono::seconds>(now - services_.started).count();
+  answer["draining"] = services_.is_draining();
+  answer["partners"] = snapshot->config().partners.partners().size();
+
+  const auto inbound = services_.inbound.status();
+  json::object in;
+  in["sessions"] = inbound.sessions;
+  in["sessions_total"] = inbound.sessions_total;
+  in["accepted"] = inbound.messages_accepted;
+  in["refused"] = inbound.messages_refused;
+  json::array listeners;
+  for (const auto &bound : inbound.bound) {
+    json::object row;
+    row["listener"] = bound.listener;
+    row["address"] = bound.address;
+    listeners.push_back(std::move(row));
+  }
+  in["listeners"] = std::move(listeners);
+  answer["inbound"] = std::move(in);
+
+  const auto counts = services_.scheduler.count({});
+  json::object queue;
+  queue["messages"] = counts.messages;
+  queue["recipients"] = counts.recipients;
+  queue["held"] = counts.held;
+  queue["active"] = counts.active_jobs;
+  queue["destinations"] = counts.destinations;
+  answer["queue"] = std::move(queue);
+
+  const auto spool = services_.spool.status();
+  json::object store;
+  store["healthy"] = spool.healthy;
+  store["problem"] = spool.problem;
+  store["messages"] = spool.messages;
+  store["octets"] = spool.octets;
+  store["segments"] = spool.segments;
+  store["free_octets"] = spool.free_octets;
+  store["committed"] = spool.committed;
+  store["commits"] = spool.commits;
+  answer["spool"] = std::move(store);
+  return answer;
+}
+
+Task<json::object> Commands::reload() {
+  const ReloadOutcome outcome = co_await services_.reload();
+  auto answer = outcome.ok ? success() : failure("the new configuration is wrong; the one in force was kept");
+  json::array findings;
+  for (const auto &finding : outcome.findings) findings.emplace_back(finding);
+  answer["findings"] = std::move(findings);
+  co_return answer;
+}
+
+Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
+  const auto action = text_of(request, "action");
+  const auto filter = parse_filter(request);
+  if (!filter) co_return failure(filter.error().detail);
+  const auto now = std::chrono::system_clock::now();
+
+  if (action == "list" || action == "show") {
+    const auto limit = static_cast<std::size_t>(
+        number_of(request, "limit").value_or(static_cast<std::int64_t>(list_limit)));
+    const bool detailed = action == "show";
+    if (detailed && !filter->id) co_return failure("show needs a queue id");
+    const auto messages = services_.scheduler.list(*filter, std::min(limit, list_limit));
+    if (detailed && messages.empty())
+      co_return failure(fmt::format("no message {} is in the queue", filter->id->to_string()));
+    auto answer = success();
+    json::array rows;
+    for (const auto &message : messages) rows.push_back(describe_message(*message, now, detailed));
+    answer["messages"] = std::move(rows);
+    answer["total"] = services_.scheduler.count(*filter).messages;
+    co_return answer;
+  }
+  if (action == "count") {
+    const auto counts = services_.scheduler.count(*filter);
+    auto answer = success();
+    answer["messages"] = counts.messages;
+    answer["recipients"] = counts.recipients;
+    answer["held"] = counts.held;
+    co_return answer;
+  }
+
+  // The rest changes the queue.
+  if (selects_everything(*filter) && !flag_of(request, "all"))
+    co_return failure("this would touch every message: name an id or a filter, or say --all");
+  const auto reason = text_of(request, "reason");
+  if (reason.size() > reason_limit)
+    co_return failure(fmt::format("the reason is {} octets, limit is {}", reason.size(), reason_limit));
+  if ((action == "delete" || action == "release") && smtp::trim(reason).empty())
+    co_return failure(fmt::format("{} needs a reason (--reason), which is logged", action));
+
+  std::size_t touched = 0;
+  if (action == "retry") {
+    touched = co_await await_callback<std::size_t>([&](auto done) { services_.scheduler.retry(*filter, done); });
+  } else if (action == "hold") {
+    touched = co_await await_callback<std::size_t>(
+        [&](auto done) { services_.scheduler.hold(*filter, reason, peer.user, done); });
+  } else if (action == "release") {
+    touched = co_await await_callback<std::size_t>(
+        [&](auto done) { services_.scheduler.release(*filter, reason, peer.user, done); });
+  } else if (action == "delete") {
+    touched = co_await await_callback<std::size_t>(
+        [&](auto done) { services_.scheduler.remove(*filter, reason, peer.user, done); });
+  } else {
+    co_return failure(fmt::format("unknown queue action \"{}\"", smtp::escape(action)));
+  }
+  if (touched == 0 && filter->id)
+    co_return failure(fmt::format("no message {} that this can be done to is in the queue", filter->id->to_string()));
+  auto answer = success();
+  answer["messages"] = touched;
+  co_return answer;
+}
+
+Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
+  const auto command = text_of(request, "command");
+  if (command == "status") co_return status();
+  if (command == "queue") co_return co_await queue(std::move(request), std::move(peer));
+  if (command == "reload") {
+    services_.log.write(Event("operator").with("command", "reload").with("by", peer.user));
+    co_return co_await reload();
+  }
+  if (command == "drain") {
+    const bool off = flag_of(request, "off");
+    services_.log.write(Event("operator").with("command", off ? "drain_off" : "drain").with("by", peer.user));
+    services_.set_draining(!off);
+    co_return status();
+  }
+  if (command == "explain") {
+    const Explanation explanation =
+        co_await explain(services_.snapshot.get(), services_.resolver, text_of(request, "subject"));
+    auto answer = success();
+    answer["text"] = format_text(explanation);
+    answer["explanation"] = json::parse(format_json(explanation));
+    co_return answer;
+  }
+  co_return failure(fmt::format("unknown command \"{}\"", smtp::escape(command)));
+}
+
+} // namespace mta

@@ -1,0 +1,53 @@
+// Commands: what the daemon does for each request on the control socket.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "mta/control/server.hpp"
+#include "mta/inbound/server.hpp"
+#include "mta/outbound/explain.hpp"
+#include "mta/queue/scheduler.hpp"
+
+namespace mta {
+
+/// What a reload came to.
+struct ReloadOutcome {
+  bool ok = false;
+  std::vector<std::string> findings; ///< errors when not ok; else warnings, also what needs a restart
+};
+
+/// Runs on the scheduler's executor. Everything referred to must outlive it.
+class Commands {
+public:
+  struct Services {
+    Scheduler &scheduler;
+    InboundServer &inbound;
+    Spool &spool;
+    CurrentSnapshot &snapshot;
+    Resolver &resolver;
+    MailLog &log;
+    std::function<Task<ReloadOutcome>()> reload;
+    std::function<void(bool draining)> set_draining;
+    std::function<bool()> is_draining;
+    WallTime started;
+  };
+  explicit Commands(Services services) : services_(std::move(services)) {}
+
+  /// The request's "command" says which: status, reload, drain, explain, queue. The answer has "ok", and "error" when it is false.
+  Task<boost::json::object> handle(boost::json::object request, ControlPeer peer);
+
+private:
+  Task<boost::json::object> queue(boost::json::object request, ControlPeer peer);
+  Task<boost::json::object> reload();
+  boost::json::object status() const;
+  Services services_;
+};
+
+/// One message of the queue as JSON; `detailed` adds each recipient's history.
+[[nodiscard]] boost::json::object describe_message(const QueuedMessage &message, WallTime now, bool detailed);
+
+} // namespace mta

@@ -1,0 +1,45 @@
+// ControlServer: the local socket over which `portcullis` talks to the daemon; one JSON object a line each way.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/json/object.hpp>
+
+#include "mta/base/async.hpp"
+#include "mta/config/config.hpp"
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+/// Who is on the other end, as the kernel says (SO_PEERCRED): for the log of an operator's acts.
+struct ControlPeer {
+  unsigned uid = 0;
+  std::string user; ///< name, or the number when there is none
+};
+
+/// Answers one request. Runs on the server's io_context.
+using ControlHandler = std::function<Task<boost::json::object>(boost::json::object request, ControlPeer peer)>;
+
+/// A request line is at most 64 KiB; at most 32 connections are served at once. The file's mode is 0600, or 0660 when a
+/// group is configured: the kernel keeps everyone else out.
+class ControlServer {
+public:
+  /// Binds and sets the permissions; a stale socket file is replaced, a living daemon's is an error. When `owner` is given
+  /// the file is handed to that user, for a daemon that changes its user later.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<ControlServer>> bind(asio::io_context &context,
+                                                                         const ControlConfig &config,
+                                                                         const std::string &owner);
+  ~ControlServer();
+  void start(ControlHandler handler);
+  /// Closes the listener and every connection, and removes the file.
+  void stop();
+
+private:
+  struct State;
+  explicit ControlServer(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+} // namespace mta

@@ -1,0 +1,16 @@
+// portcullisd: the daemon's command line.
+#include <CLI/CLI.hpp>
+
+#include "mta/app/daemon.hpp"
+#include "mta/base/version.hpp"
+
+int main(int count, char **arguments) {
+  mta::DaemonOptions options;
+  CLI::App app{"The Portcullis mail transfer agent. It runs in the foreground; SIGTERM ends it gracefully, SIGHUP reloads "
+               "the configuration and reopens the log."};
+  app.name("portcullisd");
+  app.set_version_flag("--version", std::string(mta::version));
+  app.add_option("-c,--config", options.config, "the configuration file")->capture_default_str();
+  CLI11_PARSE(app, count, arguments);
+  return static_cast<int>(mta::run_daemon(options));
+}
