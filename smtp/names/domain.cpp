@@ -1,0 +1,133 @@
+// Domain and DomainPattern: see domain.hpp. Plain names are checked here; only U-labels go to libidn2.
+#include "smtp/names/domain.hpp"
+
+#include "smtp/base/text.hpp"
+
+#include <fmt/core.h>
+#include <idn2.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace smtp {
+
+namespace {
+
+constexpr std::size_t longest_label = 63;
+constexpr std::size_t longest_domain = 253;
+/// U-labels are longer in UTF-8 than as A-labels, but never by this much.
+constexpr std::size_t longest_unicode_input = 1024;
+
+struct FreeIdn {
+  void operator()(char *text) const noexcept { idn2_free(text); }
+};
+using IdnText = std::unique_ptr<char, FreeIdn>;
+
+tl::unexpected<Error> bad_domain(std::string_view text, std::string_view why) {
+  return fail(ErrorCode::bad_syntax, fmt::format("domain \"{}\" {}", escape(text, 80), why));
+}
+
+/// Domain = sub-domain *("." sub-domain); sub-domain = Let-dig [Ldh-str] (RFC 5321 section 4.1.2). Returns lower case.
+Result<std::string> parse_ascii(std::string_view text) {
+  if (text.empty()) return fail(ErrorCode::bad_syntax, "domain is empty");
+  if (text.size() > longest_domain)
+    return fail(ErrorCode::too_long, fmt::format("domain is {} octets, limit is {}", text.size(), longest_domain));
+  std::string lower(text);
+  std::size_t label = 0; // octets of the current label so far
+  char previous = '.';
+  for (char &c : lower) {
+    if (c == '.') {
+      if (label == 0) return bad_domain(text, "has an empty label");
+      if (previous == '-') return bad_domain(text, "has a label that ends in a hyphen");
+      label = 0;
+    } else {
+      c = to_lower(c);
+      const bool letter_or_digit = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+      if (!letter_or_digit && c != '-') return bad_domain(text, "has an octet that no domain may have");
+      if (c == '-' && label == 0) return bad_domain(text, "has a label that begins with a hyphen");
+      if (++label > longest_label)
+        return fail(ErrorCode::too_long,
+                    fmt::format("domain \"{}\" has a label over {} octets", escape(text, 80), longest_label));
+    }
+    previous = c;
+  }
+  if (label == 0) return bad_domain(text, "ends in a dot");
+  if (previous == '-') return bad_domain(text, "has a label that ends in a hyphen");
+  return lower;
+}
+
+/// RFC 5891 section 5 (lookup protocol), with the mapping of UTS 46, non-transitional.
+Result<std::string> to_a_labels(std::string_view text) {
+  if (text.size() > longest_unicode_input)
+    return fail(ErrorCode::too_long,
+                fmt::format("domain is {} octets, limit is {}", text.size(), longest_unicode_input));
+  if (!is_utf8(text)) return bad_domain(text, "is not UTF-8");
+  if (text.find('\0') != std::string_view::npos) return bad_domain(text, "has an octet that no domain may have");
+  const std::string terminated(text);
+  char *raw = nullptr;
+  const int status = idn2_to_ascii_8z(terminated.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  const IdnText owned(raw);
+  if (status != IDN2_OK) return bad_domain(text, fmt::format("is not valid IDNA ({})", idn2_strerror(status)));
+  return std::string(owned.get());
+}
+
+bool is_below(std::string_view name, std::string_view parent) noexcept {
+  return name.size() > parent.size() && name.ends_with(parent) && name[name.size() - parent.size() - 1] == '.';
+}
+
+} // namespace
+
+Result<Domain> Domain::parse(std::string_view text) {
+  if (is_ascii(text)) {
+    auto ascii = parse_ascii(text);
+    if (!ascii) return tl::unexpected<Error>(std::move(ascii).error());
+    return Domain(std::move(*ascii));
+  }
+  const auto a_labels = to_a_labels(text);
+  if (!a_labels) return tl::unexpected<Error>(a_labels.error());
+  // IDNA leaves ASCII labels alone: the rules for them still have to be met.
+  auto ascii = parse_ascii(*a_labels);
+  if (!ascii) return tl::unexpected<Error>(std::move(ascii).error());
+  return Domain(std::move(*ascii));
+}
+
+std::string Domain::unicode() const {
+  if (ascii_.find("xn--") == std::string::npos) return ascii_;
+  char *raw = nullptr;
+  const int status = idn2_to_unicode_8z8z(ascii_.c_str(), &raw, 0);
+  const IdnText owned(raw);
+  return status == IDN2_OK ? std::string(owned.get()) : ascii_;
+}
+
+bool Domain::is_within(const Domain &parent) const noexcept {
+  return ascii_ == parent.ascii_ || is_below(ascii_, parent.ascii_);
+}
+
+std::size_t Domain::label_count() const noexcept {
+  return static_cast<std::size_t>(std::count(ascii_.begin(), ascii_.end(), '.')) + 1;
+}
+
+Result<DomainPattern> DomainPattern::parse(std::string_view text) {
+  if (text == "*") return DomainPattern("", true);
+  const bool wildcard = text.starts_with("*.");
+  const auto domain = Domain::parse(wildcard ? text.substr(2) : text);
+  if (!domain) return tl::unexpected<Error>(domain.error());
+  return DomainPattern(domain->ascii(), wildcard);
+}
+
+bool DomainPattern::matches(const Domain &domain) const noexcept {
+  if (!wildcard_) return domain.ascii() == base_;
+  return base_.empty() || is_below(domain.ascii(), base_);
+}
+
+int DomainPattern::specificity() const noexcept {
+  const int length = static_cast<int>(base_.size());
+  return wildcard_ ? length : static_cast<int>(longest_domain) + 1 + length;
+}
+
+std::string DomainPattern::to_string() const {
+  if (!wildcard_) return base_;
+  return base_.empty() ? "*" : "*." + base_;
+}
+
+} // namespace smtp
