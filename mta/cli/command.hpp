@@ -1,0 +1,49 @@
+// What the operator's commands share: global options, calling the daemon, printing its answer, units on the command line.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <CLI/App.hpp>
+#include <boost/json/object.hpp>
+
+namespace mta::cli {
+
+/// Options before or behind every command.
+struct GlobalOptions {
+  std::string config = "/etc/portcullis/portcullis.toml";
+  std::string socket; ///< empty: control.socket of the configuration
+  bool json = false;
+  int status = 0;     ///< exit status that the command chose: 0 done, 1 the daemon or the check said no, 2 it could not be asked
+};
+
+/// Each adds its command (with subcommands) to the program.
+void add_check(CLI::App &program, GlobalOptions &global);
+void add_explain(CLI::App &program, GlobalOptions &global);
+void add_queue(CLI::App &program, GlobalOptions &global);
+void add_daemon_commands(CLI::App &program, GlobalOptions &global); ///< status, reload, drain
+void add_certificate(CLI::App &program, GlobalOptions &global);
+
+/// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no (already
+/// printed, as JSON when that was asked for).
+[[nodiscard]] std::optional<boost::json::object> ask(GlobalOptions &global, const boost::json::object &request);
+
+/// Prints "portcullis: TEXT" to standard error (or {"ok":false,"error":TEXT} to standard output with --json).
+void fail(GlobalOptions &global, std::string_view text, int status);
+void print_json(const boost::json::object &object);
+
+/// "90s", "15m", "2h", "3d".
+[[nodiscard]] std::optional<std::chrono::seconds> parse_age(std::string_view text);
+/// "1d 2h", "15m", "42s".
+[[nodiscard]] std::string format_age(std::chrono::seconds age);
+/// "1.5 MiB".
+[[nodiscard]] std::string format_octets(std::uint64_t octets);
+
+/// The members of answers, whose shape the daemon of the same version guarantees; missing ones read as empty or 0.
+[[nodiscard]] std::string text_at(const boost::json::object &object, std::string_view key);
+[[nodiscard]] std::int64_t number_at(const boost::json::object &object, std::string_view key);
+[[nodiscard]] bool flag_at(const boost::json::object &object, std::string_view key);
+
+} // namespace mta::cli

@@ -1,0 +1,91 @@
+// portcullis status, reload and drain: the running daemon as a whole.
+#include <cstdio>
+#include <memory>
+
+#include <boost/json.hpp>
+
+#include "mta/cli/command.hpp"
+
+namespace mta::cli {
+
+namespace {
+
+namespace json = boost::json;
+
+json::object section(const json::object &answer, std::string_view key) {
+  const auto *value = answer.if_contains(key);
+  return value && value->is_object() ? value->get_object() : json::object{};
+}
+
+void print_status(const json::object &answer) {
+  const auto count = [](const json::object &object, std::string_view key) {
+    return static_cast<long long>(number_at(object, key));
+  };
+  const auto inbound = section(answer, "inbound");
+  const auto queue = section(answer, "queue");
+  const auto spool = section(answer, "spool");
+  std::printf("%s  Portcullis %s, up %s%s\n", text_at(answer, "hostname").c_str(), text_at(answer, "version").c_str(),
+              format_age(std::chrono::seconds(number_at(answer, "uptime"))).c_str(),
+              flag_at(answer, "draining") ? ", DRAINING: new mail is put off" : "");
+  std::printf("configuration  %s, %lld partners\n", text_at(answer, "config").c_str(), count(answer, "partners"));
+  if (const auto *listeners = inbound.if_contains("listeners"); listeners && listeners->is_array())
+    for (const auto &entry : listeners->get_array())
+      std::printf("listener       %s on %s\n", text_at(entry.as_object(), "listener").c_str(),
+                  text_at(entry.as_object(), "address").c_str());
+  std::printf("sessions       %lld open, %lld since start\n", count(inbound, "sessions"), count(inbound, "sessions_total"));
+  std::printf("messages       %lld accepted, %lld refused\n", count(inbound, "accepted"), count(inbound, "refused"));
+  std::printf("queue          %lld messages for %lld recipients, %lld held, %lld deliveries under way\n",
+              count(queue, "messages"), count(queue, "recipients"), count(queue, "held"), count(queue, "active"));
+  std::printf("spool          %s, %lld messages in %lld segments, %s free\n",
+              flag_at(spool, "healthy") ? "healthy" : ("NOT HEALTHY: " + text_at(spool, "problem")).c_str(),
+              count(spool, "messages"), count(spool, "segments"),
+              format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());
+}
+
+} // namespace
+
+void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
+  auto *status = program.add_subcommand("status", "Show listeners, sessions, the queue and the spool of the running daemon.");
+  status->callback([&global] {
+    json::object request;
+    request["command"] = "status";
+    const auto answer = ask(global, request);
+    if (!answer) return;
+    if (global.json)
+      print_json(*answer);
+    else
+      print_status(*answer);
+  });
+
+  auto *reload = program.add_subcommand(
+      "reload", "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
+                "wrong the configuration in force is kept, and the mistakes are listed.");
+  reload->callback([&global] {
+    json::object request;
+    request["command"] = "reload";
+    const auto answer = ask(global, request);
+    if (!answer) return;
+    if (global.json) return print_json(*answer);
+    std::printf("the new configuration is in force\n");
+    if (const auto *findings = answer->if_contains("findings"); findings && findings->is_array())
+      for (const auto &finding : findings->get_array()) std::printf("  %s\n", json::value_to<std::string>(finding).c_str());
+  });
+
+  auto off = std::make_shared<bool>(false);
+  auto *drain = program.add_subcommand(
+      "drain", "Put off new mail with 451 and go on delivering what is queued, before maintenance; --off takes mail again.");
+  drain->add_flag("--off", *off, "accept mail again");
+  drain->callback([&global, off] {
+    json::object request;
+    request["command"] = "drain";
+    request["off"] = *off;
+    const auto answer = ask(global, request);
+    if (!answer) return;
+    if (global.json)
+      print_json(*answer);
+    else
+      print_status(*answer);
+  });
+}
+
+} // namespace mta::cli

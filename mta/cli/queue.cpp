@@ -1,0 +1,138 @@
+// portcullis queue: list, show, retry, hold, release, delete and count the messages that wait.
+#include <cstdio>
+#include <memory>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "mta/cli/command.hpp"
+
+namespace mta::cli {
+
+namespace {
+
+namespace json = boost::json;
+
+/// What selects messages, and what an act says about itself.
+struct QueueArguments {
+  std::string id;
+  std::string domain;
+  std::string sender;
+  std::string older_than;
+  std::string match;
+  std::string reason;
+  bool held = false;
+  bool all = false;
+  std::size_t limit = 0;
+};
+
+void print_recipients(const json::object &message, bool detailed) {
+  const auto *recipients = message.if_contains("recipients");
+  if (!recipients || !recipients->is_array()) return;
+  for (const auto &entry : recipients->get_array()) {
+    const auto &row = entry.as_object();
+    const auto next = text_at(row, "next_attempt");
+    std::printf("    %s  %s", text_at(row, "address").c_str(), text_at(row, "status").c_str());
+    if (number_at(row, "attempts") != 0) std::printf(", %lld attempts", static_cast<long long>(number_at(row, "attempts")));
+    if (!next.empty()) std::printf(", next %s", next.c_str());
+    std::printf("\n");
+    if (const auto reason = text_at(row, "reason"); !reason.empty())
+      std::printf("      %s: %s\n", text_at(row, "cause").c_str(), reason.c_str());
+    if (!detailed) continue;
+    if (const auto host = text_at(row, "last_host"); !host.empty()) std::printf("      last host: %s\n", host.c_str());
+    if (const auto reply = text_at(row, "last_reply"); !reply.empty()) std::printf("      last reply: %s\n", reply.c_str());
+    if (const auto time = text_at(row, "last_attempt"); !time.empty()) std::printf("      last attempt: %s\n", time.c_str());
+  }
+}
+
+void print_list(const json::object &answer, bool detailed) {
+  const auto &messages = answer.at("messages").as_array();
+  for (const auto &entry : messages) {
+    const auto &message = entry.as_object();
+    std::printf("%s  %s  %s  %s%s\n", text_at(message, "id").c_str(),
+                format_age(std::chrono::seconds(number_at(message, "age"))).c_str(),
+                format_octets(static_cast<std::uint64_t>(number_at(message, "size"))).c_str(),
+                text_at(message, "sender").c_str(),
+                flag_at(message, "held") ? fmt::format("  HELD: {}", text_at(message, "hold_reason")).c_str() : "");
+    if (detailed) {
+      std::printf("    arrived %s from %s\n    TLS in: %s\n    Message-ID: %s\n    gives up %s\n",
+                  text_at(message, "arrival").c_str(), text_at(message, "client").c_str(), text_at(message, "tls_in").c_str(),
+                  text_at(message, "message_id").c_str(), text_at(message, "expires").c_str());
+    }
+    print_recipients(message, detailed);
+  }
+  const auto total = number_at(answer, "total");
+  if (!detailed && total != static_cast<std::int64_t>(messages.size()))
+    std::printf("%zu of %lld messages shown; --limit shows more\n", messages.size(), static_cast<long long>(total));
+  else if (!detailed)
+    std::printf("%lld messages\n", static_cast<long long>(total));
+}
+
+void run(GlobalOptions &global, const std::string &action, const QueueArguments &arguments) {
+  json::object request;
+  request["command"] = "queue";
+  request["action"] = action;
+  if (!arguments.id.empty()) request["id"] = arguments.id;
+  if (!arguments.domain.empty()) request["domain"] = arguments.domain;
+  if (!arguments.sender.empty()) request["sender"] = arguments.sender;
+  if (!arguments.match.empty()) request["match"] = arguments.match;
+  if (!arguments.reason.empty()) request["reason"] = arguments.reason;
+  if (arguments.held) request["held"] = true;
+  if (arguments.all) request["all"] = true;
+  if (arguments.limit != 0) request["limit"] = arguments.limit;
+  if (!arguments.older_than.empty()) {
+    const auto age = parse_age(arguments.older_than);
+    if (!age)
+      return fail(global, fmt::format("--older-than {}: give a number with a unit, such as 90s, 15m, 2h or 3d", arguments.older_than), 2);
+    request["older_than"] = age->count();
+  }
+  const auto answer = ask(global, request);
+  if (!answer) return;
+  if (global.json) return print_json(*answer);
+  if (action == "list" || action == "show") return print_list(*answer, action == "show");
+  if (action == "count") {
+    std::printf("%lld messages, %lld recipients, %lld held\n", static_cast<long long>(number_at(*answer, "messages")),
+                static_cast<long long>(number_at(*answer, "recipients")), static_cast<long long>(number_at(*answer, "held")));
+    return;
+  }
+  std::printf("%s: %lld messages\n", action.c_str(), static_cast<long long>(number_at(*answer, "messages")));
+}
+
+CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &name, const std::string &description) {
+  auto arguments = std::make_shared<QueueArguments>();
+  auto *action = queue.add_subcommand(name, description);
+  auto *id = action->add_option("id", arguments->id, "a queue id");
+  if (name == "show") {
+    id->required();
+  } else {
+    action->add_option("--domain", arguments->domain, "only messages with a waiting recipient in this domain (or *.domain)");
+    action->add_option("--sender", arguments->sender, "only messages from this mailbox or domain; <> for notifications");
+    action->add_option("--older-than", arguments->older_than, "only messages that have waited longer: 90s, 15m, 2h, 3d");
+    action->add_option("--match", arguments->match, "only messages whose last failure contains this text (cause, reply or detail)");
+    action->add_flag("--held", arguments->held, "only held messages");
+  }
+  if (name == "list") action->add_option("--limit", arguments->limit, "show at most so many messages");
+  if (name == "retry" || name == "hold" || name == "release" || name == "delete") {
+    action->add_flag("--all", arguments->all, "needed when neither an id nor a filter is given");
+    auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged with your name");
+    if (name == "release" || name == "delete") reason->required();
+  }
+  action->callback([&global, name, arguments] { run(global, name, *arguments); });
+  return action;
+}
+
+} // namespace
+
+void add_queue(CLI::App &program, GlobalOptions &global) {
+  auto *queue = program.add_subcommand("queue", "Look at the messages that wait, and act on them.");
+  queue->require_subcommand(1);
+  add_action(*queue, global, "list", "List messages, oldest first, with each recipient's state and the reason why it waits.");
+  add_action(*queue, global, "show", "Show one message with its history.");
+  add_action(*queue, global, "count", "Count messages and recipients.");
+  add_action(*queue, global, "retry", "Try to deliver now instead of at the next planned time.");
+  add_action(*queue, global, "hold", "Keep messages from being delivered until they are released.");
+  add_action(*queue, global, "release", "Let held messages go on. Demands a reason, which is logged.");
+  add_action(*queue, global, "delete", "Remove messages for ever, without telling the sender. Demands a reason, which is logged.");
+}
+
+} // namespace mta::cli
