@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,20 +20,20 @@ namespace policy {
 
 /// One host of a route: a name or an address, a port, and whether TLS starts at once.
 struct RouteHost {
-  std::string host;            ///< a domain name, or an address as text
+  std::string host; ///< a domain name, or an address as text
   std::uint16_t port = 25;
-  int preference = 10;         ///< lower first; equal ones are shuffled
+  int preference = 10; ///< lower first; equal ones are shuffled
   friend bool operator==(const RouteHost &, const RouteHost &) = default;
 };
 
 /// How mail for some domains is handed on instead of by MX: smart hosts, a private network.
 struct Route {
-  std::string name;            ///< for logs; the key's place when it stands in a partner file
+  std::string name; ///< for logs; the key's place when it stands in a partner file
   std::vector<RouteHost> hosts;
-  bool implicit_tls = false;   ///< TLS from the first octet instead of STARTTLS
-  bool look_up_mx = false;     ///< the host is a domain whose MX records are asked for (off: addresses only)
+  bool implicit_tls = false;      ///< TLS from the first octet instead of STARTTLS
+  bool look_up_mx = false;        ///< the host is a domain whose MX records are asked for (off: addresses only)
   std::string client_certificate; ///< name of a [[certificate]]; empty: none
-  std::string place;           ///< "portcullis.toml:88"
+  std::string place;              ///< "portcullis.toml:88"
   friend bool operator==(const Route &, const Route &) = default;
 };
 
@@ -47,18 +48,20 @@ struct OutboundRule {
   std::string profile = "ncsc";
   std::optional<Route> route;
   std::string place; ///< "partners.d/example.toml:9"
+  friend bool operator==(const OutboundRule &, const OutboundRule &) = default;
 };
 
 struct InboundRule {
   Mode mode = Mode::enforce;
-  tls::Level level = tls::Level::encrypted;     ///< encrypted or authenticated
-  std::vector<std::string> names;               ///< certificate names, patterns of one label; empty: the sender's domain itself
+  tls::Level level = tls::Level::encrypted; ///< encrypted or authenticated
+  std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself
   std::string trust = "system";
   std::vector<std::string> pins;
   bool accept_server_auth = false;
-  std::vector<smtp::Network> networks;          ///< instead of a certificate
+  std::vector<smtp::Network> networks; ///< instead of a certificate
   OnFailure on_failure = OnFailure::reject;
   std::string place;
+  friend bool operator==(const InboundRule &, const InboundRule &) = default;
 };
 
 struct Exception {
@@ -68,6 +71,7 @@ struct Exception {
   std::string reason;
   std::chrono::sys_days expires; ///< counts through this day (UTC)
   std::string place;
+  friend bool operator==(const Exception &, const Exception &) = default;
 };
 
 struct Partner {
@@ -80,6 +84,7 @@ struct Partner {
   std::optional<InboundRule> inbound;
   std::vector<Exception> exceptions;
   std::string file;
+  friend bool operator==(const Partner &, const Partner &) = default;
 };
 
 /// Immutable after build(). Look-up is by hash of the name and its parents: no slower with 10,000 partners.
@@ -91,14 +96,40 @@ public:
 
   /// The partner whose pattern matches best (exact before wildcard, longest wildcard first), or null.
   [[nodiscard]] const Partner *find(const smtp::Domain &domain) const noexcept;
-  /// The most specific exception for the domain, expired or not; null if none. Of several equally specific the last to expire.
-  [[nodiscard]] const Exception *find_exception(const smtp::Domain &domain) const noexcept;
+  /// All exceptions for the domain, expired or not, the most specific first; of equally specific ones the last to
+  /// expire first. An exception counts for the domains of its own partner, and for another partner's only where it is
+  /// no broader than the pattern by which that partner was found.
+  [[nodiscard]] std::vector<const Exception *> find_exceptions(const smtp::Domain &domain) const;
+  /// The first of find_exceptions(), or null.
+  [[nodiscard]] const Exception *find_exception(const smtp::Domain &domain) const;
   [[nodiscard]] const std::vector<Partner> &partners() const noexcept { return partners_; }
 
 private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+  };
+  template <typename Value> using Map = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;
+  struct ExceptionIndex {
+    std::size_t partner = 0;
+    std::size_t exception = 0;
+  };
+  using ExceptionMap = Map<std::vector<ExceptionIndex>>;
+  struct Match {
+    const Partner *partner = nullptr;
+    std::string_view base; ///< of the pattern that matched; a view into the domain asked for
+    bool exact = false;
+  };
+  [[nodiscard]] Match match(const smtp::Domain &domain) const noexcept;
+  [[nodiscard]] const Exception &at(const ExceptionIndex &index) const noexcept {
+    return partners_[index.partner].exceptions[index.exception];
+  }
+
   std::vector<Partner> partners_;
-  std::unordered_map<std::string, std::size_t> by_pattern_; ///< DomainPattern::to_string() to index
-  std::unordered_map<std::string, std::pair<std::size_t, std::size_t>> exceptions_; ///< partner, exception
+  Map<std::size_t> exact_;    ///< name to index
+  Map<std::size_t> wildcard_; ///< base of "*.base" ("" for "*") to index
+  ExceptionMap exact_exceptions_;
+  ExceptionMap wildcard_exceptions_;
 };
 
 } // namespace policy

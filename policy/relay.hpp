@@ -20,11 +20,12 @@ struct RecipientFacts {
   ListenerRole role = ListenerRole::mx;
   bool client_trusted = false; ///< by network or client certificate, on a relay listener
   LocalRecipient local = LocalRecipient::not_ours;
-  bool is_literal = false;     ///< user@[192.0.2.1]
+  bool is_literal = false; ///< user@[192.0.2.1]
 };
 
 /// The refusal, or nothing when the recipient is accepted. mx: only our known recipients (550 5.7.1 relaying denied,
-/// 550 5.1.1 unknown). relay: from a trusted client anything but our unknown recipients; an untrusted client gets what mx gives.
+/// 550 5.1.1 unknown). relay: from a trusted client anything but our unknown recipients; an untrusted client gets what
+/// mx gives.
 [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const RecipientFacts &facts, const smtp::ForwardPath &path);
 
 } // namespace policy

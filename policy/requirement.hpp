@@ -31,12 +31,12 @@ struct Reason {
 struct Requirement {
   tls::Level level = tls::Level::opportunistic;
   std::string profile = "internet";
-  std::string trust = "system";         ///< "system" or the path of a PEM file with the only CAs
-  std::vector<std::string> references;  ///< reference identifiers for `authenticated`; never empty then
-  std::vector<std::string> pins;        ///< base64 SPKI SHA-256; when not empty, one must be in the chain
-  std::string client_certificate;       ///< name of a [[certificate]] to show; empty: none
-  bool implicit_tls = false;            ///< TLS from the first octet (a route says so)
-  std::string rule;                     ///< the winning rule, as in Reason::rule
+  std::string trust = "system";        ///< "system" or the path of a PEM file with the only CAs
+  std::vector<std::string> references; ///< reference identifiers for `authenticated`; never empty then
+  std::vector<std::string> pins;       ///< base64 SPKI SHA-256; when not empty, one must be in the chain
+  std::string client_certificate;      ///< name of a [[certificate]] to show; empty: none
+  bool implicit_tls = false;           ///< TLS from the first octet (a route says so)
+  std::string rule;                    ///< the winning rule, as in Reason::rule
   friend bool operator==(const Requirement &, const Requirement &) = default;
 };
 
@@ -50,9 +50,9 @@ struct Decision {
 
 enum class VerdictKind : std::uint8_t {
   satisfied,
-  not_encrypted,      ///< TLS was demanded and there is none
+  not_encrypted, ///< TLS was demanded and there is none
   no_certificate,
-  untrusted,          ///< chain not trusted: expired, self-signed, unknown CA, …
+  untrusted, ///< chain not trusted: expired, self-signed, unknown CA, …
   wrong_name,
   wrong_pin,
 };
@@ -62,14 +62,14 @@ enum class VerdictKind : std::uint8_t {
 struct Verdict {
   VerdictKind kind = VerdictKind::not_encrypted;
   tls::Level got = tls::Level::none;
-  std::string reason;       ///< one clause for people: "the certificate is for mx.other.example, not for example.gov.uk"
+  std::string reason; ///< one clause for people: "the certificate is for mx.other.example, not for example.gov.uk"
   std::string matched_name; ///< the certificate name that satisfied a reference
   [[nodiscard]] bool ok() const noexcept { return kind == VerdictKind::satisfied; }
   friend bool operator==(const Verdict &, const Verdict &) = default;
 };
 
-/// Pure. `facts.verdict` must have been made against `requirement.trust` when the level is authenticated. A certificate whose
-/// chain is trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
+/// Pure. `facts.verdict` must have been made against `requirement.trust` when the level is authenticated. A certificate
+/// whose chain is trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
 
 /// A stable text that is equal for requirements that a connection may be shared between.

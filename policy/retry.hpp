@@ -15,9 +15,11 @@ struct RetrySchedule {
   std::chrono::seconds give_up_after = std::chrono::hours(24 * 5);
   std::chrono::seconds delay_notice_after = std::chrono::hours(4); ///< zero: no delay notices
   double jitter = 0.2; ///< each wait is drawn from [1 - jitter, 1 + jitter] times its length
+  friend bool operator==(const RetrySchedule &, const RetrySchedule &) = default;
 };
 
 /// `random` is uniform in [0, 1). `attempts` counts failed attempts so far, at least 1.
-[[nodiscard]] std::chrono::seconds retry_wait(const RetrySchedule &schedule, std::uint32_t attempts, double random) noexcept;
+[[nodiscard]] std::chrono::seconds retry_wait(const RetrySchedule &schedule, std::uint32_t attempts,
+                                              double random) noexcept;
 
 } // namespace policy

@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "policy/decide.hpp"
 #include "policy/partner.hpp"
 #include "policy/relay.hpp"
 #include "policy/retry.hpp"
@@ -25,12 +26,14 @@ namespace mta {
 
 /// [server]
 struct ServerConfig {
-  std::string hostname;              ///< our name in greeting, EHLO, Received and reports; must be a domain name
-  std::string user = "portcullis";   ///< after binding and reading keys; empty: stay (not as root)
-  std::string group;                 ///< empty: the user's own
-  unsigned threads = 0;              ///< 0: one per core
+  std::string hostname;            ///< our name in greeting, EHLO, Received and reports; must be a domain name
+  std::string user = "portcullis"; ///< after binding and reading keys; empty: stay (not as root)
+  std::string group;               ///< empty: the user's own
+  unsigned threads = 0;            ///< 0: one per core
   std::chrono::seconds shutdown_grace{30};
   std::uint64_t memory_budget = 1'073'741'824; ///< resident octets over which new sessions get 421; 0: none
+  std::string partners = "partners.d";         ///< folder with one file for each partner
+  friend bool operator==(const ServerConfig &, const ServerConfig &) = default;
 };
 
 /// [log]
@@ -39,6 +42,7 @@ struct LogConfig {
   LogFormat format = LogFormat::logfmt;
   std::string level = "info"; ///< debug, info, warning, error
   std::string file;           ///< empty: standard error
+  friend bool operator==(const LogConfig &, const LogConfig &) = default;
 };
 
 /// [spool]
@@ -47,12 +51,14 @@ struct SpoolConfig {
   std::uint64_t segment_size = 67'108'864;
   std::uint64_t min_free = 268'435'456;   ///< octets free on the disk under which mail is answered 452
   std::uint64_t max_messages = 1'000'000; ///< queued messages over which mail is answered 452
+  friend bool operator==(const SpoolConfig &, const SpoolConfig &) = default;
 };
 
 /// [control]
 struct ControlConfig {
   std::string socket = "/run/portcullis/control.sock";
-  std::string group;          ///< group that may use it; empty: the daemon's user only
+  std::string group; ///< group that may use it; empty: the daemon's user only
+  friend bool operator==(const ControlConfig &, const ControlConfig &) = default;
 };
 
 /// [[certificate]]
@@ -60,6 +66,7 @@ struct CertificateConfig {
   std::string name;
   tls::KeyPairFiles files;
   std::string place;
+  friend bool operator==(const CertificateConfig &, const CertificateConfig &) = default;
 };
 
 enum class ListenerTls : std::uint8_t { none, starttls, implicit };
@@ -71,7 +78,7 @@ struct ListenerConfig {
   policy::ListenerRole role = policy::ListenerRole::mx;
   ListenerTls tls = ListenerTls::starttls;
   std::string profile = "internet";
-  std::vector<std::string> certificates;      ///< names of [[certificate]]; empty with tls on: all of them
+  std::vector<std::string> certificates; ///< names of [[certificate]]; empty with tls on: all of them
   bool request_client_certificate = true;
   std::string client_ca_hints;
   bool tickets = true;
@@ -80,20 +87,22 @@ struct ListenerConfig {
   smtp::BareLf bare_lf = smtp::BareLf::refuse;
   std::vector<smtp::Network> trusted_networks; ///< relay role
   /// relay role: client certificates that may relay.
-  std::vector<std::string> trusted_names;      ///< certificate names (patterns of one label)
+  std::vector<std::string> trusted_names; ///< certificate names (patterns of one label)
   std::vector<std::string> trusted_pins;
-  std::string trusted_ca;                      ///< PEM file; names count only when the chain leads here; "system" allowed
+  std::string trusted_ca; ///< PEM file; names count only when the chain leads here; "system" allowed
   std::string place;
+  friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
 
 /// [[domain]]: a domain of ours.
 struct DomainConfig {
   smtp::Domain domain;
   bool catch_all = false;
-  std::unordered_set<std::string> recipients;  ///< lower-case local parts (of this domain) from the list file
+  std::unordered_set<std::string> recipients; ///< lower-case local parts (of this domain) from the list file
   std::string recipients_file;
-  std::optional<policy::Route> route;          ///< where its mail goes; without one: by MX with our own name removed
+  std::optional<policy::Route> route; ///< where its mail goes; without one: by MX with our own name removed
   std::string place;
+  friend bool operator==(const DomainConfig &, const DomainConfig &) = default;
 };
 
 /// [limits]: smtp::Limits plus those of the edge.
@@ -108,6 +117,7 @@ struct LimitConfig {
   std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
   std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
   std::chrono::seconds session_timeout{3600};
+  friend bool operator==(const LimitConfig &, const LimitConfig &) = default;
 };
 
 /// [dns]
@@ -115,10 +125,11 @@ struct DnsConfig {
   std::vector<smtp::SocketAddress> resolvers; ///< empty: full recursion from the root
   bool dnssec = true;
   std::string trust_anchor = "/usr/share/dns/root.key"; ///< file with DS or DNSKEY of the root; empty string: none
-  std::vector<std::string> extra_anchors;     ///< further anchor lines, e.g. of a private root
+  std::vector<std::string> extra_anchors;               ///< further anchor lines, e.g. of a private root
   std::chrono::milliseconds timeout{10'000};
-  std::string hosts_file;                     ///< static names (private networks); empty: none
-  std::vector<std::string> insecure_domains;  ///< names below which DNSSEC is not expected
+  std::string hosts_file;                    ///< static names (private networks); empty: none
+  std::vector<std::string> insecure_domains; ///< names below which DNSSEC is not expected
+  friend bool operator==(const DnsConfig &, const DnsConfig &) = default;
 };
 
 /// [outbound]
@@ -127,36 +138,40 @@ struct OutboundConfig {
   tls::Level level = tls::Level::opportunistic;
   std::size_t connections = 1000;
   std::size_t connections_per_destination = 20;
-  std::chrono::seconds idle_timeout{5};       ///< how long a connection waits for the next message
+  std::chrono::seconds idle_timeout{5}; ///< how long a connection waits for the next message
   std::size_t messages_per_connection = 1000;
   std::chrono::seconds connect_timeout{30};
   std::chrono::milliseconds ipv6_head_start{250};
   bool ipv6 = true;
   bool ipv4 = true;
-  std::uint16_t port = 25;                    ///< of MX hosts; other than 25 only for tests and private networks
+  std::uint16_t port = 25; ///< of MX hosts; other than 25 only for tests and private networks
   std::vector<smtp::IpAddress> source_addresses;
   /// RFC 5321 section 4.5.3.2.
   std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
       recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
+  friend bool operator==(const OutboundConfig &, const OutboundConfig &) = default;
 };
 
 /// [queue]
 struct QueueConfig {
   policy::RetrySchedule retry;
-  std::optional<smtp::Mailbox> postmaster;    ///< who gets mail for postmaster and abuse where a domain lists none; always set after load_config
+  std::optional<smtp::Mailbox>
+      postmaster; ///< who gets mail for postmaster and abuse where a domain lists none; always set after load_config
   std::string bounce_sender_name = "Mail Delivery System";
-  std::uint64_t bounce_full_limit = 51'200;   ///< whole message returned up to this size when RET=FULL
+  std::uint64_t bounce_full_limit = 51'200; ///< whole message returned up to this size when RET=FULL
+  friend bool operator==(const QueueConfig &, const QueueConfig &) = default;
 };
 
 /// [[route]]: by recipient domain, for those who are not partners; "*" is a smart host for everything.
 struct RouteConfig {
   std::vector<smtp::DomainPattern> domains;
   policy::Route route;
-  std::string tls_trust = "system";           ///< for level authenticated by [[route]] itself
-  std::optional<tls::Level> tls;              ///< raises the default for these domains
-  std::vector<std::string> match;             ///< reference identifiers; default: the route's host names
+  std::string tls_trust = "system"; ///< for level authenticated by [[route]] itself
+  std::optional<tls::Level> tls;    ///< raises the default for these domains
+  std::vector<std::string> match;   ///< reference identifiers; default: the route's host names
   std::string profile = "internet";
   std::vector<std::string> pins;
+  friend bool operator==(const RouteConfig &, const RouteConfig &) = default;
 };
 
 struct Config {
@@ -178,6 +193,9 @@ struct Config {
   /// The route of a recipient domain: of our own domain, of the partner, or the best [[route]]; null: by MX.
   [[nodiscard]] const policy::Route *find_route(const smtp::Domain &domain) const noexcept;
   [[nodiscard]] const RouteConfig *find_route_config(const smtp::Domain &domain) const noexcept;
+  /// What decide_tls gets for a domain: [outbound], raised and detailed by the [[route]] that find_route() takes, if it
+  /// is one.
+  [[nodiscard]] policy::OutboundDefaults outbound_defaults(const smtp::Domain &domain) const;
   [[nodiscard]] const CertificateConfig *find_certificate(std::string_view name) const noexcept;
   [[nodiscard]] policy::LocalRecipient classify(const smtp::ForwardPath &path) const;
   /// <Postmaster> and postmaster@/abuse@ of our domains where none is listed become the configured postmaster.

@@ -1,0 +1,89 @@
+#include "mta/config/config.hpp"
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+/// RFC 5321 section 4.5.1 and RFC 2142: these names are served in every domain.
+bool is_role_name(std::string_view local_part) {
+  return local_part == "postmaster" || local_part == "abuse";
+}
+
+} // namespace
+
+const policy::Route *Config::find_route(const smtp::Domain &domain) const noexcept {
+  if (const auto own = domains.find(domain.ascii()); own != domains.end() && own->second.route)
+    return &*own->second.route;
+  if (const auto *partner = partners.find(domain); partner && partner->outbound && partner->outbound->route)
+    return &*partner->outbound->route;
+  const RouteConfig *route = find_route_config(domain);
+  return route ? &route->route : nullptr;
+}
+
+const RouteConfig *Config::find_route_config(const smtp::Domain &domain) const noexcept {
+  const RouteConfig *best = nullptr;
+  int specificity = 0;
+  for (const auto &route : routes)
+    for (const auto &pattern : route.domains)
+      if (pattern.matches(domain) && (!best || pattern.specificity() > specificity)) {
+        best = &route;
+        specificity = pattern.specificity();
+      }
+  return best;
+}
+
+policy::OutboundDefaults Config::outbound_defaults(const smtp::Domain &domain) const {
+  policy::OutboundDefaults defaults;
+  defaults.level = outbound.level;
+  defaults.profile = outbound.profile;
+  const RouteConfig *route = find_route_config(domain);
+  if (!route || find_route(domain) != &route->route) return defaults;
+  defaults.level = std::max(outbound.level, route->tls.value_or(outbound.level));
+  defaults.profile = route->profile;
+  defaults.trust = route->tls_trust;
+  defaults.match = route->match;
+  defaults.pins = route->pins;
+  if (route->tls && *route->tls >= outbound.level) {
+    defaults.source = "route";
+    defaults.rule = route->route.name == route->route.place
+                        ? fmt::format("{} [[route]]", route->route.place)
+                        : fmt::format("{} {} [[route]]", route->route.place, route->route.name);
+  }
+  return defaults;
+}
+
+const CertificateConfig *Config::find_certificate(std::string_view name) const noexcept {
+  for (const auto &certificate : certificates)
+    if (certificate.name == name) return &certificate;
+  return nullptr;
+}
+
+policy::LocalRecipient Config::classify(const smtp::ForwardPath &path) const {
+  using policy::LocalRecipient;
+  const smtp::Mailbox *mailbox = path.mailbox();
+  if (!mailbox) return LocalRecipient::known;
+  if (!mailbox->domain()) return LocalRecipient::not_ours;
+  const auto found = domains.find(mailbox->domain()->ascii());
+  if (found == domains.end()) return LocalRecipient::not_ours;
+  if (found->second.catch_all) return LocalRecipient::known;
+  const std::string local_part = smtp::to_lower(mailbox->local_part());
+  if (is_role_name(local_part) || found->second.recipients.contains(local_part)) return LocalRecipient::known;
+  return LocalRecipient::unknown;
+}
+
+smtp::Mailbox Config::resolve_recipient(const smtp::ForwardPath &path) const {
+  const smtp::Mailbox *mailbox = path.mailbox();
+  if (!mailbox) return queue.postmaster.value();
+  if (!mailbox->domain() || !queue.postmaster) return *mailbox;
+  const auto found = domains.find(mailbox->domain()->ascii());
+  if (found == domains.end() || found->second.catch_all) return *mailbox;
+  const std::string local_part = smtp::to_lower(mailbox->local_part());
+  if (is_role_name(local_part) && !found->second.recipients.contains(local_part)) return *queue.postmaster;
+  return *mailbox;
+}
+
+} // namespace mta

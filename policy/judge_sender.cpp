@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "policy/decide.hpp"
+#include "smtp/base/text.hpp"
+
+namespace policy {
+
+namespace {
+
+struct Found {
+  const Partner *partner = nullptr;
+  const InboundRule *rule = nullptr;
+  const smtp::Domain *domain = nullptr;
+};
+
+Found find_rule(const PartnerTable &partners, const smtp::ReversePath &sender) {
+  const smtp::Mailbox *mailbox = sender.mailbox();
+  if (!mailbox || !mailbox->domain()) return {};
+  const Partner *partner = partners.find(*mailbox->domain());
+  if (!partner || !partner->inbound) return {};
+  return {partner, &*partner->inbound, mailbox->domain()};
+}
+
+std::string join(const std::vector<std::string> &names) {
+  std::string text;
+  for (const auto &name : names) {
+    if (!text.empty()) text += " or ";
+    text += name;
+  }
+  return text;
+}
+
+/// What the rule demands and what was missing, for the reply: "… demands an encrypted session; start TLS".
+std::string describe_failure(const Verdict &verdict, const Requirement &requirement, bool has_networks,
+                             const SenderFacts &facts) {
+  std::string text = "this domain's policy demands ";
+  switch (verdict.kind) {
+  case VerdictKind::satisfied: break; // not a failure
+  case VerdictKind::not_encrypted: return text + "an encrypted session; start TLS";
+  case VerdictKind::no_certificate: text += "a client certificate; none was shown"; break;
+  case VerdictKind::untrusted: text += "a trusted client certificate; " + verdict.reason; break;
+  case VerdictKind::wrong_name:
+    text += fmt::format("a client certificate for {}; {}", smtp::escape(join(requirement.references)), verdict.reason);
+    break;
+  case VerdictKind::wrong_pin: text += "a client certificate with a pinned key; " + verdict.reason; break;
+  }
+  if (has_networks) text += fmt::format(", and {} is not in its networks", facts.client.to_string());
+  return text;
+}
+
+smtp::Reply refusal(OnFailure on_failure, VerdictKind kind, std::string text) {
+  const std::uint8_t status = on_failure == OnFailure::defer ? 4 : 5;
+  // RFC 5248's registry: X.7.10 encryption needed; X.7.1 delivery not authorized.
+  const std::uint16_t detail = kind == VerdictKind::not_encrypted ? 10 : 1;
+  return {.code = static_cast<std::uint16_t>(status == 4 ? 450 : 550),
+          .enhanced = smtp::EnhancedCode{status, 7, detail},
+          .text = std::move(text)};
+}
+
+} // namespace
+
+std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners, const smtp::ReversePath &sender) {
+  const Found found = find_rule(partners, sender);
+  if (!found.rule || found.rule->level < tls::Level::authenticated) return std::nullopt;
+  return NeededVerdict{.trust = found.rule->trust, .accept_server_auth = found.rule->accept_server_auth};
+}
+
+SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath &sender, const SenderFacts &facts) {
+  const Found found = find_rule(partners, sender);
+  if (!found.rule) return {};
+  const InboundRule &rule = *found.rule;
+
+  SenderVerdict result;
+  result.wanted = rule.level;
+  result.rule = fmt::format("{} {} [inbound]", rule.place, found.partner->name);
+  result.mode = rule.mode;
+
+  Requirement requirement;
+  requirement.level = rule.level;
+  requirement.trust = rule.trust;
+  requirement.pins = rule.level >= tls::Level::authenticated ? rule.pins : std::vector<std::string>();
+  requirement.references = rule.names.empty() ? std::vector<std::string>{found.domain->ascii()} : rule.names;
+
+  static const tls::Facts clear_text;
+  const tls::Facts &session = facts.facts ? *facts.facts : clear_text;
+  const Verdict verdict = judge_tls(requirement, session);
+  result.reason = verdict.reason;
+  if (verdict.ok()) return result;
+
+  const bool from_network = std::any_of(rule.networks.begin(), rule.networks.end(),
+                                        [&](const smtp::Network &network) { return network.contains(facts.client); });
+  // The network stands in for the certificate, never for the encryption.
+  if (rule.level == tls::Level::authenticated && session.encrypted && from_network) {
+    result.reason = fmt::format("{} is in the partner's networks", facts.client.to_string());
+    return result;
+  }
+
+  result.satisfied = false;
+  const std::string text = describe_failure(verdict, requirement, !rule.networks.empty(), facts);
+  result.reason = text;
+  if (rule.mode == Mode::enforce)
+    result.refusal =
+        refusal(rule.on_failure, verdict.kind, fmt::format("mail from {}: {}", found.domain->ascii(), text));
+  return result;
+}
+
+} // namespace policy

@@ -1,0 +1,38 @@
+#include "policy/relay.hpp"
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+
+namespace policy {
+
+namespace {
+
+smtp::Reply relaying_denied(const smtp::ForwardPath &path) {
+  return {.code = 550,
+          .enhanced = smtp::EnhancedCode{5, 7, 1},
+          .text = fmt::format("relaying denied: {} is not a recipient of this system", smtp::escape(path.to_string()))};
+}
+
+smtp::Reply no_such_user(const smtp::ForwardPath &path) {
+  return {.code = 550,
+          .enhanced = smtp::EnhancedCode{5, 1, 1},
+          .text = fmt::format("no such recipient here: {}", smtp::escape(path.to_string()))};
+}
+
+} // namespace
+
+std::optional<smtp::Reply> judge_recipient(const RecipientFacts &facts, const smtp::ForwardPath &path) {
+  if (path.is_postmaster()) return std::nullopt; // RFC 5321 section 4.5.1: always, from anyone
+  // An address literal is never one of our recipients, whatever the caller looked up.
+  const LocalRecipient local = facts.is_literal ? LocalRecipient::not_ours : facts.local;
+  switch (local) {
+  case LocalRecipient::known: return std::nullopt;
+  case LocalRecipient::unknown: return no_such_user(path);
+  case LocalRecipient::not_ours: break;
+  }
+  if (facts.role == ListenerRole::relay && facts.client_trusted) return std::nullopt;
+  return relaying_denied(path);
+}
+
+} // namespace policy

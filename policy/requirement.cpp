@@ -1,0 +1,176 @@
+#include "policy/requirement.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+#include "tls/core/name_match.hpp"
+
+namespace policy {
+
+namespace {
+
+bool contains(const std::vector<std::string> &values, const std::string &value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+/// "a, b, c and 4 more": names come from the peer, so each is escaped and few are shown.
+std::string list_names(const std::vector<std::string> &names) {
+  constexpr std::size_t shown = 3;
+  if (names.empty()) return "no name";
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < shown; ++i) {
+    if (i != 0) text += ", ";
+    text += smtp::escape(names[i], 100);
+  }
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+bool leaf_is_pinned(const Requirement &requirement, const tls::Facts &facts) {
+  return !facts.chain.empty() && contains(requirement.pins, facts.chain.front().spki_sha256);
+}
+
+/// A pin on the leaf speaks for itself: only the holder of the key can have made the handshake. A pin further up counts
+/// only in a trusted chain, and only for certificates that are linked to the leaf by issuer and subject: the peer
+/// chooses what it sends, so a copy of the pinned CA's certificate may lie behind a chain that it never signed.
+bool pin_is_met(const Requirement &requirement, const tls::Facts &facts, bool trusted) {
+  if (leaf_is_pinned(requirement, facts)) return true;
+  if (!trusted) return false;
+  for (std::size_t i = 1; i < facts.chain.size(); ++i) {
+    if (facts.chain[i - 1].issuer != facts.chain[i].subject) return false;
+    if (contains(requirement.pins, facts.chain[i].spki_sha256)) return true;
+  }
+  return false;
+}
+
+/// What the certificate proves about the peer, whatever was demanded; satisfied: a trusted certificate with the right
+/// name and pin.
+Verdict judge_certificate(const Requirement &requirement, const tls::Facts &facts) {
+  Verdict verdict{.kind = VerdictKind::satisfied, .got = tls::Level::encrypted, .reason = {}, .matched_name = {}};
+  if (facts.chain.empty()) {
+    verdict.kind = VerdictKind::no_certificate;
+    verdict.reason = "no certificate was shown";
+    return verdict;
+  }
+  const bool trusted = facts.verdict && facts.verdict->trusted;
+  if (!trusted && !leaf_is_pinned(requirement, facts)) {
+    verdict.kind = VerdictKind::untrusted;
+    if (!facts.verdict)
+      verdict.reason = "the certificate chain was not verified";
+    else
+      verdict.reason = fmt::format("the certificate is not trusted: {}", smtp::escape(facts.verdict->reason));
+    return verdict;
+  }
+  const auto &names = facts.chain.front().dns_names;
+  const auto reference = tls::first_match(requirement.references, names);
+  if (reference.empty()) {
+    verdict.kind = VerdictKind::wrong_name;
+    if (requirement.references.empty())
+      verdict.reason = "there is no name that the certificate could prove";
+    else
+      verdict.reason =
+          fmt::format("the certificate is for {}, not for {}", list_names(names), list_names(requirement.references));
+    return verdict;
+  }
+  if (!requirement.pins.empty() && !pin_is_met(requirement, facts, trusted)) {
+    verdict.kind = VerdictKind::wrong_pin;
+    verdict.reason = "no key in the certificate chain is pinned";
+    return verdict;
+  }
+  verdict.got = tls::Level::authenticated;
+  verdict.matched_name = std::string(reference);
+  for (const auto &name : names)
+    if (tls::reference_matches(reference, name)) {
+      verdict.matched_name = name;
+      break;
+    }
+  verdict.reason = fmt::format("the certificate proves {}", smtp::escape(verdict.matched_name));
+  return verdict;
+}
+
+} // namespace
+
+const char *to_string(NameTrust trust) noexcept {
+  switch (trust) {
+  case NameTrust::none: return "none";
+  case NameTrust::sts: return "sts";
+  case NameTrust::dnssec: return "dnssec";
+  case NameTrust::configured: return "configured";
+  }
+  return "?";
+}
+
+const char *to_string(Mode mode) noexcept {
+  switch (mode) {
+  case Mode::observe: return "observe";
+  case Mode::enforce: return "enforce";
+  }
+  return "?";
+}
+
+const char *to_string(VerdictKind kind) noexcept {
+  switch (kind) {
+  case VerdictKind::satisfied: return "satisfied";
+  case VerdictKind::not_encrypted: return "not_encrypted";
+  case VerdictKind::no_certificate: return "no_certificate";
+  case VerdictKind::untrusted: return "untrusted";
+  case VerdictKind::wrong_name: return "wrong_name";
+  case VerdictKind::wrong_pin: return "wrong_pin";
+  }
+  return "?";
+}
+
+Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
+  if (!facts.encrypted) {
+    const bool demanded = requirement.level > tls::Level::opportunistic || requirement.implicit_tls;
+    return {.kind = demanded ? VerdictKind::not_encrypted : VerdictKind::satisfied,
+            .got = tls::Level::none,
+            .reason = "the session is not encrypted",
+            .matched_name = {}};
+  }
+  Verdict verdict = judge_certificate(requirement, facts);
+  switch (requirement.level) {
+  case tls::Level::none:
+  case tls::Level::opportunistic:
+    verdict.kind = VerdictKind::satisfied; // recorded in `got` and `reason`, never refused
+    return verdict;
+  case tls::Level::encrypted:
+    // A pin is a demand of its own: the table does not allow it at this level, but where one stands it is kept.
+    if (requirement.pins.empty() || pin_is_met(requirement, facts, facts.verdict && facts.verdict->trusted))
+      verdict.kind = VerdictKind::satisfied;
+    else if (facts.chain.empty())
+      verdict.kind = VerdictKind::no_certificate;
+    else {
+      verdict.kind = VerdictKind::wrong_pin;
+      verdict.reason = "no key in the certificate chain is pinned";
+    }
+    return verdict;
+  case tls::Level::authenticated: return verdict;
+  case tls::Level::dane: break;
+  }
+  // Nothing that is known here can satisfy DANE, so nothing does.
+  if (verdict.kind == VerdictKind::satisfied) verdict.kind = VerdictKind::untrusted;
+  verdict.reason = "DANE is demanded and no TLSA record was matched";
+  return verdict;
+}
+
+std::string requirement_key(const Requirement &requirement) {
+  // '\n' and '\t' cannot stand in any part. What is not demanded at a level does not keep connections apart.
+  std::string key = fmt::format("{}\n{}\n{}\n{}", tls::to_string(requirement.level), requirement.profile,
+                                requirement.client_certificate, requirement.implicit_tls ? "implicit" : "starttls");
+  if (requirement.level >= tls::Level::authenticated) {
+    key += '\n';
+    key += requirement.trust;
+    key += '\n';
+    for (const auto &reference : requirement.references) (key += reference) += '\t';
+  }
+  if (requirement.level >= tls::Level::encrypted && !requirement.pins.empty()) {
+    key += "\npins\t";
+    for (const auto &pin : requirement.pins) (key += pin) += '\t';
+  }
+  return key;
+}
+
+} // namespace policy
