@@ -21,23 +21,39 @@ namespace asio = boost::asio;
 
 template <typename T = void> using Task = asio::awaitable<T>;
 
-/// Suspends the coroutine, calls `start` with a callback that any thread may call once, and resumes on the coroutine's own
-/// executor with the value given. The callback may be called before `start` returns.
+namespace detail {
+
+/// Hands `begin` a callback that resumes the handler on its executor. The context of the coroutine must not run out of
+/// work while another thread has the question, so that the callback holds a work guard.
+template <typename T> struct StartCallback {
+  asio::any_io_executor executor;
+
+  template <typename Handler, typename Start> void operator()(Handler handler, Start begin) const {
+    struct Waiting {
+      Handler resume;
+      asio::executor_work_guard<asio::any_io_executor> work;
+    };
+    auto waiting = std::make_shared<Waiting>(Waiting{std::move(handler), asio::make_work_guard(executor)});
+    begin([waiting = std::move(waiting)](T value) mutable {
+      auto target = waiting->work.get_executor();
+      asio::post(target, [waiting = std::move(waiting), value = std::move(value)]() mutable {
+        waiting->work.reset();
+        std::move(waiting->resume)(std::move(value));
+      });
+    });
+  }
+};
+
+} // namespace detail
+
+/// Suspends the coroutine, calls `start` with a callback that any thread may call once, and resumes on the coroutine's
+/// own executor with the value given. The callback may be called before `start` returns. The context must outlive the
+/// callback.
 template <typename T, typename Start> Task<T> await_callback(Start start) {
-  auto executor = co_await asio::this_coro::executor;
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(
-      [executor](auto handler, Start begin) {
-        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        auto work = std::make_shared<std::optional<decltype(asio::prefer(executor, asio::execution::outstanding_work.tracked))>>(
-            asio::prefer(executor, asio::execution::outstanding_work.tracked));
-        begin([shared, executor, work](T value) {
-          asio::post(executor, [shared, work, value = std::move(value)]() mutable {
-            work->reset();
-            std::move (*shared)(std::move(value));
-          });
-        });
-      },
-      asio::use_awaitable, std::move(start));
+  detail::StartCallback<T> initiation{co_await asio::this_coro::executor};
+  auto operation = asio::async_initiate<const asio::use_awaitable_t<>, void(T)>(std::move(initiation),
+                                                                                asio::use_awaitable, std::move(start));
+  co_return co_await std::move(operation);
 }
 
 } // namespace mta
