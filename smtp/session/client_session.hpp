@@ -38,9 +38,9 @@ struct Capabilities {
   bool dsn = false;
   bool enhanced_status_codes = false;
   bool size = false;
-  std::uint64_t size_limit = 0;          ///< 0: offered without a limit, or not offered
-  std::optional<std::size_t> rcpt_max;   ///< LIMITS RCPTMAX (RFC 9422)
-  std::optional<std::size_t> mail_max;   ///< LIMITS MAILMAX
+  std::uint64_t size_limit = 0;        ///< 0: offered without a limit, or not offered
+  std::optional<std::size_t> rcpt_max; ///< LIMITS RCPTMAX (RFC 9422)
+  std::optional<std::size_t> mail_max; ///< LIMITS MAILMAX
   friend bool operator==(const Capabilities &, const Capabilities &) = default;
 };
 
@@ -57,8 +57,8 @@ struct Transaction {
 struct RecipientOutcome {
   enum class Kind : std::uint8_t { delivered, temporary, permanent };
   Kind kind = Kind::temporary;
-  Reply reply;            ///< the server's, or one of ours (then `local`)
-  bool local = false;     ///< the reply text is ours: the hop lacks what the message needs (5.6.3, 5.6.7, 5.3.4, …)
+  Reply reply;             ///< the server's, or one of ours (then `local`)
+  bool local = false;      ///< the reply text is ours: the hop lacks what the message needs (5.6.3, 5.6.7, 5.3.4, …)
   bool dsn_passed = false; ///< the hop offered DSN and was given the parameters, so it owes the success notice
 };
 
@@ -67,7 +67,7 @@ struct RecipientOutcome {
 struct ClientWait {}; ///< read more octets, feed() them
 struct ClientSend {
   std::string octets;
-}; ///< write these
+};                        ///< write these
 struct ClientStartTls {}; ///< perform the handshake, then tls_done()
 /// The session is greeted (again, after TLS) and can take a transaction, be reset, or quit.
 struct ClientReady {};
@@ -80,13 +80,13 @@ struct TransactionDone {
 /// The session cannot go on; close the connection. The stage says what it means for a retry.
 struct ClientFailed {
   enum class Stage : std::uint8_t {
-    greeting,         ///< the server did not greet or refused us
-    hello,            ///< EHLO and HELO were refused
-    starttls_absent,  ///< required, but not offered
-    starttls_refused, ///< offered, but the command was answered 4xx or 5xx
+    greeting,          ///< the server did not greet or refused us
+    hello,             ///< EHLO and HELO were refused
+    starttls_absent,   ///< required, but not offered
+    starttls_refused,  ///< offered, but the command was answered 4xx or 5xx
     starttls_injected, ///< octets followed the 220 reply in clear (RFC 3207): an attack; never fall back on it
-    protocol,         ///< the server sent what no SMTP server may
-    transaction,      ///< lost or 421 in a transaction: every undecided recipient is temporary
+    protocol,          ///< the server sent what no SMTP server may
+    transaction,       ///< lost or 421 in a transaction: every undecided recipient is temporary
   };
   Stage stage = Stage::protocol;
   std::optional<Reply> reply; ///< the reply that ended it, if there was one
@@ -123,8 +123,20 @@ public:
   /// Sends QUIT; ClientClosed follows.
   void quit();
   [[nodiscard]] const Capabilities &capabilities() const noexcept;
-  /// Deadline for the next reply by the stage it is in (RFC 5321 section 4.5.3.2): greeting, mail, rcpt, data, block, final.
-  enum class Waiting : std::uint8_t { greeting, hello, starttls, mail, recipient, data_start, data_block, data_end, quit, nothing };
+  /// Deadline for the next reply by the stage it is in (RFC 5321 section 4.5.3.2): greeting, mail, rcpt, data, block,
+  /// final.
+  enum class Waiting : std::uint8_t {
+    greeting,
+    hello,
+    starttls,
+    mail,
+    recipient,
+    data_start,
+    data_block,
+    data_end,
+    quit,
+    nothing
+  };
   [[nodiscard]] Waiting waiting() const noexcept;
 
 private:

@@ -1,0 +1,74 @@
+// The MAIL and RCPT commands of the client: see client_commands.hpp.
+#include "smtp/session/client_commands.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+#include "smtp/wire/utf8_address.hpp"
+
+namespace smtp {
+
+bool needs_smtputf8(const Transaction &transaction) noexcept {
+  const auto *sender = transaction.sender.path.mailbox();
+  return transaction.needs_smtputf8 || (sender && sender->needs_smtputf8()) ||
+         std::any_of(transaction.recipients.begin(), transaction.recipients.end(),
+                     [](const Recipient &recipient) { return recipient.mailbox.needs_smtputf8(); });
+}
+
+void append_mail_command(std::string &out, const Transaction &transaction, const Capabilities &offered) {
+  out += "MAIL FROM:";
+  out += transaction.sender.path.to_string();
+  if (offered.size && transaction.size > 0) fmt::format_to(std::back_inserter(out), " SIZE={}", transaction.size);
+  if (offered.eight_bit_mime && transaction.has_8bit) out += " BODY=8BITMIME";
+  if (offered.smtputf8 && needs_smtputf8(transaction)) out += " SMTPUTF8";
+  if (offered.dsn) {
+    switch (transaction.sender.parameters.ret) {
+    case DsnReturn::unspecified: break;
+    case DsnReturn::full: out += " RET=FULL"; break;
+    case DsnReturn::headers: out += " RET=HDRS"; break;
+    }
+    if (const auto &envid = transaction.sender.parameters.envid; !envid.empty()) {
+      out += " ENVID=";
+      out += encode_xtext(envid);
+    }
+  }
+  out += "\r\n";
+}
+
+void append_recipient_command(std::string &out, const Recipient &recipient, const Capabilities &offered,
+                              bool smtputf8) {
+  out += "RCPT TO:<";
+  out += recipient.mailbox.to_string();
+  out += '>';
+  if (offered.dsn) {
+    if (const auto &notify = recipient.parameters.notify; notify.given) {
+      // RFC 3461 section 4.1: NEVER stands alone, the others are a list.
+      std::string_view separator = " NOTIFY=";
+      const auto add = [&](bool wanted, std::string_view word) {
+        if (!wanted) return;
+        out += separator;
+        out += word;
+        separator = ",";
+      };
+      const bool listed = notify.success || notify.failure || notify.delay;
+      add(notify.never && !listed, "NEVER");
+      add(notify.success, "SUCCESS");
+      add(notify.failure, "FAILURE");
+      add(notify.delay, "DELAY");
+    }
+    if (const auto &original = recipient.parameters.orcpt) {
+      out += " ORCPT=";
+      out += original->type;
+      out += ';';
+      // RFC 6533 section 3: a utf-8 address has an encoding of its own, by what the hop can take.
+      const auto form = smtputf8 ? Utf8AddressForm::unitext : Utf8AddressForm::xtext;
+      out += equals_ignoring_case(original->type, "utf-8") ? encode_utf8_address(original->address, form)
+                                                           : encode_xtext(original->address);
+    }
+  }
+  out += "\r\n";
+}
+
+} // namespace smtp
