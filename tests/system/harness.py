@@ -1,0 +1,430 @@
+"""harness: what the system tests share: temporary folders, certificates, DNS zones, the daemon, and waiting for events.
+
+Every server gets its own folder and a free port on loopback, and is stopped by its process id. Nothing waits by sleeping a
+fixed time: waits poll for the event that they need, up to a limit, and say what was missing."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("PORTCULLIS_BUILD", SOURCE / "build" / "dev"))
+sys.path.insert(0, str(SOURCE / "etc" / "demo"))
+
+from receiver import Behaviour, Receiver  # noqa: E402,F401  (shared with the demo; tests import it from here)
+
+SKIP = 77
+
+
+class Failure(Exception):
+    """A test's expectation that did not hold."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def expect_equal(got, wanted, what):
+    if got != wanted:
+        raise Failure(f"{what}: got {got!r}, wanted {wanted!r}")
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(SKIP)
+
+
+def need(*programs):
+    """Skips the test when a program is not there; returns the paths."""
+    paths = []
+    for program in programs:
+        path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+        if not path:
+            skip(f"{program} is not installed")
+        paths.append(path)
+    return paths if len(paths) > 1 else paths[0]
+
+
+def wait_until(condition, seconds, what):
+    """Polls until `condition()` is true and returns its value; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as probe:
+        probe.bind((address, 0))
+        return probe.getsockname()[1]
+
+
+def shared_port(addresses):
+    """A port that is free on every one of the addresses, for hosts that DNS names without a port."""
+    for _ in range(200):
+        port = free_port(addresses[0])
+        try:
+            for address in addresses:
+                with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind((address, port))
+            return port
+        except OSError:
+            continue
+    raise Failure("no port is free on all addresses")
+
+
+class Authority:
+    """A private CA that issues certificates with the openssl command."""
+
+    def __init__(self, folder, name="Test CA"):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.certificate = self.folder / "ca.pem"
+        self.key = self.folder / "ca.key"
+        self.serial = 1
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "30",
+                      "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
+
+    def _openssl(self, *arguments):
+        done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Failure(f"openssl {arguments[0]}: {done.stderr}")
+        return done.stdout
+
+    def issue(self, *names, days=30, rsa=False, usage="serverAuth,clientAuth", expired=False):
+        """Returns (certificate, key) paths of a leaf for the names."""
+        self.serial += 1
+        stem = self.folder / f"{names[0].replace('*', 'any')}-{self.serial}"
+        key, request, certificate = stem.with_suffix(".key"), stem.with_suffix(".csr"), stem.with_suffix(".pem")
+        new_key = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        self._openssl("req", "-new", *new_key, "-nodes", "-sha256", "-subj", f"/CN={names[0]}", "-keyout", key, "-out", request)
+        extensions = stem.with_suffix(".ext")
+        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) +
+                              f"\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage={usage}\n")
+        if expired:
+            # `openssl x509` cannot date back; `openssl ca` can.
+            index = stem.with_suffix(".index")
+            index.write_text("")
+            serial = stem.with_suffix(".serial")
+            serial.write_text("%04x\n" % self.serial)
+            config = stem.with_suffix(".cnf")
+            config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={index}\nserial={serial}\nnew_certs_dir={self.folder}\n"
+                              "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
+            self._openssl("ca", "-batch", "-config", config, "-cert", self.certificate, "-keyfile", self.key, "-in", request,
+                          "-out", certificate, "-notext", "-extfile", extensions, "-startdate", "20240101000000Z", "-enddate",
+                          "20250101000000Z")
+        else:
+            self._openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-set_serial",
+                          self.serial, "-days", days, "-sha256", "-extfile", extensions, "-out", certificate)
+        return str(certificate), str(key)
+
+    def self_signed(self, name):
+        self.serial += 1
+        stem = self.folder / f"self-{name}-{self.serial}"
+        certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "30",
+                      "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", certificate)
+        return str(certificate), str(key)
+
+
+class Knot:
+    """A real DNS server with the zones given: {"example": "@ SOA …\n…"}; names without zones are refused."""
+
+    def __init__(self, folder, zones, address="127.0.0.1", signed=()):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.address, self.port = address, free_port(address, socket.SOCK_DGRAM)
+        config = [f"server:\n    rundir: {self.folder}\n    listen: {address}@{self.port}\n    user: {_current_user()}\n",
+                  f"database:\n    storage: {self.folder}\n", "log:\n  - target: stderr\n    any: warning\n", "zone:\n"]
+        for name, text in zones.items():
+            file = self.folder / f"{name}.zone"
+            file.write_text(f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns.{name}. host.{name}. 1 60 60 60 60\n@ NS ns.{name}.\n"
+                            f"ns A 127.0.0.1\n{text}\n")
+            config.append(f"  - domain: {name}\n    file: {file}\n    zonefile-load: whole\n" +
+                          ("    dnssec-signing: on\n" if name in signed else ""))
+        file = self.folder / "knot.conf"
+        file.write_text("".join(config))
+        self.log = open(self.folder / "knot.log", "w", encoding="utf-8")
+        self.process = subprocess.Popen([need("knotd"), "-c", str(file)], stdout=self.log, stderr=self.log)
+        wait_until(self._answers, 15, f"knotd answers on port {self.port}; see {self.folder}/knot.log")
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise Failure("knotd ended: " + (self.folder / "knot.log").read_text())
+        query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x00\x00\x06\x00\x01"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.2)
+            try:
+                client.sendto(query, (self.address, self.port))
+                return len(client.recv(4096)) > 12
+            except OSError:
+                return False
+
+    def stop(self):
+        stop_process(self.process)
+        self.log.close()
+
+
+def _current_user():
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def stop_process(process, seconds=20):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Failure(f"{process.args[0]} did not end within {seconds} s of SIGTERM") from None
+
+
+BASE_CONFIG = """
+[server]
+hostname = "mx.ours.example"
+user = ""
+threads = 2
+shutdown_grace = "5s"
+
+[log]
+level = "debug"
+
+[spool]
+path = "spool"
+segment_size = "4MiB"
+min_free = "1MiB"
+
+[control]
+socket = "control.sock"
+
+[[certificate]]
+name = "main"
+certificate = "{certificate}"
+key = "{key}"
+
+[queue]
+postmaster = "postmaster@ours.example"
+"""
+
+
+class Daemon:
+    """portcullisd in a folder of its own. `config` is TOML behind BASE_CONFIG (or all of it with base=False)."""
+
+    def __init__(self, folder, config, partners=None, certificate=None, base=True, build=None, start=True, as_user=None):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.build = pathlib.Path(build or BUILD)
+        self.as_user = as_user
+        self.config_file = self.folder / "portcullis.toml"
+        if certificate is None:
+            certificate = Authority(self.folder / "ca").issue("mx.ours.example")
+        self.certificate = certificate
+        self.write_config(config, partners or {}, base)
+        self.process = None
+        self.log_file = self.folder / "log"
+        self.runs = 0
+        if start:
+            self.start()
+
+    def write_config(self, config, partners=None, base=True):
+        text = config
+        if base:
+            text = BASE_CONFIG.format(certificate=self.certificate[0], key=self.certificate[1]) + config
+            if os.getuid() == 0:  # the tests run as whoever they are; the privilege test starts as root on purpose
+                text = text.replace('user = ""', f'user = "{self.as_user or test_user(self.folder)}"')
+        self.config_file.write_text(text)
+        folder = self.folder / "partners.d"
+        folder.mkdir(exist_ok=True)
+        for name, body in (partners or {}).items():
+            (folder / f"{name}.toml").write_text(body)
+
+    def start(self, expect_running=True):
+        self.runs += 1
+        self.log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
+        output = open(self.log_file, "ab")
+        environment = dict(os.environ)
+        environment.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
+        environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+        self.process = subprocess.Popen([str(self.build / "portcullisd"), "--config", str(self.config_file)], stdout=output,
+                                        stderr=output, cwd=self.folder, env=environment)
+        output.close()
+        if expect_running:
+            wait_until(self._listening, 60, f"the daemon listens; its log:\n{self.tail()}")
+
+    def _listening(self):
+        if self.process.poll() is not None:
+            raise Failure(f"the daemon ended with status {self.process.returncode}:\n{self.tail()}")
+        return self.events("listening") and os.path.exists(self.socket_path())
+
+    def socket_path(self):
+        return self.folder / "control.sock"
+
+    def tail(self, count=40):
+        return "\n".join(self.log_text().splitlines()[-count:])
+
+    def log_text(self):
+        if not self.log_file.exists():
+            return ""
+        with open(self.log_file, "rb") as file:
+            file.seek(self.log_start)
+            return file.read().decode("utf-8", "replace")
+
+    def events(self, name=None, **fields):
+        """Log lines of this run as dicts, filtered by event name and field values."""
+        found = []
+        for line in self.log_text().splitlines():
+            row = parse_logfmt(line)
+            if row and (name is None or row.get("event") == name) and all(row.get(k) == v for k, v in fields.items()):
+                found.append(row)
+        return found
+
+    def wait_event(self, name, seconds=20, **fields):
+        return wait_until(lambda: (self.events(name, **fields) or [None])[0], seconds,
+                          f"event={name} {fields}; the log ends:\n{self.tail()}")
+
+    def port(self, listener="mx"):
+        for row in self.events("listening"):
+            if row["listener"] == listener:
+                return int(row["address"].rsplit(":", 1)[1])
+        raise Failure(f"no listener {listener} is bound")
+
+    def command(self, *arguments, check=True, parse=True):
+        """Runs `portcullis --json …` and returns its answer."""
+        done = subprocess.run([str(self.build / "portcullis"), "--config", str(self.config_file), "--socket",
+                               str(self.socket_path()), "--json", *map(str, arguments)],
+                              capture_output=True, text=True, check=False, cwd=self.folder)
+        if check and done.returncode != 0:
+            raise Failure(f"portcullis {' '.join(map(str, arguments))}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        return json.loads(done.stdout) if parse and done.stdout.strip() else done
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=30):
+        """SIGTERM; fails when the end is not clean (sanitizer findings are a status other than 0)."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure(f"the daemon did not end within {seconds} s of SIGTERM:\n{self.tail()}") from None
+        expect(status == 0, f"the daemon ended with status {status}:\n{self.tail(80)}")
+
+
+def test_user(folder):
+    """A user for the daemon when the tests run as root; the folder is opened to it."""
+    path = pathlib.Path(folder)
+    while path != path.parent and str(path).startswith(tempfile.gettempdir() + "/"):
+        os.chmod(path, 0o755)
+        path = path.parent
+    shutil.chown(folder, "nobody", "nogroup")
+    return "nobody"
+
+
+def parse_logfmt(line):
+    """A log line as a dict; nothing for lines that are none (sanitizer output)."""
+    row, rest = {}, line.strip()
+    while rest:
+        key, equals, rest = rest.partition("=")
+        if not equals or " " in key:
+            return None
+        if rest.startswith('"'):
+            value, at = [], 1
+            while at < len(rest) and rest[at] != '"':
+                if rest[at] == "\\" and at + 1 < len(rest):
+                    at += 1
+                value.append(rest[at])
+                at += 1
+            row[key], rest = "".join(value), rest[at + 1 :].lstrip(" ")
+        else:
+            row[key], _, rest = rest.partition(" ")
+    return row
+
+
+def send(port, sender="someone@there.example", recipients=("user@ours.example",), body=None, starttls=True, address="127.0.0.1",
+         helo="client.there.example", options=(), rcpt_options=(), certificate=None):
+    """Sends one message with smtplib and returns the final reply as (code, text)."""
+    if body is None:
+        body = "From: someone@there.example\r\nTo: user@ours.example\r\nSubject: test\r\n\r\nA line.\r\n"
+    with contextlib.closing(smtplib.SMTP(address, port, local_hostname=helo, timeout=60)) as client:
+        client.ehlo()
+        if starttls:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            if certificate:
+                context.load_cert_chain(*certificate)
+            client.starttls(context=context)
+            client.ehlo()
+        code, text = client.mail(sender, list(options))
+        if code != 250:
+            return code, text.decode()
+        refused = None
+        for recipient in recipients:
+            code, text = client.rcpt(recipient, list(rcpt_options))
+            if code not in (250, 251):
+                refused = (code, text.decode())
+        if refused and len(recipients) == 1:
+            return refused
+        code, text = client.data(body)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            client.quit()
+        return code, text.decode()
+
+
+class Test:
+    """Runs a function with a temporary folder and stops what it registered; prints what failed."""
+
+    def __init__(self):
+        self.stack = contextlib.ExitStack()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="portcullis-test-"))
+
+    def keep(self, server):
+        """Stops the server at the end of the test."""
+        self.stack.callback(server.stop)
+        return server
+
+
+def main(*functions):
+    """Runs each test function with a fresh Test; exit status 1 when one failed."""
+    failed = 0
+    for function in functions:
+        test = Test()
+        started = time.monotonic()
+        try:
+            with test.stack:
+                function(test)
+            print(f"ok    {function.__name__} ({time.monotonic() - started:.1f} s)")
+            shutil.rmtree(test.folder, ignore_errors=True)
+        except SystemExit:
+            raise
+        except BaseException:  # noqa: BLE001  (a failing test must not keep the others from running)
+            failed += 1
+            print(f"FAILED {function.__name__}: files are kept in {test.folder}")
+            traceback.print_exc()
+        sys.stdout.flush()
+    print(f"{len(functions) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
