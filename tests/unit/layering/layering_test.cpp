@@ -1,0 +1,129 @@
+// Reads every include line of the product against the table of docs/architecture.md: who may know whom, and which library.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "source_dir.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What the files of a folder may include: prefixes of project paths and of library headers. The longest folder counts.
+struct Row {
+  std::string folder;
+  std::vector<std::string> project;
+  std::vector<std::string> libraries;
+};
+
+const std::vector<Row> table = {
+    {"smtp/", {"smtp/"}, {"tl/expected.hpp", "fmt/", "idn2.h"}},
+    {"tls/core/", {"tls/core/", "smtp/base/", "smtp/names/", "smtp/dns/", "smtp/message/"}, {}},
+    {"auth/core/", {"auth/core/", "smtp/base/", "smtp/names/", "smtp/dns/", "smtp/message/"}, {}},
+    {"tls/", {"tls/", "smtp/base/"}, {"openssl/", "fmt/"}},
+    {"tls/stream", {"tls/", "smtp/base/"}, {"openssl/", "fmt/", "boost/asio", "boost/system"}},
+    {"policy/", {"policy/", "smtp/", "tls/core/", "auth/core/"}, {"fmt/"}},
+    {"mta/base/", {"mta/base/", "smtp/"}, {"boost/asio", "fmt/"}},
+    {"mta/config/", {"mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"toml++/", "fmt/", "boost/json"}},
+    {"mta/log/", {"mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"fmt/", "spdlog/", "boost/json"}},
+    {"mta/net/", {"mta/net/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/dns/", {"mta/dns/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
+    {"mta/spool/", {"mta/spool/", "mta/base/", "smtp/"}, {"fmt/"}},
+    {"mta/queue/", {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/inbound/", {"mta/inbound/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/outbound/", {"mta/outbound/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/report/", {"mta/report/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"fmt/"}},
+    {"mta/control/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/app/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/cli/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/"}},
+    {"mta/portcullis", {"mta/"}, {"CLI/"}},
+};
+
+/// Only control, app and cli may include these; nothing includes app or cli but their own.
+bool is_top(const std::string &path) { return path.starts_with("mta/app/") || path.starts_with("mta/cli/"); }
+
+const Row *row_of(const std::string &path) {
+  const Row *best = nullptr;
+  for (const auto &row : table)
+    if (path.starts_with(row.folder) && (!best || row.folder.size() > best->folder.size())) best = &row;
+  return best;
+}
+
+bool starts_with_any(const std::string &text, const std::vector<std::string> &prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(), [&](const auto &prefix) { return text.starts_with(prefix); });
+}
+
+/// Third-party headers are those with a folder or an ending, or the names in this list; the rest is the standard library or POSIX.
+bool is_library(const std::string &header) {
+  static const std::regex system_header(R"((sys|netinet|arpa|net|linux|bits)/.*)");
+  if (std::regex_match(header, system_header)) return false;
+  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h";
+}
+
+std::vector<fs::path> product_files() {
+  std::vector<fs::path> files;
+  for (const auto *top : {"smtp", "tls", "auth", "policy", "mta"})
+    for (const auto &entry : fs::recursive_directory_iterator(fs::path(source_dir) / top))
+      if (entry.path().extension() == ".hpp" || entry.path().extension() == ".cpp") files.push_back(entry.path());
+  return files;
+}
+
+TEST(Layering, IncludeLinesFollowTheTable) {
+  const std::regex quoted(R"re(^\s*#\s*include\s+"([^"]+)")re");
+  const std::regex angled(R"re(^\s*#\s*include\s+<([^>]+)>)re");
+  std::size_t lines = 0;
+  for (const auto &file : product_files()) {
+    const std::string path = fs::relative(file, source_dir).generic_string();
+    const Row *row = row_of(path);
+    ASSERT_NE(row, nullptr) << path << " is in no folder of the table";
+    std::ifstream text(file);
+    std::string line;
+    while (std::getline(text, line)) {
+      std::smatch match;
+      if (std::regex_search(line, match, quoted)) {
+        ++lines;
+        const std::string header = match[1];
+        EXPECT_TRUE(starts_with_any(header, row->project)) << path << " may not include " << header;
+        if (is_top(header)) {
+          EXPECT_TRUE(path.starts_with(header.substr(0, 8)) || path.starts_with("mta/portcullis")) << path << " includes " << header;
+        }
+      } else if (std::regex_search(line, match, angled)) {
+        ++lines;
+        const std::string header = match[1];
+        if (is_library(header)) {
+          EXPECT_TRUE(starts_with_any(header, row->libraries)) << path << " may not use <" << header << ">";
+        }
+      }
+    }
+  }
+  EXPECT_GT(lines, 100U) << "the include lines were not found";
+}
+
+TEST(Layering, EveryFileSaysWhatItIsForInItsFirstLine) {
+  for (const auto &file : product_files()) {
+    std::ifstream text(file);
+    std::string line;
+    std::getline(text, line);
+    EXPECT_TRUE(line.starts_with("// ") && line.size() > 12) << file << " begins with: " << line;
+  }
+}
+
+TEST(Layering, NoWrappedLibraryNameInAHeader) {
+  // OpenSSL and libunbound stay behind their wrappers; toml++ behind mta/config's own.
+  const std::regex wrapped(R"re(#\s*include\s+<(openssl/|unbound\.h|spdlog/))re");
+  for (const auto &file : product_files()) {
+    if (file.extension() != ".hpp") continue;
+    const std::string path = fs::relative(file, source_dir).generic_string();
+    if (path.starts_with("tls/")) continue; // the wrapper of OpenSSL has private headers
+    std::ifstream text(file);
+    std::string line;
+    while (std::getline(text, line)) EXPECT_FALSE(std::regex_search(line, wrapped)) << path << ": " << line;
+  }
+}
+
+} // namespace
