@@ -10,17 +10,15 @@
 #include <vector>
 
 #include "smtp/names/mailbox.hpp"
+#include "smtp/wire/data_decoder.hpp"
 #include "smtp/wire/envelope.hpp"
 #include "smtp/wire/limits.hpp"
 #include "smtp/wire/reply.hpp"
 
 namespace smtp {
 
-/// How bare LF in message data is treated. A bare CR is always refused, and only CRLF.CRLF ever ends data.
-enum class BareLf : std::uint8_t { refuse, convert };
-
 struct ServerOptions {
-  std::string hostname;    ///< our name in the greeting and the EHLO reply
+  std::string hostname; ///< our name in the greeting and the EHLO reply
   Limits limits;
   bool offer_starttls = true;
   BareLf bare_lf = BareLf::refuse;
@@ -38,7 +36,8 @@ struct Send {
   std::string octets;
   friend bool operator==(const Send &, const Send &) = default;
 };
-/// The 220 reply was sent as the action before; perform the handshake now, then call tls_done(), or drop the connection.
+/// The 220 reply was sent as the action before; perform the handshake now, then call tls_done(), or drop the
+/// connection.
 struct StartTls {
   friend bool operator==(const StartTls &, const StartTls &) = default;
 };
@@ -68,7 +67,8 @@ struct AskMessage {
   std::uint64_t size = 0; ///< octets of body handed out
   friend bool operator==(const AskMessage &, const AskMessage &) = default;
 };
-/// The message is not to be kept (limit passed, bare line end, client reset): throw away what was written since BeginBody.
+/// The message is not to be kept (limit passed, bare line end, client reset): throw away what was written since
+/// BeginBody.
 struct AbortBody {
   friend bool operator==(const AbortBody &, const AbortBody &) = default;
 };
@@ -83,8 +83,8 @@ using ServerAction =
 
 /// What the session knows of itself, for the Received field and the log.
 struct ServerFacts {
-  std::string helo;         ///< the argument of the last EHLO or HELO, as sent (printable)
-  bool extended = false;    ///< EHLO, not HELO
+  std::string helo;      ///< the argument of the last EHLO or HELO, as sent (printable)
+  bool extended = false; ///< EHLO, not HELO
   bool in_tls = false;
   std::size_t errors = 0;
   bool in_transaction = false;
@@ -106,14 +106,16 @@ public:
 
   /// Queues the 220 greeting.
   void greet();
-  /// Queues `reply` (e.g. 554 or 421) and Close.
+  /// Queues `reply` (e.g. 554 or 421) and Close, at any moment; a message that is being received is aborted, an open
+  /// question is void.
   void refuse(const Reply &reply);
   /// Octets read from the peer, any cut.
   void feed(std::string_view octets);
   /// The peer closed its side; an unfinished message is aborted.
   void end_of_input();
   [[nodiscard]] ServerAction next();
-  /// Answers the last Ask… or BeginBody; a positive reply advances the state.
+  /// Answers the last Ask… or BeginBody; a positive reply advances the state. After a reply with code 421 the session
+  /// closes.
   void answer(Reply reply);
   /// The handshake that StartTls asked for is done: all earlier state is forgotten (RFC 3207 section 4.2).
   void tls_done();
@@ -124,7 +126,7 @@ public:
   [[nodiscard]] ServerFacts facts() const;
 
 private:
-  struct Impl;
+  struct Impl; ///< smtp/session/server_impl.hpp
   std::unique_ptr<Impl> impl_;
 };
 

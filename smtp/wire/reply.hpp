@@ -41,18 +41,23 @@ struct Reply {
 [[nodiscard]] std::string format_reply(const Reply &reply);
 
 /// Reads replies from octets that arrive in any cut. Limits: 2,048 octets a line (RFC 5321 asks for 512), 128 lines
-/// and 64 KiB a reply. Bare CR or LF inside a line, a changed code between lines, or a code outside 200-599 is an error.
+/// and 64 KiB a reply. Bare CR or LF inside a line, a changed code between lines, or a code outside 200-599 is an
+/// error.
 class ReplyParser {
 public:
   void feed(std::string_view octets);
   /// The next complete reply; nothing while octets are missing.
   [[nodiscard]] Result<std::optional<Reply>> next();
   /// Octets received but not yet part of a returned reply (RFC 3207: there must be none when TLS starts).
-  [[nodiscard]] bool has_pending_octets() const noexcept { return !buffer_.empty(); }
+  [[nodiscard]] bool has_pending_octets() const noexcept { return start_ < buffer_.size(); }
   void clear();
 
 private:
+  Result<std::optional<Reply>> take_reply();
   std::string buffer_;
+  std::size_t start_ = 0; ///< of the reply that is being read
+  std::size_t line_ = 0;  ///< of the first line that is not yet complete
+  std::size_t lines_ = 0; ///< complete lines from start_ on
 };
 
 } // namespace smtp

@@ -1,0 +1,130 @@
+// ServerSession::Impl: the state of one server session; private to smtp/session/server_*.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "smtp/session/server_session.hpp"
+#include "smtp/wire/command.hpp"
+#include "smtp/wire/data_decoder.hpp"
+
+namespace smtp {
+
+/// One session. step() does one thing at a time: a command, or a piece of a body; what comes of it is queued in
+/// `actions_`.
+struct ServerSession::Impl {
+  // ---- states: each holds what is legal in it
+  // ------------------------------------------------------------------------
+  struct Start {}; ///< before EHLO or HELO
+  struct Greeted {};
+  struct InTransaction {
+    Utf8 utf8 = Utf8::refused;
+    std::size_t recipients = 0; ///< accepted ones
+  };
+  /// From the positive answer to BeginBody until the message is complete or refused; with BDAT also between the chunks.
+  struct ReceivingBody {
+    explicit ReceivingBody(DataDecoder given) noexcept : decoder(given) {}
+    DataDecoder decoder;
+    std::uint64_t size = 0;       ///< handed out
+    std::uint64_t drained = 0;    ///< read and thrown away since the refusal
+    std::optional<Reply> refusal; ///< set: AbortBody was said, the rest is read only to find its end
+    bool chunked = false;         ///< BDAT, not DATA
+    bool reading = true;          ///< false between two chunks: commands are read
+    ChunkCommand chunk;           ///< the chunk that is being read, its size as given
+    std::uint64_t chunk_left = 0; ///< octets of it that are still to come
+  };
+  struct AwaitingTls {}; ///< StartTls was said
+  struct Closed {};
+  using State = std::variant<Start, Greeted, InTransaction, ReceivingBody, AwaitingTls, Closed>;
+
+  /// The question that the edge has to answer.
+  struct SenderQuestion {
+    Utf8 utf8 = Utf8::refused;
+  };
+  struct RecipientQuestion {};
+  struct BodyQuestion {
+    std::optional<ChunkCommand> chunk;
+  };
+  struct MessageQuestion {};
+  using Question = std::variant<std::monostate, SenderQuestion, RecipientQuestion, BodyQuestion, MessageQuestion>;
+
+  /// Octets of a refused chunk that are still to come, and the reply that waits for them.
+  struct Swallow {
+    std::uint64_t octets = 0;
+    Reply reply;
+  };
+
+  explicit Impl(ServerOptions given);
+
+  // ---- server_session.cpp: the loop
+  // ----------------------------------------------------------------------------------
+  [[nodiscard]] ServerAction next();
+  /// True when something was done; false when octets are missing.
+  bool step();
+  bool step_command();
+  [[nodiscard]] std::string_view unread() const noexcept { return std::string_view(input_).substr(consumed_); }
+  [[nodiscard]] bool has_question() const noexcept { return !std::holds_alternative<std::monostate>(question_); }
+  [[nodiscard]] bool is_reading_body() const noexcept {
+    const auto *body = std::get_if<ReceivingBody>(&state_);
+    return body != nullptr && body->reading;
+  }
+  void reply(const Reply &reply);
+  void reply(std::uint16_t code, EnhancedCode enhanced, std::string_view text);
+  /// A refusal that counts against Limits::errors.
+  void refuse(const Reply &reply);
+  void refuse(std::uint16_t code, EnhancedCode enhanced, std::string_view text);
+  /// AbortBody if a body is open, then Close.
+  void close(std::string reason);
+  void abort_body();
+  void answer(const Reply &reply);
+
+  // ---- server_commands.cpp
+  // -------------------------------------------------------------------------------------------
+  void run(const CommandLine &command);
+  void run_hello(const CommandLine &command);
+  void run_mail(std::string_view argument);
+  void run_rcpt(std::string_view argument);
+  void run_data();
+  void run_bdat(std::string_view argument);
+  void run_starttls();
+  void run_vrfy(std::string_view argument);
+
+  // ---- server_body.cpp
+  // -----------------------------------------------------------------------------------------------
+  bool step_body();
+  bool step_swallow();
+  void begin_body(const BodyQuestion &question);
+  void refuse_chunk(const ChunkCommand &chunk, const Reply &reply);
+  void refuse_body(ReceivingBody &body, Reply reply);
+  /// One step of the decoder; false when it has used up `input`.
+  bool take(ReceivingBody &body, const DataStep &step);
+  void end_chunk(ReceivingBody &body);
+  void end_message(ReceivingBody &body);
+  [[nodiscard]] Reply too_big() const;
+  /// How much of a refused body is read before the connection is closed instead.
+  [[nodiscard]] std::uint64_t drain_limit() const noexcept;
+
+  ServerOptions options_;
+  State state_;
+  Question question_;
+  std::optional<Swallow> swallow_;
+  std::string input_;
+  std::size_t consumed_ = 0; ///< octets of input_ that are done with
+  std::vector<ServerAction> actions_;
+  std::size_t next_action_ = 0;
+  std::string helo_;
+  bool extended_ = false;
+  bool in_tls_ = false;
+  bool body_open_ = false; ///< the edge holds something that AbortBody would throw away
+  bool peer_closed_ = false;
+  std::size_t errors_ = 0;
+  std::size_t transactions_ = 0;
+  std::optional<std::string> shut_down_;
+};
+
+} // namespace smtp

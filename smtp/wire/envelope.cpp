@@ -1,0 +1,165 @@
+// The encodings of envelope parameters: see envelope.hpp.
+#include "smtp/wire/envelope.hpp"
+
+#include "smtp/base/text.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace smtp {
+
+namespace {
+
+constexpr std::size_t longest_orcpt = 500; // RFC 3461 section 4.2
+constexpr std::size_t longest_type = 32;   // registered names are shorter
+
+/// xchar = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="
+bool is_xchar(char c) noexcept {
+  return c >= 33 && c <= 126 && c != '+' && c != '=';
+}
+
+/// Upper case only, as RFC 3461 section 4 has it; -1 for anything else.
+int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+tl::unexpected<Error> bad_text(std::string_view what, std::string_view text) {
+  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is not {}", escape(text, 120), what));
+}
+
+void append_utf8(std::string &out, std::uint32_t point) {
+  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((point >> shift) & 0x3F)); };
+  if (point < 0x80) {
+    out += static_cast<char>(point);
+  } else if (point < 0x800) {
+    out += static_cast<char>(0xC0 | (point >> 6));
+    tail(0);
+  } else if (point < 0x10000) {
+    out += static_cast<char>(0xE0 | (point >> 12));
+    tail(6);
+    tail(0);
+  } else {
+    out += static_cast<char>(0xF0 | (point >> 18));
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+/// The code point at the front of well-formed UTF-8; takes it off.
+std::uint32_t take_point(std::string_view &text) noexcept {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  std::uint32_t point = length == 1 ? lead : lead & (0xFFu >> (length + 1));
+  for (std::size_t i = 1; i < length; ++i) point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
+  text.remove_prefix(length);
+  return point;
+}
+
+/// RFC 6533 section 3: QUCHAR / EmbeddedUnicodeChar, the latter "\x{" HEXPOINT "}".
+Result<std::string> decode_unitext(std::string_view text) {
+  const auto whole = text;
+  std::string decoded;
+  while (!text.empty()) {
+    const char c = text.front();
+    if (c != '\\') {
+      if (!is_xchar(c) && static_cast<unsigned char>(c) < 128) return bad_text("an encoded UTF-8 address", whole);
+      decoded += c;
+      text.remove_prefix(1);
+      continue;
+    }
+    const auto end = text.find('}');
+    if (!text.starts_with("\\x{") || end == std::string_view::npos || end == 3 || end > 9)
+      return bad_text("an encoded UTF-8 address", whole);
+    std::uint32_t point = 0;
+    const auto digits = text.substr(3, end - 3);
+    const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), point, 16);
+    if (error != std::errc{} || last != digits.data() + digits.size() || point > 0x10FFFF)
+      return bad_text("an encoded UTF-8 address", whole);
+    append_utf8(decoded, point);
+    text.remove_prefix(end + 1);
+  }
+  return decoded;
+}
+
+std::string encode_unitext(std::string_view text) {
+  std::string encoded;
+  while (!text.empty()) {
+    const auto point = take_point(text);
+    if (point < 128 && is_xchar(static_cast<char>(point)) && point != '\\') {
+      encoded += static_cast<char>(point);
+    } else {
+      encoded += fmt::format("\\x{{{:X}}}", point);
+    }
+  }
+  return encoded;
+}
+
+bool is_printable(std::string_view text) noexcept {
+  return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 32 || c == 127; });
+}
+
+} // namespace
+
+Result<std::string> decode_xtext(std::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_xchar(text[i])) {
+      decoded += text[i];
+      continue;
+    }
+    // hexchar = "+" and two upper-case hexadecimal digits
+    if (text[i] != '+' || i + 2 >= text.size()) return bad_text("xtext", text);
+    const int high = hex_value(text[i + 1]);
+    const int low = hex_value(text[i + 2]);
+    if (high < 0 || low < 0) return bad_text("xtext", text);
+    decoded += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return decoded;
+}
+
+std::string encode_xtext(std::string_view text) {
+  std::string encoded;
+  encoded.reserve(text.size());
+  for (const char c : text) {
+    if (is_xchar(c)) {
+      encoded += c;
+    } else {
+      encoded += fmt::format("+{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return encoded;
+}
+
+Result<OriginalRecipient> parse_original_recipient(std::string_view text) {
+  // original-recipient-address = addr-type ";" xtext
+  if (text.size() > longest_orcpt)
+    return fail(ErrorCode::too_long, fmt::format("ORCPT is {} octets, limit is {}", text.size(), longest_orcpt));
+  const auto semicolon = text.find(';');
+  const auto type = text.substr(0, semicolon);
+  const bool good_type =
+      !type.empty() && type.size() <= longest_type && std::all_of(type.begin(), type.end(), [](char c) {
+        return (to_lower(c) >= 'a' && to_lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-';
+      });
+  if (semicolon == std::string_view::npos || !good_type) return bad_text("type;address", text);
+  OriginalRecipient recipient{to_lower(type), {}};
+  const auto encoded = text.substr(semicolon + 1);
+  auto address = recipient.type == "utf-8" ? decode_unitext(encoded) : decode_xtext(encoded);
+  if (!address) return tl::unexpected<Error>(std::move(address).error());
+  if (address->empty() || !is_printable(*address) || !is_utf8(*address)) return bad_text("a printable address", text);
+  recipient.address = std::move(*address);
+  return recipient;
+}
+
+std::string format_original_recipient(const OriginalRecipient &recipient) {
+  const bool unicode = recipient.type == "utf-8" && is_utf8(recipient.address);
+  return recipient.type + ";" + (unicode ? encode_unitext(recipient.address) : encode_xtext(recipient.address));
+}
+
+} // namespace smtp
