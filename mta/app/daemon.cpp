@@ -50,6 +50,12 @@ Scheduler::Options scheduler_options(const Config &config) {
   return {config.queue.retry, config.outbound.connections, config.outbound.connections_per_destination};
 }
 
+/// What a reload read, on the loader's thread.
+struct Loaded {
+  LoadedConfig config;
+  smtp::Result<std::shared_ptr<const Snapshot>> snapshot = nullptr;
+};
+
 /// The services of a running daemon, in the order in which they are built; destroyed in reverse.
 class Running {
 public:
@@ -160,19 +166,15 @@ void Running::start_control() {
 Task<ReloadOutcome> Running::reload() {
   const std::string file = config().file;
   auto tickets = tickets_;
-  struct Loaded {
-    LoadedConfig config;
-    smtp::Result<std::shared_ptr<const Snapshot>> snapshot = nullptr;
-  };
   const auto begin = [this, file, tickets](auto done) {
-    asio::post(loader_, [file, tickets, done] {
+    asio::post(loader_, [file, tickets, done]() mutable {
       auto loaded = std::make_shared<Loaded>();
       loaded->config = load_config(file, std::chrono::system_clock::now());
       if (loaded->config.config) loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
       done(std::move(loaded));
     });
   };
-  const auto loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
+  const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
 
   ReloadOutcome outcome;
   for (const auto &finding : loaded->config.findings) outcome.findings.push_back(finding.to_string());
