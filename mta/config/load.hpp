@@ -27,9 +27,9 @@ struct LoadedConfig {
   std::vector<Finding> findings;        ///< errors and warnings, by file and line
 };
 
-/// Reads the file and the partner folder that it names (default: partners.d beside it). Relative paths are relative to the
-/// file. Also reads recipient lists, and checks that certificates and keys can be read and belong together. `now` decides
-/// which exceptions are expired (a warning).
+/// Reads the file and the partner folder that it names (default: partners.d beside it). Relative paths are relative to
+/// the file. Also reads recipient lists, and checks that certificates and keys can be read and belong together. `now`
+/// decides which exceptions are expired (a warning).
 [[nodiscard]] LoadedConfig load_config(const std::string &path, std::chrono::system_clock::time_point now);
 
 } // namespace mta

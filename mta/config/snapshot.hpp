@@ -17,15 +17,17 @@ namespace mta {
 class Snapshot {
 public:
   /// Loads every certificate, key and trust store that the configuration names. Errors name the file and its place.
-  [[nodiscard]] static smtp::Result<std::shared_ptr<const Snapshot>> build(std::shared_ptr<const Config> config,
-                                                                           std::shared_ptr<tls::TicketKeys> ticket_keys);
+  [[nodiscard]] static smtp::Result<std::shared_ptr<const Snapshot>>
+  build(std::shared_ptr<const Config> config, std::shared_ptr<tls::TicketKeys> ticket_keys);
 
   [[nodiscard]] const Config &config() const noexcept { return *config_; }
   [[nodiscard]] std::shared_ptr<const Config> config_pointer() const noexcept { return config_; }
   /// The server context of a listener; null when it has no TLS.
   [[nodiscard]] std::shared_ptr<const tls::Context> listener_context(std::string_view listener) const;
-  /// The client context for a profile and a client certificate's name (empty: none). Never null for names that load_config accepted.
-  [[nodiscard]] std::shared_ptr<const tls::Context> client_context(std::string_view profile, std::string_view certificate) const;
+  /// The client context for a profile and a client certificate's name (empty: none). Never null for names that
+  /// load_config accepted.
+  [[nodiscard]] std::shared_ptr<const tls::Context> client_context(std::string_view profile,
+                                                                   std::string_view certificate) const;
   /// The trust store of "system" or a CA file. Never null for names that load_config accepted.
   [[nodiscard]] std::shared_ptr<const tls::TrustStore> trust_store(std::string_view name) const;
 

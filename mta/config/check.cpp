@@ -1,0 +1,131 @@
+#include "mta/config/check.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "mta/config/snapshot.hpp"
+#include "tls/profile.hpp"
+
+namespace mta {
+
+namespace {
+
+namespace json = boost::json;
+
+using UsedBy = std::map<std::string, std::vector<std::string>>; // profile to its users
+
+UsedBy find_users(const Config &config) {
+  UsedBy users;
+  for (const auto &listener : config.listeners)
+    if (listener.tls != ListenerTls::none)
+      users[listener.profile].push_back(fmt::format("listener \"{}\"", listener.name));
+  users[config.outbound.profile].emplace_back("[outbound]");
+  for (const auto &route : config.routes)
+    users[route.profile].push_back(fmt::format("[[route]] at {}", route.route.place));
+  std::map<std::string, std::size_t> partners;
+  for (const auto &partner : config.partners.partners())
+    if (partner.outbound) ++partners[partner.outbound->profile];
+  for (const auto &[profile, count] : partners)
+    users[profile].push_back(fmt::format("{} partner{}", count, count == 1 ? "" : "s"));
+  return users;
+}
+
+std::size_t count(const std::vector<Finding> &findings, Severity severity) {
+  return static_cast<std::size_t>(std::count_if(findings.begin(), findings.end(),
+                                                [&](const Finding &finding) { return finding.severity == severity; }));
+}
+
+std::string plural(std::size_t number, std::string_view word) {
+  return fmt::format("{} {}{}", number, word, number == 1 ? "" : "s");
+}
+
+json::array to_array(const std::vector<std::string> &texts) {
+  json::array array;
+  for (const auto &text : texts) array.emplace_back(text);
+  return array;
+}
+
+json::array describe_findings(const std::vector<Finding> &findings, std::string &text) {
+  json::array array;
+  for (const auto &finding : findings) {
+    text += finding.to_string() + '\n';
+    array.emplace_back(json::object{{"severity", finding.severity == Severity::error ? "error" : "warning"},
+                                    {"file", finding.file},
+                                    {"line", finding.line},
+                                    {"key", finding.key},
+                                    {"message", finding.message}});
+  }
+  return array;
+}
+
+json::array describe_profiles(const UsedBy &users, std::string &text) {
+  json::array array;
+  text += "TLS profiles as this OpenSSL has them:\n";
+  for (const auto &profile : tls::all_profiles()) {
+    const auto used = users.find(profile.name);
+    const std::vector<std::string> used_by = used == users.end() ? std::vector<std::string>() : used->second;
+    json::object object{{"name", profile.name}, {"dated", profile.dated}, {"used_by", to_array(used_by)}};
+    text += fmt::format("  {} ({}): ", profile.name, profile.dated);
+    const auto described = tls::describe_profile(profile);
+    if (!described) {
+      text += fmt::format("cannot be used: {}\n", described.error().detail);
+      object["problem"] = described.error().detail;
+      array.emplace_back(std::move(object));
+      continue;
+    }
+    text += fmt::format("{}\n    suites: {}\n    groups: {}\n", described->versions, fmt::join(described->suites, " "),
+                        fmt::join(described->groups, " "));
+    if (!described->left_out.empty())
+      text += fmt::format("    not in this library: {}\n", fmt::join(described->left_out, " "));
+    if (!used_by.empty()) text += fmt::format("    used by: {}\n", fmt::join(used_by, ", "));
+    if (profile.security_level == 0 && !used_by.empty())
+      text += "    this profile allows weak TLS; who uses it should say until when\n";
+    object["versions"] = described->versions;
+    object["suites"] = to_array(described->suites);
+    object["groups"] = to_array(described->groups);
+    object["left_out"] = to_array(described->left_out);
+    array.emplace_back(std::move(object));
+  }
+  return array;
+}
+
+std::string summarise(const Config &config) {
+  return fmt::format("{}, {}, {}, {}, {}", plural(config.listeners.size(), "listener"),
+                     plural(config.domains.size(), "domain"), plural(config.partners.partners().size(), "partner"),
+                     plural(config.routes.size(), "route"), plural(config.certificates.size(), "certificate"));
+}
+
+} // namespace
+
+CheckReport format_check(const std::string &path, const LoadedConfig &loaded) {
+  CheckReport report;
+  const std::size_t errors = count(loaded.findings, Severity::error);
+  const std::size_t warnings = count(loaded.findings, Severity::warning);
+  report.ok = loaded.config && errors == 0;
+
+  json::object object{{"ok", report.ok}, {"file", path}, {"errors", errors}, {"warnings", warnings}};
+  object["findings"] = describe_findings(loaded.findings, report.text);
+  object["profiles"] = describe_profiles(loaded.config ? find_users(*loaded.config) : UsedBy(), report.text);
+  if (loaded.config) report.text += fmt::format("{}: {}\n", path, summarise(*loaded.config));
+  report.text += fmt::format("{}: {}, {}: {}", path, plural(errors, "error"), plural(warnings, "warning"),
+                             report.ok ? "the daemon would start" : "the daemon would not start");
+  report.json = json::serialize(object);
+  return report;
+}
+
+CheckReport check_config(const std::string &path, std::chrono::system_clock::time_point now) {
+  LoadedConfig loaded = load_config(path, now);
+  if (loaded.config) {
+    const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
+    if (!snapshot) loaded.findings.push_back({Severity::error, path, 0, "", snapshot.error().detail});
+  }
+  return format_check(path, loaded);
+}
+
+} // namespace mta

@@ -1,0 +1,79 @@
+// [server], [log], [spool] and [control].
+#include <fmt/format.h>
+
+#include "mta/config/loading.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+void read_hostname(Section &section, ServerConfig &server) {
+  section.require("hostname", "our own name, such as hostname = \"mx.example.org\"");
+  std::string text;
+  section.read("hostname", text);
+  if (!section.has("hostname") || !std::get_if<std::string>(&section.value("hostname")->data)) return;
+  const auto domain = smtp::Domain::parse(text);
+  if (!domain) {
+    section.error("hostname", domain.error().detail);
+    return;
+  }
+  server.hostname = domain->ascii();
+  // RFC 5321 section 2.3.5: only fully qualified names in EHLO.
+  if (domain->label_count() < 2)
+    section.warning("hostname",
+                    fmt::format("\"{}\" has one label; others expect a full name such as \"mx.example.org\"", text));
+}
+
+} // namespace
+
+void load_server(Section &root, Loading &loading) {
+  constexpr std::uint64_t tebi = 1ULL << 40U;
+  Config &config = loading.config;
+  root.require("server", "[server] with hostname must be there");
+  if (auto section = root.table("server")) {
+    ServerConfig &server = config.server;
+    read_hostname(*section, server);
+    section->read("user", server.user);
+    section->read("group", server.group);
+    section->read_count("threads", server.threads, 0, 1024);
+    section->read_duration("shutdown_grace", server.shutdown_grace, 0s, 1h);
+    section->read_size("memory_budget", server.memory_budget, 0, tebi);
+    if (server.memory_budget != 0 && server.memory_budget < 33'554'432)
+      section->error("memory_budget",
+                     "is under 32MiB, so that no session would be accepted; \"0B\" switches the budget off");
+    section->read("partners", server.partners);
+    if (server.partners.empty()) section->error("partners", "is empty; name the folder of the partner files");
+    section->finish();
+  }
+  if (auto section = root.table("log")) {
+    section->read_word<LogFormat>("format", config.log.format,
+                                  {{"logfmt", LogFormat::logfmt}, {"json", LogFormat::json}});
+    section->read_word<std::string>("level", config.log.level,
+                                    {{"debug", "debug"}, {"info", "info"}, {"warning", "warning"}, {"error", "error"}});
+    read_path(*section, "file", config.log.file, loading);
+    section->finish();
+  }
+  if (auto section = root.table("spool")) {
+    read_path(*section, "path", config.spool.path, loading);
+    if (config.spool.path.empty()) section->error("path", "is empty; name the folder of the spool");
+    section->read_size("segment_size", config.spool.segment_size, 1'048'576, 4'294'967'296);
+    section->read_size("min_free", config.spool.min_free, 0, tebi);
+    section->read_count("max_messages", config.spool.max_messages, 1, 1'000'000'000);
+    section->finish();
+  }
+  if (auto section = root.table("control")) {
+    read_path(*section, "socket", config.control.socket, loading);
+    if (config.control.socket.empty()) section->error("socket", "is empty; name the path of the control socket");
+    // sockaddr_un.sun_path holds 108 octets with the final zero.
+    if (config.control.socket.size() > 107)
+      section->error(
+          "socket", fmt::format("the path is {} octets long, the system's limit is 107", config.control.socket.size()));
+    section->read("group", config.control.group);
+    section->finish();
+  }
+}
+
+} // namespace mta

@@ -1,0 +1,71 @@
+// Loading: what the readers of the single sections share, and the readers themselves; private to mta/config.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mta/config/config.hpp"
+#include "mta/config/config_files.hpp"
+#include "mta/config/section.hpp"
+
+namespace mta {
+
+/// Refers to the files and lives for one load.
+struct Loading {
+  Loading(const ConfigFiles &config_files, std::chrono::system_clock::time_point time, std::string base,
+          std::string main)
+      : files(config_files), now(time), folder(std::move(base)), main_file(std::move(main)) {}
+
+  const ConfigFiles &files;
+  std::chrono::system_clock::time_point now;
+  std::string folder;    ///< of the main file, absolute: relative paths start here
+  std::string main_file; ///< its name as findings show it
+  Ledger ledger;
+  Config config;
+  std::vector<policy::Partner> partners;                  ///< become config.partners at the end
+  std::map<std::string, tls::CertificateFacts> leaves;    ///< by name of [[certificate]]: those that could be read
+  std::map<std::string, std::string> claimed_by_partners; ///< pattern to the place that claims it
+  std::map<std::string, std::string> partner_names;       ///< name to its place
+  std::map<std::string, std::string> checked_trust;       ///< path to what is wrong with it; empty: good
+
+  [[nodiscard]] std::string resolve(std::string_view path) const; ///< relative to `folder`
+};
+
+// Readers of the sections of portcullis.toml. Each reports into loading.ledger and fills loading.config.
+void load_server(Section &root, Loading &loading);       // [server] [log] [spool] [control]
+void load_limits(Section &root, Loading &loading);       // [limits]
+void load_dns(Section &root, Loading &loading);          // [dns]
+void load_outbound(Section &root, Loading &loading);     // [outbound]
+void load_queue(Section &root, Loading &loading);        // [queue]
+void load_certificates(Section &root, Loading &loading); // [[certificate]]
+void load_listeners(Section &root, Loading &loading);    // [[listener]], after the certificates
+void load_domains(Section &root, Loading &loading);      // [[domain]]
+void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
+void load_partner_folder(Loading &loading);
+void load_partner(std::string_view text, const std::string &file, Loading &loading);
+/// What only the whole can show: our own domains in the partner table, the postmaster's mailbox, …
+void check_whole(Section &root, Loading &loading);
+
+// Values that several sections have.
+void read_path(Section &section, std::string_view key, std::string &out, const Loading &loading);
+/// A path to a file that must be readable.
+void read_file_path(Section &section, std::string_view key, std::string &out, Loading &loading);
+/// "system" or a PEM file with certificates.
+void read_trust(Section &section, std::string_view key, std::string &out, Loading &loading);
+void read_pins(Section &section, std::string_view key, std::vector<std::string> &out);
+/// Certificate names: a domain, or "*." in front of one with two labels or more.
+void read_name_patterns(Section &section, std::string_view key, std::vector<std::string> &out);
+void read_profile(Section &section, std::string_view key, std::string &out);
+/// `least` and `most` bound the levels that the key may have.
+void read_level(Section &section, std::string_view key, tls::Level &out, tls::Level least, tls::Level most);
+void read_mode(Section &section, policy::Mode &out);
+void read_networks(Section &section, std::string_view key, std::vector<smtp::Network> &out);
+/// Key `route`: a list of hosts, or a table.
+void read_route(Section &section, std::optional<policy::Route> &out, Loading &loading);
+/// The keys of a route in a table of its own.
+void read_route_table(Section &section, policy::Route &route, Loading &loading);
+
+} // namespace mta
