@@ -22,13 +22,13 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PORTCULLIS_BUILD", SOURCE / "build" / "dev"))
 sys.path.insert(0, str(SOURCE / "etc" / "demo"))
 
-from receiver import Behaviour, Receiver  # noqa: E402,F401  (shared with the demo; tests import it from here)
+# Shared with the demo; the tests import them from here.
+from authority import Authority  # noqa: E402,F401
+from loopback import Failure, daemon_user, free_port, shared_port, stop_process, wait_until  # noqa: E402,F401
+from name_server import Knot  # noqa: E402,F401
+from receiver import Behaviour, Receiver  # noqa: E402,F401
 
 SKIP = 77
-
-
-class Failure(Exception):
-    """A test's expectation that did not hold."""
 
 
 def expect(condition, text):
@@ -55,148 +55,6 @@ def need(*programs):
             skip(f"{program} is not installed")
         paths.append(path)
     return paths if len(paths) > 1 else paths[0]
-
-
-def wait_until(condition, seconds, what):
-    """Polls until `condition()` is true and returns its value; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failure(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
-
-
-def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
-
-
-def shared_port(addresses):
-    """A port that is free on every one of the addresses, for hosts that DNS names without a port."""
-    for _ in range(200):
-        port = free_port(addresses[0])
-        try:
-            for address in addresses:
-                with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind((address, port))
-            return port
-        except OSError:
-            continue
-    raise Failure("no port is free on all addresses")
-
-
-class Authority:
-    """A private CA that issues certificates with the openssl command."""
-
-    def __init__(self, folder, name="Test CA"):
-        self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.certificate = self.folder / "ca.pem"
-        self.key = self.folder / "ca.key"
-        self.serial = 1
-        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "30",
-                      "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
-
-    def _openssl(self, *arguments):
-        done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise Failure(f"openssl {arguments[0]}: {done.stderr}")
-        return done.stdout
-
-    def issue(self, *names, days=30, rsa=False, usage="serverAuth,clientAuth", expired=False):
-        """Returns (certificate, key) paths of a leaf for the names."""
-        self.serial += 1
-        stem = self.folder / f"{names[0].replace('*', 'any')}-{self.serial}"
-        key, request, certificate = stem.with_suffix(".key"), stem.with_suffix(".csr"), stem.with_suffix(".pem")
-        new_key = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        self._openssl("req", "-new", *new_key, "-nodes", "-sha256", "-subj", f"/CN={names[0]}", "-keyout", key, "-out", request)
-        extensions = stem.with_suffix(".ext")
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) +
-                              f"\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage={usage}\n")
-        if expired:
-            # `openssl x509` cannot date back; `openssl ca` can.
-            index = stem.with_suffix(".index")
-            index.write_text("")
-            serial = stem.with_suffix(".serial")
-            serial.write_text("%04x\n" % self.serial)
-            config = stem.with_suffix(".cnf")
-            config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={index}\nserial={serial}\nnew_certs_dir={self.folder}\n"
-                              "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n")
-            self._openssl("ca", "-batch", "-config", config, "-cert", self.certificate, "-keyfile", self.key, "-in", request,
-                          "-out", certificate, "-notext", "-extfile", extensions, "-startdate", "20240101000000Z", "-enddate",
-                          "20250101000000Z")
-        else:
-            self._openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-set_serial",
-                          self.serial, "-days", days, "-sha256", "-extfile", extensions, "-out", certificate)
-        return str(certificate), str(key)
-
-    def self_signed(self, name):
-        self.serial += 1
-        stem = self.folder / f"self-{name}-{self.serial}"
-        certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
-        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "30",
-                      "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", certificate)
-        return str(certificate), str(key)
-
-
-class Knot:
-    """A real DNS server with the zones given: {"example": "@ SOA …\n…"}; names without zones are refused."""
-
-    def __init__(self, folder, zones, address="127.0.0.1", signed=()):
-        self.folder = pathlib.Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.address, self.port = address, free_port(address, socket.SOCK_DGRAM)
-        config = [f"server:\n    rundir: {self.folder}\n    listen: {address}@{self.port}\n    user: {_current_user()}\n",
-                  f"database:\n    storage: {self.folder}\n", "log:\n  - target: stderr\n    any: warning\n", "zone:\n"]
-        for name, text in zones.items():
-            file = self.folder / f"{name}.zone"
-            file.write_text(f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns.{name}. host.{name}. 1 60 60 60 60\n@ NS ns.{name}.\n"
-                            f"ns A 127.0.0.1\n{text}\n")
-            config.append(f"  - domain: {name}\n    file: {file}\n    zonefile-load: whole\n" +
-                          ("    dnssec-signing: on\n" if name in signed else ""))
-        file = self.folder / "knot.conf"
-        file.write_text("".join(config))
-        self.log = open(self.folder / "knot.log", "w", encoding="utf-8")
-        self.process = subprocess.Popen([need("knotd"), "-c", str(file)], stdout=self.log, stderr=self.log)
-        wait_until(self._answers, 15, f"knotd answers on port {self.port}; see {self.folder}/knot.log")
-
-    def _answers(self):
-        if self.process.poll() is not None:
-            raise Failure("knotd ended: " + (self.folder / "knot.log").read_text())
-        query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x00\x00\x06\x00\x01"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(0.2)
-            try:
-                client.sendto(query, (self.address, self.port))
-                return len(client.recv(4096)) > 12
-            except OSError:
-                return False
-
-    def stop(self):
-        stop_process(self.process)
-        self.log.close()
-
-
-def _current_user():
-    import pwd
-
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
-def stop_process(process, seconds=20):
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise Failure(f"{process.args[0]} did not end within {seconds} s of SIGTERM") from None
 
 
 BASE_CONFIG = """
@@ -251,7 +109,7 @@ class Daemon:
         if base:
             text = BASE_CONFIG.format(certificate=self.certificate[0], key=self.certificate[1]) + config
             if os.getuid() == 0:  # the tests run as whoever they are; the privilege test starts as root on purpose
-                text = text.replace('user = ""', f'user = "{self.as_user or test_user(self.folder)}"')
+                text = text.replace('user = ""', f'user = "{self.as_user or daemon_user(self.folder)}"')
         self.config_file.write_text(text)
         folder = self.folder / "partners.d"
         folder.mkdir(exist_ok=True)
@@ -332,16 +190,6 @@ class Daemon:
             self.kill()
             raise Failure(f"the daemon did not end within {seconds} s of SIGTERM:\n{self.tail()}") from None
         expect(status == 0, f"the daemon ended with status {status}:\n{self.tail(80)}")
-
-
-def test_user(folder):
-    """A user for the daemon when the tests run as root; the folder is opened to it."""
-    path = pathlib.Path(folder)
-    while path != path.parent and str(path).startswith(tempfile.gettempdir() + "/"):
-        os.chmod(path, 0o755)
-        path = path.parent
-    shutil.chown(folder, "nobody", "nogroup")
-    return "nobody"
 
 
 def parse_logfmt(line):
