@@ -55,8 +55,9 @@ enum class Purpose { server, client, client_or_server };
 [[nodiscard]] ChainVerdict verify_chain(const PeerChain *chain, const TrustStore &trust, Purpose purpose,
                                         std::chrono::system_clock::time_point now);
 
-/// Session ticket keys for one process: the newest encrypts, the older ones still decrypt; rotate() is called by a timer
-/// (default every 12 hours; two old keys kept). Shared by all server contexts, so a reload does not end resumption. Thread-safe.
+/// Session ticket keys for one process: the newest encrypts, the older ones still decrypt; rotate() is called by a
+/// timer (default every 12 hours; two old keys kept). Shared by all server contexts, so a reload does not end
+/// resumption. Thread-safe.
 class TicketKeys {
 public:
   TicketKeys();
@@ -71,7 +72,8 @@ private:
 
 struct ServerContextOptions {
   std::string profile = "internet";
-  std::vector<KeyPairFiles> certificates; ///< at least one; RSA and ECDSA side by side; SNI chooses by the names in them, the first is the default
+  std::vector<KeyPairFiles> certificates; ///< at least one; RSA and ECDSA side by side; SNI chooses by the names in
+                                          ///< them, the first is the default
   bool ask_client_certificate = false;    ///< never required by the handshake: policy judges it
   std::string client_ca_hints;            ///< PEM file with CAs to name in the request; empty: none are named
   bool tickets = true;

@@ -1,4 +1,5 @@
-// Stream: one TCP connection that can become TLS in its middle (STARTTLS); OpenSSL on the file descriptor, Asio for waiting.
+// Stream: one TCP connection that can become TLS in its middle (STARTTLS); OpenSSL on the file descriptor, Asio for
+// waiting.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,8 @@ public:
   Stream &operator=(Stream &&other) noexcept;
   ~Stream();
 
-  /// At least one octet, or an error: closed at end of stream. A TLS stream that ends without close_notify is closed too.
+  /// At least one octet, or an error: closed at end of stream. A TLS stream that ends without close_notify is closed
+  /// too.
   [[nodiscard]] boost::asio::awaitable<smtp::Result<std::size_t>> read_some(std::span<char> buffer);
   /// Waits until octets can be read without blocking, holding no buffer (idle sessions).
   [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> wait_readable();

@@ -1,0 +1,144 @@
+// The one header with OpenSSL's names: owners, error texts, PEM files and the insides of tls/context.hpp; only for
+// tls/*.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "smtp/base/result.hpp"
+#include "tls/context.hpp"
+#include "tls/core/facts.hpp"
+#include "tls/profile.hpp"
+
+namespace tls {
+
+/// unique_ptr<T, Free<function>> without a stored function pointer.
+template <auto function> struct Free {
+  template <typename T> void operator()(T *object) const noexcept { function(object); }
+};
+inline void free_certificates(STACK_OF(X509) * stack) noexcept {
+  sk_X509_pop_free(stack, X509_free);
+}
+inline void free_names(STACK_OF(X509_NAME) * stack) noexcept {
+  sk_X509_NAME_pop_free(stack, X509_NAME_free);
+}
+inline void free_suites(STACK_OF(SSL_CIPHER) * stack) noexcept {
+  sk_SSL_CIPHER_free(stack);
+}
+inline void free_extensions(STACK_OF(X509_EXTENSION) * stack) noexcept {
+  sk_X509_EXTENSION_pop_free(stack, X509_EXTENSION_free);
+}
+
+using BioPtr = std::unique_ptr<BIO, Free<BIO_free_all>>;
+using BioMethodPtr = std::unique_ptr<BIO_METHOD, Free<BIO_meth_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
+using RequestPtr = std::unique_ptr<X509_REQ, Free<X509_REQ_free>>;
+using X509StackPtr = std::unique_ptr<STACK_OF(X509), Free<free_certificates>>;
+using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), Free<free_names>>;
+using CipherStackPtr = std::unique_ptr<STACK_OF(SSL_CIPHER), Free<free_suites>>;
+using ExtensionStackPtr = std::unique_ptr<STACK_OF(X509_EXTENSION), Free<free_extensions>>;
+using GeneralNamesPtr = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
+using StorePtr = std::unique_ptr<X509_STORE, Free<X509_STORE_free>>;
+using StoreContextPtr = std::unique_ptr<X509_STORE_CTX, Free<X509_STORE_CTX_free>>;
+using SslPtr = std::unique_ptr<SSL, Free<SSL_free>>;
+using SslCtxPtr = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
+using CipherPtr = std::unique_ptr<EVP_CIPHER, Free<EVP_CIPHER_free>>;
+
+/// The reason of the oldest error in this thread's queue, which is then emptied; `otherwise` when there is none.
+[[nodiscard]] std::string take_error_text(std::string_view otherwise);
+
+/// A whole file of at most `limit` octets. Errors: not_found, not_permitted, too_long, io; each names the file.
+[[nodiscard]] smtp::Result<std::string> read_small_file(const std::string &path, std::size_t limit);
+/// All certificates of PEM text; `path` is for the error texts. At least one.
+[[nodiscard]] smtp::Result<std::vector<X509Ptr>> parse_pem_certificates(const std::string &text,
+                                                                        const std::string &path);
+[[nodiscard]] smtp::Result<std::vector<X509Ptr>> load_pem_certificates(const std::string &path);
+/// The first private key of a PEM file; a key behind a passphrase is refused, nobody is there to type it.
+[[nodiscard]] smtp::Result<KeyPtr> load_pem_key(const std::string &path);
+
+inline constexpr std::size_t max_chain_certificates = 10; ///< of a peer, in Facts and in PeerChain
+inline constexpr std::size_t max_certificate_names = 100;
+inline constexpr std::size_t max_name_octets = 255;
+inline constexpr std::size_t max_pem_octets = 4 * 1024 * 1024;
+
+[[nodiscard]] CertificateFacts certificate_facts(X509 &certificate);
+/// The subject as RFC 2253 text.
+[[nodiscard]] std::string subject_of(const X509 &certificate);
+
+/// Versions, suites, groups, signatures, level and the options that hold everywhere; also for contexts without a
+/// certificate.
+[[nodiscard]] smtp::Result<void> apply_profile(SSL_CTX &context, const Profile &profile);
+
+/// Sockets without SIGPIPE and without blocking, whatever the descriptor's flags say (MSG_NOSIGNAL, MSG_DONTWAIT).
+[[nodiscard]] BioMethodPtr make_socket_method();
+/// What the stream must know of its socket BIO; owned by the BIO.
+struct SocketState {
+  int descriptor = -1;
+  int error = 0;          ///< errno of the last failure that was not "would block"
+  bool ended = false;     ///< the peer closed its side
+  bool drained = false;   ///< the last read got less than it asked for: nothing is left in the socket
+  bool hold_next = false; ///< the next write waits in the kernel for the one behind it (MSG_MORE)
+  bool held = false;      ///< such a write is waiting
+};
+[[nodiscard]] BioPtr make_socket_bio(const BIO_METHOD &method, int descriptor);
+[[nodiscard]] SocketState &socket_state(BIO &bio) noexcept;
+
+struct TrustStore::Impl {
+  StorePtr store;
+};
+
+struct PeerChain::Impl {
+  X509Ptr leaf;
+  X509StackPtr others; ///< as sent, without the leaf
+};
+
+struct TicketKeys::Impl {
+  struct Key {
+    std::array<unsigned char, 16> name{};
+    std::array<unsigned char, 32> cipher{};
+    std::array<unsigned char, 32> mac{};
+  };
+  static constexpr std::size_t kept = 3; ///< the newest and two old ones
+
+  Impl();
+  ~Impl();
+  Impl(const Impl &) = delete;
+  Impl &operator=(const Impl &) = delete;
+  void rotate();
+  /// OpenSSL's contract: 1 fine, 2 fine but renew the ticket, 0 no such key, negative on failure.
+  int use(unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher_context, EVP_MAC_CTX *mac_context,
+          int encrypt);
+
+private:
+  std::mutex mutex_;
+  std::array<Key, kept> keys_; ///< newest first
+  std::size_t count_ = 0;
+  CipherPtr cipher_;
+};
+
+struct Context::Impl {
+  Role role = Role::client;
+  const Profile *profile = nullptr;
+  bool tickets = false;
+  std::shared_ptr<TicketKeys> ticket_keys;
+  BioMethodPtr socket_method;
+  std::vector<SslCtxPtr> contexts; ///< the first is the default
+  /// SNI: lower-case certificate names, "*.example.org" among them.
+  std::unordered_map<std::string, SSL_CTX *> by_name;
+};
+
+} // namespace tls
