@@ -17,7 +17,7 @@
 namespace mta {
 
 struct InboundStatus {
-  std::uint64_t sessions = 0;          ///< open now
+  std::uint64_t sessions = 0; ///< open now
   std::uint64_t sessions_total = 0;
   std::uint64_t messages_accepted = 0;
   std::uint64_t messages_refused = 0;
@@ -28,7 +28,17 @@ struct InboundStatus {
   std::vector<Bound> bound;
 };
 
-/// Everything referred to must outlive it; the workers end before its destruction.
+/// What the configuration does not say; tests make them shorter.
+struct InboundOptions {
+  std::chrono::milliseconds rate_window{60'000}; ///< over which limits.minimum_rate is averaged
+  std::chrono::milliseconds handshake_timeout{60'000};
+  std::chrono::milliseconds farewell_timeout{5'000}; ///< for writing the last reply of a session that timed out
+  std::chrono::milliseconds accept_backoff{100};     ///< after accept() failed for want of descriptors or memory
+};
+
+/// The listeners are those that bind() was given: a new or moved one needs a restart. Everything else of a listener
+/// (its role, profile, certificates, trust, switches) and the limits come from the snapshot in force when a connection
+/// is accepted. Everything referred to must outlive it; the workers end before its destruction.
 class InboundServer {
 public:
   struct Services {
@@ -39,14 +49,15 @@ public:
     /// Called with each message that the spool has committed, before the client hears 250. Any thread.
     std::function<void(std::shared_ptr<QueuedMessage>)> submit;
   };
-  explicit InboundServer(Services services);
+  explicit InboundServer(Services services, InboundOptions options = {});
   ~InboundServer();
 
-  /// Binds every listener's addresses (SO_REUSEPORT, one socket for each worker). Needs the rights for low ports; call before the
-  /// privileges are dropped. Errors name listener, address and place.
+  /// Binds every listener's addresses (SO_REUSEPORT, one socket for each worker). Needs the rights for low ports; call
+  /// before the privileges are dropped. Errors name listener, address and place.
   [[nodiscard]] smtp::Result<void> bind(const Config &config);
   void start();
-  /// No new connections; open sessions say 421 at their next safe point; what is left after `grace` is cut. `done` once.
+  /// No new connections; open sessions say 421 at their next safe point; what is left after `grace` is cut. `done`
+  /// once.
   void shut_down(std::chrono::seconds grace, std::function<void()> done);
   /// `accepting` false answers new messages with 451 (drain), sessions stay.
   void set_accepting(bool accepting);

@@ -1,0 +1,95 @@
+// Edge: what the sessions of the inbound server share, for all workers and for each worker.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mta/inbound/connection_limits.hpp"
+#include "mta/inbound/memory_gauge.hpp"
+#include "mta/inbound/server.hpp"
+#include "smtp/wire/reply.hpp"
+
+namespace mta::inbound {
+
+class Session;
+
+/// Shared by all workers; every member is thread-safe.
+struct Edge {
+  Edge(InboundServer::Services given, InboundOptions chosen) : services(std::move(given)), options(chosen) {}
+
+  InboundServer::Services services;
+  InboundOptions options;
+  ConnectionLimits limits;
+  MemoryGauge memory;
+  std::atomic<bool> accepting{true};
+  std::atomic<std::uint64_t> sessions_total{0};
+  std::atomic<std::uint64_t> messages_accepted{0};
+  std::atomic<std::uint64_t> messages_refused{0};
+  std::atomic<std::uint64_t> handshake_failures{0};
+};
+
+/// One worker's share; used on that worker only.
+class WorkerEdge {
+public:
+  WorkerEdge(Edge &shared, Worker &worker, std::size_t number) : shared_(shared), worker_(worker), number_(number) {}
+
+  [[nodiscard]] Edge &shared() noexcept { return shared_; }
+  [[nodiscard]] MailLog &log() noexcept { return shared_.services.log; }
+  [[nodiscard]] Worker &worker() noexcept { return worker_; }
+  [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
+  /// "1-00002f": unique while the process lives.
+  [[nodiscard]] std::string next_session_name();
+
+  /// The refusal that MAIL gets while the spool cannot take a message of `announced` octets; asked at most every 100
+  /// ms.
+  [[nodiscard]] std::optional<smtp::Reply> storage_refusal(const SpoolConfig &config, std::uint64_t announced,
+                                                           std::chrono::steady_clock::time_point now);
+
+  /// False when this second's share of such lines is used up; `suppressed` counts what was left out since the last
+  /// line.
+  [[nodiscard]] bool may_log_refused_connection(std::chrono::steady_clock::time_point now, std::uint64_t &suppressed);
+
+  void add(Session &session) noexcept;
+  void remove(Session &session) noexcept;
+  [[nodiscard]] std::size_t sessions() const noexcept { return sessions_; }
+  /// Every session says 421 at its next safe point; those that wait for a command do it now.
+  void stop_sessions();
+  /// Closes what is left.
+  void cut_sessions();
+  /// For sessions that are still there when the server is destroyed; the worker's thread has ended.
+  void orphan_sessions() noexcept;
+  /// Called when no session is left after stop_sessions().
+  std::function<void()> when_empty;
+
+private:
+  Edge &shared_;
+  Worker &worker_;
+  std::size_t number_;
+  std::uint64_t named_ = 0;
+  Session *first_ = nullptr;
+  std::size_t sessions_ = 0;
+  bool stopping_ = false;
+  SpoolStatus storage_;
+  std::chrono::steady_clock::time_point storage_look_{};
+  std::chrono::steady_clock::time_point log_second_{};
+  std::uint64_t logged_in_second_ = 0;
+  std::uint64_t suppressed_ = 0;
+};
+
+/// What judge_connection() says: either a ticket that the session keeps, or the refusal.
+struct ConnectionVerdict {
+  std::optional<ConnectionLimits::Ticket> ticket;
+  smtp::Reply refusal;
+};
+[[nodiscard]] ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const smtp::IpAddress &client,
+                                                 std::chrono::steady_clock::time_point now);
+
+/// The reply for a failure of the spool: 452 when there is no room, else 451.
+[[nodiscard]] smtp::Reply storage_reply(const smtp::Error &error);
+
+} // namespace mta::inbound

@@ -1,0 +1,64 @@
+// ClientJudge: collects what policy must know of one client (network, certificate, recipients) and asks it to decide.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mta/config/snapshot.hpp"
+#include "policy/decide.hpp"
+#include "policy/relay.hpp"
+#include "tls/context.hpp"
+#include "tls/core/facts.hpp"
+
+namespace mta::inbound {
+
+/// The name that a client's certificate carries, for the Received field and the log.
+struct ClientCertificate {
+  std::string name;      ///< empty: none was presented
+  bool verified = false; ///< its chain leads to a trust store that was asked
+};
+
+/// One client of one listener. The snapshot, the listener and (after tls_done) the facts must outlive it. Never blocks
+/// but for the arithmetic of verifying a chain, at most once for each trust store that rules name.
+class ClientJudge {
+public:
+  using Now = std::chrono::system_clock::time_point;
+
+  ClientJudge(const Snapshot &snapshot, const ListenerConfig &listener, smtp::IpAddress client)
+      : snapshot_(snapshot), listener_(listener), client_(client) {}
+
+  /// The handshake is done; everything judged before it is forgotten.
+  void tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain);
+
+  /// The partner table's inbound rules.
+  [[nodiscard]] policy::SenderVerdict judge_sender(const smtp::ReversePath &sender, Now now);
+  [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const smtp::ForwardPath &path, Now now);
+  /// May relay: on a relay listener, by network or by client certificate.
+  [[nodiscard]] bool is_trusted(Now now);
+  [[nodiscard]] ClientCertificate certificate(Now now);
+  [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
+
+private:
+  /// The session's facts with the verdict of `trust` in them.
+  [[nodiscard]] const tls::Facts &facts_against(const std::string &trust, tls::Purpose purpose, Now now);
+  [[nodiscard]] bool certificate_may_relay(Now now);
+
+  struct Judged {
+    std::string trust;
+    tls::Purpose purpose = tls::Purpose::client;
+    tls::Facts facts;
+  };
+
+  const Snapshot &snapshot_;
+  const ListenerConfig &listener_;
+  smtp::IpAddress client_;
+  const tls::Facts *facts_ = nullptr; ///< null: no TLS
+  std::shared_ptr<const tls::PeerChain> chain_;
+  std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
+  std::optional<bool> trusted_;
+  bool verified_ = false; ///< some verdict was good
+};
+
+} // namespace mta::inbound

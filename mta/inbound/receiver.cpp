@@ -1,0 +1,313 @@
+#include "mta/inbound/receiver.hpp"
+
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+#include "smtp/message/received.hpp"
+
+namespace mta::inbound {
+
+namespace {
+
+/// Replies beyond this are written before more commands are read: a peer that pipelines without reading costs no
+/// memory.
+constexpr std::size_t output_limit = 16'384;
+
+smtp::ServerOptions options_for(const ListenerInForce &in_force) {
+  const Config &config = in_force.snapshot->config();
+  const ListenerConfig &listener = *in_force.listener;
+  smtp::ServerOptions options;
+  options.hostname = config.server.hostname;
+  options.limits = config.limits.smtp;
+  options.offer_starttls = listener.tls == ListenerTls::starttls && in_force.context != nullptr;
+  options.bare_lf = listener.bare_lf;
+  options.tls_from_start = listener.tls == ListenerTls::implicit;
+  return options;
+}
+
+smtp::Reply make_reply(std::uint16_t code, smtp::EnhancedCode enhanced, std::string text) {
+  return smtp::Reply{.code = code, .enhanced = enhanced, .text = std::move(text)};
+}
+
+/// "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated"; empty without TLS.
+std::string describe_tls(const tls::Facts *facts, bool authenticated) {
+  if (facts == nullptr) return {};
+  return fmt::format("{} {}{}", tls::to_string(facts->version), facts->suite, authenticated ? " authenticated" : "");
+}
+
+} // namespace
+
+Receiver::Receiver(WorkerEdge &edge, const ListenerInForce &in_force, const smtp::IpAddress &client,
+                   std::string_view session)
+    : edge_(edge), in_force_(in_force), client_(client), session_(session), machine_(options_for(in_force)),
+      judge_(*in_force.snapshot, *in_force.listener, client) {}
+
+Need Receiver::advance() {
+  for (;;) {
+    smtp::ServerAction action = machine_.next();
+    const std::optional<Need> need = std::visit([this](auto &taken) { return take(taken); }, action);
+    if (need) return *need;
+    if (output_.size() >= output_limit) return Need::write;
+  }
+}
+
+std::optional<Need> Receiver::take(smtp::Wait & /*action*/) {
+  // After RSET or EHLO nothing says that the transaction is gone but this.
+  if (message_ && !receiving_ && machine_.is_idle()) message_.reset();
+  return Need::octets;
+}
+
+std::optional<Need> Receiver::take(smtp::Send &action) {
+  const bool is_refusal = !action.octets.empty() && (action.octets.front() == '4' || action.octets.front() == '5');
+  if (is_refusal && !std::exchange(refusal_logged_, false)) {
+    const std::string_view line = std::string_view(action.octets).substr(0, action.octets.find('\r'));
+    log_refusal("", line, "");
+  }
+  if (output_.empty()) {
+    output_ = std::move(action.octets);
+  } else {
+    output_ += action.octets;
+  }
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::StartTls & /*action*/) {
+  message_.reset();
+  return Need::handshake;
+}
+
+std::optional<Need> Receiver::take(smtp::AskSender &action) {
+  message_.reset();
+  rule_.clear();
+  observed_failure_ = false;
+  const Config &config = in_force_.snapshot->config();
+  if (!edge_.shared().accepting.load(std::memory_order_relaxed)) {
+    refuse("MAIL", make_reply(451, {4, 3, 2}, "no new mail is accepted at the moment, try again later"), "draining");
+    return std::nullopt;
+  }
+  const std::uint64_t announced = action.sender.parameters.size.value_or(0);
+  if (auto refusal = edge_.storage_refusal(config.spool, announced, std::chrono::steady_clock::now())) {
+    refuse("MAIL", std::move(*refusal), "storage");
+    return std::nullopt;
+  }
+  policy::SenderVerdict verdict = judge_.judge_sender(action.sender.path, std::chrono::system_clock::now());
+  if (verdict.refusal || !verdict.satisfied) log_policy(action.sender.path, verdict);
+  if (verdict.refusal) {
+    refuse("MAIL", std::move(*verdict.refusal), verdict.reason);
+    return std::nullopt;
+  }
+  rule_ = std::move(verdict.rule);
+  observed_failure_ = !verdict.satisfied;
+  message_ = std::make_shared<QueuedMessage>();
+  message_->envelope.sender = std::move(action.sender);
+  machine_.answer(make_reply(250, {2, 1, 0}, "sender ok"));
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
+  if (auto refusal = judge_.judge_recipient(action.path, std::chrono::system_clock::now())) {
+    refuse("RCPT", std::move(*refusal), action.path.to_string());
+    return std::nullopt;
+  }
+  const Config &config = in_force_.snapshot->config();
+  smtp::Recipient recipient{.mailbox = config.resolve_recipient(action.path),
+                            .parameters = std::move(action.parameters)};
+  message_->recipients.emplace_back(std::move(recipient));
+  machine_.answer(make_reply(250, {2, 1, 5}, "recipient ok"));
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
+  auto writer = edge_.shared().services.spool.begin();
+  if (!writer) {
+    refuse("DATA", storage_reply(writer.error()), writer.error().detail);
+    return std::nullopt;
+  }
+  writer_ = std::move(*writer);
+  const smtp::Limits &limits = in_force_.snapshot->config().limits.smtp;
+  scanner_ = std::make_unique<smtp::HeaderScanner>(limits.header_size, limits.received_hops);
+  failure_.reset();
+  receiving_ = true;
+  machine_.answer(smtp::Reply{.code = 354, .enhanced = std::nullopt, .text = "end data with <CRLF>.<CRLF>"});
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::Body &action) {
+  if (failure_) return std::nullopt; // read to its end and thrown away: the reply comes after the final dot
+  const smtp::Limits &limits = in_force_.snapshot->config().limits.smtp;
+  if (const auto scanned = scanner_->feed(action.octets); !scanned) {
+    if (scanned.error().code == smtp::ErrorCode::protocol) {
+      failure_ = make_reply(554, {5, 4, 6},
+                            fmt::format("mail loop: too many Received fields, limit is {}", limits.received_hops));
+    } else {
+      failure_ = make_reply(552, {5, 3, 4}, scanned.error().detail);
+    }
+  } else if (const auto kept = writer_->append(action.octets); !kept) {
+    failure_ = storage_reply(kept.error());
+  }
+  if (failure_) {
+    writer_.reset();
+    return std::nullopt;
+  }
+  if (writer_->wants_pause()) return Need::room;
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
+  if (failure_) {
+    receiving_ = false;
+    message_.reset();
+    scanner_.reset();
+    const std::string reason = failure_->text;
+    refuse("message", std::move(*std::exchange(failure_, std::nullopt)), reason);
+    return std::nullopt;
+  }
+  complete_envelope();
+  return Need::commit;
+}
+
+std::optional<Need> Receiver::take(smtp::AbortBody & /*action*/) {
+  if (std::exchange(receiving_, false)) edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
+  writer_.reset();
+  scanner_.reset();
+  failure_.reset();
+  return std::nullopt;
+}
+
+std::optional<Need> Receiver::take(smtp::Close &action) {
+  close_reason_ = std::move(action.reason);
+  return Need::close;
+}
+
+void Receiver::complete_envelope() {
+  const auto now = std::chrono::system_clock::now();
+  const Config &config = in_force_.snapshot->config();
+  const smtp::MessageFacts &seen = scanner_->facts();
+  const smtp::ServerFacts session = machine_.facts();
+  const ClientCertificate certificate = judge_.certificate(now);
+  const tls::Facts *tls_facts = judge_.facts();
+  QueuedMessage &message = *message_;
+  Envelope &envelope = message.envelope;
+  message.id = writer_->id();
+  message.expires = now + config.queue.retry.give_up_after;
+  const std::string id = message.id.to_string();
+
+  smtp::ReceivedFacts received;
+  received.helo = session.helo;
+  received.client = client_;
+  received.by = config.server.hostname;
+  received.id = id;
+  received.extended = session.extended;
+  received.smtputf8 = envelope.sender.parameters.smtputf8;
+  received.now = now;
+  if (tls_facts != nullptr) {
+    received.tls = true;
+    received.tls_version = tls::to_string(tls_facts->version);
+    received.tls_suite = tls_facts->suite;
+    received.tls_bits = tls_facts->bits;
+    received.client_certificate = certificate.name;
+    received.client_certificate_verified = certificate.verified;
+  }
+  if (message.recipients.size() == 1) received.only_recipient = message.recipients.front().recipient.mailbox;
+  envelope.trace = smtp::format_received(received);
+  envelope.message_id = seen.message_id;
+  // RFC 6409 sections 8.1 and 8.2: what a client of ours left out is added; in mail from elsewhere nothing is touched.
+  if (in_force_.listener->role == policy::ListenerRole::relay && judge_.is_trusted(now)) {
+    if (!seen.has_date) envelope.trace += "Date: " + smtp::format_date(now) + "\r\n";
+    if (!seen.has_message_id) {
+      envelope.message_id = fmt::format("<{}@{}>", id, config.server.hostname);
+      envelope.trace += "Message-ID: " + envelope.message_id + "\r\n";
+    }
+  }
+  envelope.arrival = now;
+  envelope.body_size = seen.size;
+  envelope.header_size = seen.header_size;
+  envelope.has_8bit = seen.has_8bit;
+  envelope.needs_smtputf8 = seen.header_has_8bit;
+  envelope.client = fmt::format("{} ({})", client_.to_string(), session.helo);
+  envelope.tls_in = describe_tls(tls_facts, certificate.verified);
+  for (RecipientState &recipient : message.recipients) recipient.next_attempt = now;
+}
+
+void Receiver::commit(std::function<void(smtp::Result<void>)> done) {
+  writer_->commit(encode_envelope(*message_), std::move(done));
+}
+
+void Receiver::committed(const smtp::Result<void> &result) {
+  receiving_ = false;
+  writer_.reset();
+  scanner_.reset();
+  if (!result) {
+    message_.reset();
+    refuse("message", storage_reply(result.error()), result.error().detail);
+    return;
+  }
+  const QueueId id = message_->id;
+  log_accepted();
+  ++accepted_;
+  edge_.shared().messages_accepted.fetch_add(1, std::memory_order_relaxed);
+  unconfirmed_ = id;
+  edge_.shared().services.submit(std::move(message_));
+  message_.reset();
+  machine_.answer(make_reply(250, {2, 0, 0}, "queued as " + id.to_string()));
+}
+
+void Receiver::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain) {
+  judge_.tls_done(facts, std::move(chain));
+}
+
+void Receiver::refuse(std::string_view command, smtp::Reply reply, std::string_view reason) {
+  log_refusal(command, reply.to_line(), reason);
+  refusal_logged_ = true;
+  machine_.answer(std::move(reply));
+}
+
+void Receiver::log_refusal(std::string_view command, std::string_view reply, std::string_view reason) {
+  if (command == "message" || command == "DATA") {
+    edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
+  }
+  // As many lines as a session may make errors: a thousand unknown recipients make no thousand lines.
+  if (refused_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
+  edge_.log().write(Event("refused")
+                        .with("session", session_)
+                        .with("client", client_.to_string())
+                        .with_if("command", command)
+                        .with("reply", reply)
+                        .with_if("reason", reason));
+}
+
+void Receiver::log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict) {
+  // Not for every message of a long session: each accepted message's own line says the same.
+  if (policy_lines_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
+  edge_.log().write(Event("inbound_policy")
+                        .with("session", session_)
+                        .with("client", client_.to_string())
+                        .with("from", sender.to_string())
+                        .with("mode", policy::to_string(verdict.mode))
+                        .with("would", "refuse")
+                        .with("tls_wanted", tls::to_string(verdict.wanted))
+                        .with("rule", verdict.rule)
+                        .with("reason", verdict.reason));
+}
+
+void Receiver::log_accepted() {
+  const Envelope &envelope = message_->envelope;
+  edge_.log().write(Event("accepted")
+                        .with("session", session_)
+                        .with("id", message_->id.to_string())
+                        .with("client", client_.to_string())
+                        .with("from", envelope.sender.path.to_string())
+                        .with("to_count", static_cast<std::uint64_t>(message_->recipients.size()))
+                        .with("size", envelope.body_size)
+                        .with("tls", envelope.tls_in.empty() ? "none" : envelope.tls_in)
+                        .with_if("rule", rule_)
+                        .with_if("policy", rule_.empty()       ? ""
+                                           : observed_failure_ ? "observed_failure"
+                                                               : "satisfied")
+                        .with_if("message_id", envelope.message_id));
+}
+
+} // namespace mta::inbound

@@ -1,0 +1,112 @@
+// Receiver: drives one ServerSession; answers its questions and hands what it receives to the spool, without awaiting
+// anything.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mta/inbound/edge.hpp"
+#include "mta/inbound/judge.hpp"
+#include "mta/queue/message.hpp"
+#include "mta/spool/spool.hpp"
+#include "smtp/message/header_scan.hpp"
+#include "smtp/session/server_session.hpp"
+
+namespace mta::inbound {
+
+/// What the coroutine has to await before advance() can go on.
+enum class Need : std::uint8_t {
+  octets,    ///< write output(), read, feed()
+  write,     ///< write output(): enough has gathered
+  room,      ///< when_room()
+  commit,    ///< commit(), then committed()
+  handshake, ///< write output(), shake hands, then tls_done()
+  close,     ///< write output(), close; close_reason() says why
+};
+
+/// The configuration that a session began with.
+struct ListenerInForce {
+  std::shared_ptr<const Snapshot> snapshot;
+  const ListenerConfig *listener = nullptr;    ///< in the snapshot
+  std::shared_ptr<const tls::Context> context; ///< null: no TLS
+};
+
+/// One session's. `edge`, `in_force` and the strings that views point to must outlive it. Never blocks.
+class Receiver {
+public:
+  Receiver(WorkerEdge &edge, const ListenerInForce &in_force, const smtp::IpAddress &client, std::string_view session);
+
+  [[nodiscard]] smtp::ServerSession &machine() noexcept { return machine_; }
+  [[nodiscard]] ClientJudge &judge() noexcept { return judge_; }
+
+  /// Takes actions until something has to be awaited.
+  [[nodiscard]] Need advance();
+  /// Replies gathered so far; the edge clears it once they are written.
+  [[nodiscard]] std::string &output() noexcept { return output_; }
+  /// `ready` is called once on any thread.
+  void when_room(std::function<void()> ready) { writer_->when_ready(std::move(ready)); }
+  /// `done` is called once on any thread, when the message is durable or lost.
+  void commit(std::function<void(smtp::Result<void>)> done);
+  void committed(const smtp::Result<void> &result);
+  void tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain);
+
+  /// Lets go of what belongs to the spool.
+  void abandon() noexcept { writer_.reset(); }
+
+  /// A message is being read: the data timeout and the floor for slow clients hold.
+  [[nodiscard]] bool is_receiving() const noexcept { return receiving_; }
+  [[nodiscard]] const std::string &close_reason() const noexcept { return close_reason_; }
+  [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
+  [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+  /// The message whose 250 is in output() and not yet written.
+  [[nodiscard]] const std::optional<QueueId> &unconfirmed() const noexcept { return unconfirmed_; }
+  void confirmed() noexcept { unconfirmed_.reset(); }
+
+private:
+  std::optional<Need> take(smtp::Wait &action);
+  std::optional<Need> take(smtp::Send &action);
+  std::optional<Need> take(smtp::StartTls &action);
+  std::optional<Need> take(smtp::AskSender &action);
+  std::optional<Need> take(smtp::AskRecipient &action);
+  std::optional<Need> take(smtp::BeginBody &action);
+  std::optional<Need> take(smtp::Body &action);
+  std::optional<Need> take(smtp::AskMessage &action);
+  std::optional<Need> take(smtp::AbortBody &action);
+  std::optional<Need> take(smtp::Close &action);
+
+  void complete_envelope();
+  void refuse(std::string_view command, smtp::Reply reply, std::string_view reason);
+  void log_refusal(std::string_view command, std::string_view reply, std::string_view reason);
+  void log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
+  void log_accepted();
+
+  WorkerEdge &edge_;
+  const ListenerInForce &in_force_;
+  smtp::IpAddress client_;
+  std::string_view session_;
+  smtp::ServerSession machine_;
+  ClientJudge judge_;
+
+  std::shared_ptr<QueuedMessage> message_; ///< from MAIL until its end; its recipients are those accepted so far
+  std::unique_ptr<MessageWriter> writer_;
+  std::unique_ptr<smtp::HeaderScanner> scanner_;
+  std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
+  bool receiving_ = false;
+
+  std::string output_;
+  std::string close_reason_;
+  std::string rule_;              ///< the inbound rule that the sender fell under
+  bool observed_failure_ = false; ///< an observing rule would have refused this sender
+  std::uint64_t policy_lines_ = 0;
+  std::optional<QueueId> unconfirmed_;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t refused_ = 0;
+  bool refusal_logged_ = false; ///< the reply that comes out next was logged when it was given
+};
+
+} // namespace mta::inbound

@@ -1,0 +1,300 @@
+#include "mta/inbound/server.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "mta/inbound/edge.hpp"
+#include "mta/inbound/session.hpp"
+
+namespace mta {
+
+namespace {
+
+using asio::ip::tcp;
+using inbound::Edge;
+using inbound::WorkerEdge;
+
+constexpr int listen_backlog = 4096;
+/// After the grace time and the cut: how long sessions that wait for the spool may still take.
+constexpr std::chrono::seconds after_cut{5};
+
+tcp::endpoint to_endpoint(const smtp::SocketAddress &address) {
+  const auto &octets = address.address.octets();
+  if (address.address.is_v6()) return {asio::ip::address_v6(octets), address.port};
+  return {asio::ip::address_v4({octets[0], octets[1], octets[2], octets[3]}), address.port};
+}
+
+smtp::SocketAddress from_endpoint(const tcp::endpoint &endpoint) {
+  if (endpoint.address().is_v4()) return {smtp::IpAddress::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
+  return {smtp::IpAddress::v6(endpoint.address().to_v6().to_bytes()), endpoint.port()};
+}
+
+void set_option(int socket, int level, int name) {
+  const int on = 1;
+  ::setsockopt(socket, level, name, &on, sizeof on);
+}
+
+/// One socket of one listener on one worker.
+struct Acceptor {
+  Acceptor(WorkerEdge &on, std::string listener_name)
+      : edge(on), listener(std::move(listener_name)), socket(on.worker().context) {}
+
+  WorkerEdge &edge;
+  std::string listener;
+  tcp::acceptor socket;
+  inbound::ListenerInForce in_force; ///< of the last accepted connection; kept when a reload drops the listener
+
+  void refresh();
+};
+
+void Acceptor::refresh() {
+  auto snapshot = edge.shared().services.snapshot.get();
+  if (snapshot == in_force.snapshot) return;
+  const auto &listeners = snapshot->config().listeners;
+  const auto found = std::find_if(listeners.begin(), listeners.end(),
+                                  [this](const ListenerConfig &config) { return config.name == listener; });
+  if (found == listeners.end()) return;
+  in_force.context = found->tls == ListenerTls::none ? nullptr : snapshot->listener_context(listener);
+  in_force.listener = &*found;
+  in_force.snapshot = std::move(snapshot);
+}
+
+/// Says the reply, as far as the socket takes it at once, and closes.
+void turn_away(Acceptor &acceptor, tcp::socket socket, const smtp::SocketAddress &client, const smtp::Reply &reply) {
+  std::uint64_t suppressed = 0;
+  if (acceptor.edge.may_log_refused_connection(std::chrono::steady_clock::now(), suppressed)) {
+    acceptor.edge.log().write(Event("connection_refused", LogLevel::warning)
+                                  .with("client", client.to_string())
+                                  .with("listener", acceptor.listener)
+                                  .with("reply", reply.to_line())
+                                  .with("suppressed", suppressed));
+  }
+  if (acceptor.in_force.listener->tls == ListenerTls::implicit) return; // nothing can be said before the handshake
+  const std::string octets = smtp::format_reply(reply);
+  (void)::send(socket.native_handle(), octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void take(Acceptor &acceptor, tcp::socket socket, const tcp::endpoint &peer) {
+  acceptor.refresh();
+  const smtp::SocketAddress client = from_endpoint(peer);
+  if (acceptor.in_force.snapshot == nullptr) return; // the configuration in force never had this listener
+  auto verdict = inbound::judge_connection(acceptor.edge, acceptor.in_force.snapshot->config(), client.address,
+                                           std::chrono::steady_clock::now());
+  if (!verdict.ticket) {
+    turn_away(acceptor, std::move(socket), client, verdict.refusal);
+    return;
+  }
+  set_option(socket.native_handle(), SOL_SOCKET, SO_KEEPALIVE);
+  acceptor.edge.shared().sessions_total.fetch_add(1, std::memory_order_relaxed);
+  inbound::Arrival arrival{std::move(socket), client, acceptor.in_force, std::move(*verdict.ticket)};
+  asio::co_spawn(acceptor.edge.worker().context, inbound::serve(acceptor.edge, std::move(arrival)),
+                 [&edge = acceptor.edge](const std::exception_ptr &thrown) {
+                   if (!thrown) return;
+                   try {
+                     std::rethrow_exception(thrown);
+                   } catch (const std::exception &error) {
+                     edge.log().write(Event("session_failed", LogLevel::error).with("reason", error.what()));
+                   }
+                 });
+}
+
+/// Accepts until the acceptor is closed. Want of descriptors or memory passes: it waits a little and tries again.
+Task<> accept_connections(Acceptor &acceptor) {
+  asio::steady_timer pause(acceptor.edge.worker().context);
+  while (acceptor.socket.is_open()) {
+    tcp::endpoint peer;
+    auto [error, socket] = co_await acceptor.socket.async_accept(peer, asio::as_tuple(asio::use_awaitable));
+    if (!error) {
+      take(acceptor, std::move(socket), peer);
+      continue;
+    }
+    if (error == asio::error::operation_aborted) break;
+    if (error == asio::error::connection_aborted) continue; // the peer was gone before we took it
+    std::uint64_t suppressed = 0;
+    if (acceptor.edge.may_log_refused_connection(std::chrono::steady_clock::now(), suppressed)) {
+      acceptor.edge.log().write(Event("accept_failed", LogLevel::error)
+                                    .with("listener", acceptor.listener)
+                                    .with("reason", error.message())
+                                    .with("suppressed", suppressed));
+    }
+    pause.expires_after(acceptor.edge.shared().options.accept_backoff);
+    co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+}
+
+/// With SO_REUSEPORT a second daemon of the same user could listen on our port unnoticed and take half of the mail: so
+/// the first socket is tried without it.
+smtp::Result<void> check_unused(const tcp::endpoint &endpoint) {
+  const int probe = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return {};
+  set_option(probe, SOL_SOCKET, SO_REUSEADDR);
+  if (endpoint.address().is_v6()) set_option(probe, IPPROTO_IPV6, IPV6_V6ONLY);
+  const int result = ::bind(probe, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+  const int error = errno;
+  ::close(probe);
+  if (result == 0) return {};
+  return smtp::fail(error == EACCES ? smtp::ErrorCode::not_permitted : smtp::ErrorCode::io,
+                    boost::system::error_code(error, boost::system::system_category()).message());
+}
+
+smtp::Result<void> open_acceptor(tcp::acceptor &acceptor, const tcp::endpoint &endpoint) {
+  boost::system::error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) {
+    set_option(acceptor.native_handle(), SOL_SOCKET, SO_REUSEADDR);
+    set_option(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT);
+    if (endpoint.address().is_v6()) set_option(acceptor.native_handle(), IPPROTO_IPV6, IPV6_V6ONLY);
+    acceptor.bind(endpoint, error);
+  }
+  if (!error) acceptor.listen(listen_backlog, error);
+  if (!error) acceptor.non_blocking(true, error);
+  if (error) return smtp::fail(smtp::ErrorCode::io, error.message());
+  return {};
+}
+
+/// The end of a shutdown, shared by the workers: `done` is called once, by the last of them.
+struct Ending {
+  std::atomic<std::size_t> workers_left;
+  std::function<void()> done;
+  void worker_ended() {
+    if (workers_left.fetch_sub(1) == 1) done();
+  }
+};
+
+/// One worker's part of a shutdown.
+struct WorkerEnding : std::enable_shared_from_this<WorkerEnding> {
+  WorkerEnding(WorkerEdge &on, std::shared_ptr<Ending> shared)
+      : edge(on), timer(on.worker().context), ending(std::move(shared)) {}
+
+  void begin(std::chrono::seconds grace);
+  void end();
+
+  WorkerEdge &edge;
+  asio::steady_timer timer;
+  std::shared_ptr<Ending> ending;
+  bool ended = false;
+};
+
+void WorkerEnding::begin(std::chrono::seconds grace) {
+  timer.expires_after(grace);
+  timer.async_wait([self = shared_from_this()](const boost::system::error_code &error) {
+    if (error || self->ended) return;
+    self->edge.cut_sessions();
+    self->timer.expires_after(after_cut);
+    self->timer.async_wait([self](const boost::system::error_code &cancelled) {
+      if (!cancelled) self->end();
+    });
+  });
+  edge.when_empty = [self = shared_from_this()] { self->end(); };
+  edge.stop_sessions();
+}
+
+void WorkerEnding::end() {
+  if (std::exchange(ended, true)) return;
+  timer.cancel();
+  // Not from within the last session's destructor.
+  asio::post(edge.worker().context, [shared = ending] { shared->worker_ended(); });
+}
+
+} // namespace
+
+struct InboundServer::Impl {
+  Impl(Services services, InboundOptions options) : edge(std::move(services), options) {
+    Workers &workers = edge.services.workers;
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      worker_edges.push_back(std::make_unique<WorkerEdge>(edge, workers[i], i));
+    }
+  }
+
+  [[nodiscard]] smtp::Result<void> bind_address(const ListenerConfig &listener, const smtp::SocketAddress &address);
+
+  Edge edge;
+  std::vector<std::unique_ptr<WorkerEdge>> worker_edges;
+  std::vector<std::unique_ptr<Acceptor>> acceptors;
+  std::vector<InboundStatus::Bound> bound;
+  bool is_stopping = false;
+};
+
+smtp::Result<void> InboundServer::Impl::bind_address(const ListenerConfig &listener,
+                                                     const smtp::SocketAddress &address) {
+  tcp::endpoint endpoint = to_endpoint(address);
+  const auto failed = [&](const smtp::Error &error) {
+    return smtp::fail(error.code, fmt::format("{}: listener \"{}\" cannot listen on {}: {}", listener.place,
+                                              listener.name, address.to_string(), error.detail));
+  };
+  if (const auto unused = check_unused(endpoint); !unused) return failed(unused.error());
+  for (auto &worker_edge : worker_edges) {
+    auto acceptor = std::make_unique<Acceptor>(*worker_edge, listener.name);
+    if (const auto opened = open_acceptor(acceptor->socket, endpoint); !opened) return failed(opened.error());
+    // Port 0: the first socket's port is everybody's.
+    endpoint = acceptor->socket.local_endpoint();
+    acceptors.push_back(std::move(acceptor));
+  }
+  bound.push_back({.listener = listener.name, .address = from_endpoint(endpoint).to_string()});
+  return {};
+}
+
+InboundServer::InboundServer(Services services, InboundOptions options)
+    : impl_(std::make_unique<Impl>(std::move(services), options)) {}
+
+InboundServer::~InboundServer() {
+  for (auto &worker_edge : impl_->worker_edges) worker_edge->orphan_sessions();
+}
+
+smtp::Result<void> InboundServer::bind(const Config &config) {
+  for (const ListenerConfig &listener : config.listeners) {
+    for (const smtp::SocketAddress &address : listener.addresses) {
+      if (auto result = impl_->bind_address(listener, address); !result) return result;
+    }
+  }
+  return {};
+}
+
+void InboundServer::start() {
+  for (auto &acceptor : impl_->acceptors) {
+    asio::co_spawn(acceptor->edge.worker().context, accept_connections(*acceptor), asio::detached);
+  }
+}
+
+void InboundServer::shut_down(std::chrono::seconds grace, std::function<void()> done) {
+  if (std::exchange(impl_->is_stopping, true)) return;
+  auto ending = std::make_shared<Ending>();
+  ending->workers_left = impl_->worker_edges.size();
+  ending->done = std::move(done);
+  for (auto &worker_edge : impl_->worker_edges) {
+    asio::post(worker_edge->worker().context, [impl = impl_.get(), edge = worker_edge.get(), ending, grace] {
+      for (auto &acceptor : impl->acceptors) {
+        if (&acceptor->edge != edge) continue;
+        boost::system::error_code ignored;
+        acceptor->socket.close(ignored);
+      }
+      std::make_shared<WorkerEnding>(*edge, ending)->begin(grace);
+    });
+  }
+}
+
+void InboundServer::set_accepting(bool accepting) {
+  impl_->edge.accepting.store(accepting, std::memory_order_relaxed);
+}
+
+InboundStatus InboundServer::status() const {
+  InboundStatus status;
+  status.sessions = impl_->edge.limits.connections();
+  status.sessions_total = impl_->edge.sessions_total.load(std::memory_order_relaxed);
+  status.messages_accepted = impl_->edge.messages_accepted.load(std::memory_order_relaxed);
+  status.messages_refused = impl_->edge.messages_refused.load(std::memory_order_relaxed);
+  status.bound = impl_->bound;
+  return status;
+}
+
+} // namespace mta

@@ -1,0 +1,328 @@
+#include "mta/inbound/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+namespace mta::inbound {
+
+namespace {
+
+/// A peer that always has octets ready lets the others of its worker in after this many.
+constexpr std::size_t yield_after = 262'144;
+/// The gathered replies of an idle session keep at most this much room.
+constexpr std::size_t output_kept = 1'024;
+
+smtp::Reply make_reply(std::uint16_t code, smtp::EnhancedCode enhanced, std::string text) {
+  return smtp::Reply{.code = code, .enhanced = enhanced, .text = std::move(text)};
+}
+
+} // namespace
+
+Session::Session(WorkerEdge &edge, Arrival arrival)
+    : edge_(edge), ticket_(std::move(arrival.ticket)), in_force_(std::move(arrival.in_force)), client_(arrival.client),
+      name_(edge.next_session_name()), stream_(std::move(arrival.socket)), watch_(edge.worker().watchdog, stream_),
+      receiver_(edge, in_force_, client_.address, name_), began_(Clock::now()) {
+  edge_.add(*this);
+}
+
+Session::~Session() {
+  if (orphaned_) return;
+  log_disconnect();
+  discard_unread();
+  stream_.close();
+  edge_.remove(*this);
+}
+
+/// Closing a socket with octets unread makes the kernel send a reset, which can destroy our last reply on its way.
+void Session::discard_unread() noexcept {
+  if (!stream_.is_open()) return;
+  auto &scratch = edge_.worker().scratch;
+  for (int i = 0; i < 16; ++i) {
+    if (::recv(stream_.socket().native_handle(), scratch.data(), scratch.size(), MSG_DONTWAIT) <= 0) return;
+  }
+}
+
+void Session::wake_to_stop() {
+  stop_asked_ = true;
+  if (waiting_) stream_.expire();
+}
+
+void Session::cut() {
+  cut_ = true;
+  stream_.set_deadline(Clock::now());
+  stream_.expire();
+}
+
+void Session::orphan() noexcept {
+  orphaned_ = true;
+  ticket_.reset();
+  receiver_.abandon();
+}
+
+void Session::stop_if_asked() {
+  if (!stop_asked_ || std::exchange(stop_told_, true)) return;
+  receiver_.machine().shut_down(in_force_.snapshot->config().server.hostname + " is shutting down, try again later");
+}
+
+void Session::set_read_deadline() {
+  const auto wait = receiver_.is_receiving() ? limits().data_timeout : limits().command_timeout;
+  stream_.set_deadline(std::min(Clock::now() + wait, began_ + limits().session_timeout));
+}
+
+smtp::Reply Session::timeout_reply() const {
+  std::string text;
+  if (Clock::now() >= began_ + limits().session_timeout) {
+    text = fmt::format("the session lasted too long, limit is {} s", limits().session_timeout.count());
+  } else if (receiver_.is_receiving()) {
+    text = fmt::format("no octets of the message came in time, limit is {} s", limits().data_timeout.count());
+  } else {
+    text = fmt::format("no command came in time, limit is {} s", limits().command_timeout.count());
+  }
+  return make_reply(421, {4, 4, 2}, std::move(text));
+}
+
+smtp::Reply Session::too_slow_reply() const {
+  return make_reply(
+      421, {4, 4, 2},
+      fmt::format("the message comes too slowly, the least is {} octets a second", limits().minimum_rate));
+}
+
+bool Session::count_octets(std::size_t octets) {
+  octets_since_yield_ += octets;
+  if (!receiver_.is_receiving() || limits().minimum_rate == 0) {
+    in_window_ = false;
+    return true;
+  }
+  const auto now = Clock::now();
+  if (!std::exchange(in_window_, true)) {
+    window_start_ = now;
+    window_octets_ = 0;
+  }
+  window_octets_ += octets;
+  const auto window = edge_.shared().options.rate_window;
+  if (now - window_start_ < window) return true;
+  const auto least = static_cast<double>(limits().minimum_rate) * std::chrono::duration<double>(window).count();
+  const bool fast_enough = static_cast<double>(window_octets_) >= least;
+  window_start_ = now;
+  window_octets_ = 0;
+  return fast_enough;
+}
+
+void Session::end(std::string reason) {
+  if (end_reason_.empty()) end_reason_ = std::move(reason);
+}
+
+void Session::log_connect() {
+  edge_.log().write(Event("connect")
+                        .with("session", name_)
+                        .with("client", client_.to_string())
+                        .with("listener", in_force_.listener->name));
+}
+
+void Session::log_tls() {
+  const tls::Facts &facts = stream_.facts();
+  const ClientCertificate certificate = receiver_.judge().certificate(std::chrono::system_clock::now());
+  edge_.log().write(Event("tls")
+                        .with("session", name_)
+                        .with("client", client_.address.to_string())
+                        .with("version", tls::to_string(facts.version))
+                        .with("suite", facts.suite)
+                        .with_if("group", facts.group)
+                        .with("resumed", facts.resumed)
+                        .with_if("certificate", certificate.name)
+                        .with("verified", certificate.verified));
+}
+
+void Session::log_disconnect() {
+  edge_.log().write(
+      Event("disconnect")
+          .with("session", name_)
+          .with("client", client_.address.to_string())
+          .with("accepted", receiver_.accepted())
+          .with("refused", receiver_.refused())
+          .with("ms", static_cast<std::int64_t>(
+                          std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began_).count()))
+          .with("reason", end_reason_));
+  if (const auto &id = receiver_.unconfirmed()) {
+    edge_.log().write(Event("reply_lost", LogLevel::warning)
+                          .with("session", name_)
+                          .with("id", id->to_string())
+                          .with("reason", "the client was gone before it heard that the message is queued"));
+  }
+}
+
+/// Writes what is gathered; false ends the session.
+Task<bool> write_output(Session &session) {
+  std::string &output = session.receiver_.output();
+  if (output.empty()) co_return true;
+  session.stream_.set_deadline(Session::Clock::now() + session.limits().command_timeout);
+  const auto written = co_await session.stream_.write(output);
+  output.clear();
+  if (output.capacity() > output_kept) output.shrink_to_fit();
+  if (!written) {
+    session.end("write: " + written.error().detail);
+    co_return false;
+  }
+  session.receiver_.confirmed();
+  co_return true;
+}
+
+/// A last reply, as far as it goes.
+Task<> say_farewell(Session &session, smtp::Reply reply) {
+  session.end(reply.to_line());
+  const std::string octets = session.receiver_.output() + smtp::format_reply(reply);
+  session.stream_.set_deadline(Session::Clock::now() + session.edge_.shared().options.farewell_timeout);
+  const auto written = co_await session.stream_.write(octets);
+  if (written) session.receiver_.confirmed();
+}
+
+Task<bool> shake_hands(Session &session) {
+  const auto limit = session.edge_.shared().options.handshake_timeout;
+  session.stream_.set_deadline(Session::Clock::now() + limit);
+  const auto done = co_await session.stream_.handshake(session.in_force_.context, tls::Role::server, std::string());
+  if (!done) {
+    session.edge_.shared().handshake_failures.fetch_add(1, std::memory_order_relaxed);
+    session.edge_.log().write(Event("tls_failed")
+                                  .with("session", session.name_)
+                                  .with("client", session.client_.address.to_string())
+                                  .with("reason", done.error().detail));
+    session.end("tls handshake: " + done.error().detail);
+    co_return false;
+  }
+  session.receiver_.tls_done(session.stream_.facts(), session.stream_.peer_chain());
+  session.log_tls();
+  co_return true;
+}
+
+/// Implicit TLS, early talkers, banner; false ends the session.
+Task<bool> begin(Session &session) {
+  const ListenerConfig &listener = *session.in_force_.listener;
+  session.log_connect();
+  if (listener.tls == ListenerTls::implicit) {
+    const bool encrypted = co_await shake_hands(session);
+    if (!encrypted) co_return false;
+  }
+  if (listener.refuse_early_talkers) {
+    bool early = session.stream_.readable_now();
+    if (!early && listener.greeting_delay.count() > 0) {
+      session.stream_.set_deadline(Session::Clock::now() + listener.greeting_delay);
+      const auto readable = co_await session.stream_.wait_readable();
+      if (session.cut_) co_return false;
+      if (!readable && readable.error().code != smtp::ErrorCode::timed_out) {
+        session.end("left before the greeting: " + readable.error().detail);
+        co_return false;
+      }
+      early = readable && session.stream_.readable_now();
+    }
+    if (early) {
+      session.receiver_.machine().refuse(make_reply(554, {5, 5, 1}, "you talked before the greeting"));
+      co_return true;
+    }
+  }
+  session.receiver_.machine().greet();
+  co_return true;
+}
+
+/// Reads once and feeds; false ends the session. Called when octets are there.
+Task<bool> take_octets(Session &session) {
+  // The scratch buffer is the worker's: filled and consumed without a suspension in between.
+  auto &scratch = session.edge_.worker().scratch;
+  const auto octets = co_await session.stream_.read_some(scratch);
+  if (!octets) {
+    if (octets.error().code == smtp::ErrorCode::timed_out) {
+      if (session.stop_asked_ && !session.stop_told_) co_return true;
+      smtp::Reply reply = session.timeout_reply();
+      if (!session.cut_) co_await say_farewell(session, std::move(reply));
+    }
+    session.end("read: " + octets.error().detail);
+    co_return false;
+  }
+  session.receiver_.machine().feed(std::string_view(scratch.data(), *octets));
+  if (!session.count_octets(*octets)) {
+    smtp::Reply reply = session.too_slow_reply();
+    co_await say_farewell(session, std::move(reply));
+    co_return false;
+  }
+  if (session.octets_since_yield_ >= yield_after) {
+    session.octets_since_yield_ = 0;
+    co_await asio::post(session.stream_.get_executor(), asio::use_awaitable);
+  }
+  co_return true;
+}
+
+Task<> wait_for_room(Session &session) {
+  Receiver &receiver = session.receiver_;
+  auto start = [&receiver](auto ready) { receiver.when_room([ready]() mutable { ready(true); }); };
+  const auto before = Session::Clock::now();
+  co_await await_callback<bool>(start);
+  session.window_start_ += Session::Clock::now() - before; // our own slowness is not the client's
+}
+
+Task<> commit_message(Session &session) {
+  Receiver &receiver = session.receiver_;
+  auto start = [&receiver](auto done) { receiver.commit(done); };
+  const auto result = co_await await_callback<smtp::Result<void>>(start);
+  receiver.committed(result);
+}
+
+#pragma GCC diagnostic push
+// g++ 12 inlines only one of Asio's pair of frame allocation functions here and takes them for a mismatch.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
+Task<> serve(WorkerEdge &edge, Arrival arrival) {
+  Session session(edge, std::move(arrival));
+  bool open = co_await begin(session);
+  while (open) {
+    if (session.cut_) {
+      session.end("cut at shutdown");
+      break;
+    }
+    session.stop_if_asked();
+    switch (session.receiver_.advance()) {
+    case Need::octets: {
+      open = co_await write_output(session);
+      if (!open) break;
+      if (session.stop_asked_ && !session.stop_told_) break;
+      session.set_read_deadline();
+      session.waiting_ = true;
+      // Awaited here and not deeper: an idle session is this frame and the stream's.
+      const auto readable = co_await session.stream_.wait_readable();
+      session.waiting_ = false;
+      if (readable) {
+        open = co_await take_octets(session);
+      } else if (session.cut_) {
+        break;
+      } else if (readable.error().code == smtp::ErrorCode::timed_out) {
+        if (session.stop_asked_ && !session.stop_told_) break;
+        smtp::Reply reply = session.timeout_reply();
+        co_await say_farewell(session, std::move(reply));
+        open = false;
+      } else {
+        session.end("read: " + readable.error().detail);
+        open = false;
+      }
+      break;
+    }
+    case Need::write: open = co_await write_output(session); break;
+    case Need::room: co_await wait_for_room(session); break;
+    case Need::commit: co_await commit_message(session); break;
+    case Need::handshake:
+      open = co_await write_output(session);
+      if (open) open = co_await shake_hands(session);
+      if (open) session.receiver_.machine().tls_done();
+      break;
+    case Need::close:
+      open = co_await write_output(session);
+      session.end(session.receiver_.close_reason());
+      open = false;
+      break;
+    }
+  }
+}
+
+#pragma GCC diagnostic pop
+
+} // namespace mta::inbound

@@ -1,0 +1,165 @@
+#include "mta/inbound/connection_limits.hpp"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using mta::LimitConfig;
+using mta::inbound::ConnectionLimits;
+using smtp::IpAddress;
+using Ticket = ConnectionLimits::Ticket;
+using Seconds = std::chrono::seconds;
+
+/// One step: `from` connects `times` times at `at`, and each attempt is let in or refused for the limit in `refusal`.
+struct Step {
+  enum class Kind { connect, leave_all } kind = Kind::connect;
+  std::string from;
+  int times = 1;
+  int at = 0;          ///< seconds
+  std::string refusal; ///< part of the detail; empty: let in
+};
+
+struct Row {
+  std::string name;
+  LimitConfig limits;
+  std::vector<Step> steps;
+};
+
+LimitConfig make_limits(std::size_t total, std::size_t address, std::size_t network, std::size_t rate) {
+  LimitConfig limits;
+  limits.connections = total;
+  limits.connections_per_address = address;
+  limits.connections_per_network = network;
+  limits.connection_rate = rate;
+  return limits;
+}
+
+LimitConfig with_exempt(LimitConfig limits, const std::string &network) {
+  limits.exempt_networks.push_back(smtp::Network::parse(network).value());
+  return limits;
+}
+
+Step connect(std::string from, int times, int at = 0) {
+  return {.kind = Step::Kind::connect, .from = std::move(from), .times = times, .at = at, .refusal = ""};
+}
+Step refused(std::string from, std::string why, int at = 0) {
+  return {.kind = Step::Kind::connect, .from = std::move(from), .times = 1, .at = at, .refusal = std::move(why)};
+}
+Step all_leave() {
+  return {.kind = Step::Kind::leave_all, .from = "", .times = 0, .at = 0, .refusal = ""};
+}
+
+std::vector<Row> rows() {
+  return {
+      {"the last place in total is given, the next is refused with the limit",
+       make_limits(3, 10, 10, 100),
+       {connect("192.0.2.1", 1), connect("198.51.100.1", 1), connect("203.0.113.1", 1),
+        refused("203.0.113.99", "too many connections, limit is 3")}},
+      {"the limit per address does not touch a neighbour",
+       make_limits(100, 2, 50, 100),
+       {connect("192.0.2.1", 2), refused("192.0.2.1", "your address, limit is 2"), connect("192.0.2.2", 2)}},
+      {"the limit per /24 counts all its addresses",
+       make_limits(100, 2, 3, 100),
+       {connect("192.0.2.1", 2), connect("192.0.2.200", 1),
+        refused("192.0.2.77", "your network 192.0.2.0/24, limit is 3"), connect("192.0.3.1", 1)}},
+      {"the limit per /64 counts all its addresses",
+       make_limits(100, 2, 3, 100),
+       {connect("2001:db8:0:1::1", 2), connect("2001:db8:0:1:ffff::1", 1),
+        refused("2001:db8:0:1::2", "your network 2001:db8:0:1::/64, limit is 3"), connect("2001:db8:0:2::1", 1)}},
+      {"who leaves makes room",
+       make_limits(2, 2, 2, 100),
+       {connect("192.0.2.1", 2), refused("192.0.2.1", "limit is 2"), all_leave(), connect("192.0.2.1", 2)}},
+      {"a refused connection holds no place",
+       make_limits(3, 2, 50, 100),
+       {connect("192.0.2.1", 2), refused("192.0.2.1", "your address"), refused("192.0.2.1", "your address"),
+        connect("198.51.100.1", 1)}},
+      {"the rate counts connections that have ended",
+       make_limits(100, 10, 10, 3),
+       {connect("192.0.2.1", 1), all_leave(), connect("192.0.2.1", 1, 1), all_leave(), connect("192.0.2.1", 1, 2),
+        all_leave(), refused("192.0.2.1", "within a minute, limit is 3", 3), connect("192.0.2.2", 1, 3)}},
+      {"the rate is forgotten after two minutes",
+       make_limits(100, 10, 10, 3),
+       {connect("192.0.2.1", 3), all_leave(), refused("192.0.2.1", "within a minute", 59),
+        connect("192.0.2.1", 3, 120)}},
+      {"the minute slides: half a minute later half of the rate is free",
+       make_limits(100, 10, 10, 4),
+       {connect("192.0.2.1", 4), all_leave(), refused("192.0.2.1", "within a minute", 60), connect("192.0.2.1", 2, 91),
+        refused("192.0.2.1", "within a minute", 91)}},
+      {"an exempt network is not counted per address, network or minute",
+       with_exempt(make_limits(100, 1, 1, 1), "192.0.2.0/24"),
+       {connect("192.0.2.1", 20), connect("198.51.100.1", 1), refused("198.51.100.1", "your network")}},
+      {"an exempt network counts in total",
+       with_exempt(make_limits(5, 1, 1, 1), "192.0.2.0/24"),
+       {connect("192.0.2.1", 5), refused("192.0.2.1", "too many connections, limit is 5")}},
+      {"a limit of nothing lets nobody in", make_limits(100, 0, 10, 10), {refused("192.0.2.1", "limit is 0")}},
+  };
+}
+
+class ConnectionLimitsTable : public testing::TestWithParam<Row> {};
+
+TEST_P(ConnectionLimitsTable, HoldsEachStep) {
+  const Row &row = GetParam();
+  ConnectionLimits limits;
+  std::vector<Ticket> open;
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  for (std::size_t i = 0; i < row.steps.size(); ++i) {
+    const Step &step = row.steps[i];
+    if (step.kind == Step::Kind::leave_all) {
+      open.clear();
+      EXPECT_EQ(limits.connections(), 0U);
+      continue;
+    }
+    for (int time = 0; time < step.times; ++time) {
+      auto ticket = limits.admit(IpAddress::parse(step.from).value(), row.limits, start + Seconds(step.at));
+      if (step.refusal.empty()) {
+        ASSERT_TRUE(ticket) << "step " << i << ", connection " << time << ": " << ticket.error().detail;
+        open.push_back(std::move(*ticket));
+      } else {
+        ASSERT_FALSE(ticket) << "step " << i;
+        EXPECT_EQ(ticket.error().code, smtp::ErrorCode::full);
+        EXPECT_NE(ticket.error().detail.find(step.refusal), std::string::npos) << ticket.error().detail;
+      }
+      EXPECT_EQ(limits.connections(), open.size());
+    }
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<Row> &row) {
+  std::string name;
+  for (const char c : row.param.name) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, ConnectionLimitsTable, testing::ValuesIn(rows()), name_of);
+
+TEST(ConnectionLimits, MemoryIsBoundedWhenEveryConnectionComesFromAnotherAddress) {
+  ConnectionLimits limits;
+  const LimitConfig config = make_limits(1'000'000, 10, 1'000'000, 10);
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  for (std::uint32_t i = 0; i < 200'000; ++i) {
+    const auto address = IpAddress::v4(
+        {10, static_cast<std::uint8_t>(i >> 16U), static_cast<std::uint8_t>(i >> 8U), static_cast<std::uint8_t>(i)});
+    ASSERT_TRUE(limits.admit(address, config, start));
+  }
+  EXPECT_LE(limits.remembered(), ConnectionLimits::shard_count * (ConnectionLimits::idle_addresses_per_shard + 1));
+}
+
+TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {
+  ConnectionLimits limits;
+  const LimitConfig config = make_limits(1'000'000, 1, 1'000'000, 10);
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  const auto kept = IpAddress::parse("192.0.2.1").value();
+  const auto ticket = limits.admit(kept, config, start);
+  ASSERT_TRUE(ticket);
+  for (std::uint32_t i = 0; i < 100'000; ++i) {
+    const auto address = IpAddress::v4(
+        {10, static_cast<std::uint8_t>(i >> 16U), static_cast<std::uint8_t>(i >> 8U), static_cast<std::uint8_t>(i)});
+    (void)limits.admit(address, config, start);
+  }
+  EXPECT_FALSE(limits.admit(kept, config, start));
+}
+
+} // namespace
