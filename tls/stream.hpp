@@ -65,13 +65,30 @@ public:
   [[nodiscard]] boost::asio::any_io_executor get_executor() { return socket_.get_executor(); }
 
 private:
+  /// open → expired | broken (a TLS failure; nothing may follow in clear) → closed. Nothing leads back.
+  enum class State : unsigned char { open, expired, broken, closed };
+  enum class Wish : unsigned char { read, write };
+
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> wait(Wish wish);
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> give_way();
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> write_tls(std::string_view octets);
+  [[nodiscard]] std::optional<smtp::Error> refusal() const;
+  [[nodiscard]] bool likely_empty() const noexcept;
+  [[nodiscard]] smtp::Error tls_failure(ssl_st *ssl, int result, std::string_view what);
+  void push_held_octets() noexcept;
+  void note_handshake(std::shared_ptr<const Context> context, ssl_st *ssl, Role role);
+  void drop_tls() noexcept;
+
   boost::asio::ip::tcp::socket socket_;
   ssl_st *ssl_ = nullptr;
   std::shared_ptr<const Context> context_;
   std::unique_ptr<Facts> facts_;
   std::shared_ptr<const PeerChain> peer_chain_;
   std::optional<Clock::time_point> deadline_;
-  bool expired_ = false;
+  State state_ = State::open;
+  bool drained_ = false;        ///< the last plain read emptied the socket: wait before the next one
+  bool ticket_due_ = false;     ///< a TLS 1.3 session ticket goes out with the next write
+  unsigned char immediate_ = 0; ///< operations since the last suspension
 };
 
 } // namespace tls
