@@ -1,0 +1,79 @@
+"""world: a daemon with a DNS server and receiving servers around it, built from a table of fixtures."""
+
+import dataclasses
+import itertools
+
+from harness import Authority, Behaviour, Daemon, Knot, Receiver, shared_port
+
+RELAY_AND_MX = """
+[[listener]]
+name = "mx"
+addresses = ["127.0.0.1:0"]
+role = "mx"
+
+[[listener]]
+name = "relay"
+addresses = ["127.0.0.1:0"]
+role = "relay"
+trusted_networks = ["127.0.0.0/8"]
+
+[[domain]]
+domain = "ours.example"
+recipients_file = "recipients"
+
+[limits]
+exempt_networks = ["127.0.0.0/8"]
+connection_rate = 100000
+"""
+
+# Short waits, so that a test can see a second attempt.
+FAST_RETRY = """
+retry = ["1s", "1s", "2s"]
+jitter = 0.0
+"""
+
+
+@dataclasses.dataclass
+class Fixture:
+    """One receiving server and the domain that it serves."""
+
+    domain: str
+    behaviour: Behaviour
+    partner: str = ""  # TOML of [outbound]; empty: no partner
+    address: str = ""
+    receiver: Receiver = None
+
+
+class World:
+    """`fixtures` get addresses 127.0.0.2, .3, … and share one port, which is the daemon's outbound port."""
+
+    def __init__(self, test, fixtures=(), extra_zone="", config="", partners=None, queue="", our_route=True, start=True, outbound="",
+                 build=None):
+        self.authority = Authority(test.folder / "ca")
+        self.fixtures = {fixture.domain: fixture for fixture in fixtures}
+        for fixture, number in zip(fixtures, itertools.count(2)):
+            fixture.address = fixture.address or f"127.0.0.{number}"
+        addresses = ["127.0.0.1"] + [fixture.address for fixture in fixtures]
+        self.mx_port = shared_port(addresses)
+        lines = [extra_zone]
+        all_partners = dict(partners or {})
+        for fixture in fixtures:
+            name = fixture.domain.removesuffix(".example")
+            lines += [f"{name} MX 10 mx.{name}", f"mx.{name} A {fixture.address}"]
+            fixture.receiver = test.keep(Receiver(fixture.behaviour, (fixture.address, self.mx_port)))
+            if fixture.partner:
+                all_partners[name.replace(".", "-")] = (
+                    f'name = "{name}"\ndomains = ["{fixture.domain}"]\n[outbound]\n' + fixture.partner)
+        self.dns = test.keep(Knot(test.folder / "dns", {"example": "\n".join(lines)}))
+        self.inside = test.keep(Receiver(Behaviour(name="inside.ours.example", starttls="absent"))) if our_route else None
+        folder = test.folder / "daemon"
+        folder.mkdir()
+        (folder / "recipients").write_text("user\nsecond.user\n")
+        text = queue + RELAY_AND_MX + f'\n[dns]\nresolvers = ["127.0.0.1:{self.dns.port}"]\ndnssec = false\n'
+        text += f"\n[outbound]\nport = {self.mx_port}\n{outbound}"
+        if our_route:
+            text += f'\n[[route]]\nname = "inside"\ndomains = ["ours.example"]\nhosts = ["127.0.0.1:{self.inside.port}"]\n'
+        text += config
+        text = text.replace("{ca}", str(self.authority.certificate))
+        all_partners = {name: body.replace("{ca}", str(self.authority.certificate)) for name, body in all_partners.items()}
+        self.daemon = test.keep(Daemon(folder, text, all_partners, self.authority.issue("mx.ours.example"), start=start, build=build))
