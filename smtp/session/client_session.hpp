@@ -38,9 +38,9 @@ struct Capabilities {
   bool dsn = false;
   bool enhanced_status_codes = false;
   bool size = false;
-  std::uint64_t size_limit = 0;        ///< 0: offered without a limit, or not offered
-  std::optional<std::size_t> rcpt_max; ///< LIMITS RCPTMAX (RFC 9422)
-  std::optional<std::size_t> mail_max; ///< LIMITS MAILMAX
+  std::uint64_t size_limit = 0;          ///< 0: offered without a limit, or not offered
+  std::optional<std::size_t> rcpt_max{}; ///< LIMITS RCPTMAX (RFC 9422)
+  std::optional<std::size_t> mail_max{}; ///< LIMITS MAILMAX
   friend bool operator==(const Capabilities &, const Capabilities &) = default;
 };
 

@@ -40,10 +40,10 @@ struct Dialogue {
 /// What is done to a dialogue.
 struct Mischief {
   std::size_t cut = 4096;
-  std::optional<std::size_t> lost_after;    ///< end of input after so many steps
-  std::size_t octets_of_next = 0;           ///< then so many octets of the next step came too
-  std::optional<std::size_t> replaced_step; ///< this step's server words become `words`
-  std::string words;
+  std::optional<std::size_t> lost_after{};    ///< end of input after so many steps
+  std::size_t octets_of_next = 0;             ///< then so many octets of the next step came too
+  std::optional<std::size_t> replaced_step{}; ///< this step's server words become `words`
+  std::string words{};
 };
 
 struct Played {

@@ -16,8 +16,7 @@ TEST(ClientSession, dialogues_end_as_the_row_says_in_every_cut) {
   for (const auto &row : transaction_dialogues()) {
     for (const std::size_t cut : {1UL, 3UL, 4096UL}) {
       SCOPED_TRACE(fmt::format("{}, cut every {}", row.name, cut));
-      const auto played =
-          Player(row, {.cut = cut, .lost_after = {}, .octets_of_next = 0, .replaced_step = {}, .words = {}}).play();
+      const auto played = Player(row, {.cut = cut}).play();
       EXPECT_EQ(played.end, row.end) << played.detail;
       EXPECT_THAT(played.outcomes, ElementsAreArray(row.outcomes));
       EXPECT_THAT(played.differences, IsEmpty());
