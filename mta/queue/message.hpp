@@ -30,11 +30,13 @@ struct RecipientState {
   WallTime next_attempt{};            ///< pending only
   WallTime last_attempt{};
   FailureCause cause = FailureCause::none;
+  FailureCause before_expiry = FailureCause::none; ///< with cause expired: why the last attempt failed
   smtp::Reply last_reply;             ///< the remote one, or one of ours
   std::string last_host;              ///< "mx1.example.org[192.0.2.1]"
   std::string detail;                 ///< one sentence for people: TLS verdict, DNS error, …
   bool delay_notified = false;
   bool dsn_passed_on = false;
+  friend bool operator==(const RecipientState &, const RecipientState &) = default;
 };
 
 /// What came with the message; immutable after acceptance.
@@ -50,6 +52,7 @@ struct Envelope {
   std::string client;         ///< "192.0.2.7 (mail.example.org)" for the list
   std::string tls_in;         ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated" for the list
   bool is_notification = false; ///< one of ours: never bounced
+  friend bool operator==(const Envelope &, const Envelope &) = default;
 };
 
 struct QueuedMessage {
@@ -60,6 +63,7 @@ struct QueuedMessage {
   std::string hold_reason;
   WallTime expires{};         ///< arrival + give_up_after
   [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending
+  friend bool operator==(const QueuedMessage &, const QueuedMessage &) = default;
 };
 
 /// The spool's blobs: envelope with recipients (written once), and the update with every recipient's state and the

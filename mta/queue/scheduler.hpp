@@ -12,19 +12,11 @@
 #include "mta/base/async.hpp"
 #include "mta/config/config.hpp"
 #include "mta/log/mail_log.hpp"
+#include "mta/queue/filter.hpp"
 #include "mta/queue/job.hpp"
 #include "mta/spool/spool.hpp"
 
 namespace mta {
-
-struct QueueFilter {
-  std::optional<QueueId> id;
-  std::string recipient_domain;             ///< exact or "*.x"; empty: any
-  std::string sender;                       ///< mailbox, domain, or "<>"; empty: any
-  std::optional<std::chrono::seconds> older_than;
-  std::string reason;                       ///< substring of cause, reply or detail, without case; empty: any
-  std::optional<bool> held;
-};
 
 struct QueueCounts {
   std::size_t messages = 0;
@@ -42,14 +34,15 @@ struct NotificationRequest {
   std::vector<std::size_t> recipients; ///< indices
 };
 /// Must call `stored(ok)` once, on any thread, when the notice is durable (or not owed): only then the recipient is
-/// recorded as finished. With ok false the recipient stays and is tried again later.
+/// recorded as finished. With ok false the recipient stays pending and the notice is asked for again later; a message that
+/// was delivered or refused for good is not sent again for the sake of its notice.
 using Notify = std::function<void(NotificationRequest, std::function<void(bool ok)> stored)>;
 
 /// Which destination key a recipient has under the configuration in force (domain or route).
 using DestinationOf = std::function<std::string(const smtp::Mailbox &)>;
 
-/// Owned by one thread: all members but submit() must be called on `executor`. The clock and random source are parameters of the
-/// constructor for tests.
+/// Owned by one thread: all members but submit() must be called on `executor`, and it is destroyed there or when the executor
+/// runs no more. The clock and random source are parameters of the constructor for tests.
 class Scheduler {
 public:
   struct Options {
@@ -69,7 +62,7 @@ public:
 
   /// Takes the recovered messages, oldest first, then starts.
   void start(std::vector<QueuedMessage> recovered);
-  /// A message that the spool has committed. Any thread.
+  /// A message that the spool has committed; the caller must not change it any more. Any thread.
   void submit(std::shared_ptr<QueuedMessage> message);
   /// New limits, schedule and destinations after a reload.
   void reconfigure(Options options);
@@ -85,6 +78,8 @@ public:
   /// Starts no further jobs; `idle` is called when the running ones have ended.
   void drain(std::function<void()> idle);
   void resume();
+  /// Looks at the clock again and does what is due; the scheduler's own timer calls it. For a clock that was set forward.
+  void wake();
 
 private:
   struct Impl;

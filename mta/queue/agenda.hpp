@@ -1,0 +1,101 @@
+// Agenda: which unit of work is next, fairly over all destinations; every step costs at most O(log n).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "mta/queue/destination.hpp"
+
+namespace mta {
+
+/// Destinations with ready work stand in a ring and give one unit in turn, so that a flood for one does not starve the rest.
+/// Dead destinations stand in a ring of their own: after their backoff each is tried with one unit at a time, and
+/// these trials together hold at most a quarter of the connections, so that they do not delay the living.
+class Agenda {
+public:
+  struct Limits {
+    std::size_t connections = 1000;
+    std::size_t connections_per_destination = 20;
+  };
+  explicit Agenda(Limits limits) : limits_(limits) {}
+  ~Agenda();
+  Agenda(const Agenda &) = delete;
+  Agenda &operator=(const Agenda &) = delete;
+
+  void set_limits(Limits limits);
+
+  /// The destination with that key, made when it is new. It lives while a unit refers to it, and some time longer.
+  [[nodiscard]] Destination &destination(std::string_view key);
+  /// The unit counts for its destination from here until detach().
+  void attach(Unit &unit);
+  void detach(Unit &unit);
+
+  /// Takes an idle unit with its time: it waits for it, or is ready.
+  void add(Unit &unit, WallTime due, WallTime now);
+  /// Takes a unit that waits or is ready out again.
+  void remove(Unit &unit);
+
+  /// What has become due is made ready; backoffs that are over end.
+  void wake(WallTime now);
+  /// The next unit to start, active now, with its slot; null when nothing may start.
+  [[nodiscard]] Unit *next();
+
+  enum class Change : std::uint8_t { none, died, stays_dead, recovered };
+  /// The unit's job has ended: it is idle.
+  Change finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now, double random);
+  /// The destination is to be tried at once (an operator's act, a new configuration).
+  void end_backoff(Destination &destination);
+  void end_all_backoffs();
+
+  /// When wake() has something to do.
+  [[nodiscard]] std::optional<WallTime> next_event() const noexcept;
+  [[nodiscard]] std::size_t active() const noexcept { return active_; }
+
+private:
+  struct Earlier {
+    bool operator()(const Unit &left, const Unit &right) const noexcept { return left.due < right.due; }
+    bool operator()(const Destination &left, const Destination &right) const noexcept {
+      return left.backoff_until < right.backoff_until;
+    }
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+  };
+  template <auto Hook> using DestinationList =
+      boost::intrusive::list<Destination, boost::intrusive::member_hook<Destination, boost::intrusive::list_member_hook<>, Hook>>;
+  using Ring = DestinationList<&Destination::ring_hook>;
+
+  void make_ready(Unit &unit);
+  /// Puts the destination into its ring when it may start a job and is in none.
+  void place(Destination &destination);
+  void leave_ring(Destination &destination);
+  [[nodiscard]] Destination *take_turn();
+  [[nodiscard]] std::size_t probe_limit() const noexcept { return limits_.connections < 4 ? 1 : limits_.connections / 4; }
+
+  Limits limits_;
+  std::unordered_map<std::string, std::unique_ptr<Destination>, Hash, std::equal_to<>> destinations_;
+  Ring alive_;
+  Ring dead_;
+  DestinationList<&Destination::idle_hook> idle_; ///< without units, the longest idle first
+  boost::intrusive::multiset<
+      Unit,
+      boost::intrusive::member_hook<Unit, boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
+                                    &Unit::waiting_hook>,
+      boost::intrusive::compare<Earlier>>
+      waiting_;
+  boost::intrusive::multiset<
+      Destination, boost::intrusive::member_hook<Destination, boost::intrusive::set_member_hook<>, &Destination::backoff_hook>,
+      boost::intrusive::compare<Earlier>>
+      backing_off_;
+  std::size_t active_ = 0;
+  std::size_t probes_ = 0;
+  bool last_was_probe_ = false;
+};
+
+} // namespace mta

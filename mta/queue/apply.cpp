@@ -1,0 +1,88 @@
+// What a job's result means for each recipient: see apply.hpp.
+#include "mta/queue/apply.hpp"
+
+#include <algorithm>
+
+namespace mta {
+
+namespace {
+
+/// What is kept of a peer's words in memory and in the spool.
+constexpr std::size_t reply_limit = 2048;
+constexpr std::size_t text_limit = 1024;
+
+std::string cut(const std::string &text, std::size_t limit) { return text.substr(0, limit); }
+
+/// RFC 3461 section 5.2.2: a hop that took over the DSN parameters reports success itself; else we say "relayed" (5.2.7.1).
+bool owes_success_notice(const QueuedMessage &message, const smtp::Recipient &recipient, bool dsn_passed_on) noexcept {
+  return recipient.parameters.notify.success && !dsn_passed_on && !message.envelope.sender.path.is_null();
+}
+
+void note_attempt(RecipientState &state, const RecipientResult &result, WallTime now) {
+  ++state.attempts;
+  state.last_attempt = now;
+  state.cause = result.kind == RecipientResult::Kind::delivered ? FailureCause::none : result.cause;
+  state.before_expiry = FailureCause::none;
+  state.last_reply = {.code = result.reply.code, .enhanced = result.reply.enhanced, .text = cut(result.reply.text, reply_limit)};
+  state.last_host = cut(result.host, text_limit);
+  state.detail = cut(result.detail, text_limit);
+  state.dsn_passed_on = result.dsn_passed_on;
+}
+
+} // namespace
+
+bool owes_delay_notice(const QueuedMessage &message, const RecipientState &state, const policy::RetrySchedule &schedule,
+                       WallTime now) noexcept {
+  return schedule.delay_notice_after.count() > 0 && !state.delay_notified && state.status == RecipientStatus::pending &&
+         now >= message.envelope.arrival + schedule.delay_notice_after;
+}
+
+void expire(RecipientState &state) noexcept {
+  if (state.cause == FailureCause::expired) return;
+  state.before_expiry = state.cause;
+  state.cause = FailureCause::expired;
+}
+
+bool finishes_plainly(const QueuedMessage &message, const JobResult &result) noexcept {
+  if (result.results.size() != message.recipients.size()) return false; // one result each: see Scheduler
+  return std::all_of(result.results.begin(), result.results.end(), [&](const RecipientResult &one) {
+    return one.kind == RecipientResult::Kind::delivered &&
+           !owes_success_notice(message, message.recipients[one.index].recipient, one.dsn_passed_on);
+  });
+}
+
+Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule, WallTime now,
+              double random) {
+  Applied applied;
+  for (const RecipientResult &one : result.results) {
+    if (one.index >= message.recipients.size()) continue;
+    RecipientState &state = message.recipients[one.index];
+    if (state.status != RecipientStatus::pending) continue;
+    note_attempt(state, one, now);
+    switch (one.kind) {
+    case RecipientResult::Kind::delivered:
+      if (owes_success_notice(message, state.recipient, one.dsn_passed_on)) {
+        applied.success.push_back(one.index);
+      } else {
+        state.status = RecipientStatus::delivered;
+        applied.delivered.push_back(one.index);
+      }
+      break;
+    case RecipientResult::Kind::permanent: applied.failure.push_back(one.index); break;
+    case RecipientResult::Kind::temporary:
+      if (now >= message.expires) {
+        expire(state);
+        applied.failure.push_back(one.index);
+        break;
+      }
+      // The last attempt falls on the end of the time allowed, not behind it.
+      state.next_attempt = std::min<WallTime>(now + policy::retry_wait(schedule, state.attempts, random), message.expires);
+      applied.retried.push_back(one.index);
+      if (owes_delay_notice(message, state, schedule, now)) applied.delay.push_back(one.index);
+      break;
+    }
+  }
+  return applied;
+}
+
+} // namespace mta

@@ -1,0 +1,27 @@
+// QueueFilter and its matching: which messages an operator means.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "mta/queue/message.hpp"
+
+namespace mta {
+
+struct QueueFilter {
+  std::optional<QueueId> id;
+  std::string recipient_domain;             ///< exact or "*.x"; empty: any
+  std::string sender;                       ///< mailbox, domain, or "<>"; empty: any
+  std::optional<std::chrono::seconds> older_than;
+  std::string reason;                       ///< substring of cause, reply or detail, without case; empty: any
+  std::optional<bool> held;
+};
+
+/// A message matches when one of its pending recipients fits both recipient_domain and reason, and the rest fits the
+/// message. The reason of a hold counts as a reason too.
+[[nodiscard]] bool matches(const QueueFilter &filter, const QueuedMessage &message, WallTime now);
+/// True when it leaves nothing out.
+[[nodiscard]] bool matches_everything(const QueueFilter &filter) noexcept;
+
+} // namespace mta

@@ -1,0 +1,366 @@
+// The scheduler's main line: messages come in, jobs go out, results come back and are written to the spool.
+#include "mta/queue/scheduler.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "mta/queue/scheduler_impl.hpp"
+
+namespace mta {
+
+namespace {
+
+/// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server takes at least 100.
+constexpr std::size_t recipients_per_job = 100;
+/// The clock is looked at this often, in case that it was set.
+constexpr auto longest_sleep = std::chrono::seconds(60);
+
+Agenda::Limits limits_of(const Scheduler::Options &options) {
+  return {.connections = std::max<std::size_t>(1, options.connections),
+          .connections_per_destination = std::max<std::size_t>(1, options.connections_per_destination)};
+}
+
+/// Calls `visit` with the index of each recipient of the unit.
+template <typename Visit> void for_each_recipient(const Unit &unit, const QueuedMessage &message, Visit visit) {
+  if (unit.recipients.empty())
+    for (std::size_t i = 0; i < message.recipients.size(); ++i) visit(i);
+  else
+    for (const std::uint32_t i : unit.recipients) visit(static_cast<std::size_t>(i));
+}
+
+/// Makes the result have exactly one row for each recipient of the job, in its order.
+void complete(JobResult &result, const std::vector<std::size_t> &recipients) {
+  const bool is_complete = std::equal(result.results.begin(), result.results.end(), recipients.begin(), recipients.end(),
+                                      [](const RecipientResult &row, std::size_t index) { return row.index == index; });
+  if (is_complete) return;
+  std::vector<RecipientResult> rows;
+  rows.reserve(recipients.size());
+  for (const std::size_t index : recipients) {
+    const auto found = std::find_if(result.results.begin(), result.results.end(),
+                                    [&](const RecipientResult &row) { return row.index == index; });
+    if (found != result.results.end()) rows.push_back(*found);
+    else
+      rows.push_back({.index = index,
+                      .kind = RecipientResult::Kind::temporary,
+                      .cause = FailureCause::local,
+                      .reply = {},
+                      .host = {},
+                      .detail = "the attempt ended without a result for this recipient"});
+  }
+  result.results = std::move(rows);
+}
+
+Feedback feedback_of(const JobResult &result) {
+  if (result.destination_failed) return Feedback::failed;
+  const bool ours = std::all_of(result.results.begin(), result.results.end(),
+                                [](const RecipientResult &row) { return row.cause == FailureCause::local; });
+  return ours ? Feedback::unknown : Feedback::reached;
+}
+
+} // namespace
+
+Scheduler::Impl::Impl(asio::any_io_executor executor, Spool &spool_, MailLog &log_, Options options_, Hooks hooks_)
+    : spool(spool_), log(log_), options(std::move(options_)), hooks(std::move(hooks_)),
+      inbox(std::make_shared<Inbox>(executor)), timer(executor), agenda(limits_of(options)) {
+  inbox->owner = this;
+}
+
+Scheduler::Impl::~Impl() {
+  inbox->owner = nullptr;
+  deadlines.clear();
+  for (auto &[id, entry] : entries)
+    for (auto &unit : entry.units) agenda.remove(*unit);
+}
+
+void Scheduler::Impl::process() {
+  Inbox::Contents contents;
+  {
+    const std::lock_guard lock(inbox->mutex);
+    std::swap(contents, inbox->contents);
+    inbox->posted = false;
+  }
+  for (JobResult &result : contents.results) finish_job(std::move(result));
+  for (auto &other : contents.others) other(*this);
+  for (auto &message : contents.submitted) admit(std::move(message));
+  agenda.wake(now());
+  if (started && !draining) {
+    meet_deadlines();
+    dispatch();
+  }
+  write_updates();
+  arm_timer();
+  report_idle();
+}
+
+Entry *Scheduler::Impl::find(QueueId id) {
+  const auto found = entries.find(id.value);
+  return found == entries.end() ? nullptr : &found->second;
+}
+
+QueuedMessage &Scheduler::Impl::writable(Entry &entry) {
+  if (entry.handed_out) {
+    entry.message = std::make_shared<QueuedMessage>(*entry.message);
+    entry.handed_out = false;
+  }
+  return *entry.message;
+}
+
+std::shared_ptr<const QueuedMessage> Scheduler::Impl::hand_out(const Entry &entry) const {
+  entry.handed_out = true;
+  return entry.message;
+}
+
+void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message) {
+  if (message->is_finished()) { // recovered between its last update and its removal
+    spool.remove(message->id);
+    return;
+  }
+  if (message->expires == WallTime{}) message->expires = message->envelope.arrival + options.retry.give_up_after;
+  const std::uint64_t id = message->id.value;
+  const auto before = entries.size();
+  const auto at = entries.try_emplace(entries.end(), id);
+  if (entries.size() == before) {
+    log.write(Event("queue_duplicate_id", LogLevel::error).with("id", message->id.to_string()));
+    return;
+  }
+  Entry &entry = at->second;
+  entry.message = std::move(message);
+  group(entry);
+  schedule(entry);
+  set_deadline(entry);
+}
+
+void Scheduler::Impl::group(Entry &entry) {
+  const auto &recipients = entry.message->recipients;
+  entry.regroup = false;
+  std::size_t grouped = 0;
+  for (std::size_t i = 0; i < recipients.size(); ++i) {
+    if (recipients[i].status != RecipientStatus::pending) continue;
+    Destination &destination = agenda.destination(hooks.destination_of(recipients[i].recipient.mailbox));
+    if (destination.grouping_unit == nullptr) {
+      entry.units.push_back(std::make_unique<Unit>(entry, destination));
+      destination.grouping_unit = entry.units.back().get();
+      agenda.attach(*entry.units.back());
+    }
+    if (recipients.size() > 1) destination.grouping_unit->recipients.push_back(static_cast<std::uint32_t>(i));
+    ++grouped;
+  }
+  if (entry.units.size() == 1 && grouped == recipients.size()) std::vector<std::uint32_t>().swap(entry.units[0]->recipients);
+  for (auto &unit : entry.units) unit->destination->grouping_unit = nullptr;
+}
+
+void Scheduler::Impl::ungroup(Entry &entry) {
+  assert(entry.jobs == 0);
+  for (auto &unit : entry.units) {
+    agenda.remove(*unit);
+    agenda.detach(*unit);
+  }
+  entry.units.clear();
+}
+
+void Scheduler::Impl::schedule(Entry &entry) {
+  for (auto &unit : entry.units) schedule(entry, *unit);
+}
+
+void Scheduler::Impl::schedule(Entry &entry, Unit &unit) {
+  if (unit.state == Unit::State::active) return;
+  agenda.remove(unit);
+  if (entry.message->held || entry.is_leaving()) return;
+  std::optional<WallTime> due;
+  for_each_recipient(unit, *entry.message, [&](std::size_t i) {
+    const WallTime next = entry.message->recipients[i].next_attempt;
+    if (is_open(entry, i) && (!due || next < *due)) due = next;
+  });
+  if (due) agenda.add(unit, *due, now());
+}
+
+void Scheduler::Impl::unschedule(Entry &entry) {
+  for (auto &unit : entry.units) agenda.remove(*unit);
+}
+
+void Scheduler::Impl::dispatch() {
+  while (Unit *unit = agenda.next()) start_job(*unit);
+}
+
+void Scheduler::Impl::start_job(Unit &unit) {
+  Entry &entry = *unit.entry;
+  const WallTime time = now();
+  std::vector<std::size_t> recipients;
+  for_each_recipient(unit, *entry.message, [&](std::size_t i) {
+    const bool is_due = is_open(entry, i) && entry.message->recipients[i].next_attempt <= std::max(time, unit.due);
+    if (is_due && recipients.size() < recipients_per_job) recipients.push_back(i);
+  });
+  assert(!recipients.empty()); // a unit is ready only while a recipient of it is due
+  const std::uint64_t number = ++last_job;
+  Job job{.number = number,
+          .destination = unit.destination->key,
+          .slot = unit.slot,
+          .message = hand_out(entry),
+          .recipients = recipients};
+  jobs.emplace(number, ActiveJob{.unit = &unit, .recipients = std::move(recipients)});
+  ++entry.jobs;
+  hooks.deliver(std::move(job), [to = inbox](JobResult result) {
+    Inbox::add(to, &Inbox::Contents::results, std::move(result));
+  });
+}
+
+void Scheduler::Impl::finish_job(JobResult result) {
+  const auto found = jobs.find(result.number);
+  if (found == jobs.end()) return; // a second result for one job
+  Unit &unit = *found->second.unit;
+  complete(result, found->second.recipients);
+  jobs.erase(found);
+  Entry &entry = *unit.entry;
+  --entry.jobs;
+  note_feedback(unit, result);
+
+  if (entry.is_leaving()) return finish_if_done(entry);
+  if (entry.settling.empty() && finishes_plainly(*entry.message, result)) {
+    spool.remove(entry.message->id);
+    return erase(entry);
+  }
+  Applied applied = apply(writable(entry), result, options.retry, now(), hooks.random());
+  mark_dirty(entry);
+  if (!applied.failure.empty()) {
+    log_failures(entry, applied.failure);
+    ask_notice(entry, NotificationRequest::Kind::failure, std::move(applied.failure));
+  }
+  if (!applied.success.empty()) ask_notice(entry, NotificationRequest::Kind::success, std::move(applied.success));
+  if (!applied.delay.empty()) ask_notice(entry, NotificationRequest::Kind::delay, std::move(applied.delay));
+  if (entry.regroup && entry.jobs == 0) {
+    ungroup(entry);
+    group(entry);
+    schedule(entry);
+  } else {
+    schedule(entry, unit);
+  }
+  finish_if_done(entry);
+}
+
+void Scheduler::Impl::note_feedback(Unit &unit, const JobResult &result) {
+  Destination &destination = *unit.destination;
+  const Agenda::Change change = agenda.finish(unit, feedback_of(result), options.retry, now(), hooks.random());
+  if (result.destination_failed && !result.results.empty()) {
+    const RecipientResult &why = result.results.front();
+    destination.failure_cause = why.cause;
+    destination.failure_reply = why.reply;
+    destination.failure_host = why.host;
+    destination.failure_detail = why.detail;
+  }
+  switch (change) {
+  case Agenda::Change::died:
+  case Agenda::Change::stays_dead: {
+    const auto wait = std::chrono::duration_cast<std::chrono::seconds>(destination.backoff_until - now());
+    log.write(Event(change == Agenda::Change::died ? "destination_dead" : "destination_still_dead", LogLevel::warning)
+                  .with("destination", destination.key)
+                  .with("cause", to_string(destination.failure_cause))
+                  .with("failures", static_cast<std::uint64_t>(destination.failures))
+                  .with("waiting", static_cast<std::uint64_t>(destination.units))
+                  .with("next_try_s", static_cast<std::int64_t>(wait.count()))
+                  .with_if("detail", destination.failure_detail));
+    break;
+  }
+  case Agenda::Change::recovered:
+    log.write(Event("destination_recovered").with("destination", destination.key));
+    break;
+  case Agenda::Change::none: break;
+  }
+}
+
+void Scheduler::Impl::finish_if_done(Entry &entry) {
+  if (entry.jobs > 0 || entry.notices > 0 || entry.recording) return;
+  if (!entry.removed && !entry.message->is_finished()) return;
+  spool.remove(entry.message->id);
+  erase(entry);
+}
+
+void Scheduler::Impl::erase(Entry &entry) {
+  clear_deadline(entry);
+  ungroup(entry);
+  entries.erase(entry.message->id.value);
+}
+
+void Scheduler::Impl::mark_dirty(Entry &entry) {
+  if (entry.dirty) return;
+  entry.dirty = true;
+  dirty.push_back(entry.message->id.value);
+}
+
+/// One update for all that happened to a message since the last look, not one for each job.
+void Scheduler::Impl::write_updates() {
+  for (const std::uint64_t id : dirty) {
+    const auto found = entries.find(id);
+    if (found == entries.end()) continue;
+    Entry &entry = found->second;
+    entry.dirty = false;
+    if (!entry.is_leaving()) spool.update(entry.message->id, encode_update(*entry.message));
+  }
+  dirty.clear();
+}
+
+void Scheduler::Impl::arm_timer() {
+  std::optional<WallTime> next = agenda.next_event();
+  const bool keeps_deadlines = started && !draining && !deadlines.empty();
+  if (keeps_deadlines && (!next || deadlines.begin()->deadline < *next)) next = deadlines.begin()->deadline;
+  if (!next || (timer_set_for && *timer_set_for <= *next)) return;
+  const WallTime time = now();
+  const auto wait = std::clamp<WallTime::duration>(*next - time, std::chrono::milliseconds(1), longest_sleep);
+  timer_set_for = time + wait;
+  timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(wait));
+  timer.async_wait([to = inbox](const boost::system::error_code &error) {
+    if (error || to->owner == nullptr) return;
+    to->owner->timer_set_for.reset();
+    to->owner->process();
+  });
+}
+
+void Scheduler::Impl::report_idle() {
+  if (!draining || !idle || agenda.active() > 0 || notices_in_flight > 0) return;
+  std::exchange(idle, nullptr)();
+}
+
+Scheduler::Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks)
+    : impl_(std::make_unique<Impl>(std::move(executor), spool, log, std::move(options), std::move(hooks))) {}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::start(std::vector<QueuedMessage> recovered) {
+  for (QueuedMessage &message : recovered) impl_->admit(std::make_shared<QueuedMessage>(std::move(message)));
+  impl_->started = true;
+  impl_->process();
+}
+
+void Scheduler::submit(std::shared_ptr<QueuedMessage> message) {
+  Impl::Inbox::add(impl_->inbox, &Impl::Inbox::Contents::submitted, std::move(message));
+}
+
+void Scheduler::reconfigure(Options options) {
+  impl_->options = std::move(options);
+  impl_->agenda.set_limits(limits_of(impl_->options));
+  for (auto &[id, entry] : impl_->entries) {
+    entry.regroup = entry.jobs > 0;
+    if (entry.regroup) continue;
+    impl_->ungroup(entry);
+    impl_->group(entry);
+    impl_->schedule(entry);
+    impl_->set_deadline(entry);
+  }
+  impl_->agenda.end_all_backoffs(); // what was wrong may be right now
+  impl_->process();
+}
+
+void Scheduler::drain(std::function<void()> idle) {
+  impl_->draining = true;
+  impl_->idle = std::move(idle);
+  impl_->process();
+}
+
+void Scheduler::resume() {
+  impl_->draining = false;
+  impl_->idle = nullptr;
+  impl_->process();
+}
+
+void Scheduler::wake() { impl_->process(); }
+
+} // namespace mta

@@ -1,0 +1,166 @@
+// Scheduler::Impl: what the scheduler's sources share; nobody else includes it.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include "mta/queue/agenda.hpp"
+#include "mta/queue/apply.hpp"
+#include "mta/queue/scheduler.hpp"
+
+namespace mta {
+
+/// A recipient whose end or delay waits for its notice to be durable.
+struct Settling {
+  std::uint32_t index = 0;
+  NotificationRequest::Kind kind = NotificationRequest::Kind::failure;
+  bool in_flight = true;
+  WallTime ask_again{}; ///< when not in flight
+};
+
+/// One message in memory.
+struct Entry {
+  std::shared_ptr<QueuedMessage> message;
+  std::vector<std::unique_ptr<Unit>> units;
+  std::vector<Settling> settling;
+  WallTime deadline{};              ///< when something happens to it even if no attempt ends: expiry, delay notice
+  std::uint32_t jobs = 0;
+  std::uint32_t notices = 0;        ///< asked for and not answered
+  mutable bool handed_out = false;  ///< others read `message`: it is copied before it changes
+  bool dirty = false;               ///< an update is to be written
+  bool recording = false;           ///< an operator's removal is being written
+  bool removed = false;             ///< by an operator, durably; it goes when its jobs have ended
+  bool regroup = false;             ///< destinations changed while a job ran
+  boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
+
+  [[nodiscard]] bool is_leaving() const noexcept { return recording || removed; }
+};
+
+struct Scheduler::Impl {
+  /// Where other threads leave what they have for the scheduler: one post for all that comes before it looks.
+  struct Inbox {
+    explicit Inbox(asio::any_io_executor where) : executor(std::move(where)) {}
+    struct Contents {
+      std::vector<std::shared_ptr<QueuedMessage>> submitted;
+      std::vector<JobResult> results;
+      std::vector<std::function<void(Impl &)>> others;
+    };
+    template <typename Item> static void add(const std::shared_ptr<Inbox> &inbox, std::vector<Item> Contents::*list, Item item);
+
+    const asio::any_io_executor executor;
+    std::mutex mutex;
+    Contents contents;      ///< under mutex
+    bool posted = false;    ///< under mutex
+    Impl *owner = nullptr;  ///< used on the executor only; null when the scheduler is gone
+  };
+
+  struct ActiveJob {
+    Unit *unit = nullptr;
+    std::vector<std::size_t> recipients;
+  };
+
+  /// An operator's act over many messages, until the last of them is durable.
+  struct Act {
+    std::string name; ///< "hold"
+    std::string reason;
+    std::string by;
+    std::size_t open = 1; ///< one for the act itself, until all messages were seen
+    std::size_t touched = 0;
+    std::function<void(std::size_t)> done;
+  };
+
+  Impl(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
+  ~Impl();
+
+  // scheduler.cpp: messages in, jobs out, results in.
+  void process();
+  void admit(std::shared_ptr<QueuedMessage> message);
+  void group(Entry &entry);
+  void ungroup(Entry &entry);
+  void schedule(Entry &entry);
+  void schedule(Entry &entry, Unit &unit);
+  void unschedule(Entry &entry);
+  void dispatch();
+  void start_job(Unit &unit);
+  void finish_job(JobResult result);
+  void note_feedback(Unit &unit, const JobResult &result);
+  /// The entry may be gone afterwards.
+  void finish_if_done(Entry &entry);
+  void erase(Entry &entry);
+  void mark_dirty(Entry &entry);
+  void write_updates();
+  void arm_timer();
+  void report_idle();
+  [[nodiscard]] QueuedMessage &writable(Entry &entry);
+  [[nodiscard]] std::shared_ptr<const QueuedMessage> hand_out(const Entry &entry) const;
+  [[nodiscard]] Entry *find(QueueId id);
+  [[nodiscard]] WallTime now() const { return hooks.now(); }
+
+  // scheduler_notices.cpp: notices owed, delays, expiry.
+  [[nodiscard]] static bool is_settling(const Entry &entry, std::size_t index) noexcept;
+  [[nodiscard]] static bool is_open(const Entry &entry, std::size_t index) noexcept;
+  void ask_notice(Entry &entry, NotificationRequest::Kind kind, std::vector<std::size_t> recipients);
+  void notice_stored(QueueId id, NotificationRequest::Kind kind, const std::vector<std::size_t> &recipients, bool ok);
+  void set_deadline(Entry &entry);
+  void clear_deadline(Entry &entry);
+  void meet_deadlines();
+  void meet_deadline(Entry &entry, WallTime time);
+  void give_up(Entry &entry, Unit &unit);
+  void log_failures(const Entry &entry, const std::vector<std::size_t> &recipients);
+
+  // scheduler_acts.cpp: what operators do and see.
+  template <typename Visit> void for_each_match(const QueueFilter &filter, Visit visit);
+  void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, void (Impl::*recorded)(Entry &, bool));
+  void close_act(const std::shared_ptr<Act> &act);
+  void hold_recorded(Entry &entry, bool ok);
+  void release_recorded(Entry &entry, bool ok);
+  void retry_recorded(Entry &entry, bool ok);
+  void removal_recorded(Entry &entry, bool ok);
+
+  struct EarlierDeadline {
+    bool operator()(const Entry &left, const Entry &right) const noexcept { return left.deadline < right.deadline; }
+  };
+
+  Spool &spool;
+  MailLog &log;
+  Options options;
+  Hooks hooks;
+  std::shared_ptr<Inbox> inbox;
+  asio::steady_timer timer;
+  std::optional<WallTime> timer_set_for;
+
+  Agenda agenda;
+  std::map<std::uint64_t, Entry> entries; ///< by id, which is the order of acceptance
+  boost::intrusive::multiset<
+      Entry, boost::intrusive::member_hook<Entry, boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
+                                           &Entry::deadline_hook>,
+      boost::intrusive::compare<EarlierDeadline>>
+      deadlines;
+  std::unordered_map<std::uint64_t, ActiveJob> jobs;
+  std::uint64_t last_job = 0;
+  std::size_t notices_in_flight = 0;
+  std::vector<std::uint64_t> dirty;
+  bool started = false;
+  bool draining = false;
+  std::function<void()> idle;
+};
+
+template <typename Item>
+void Scheduler::Impl::Inbox::add(const std::shared_ptr<Inbox> &inbox, std::vector<Item> Contents::*list, Item item) {
+  {
+    const std::lock_guard lock(inbox->mutex);
+    (inbox->contents.*list).push_back(std::move(item));
+    if (inbox->posted) return;
+    inbox->posted = true;
+  }
+  asio::post(inbox->executor, [inbox] {
+    if (inbox->owner != nullptr) inbox->owner->process();
+  });
+}
+
+} // namespace mta
