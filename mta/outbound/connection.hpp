@@ -1,0 +1,58 @@
+// Connection: one outgoing SMTP session with its socket, and what was proven about the host when it was opened.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mta/net/watchdog.hpp"
+#include "mta/outbound/plan.hpp"
+#include "policy/requirement.hpp"
+#include "smtp/names/ip_address.hpp"
+#include "smtp/session/client_session.hpp"
+#include "tls/stream.hpp"
+
+namespace mta {
+
+/// Belongs to one worker. Never moves: the watchdog holds its stream.
+struct Connection {
+  Connection(asio::ip::tcp::socket socket, Watchdog &dog, smtp::ClientOptions options)
+      : stream(std::move(socket)), watch(std::in_place, dog, stream), session(std::move(options)) {}
+  Connection(const Connection &) = delete;
+  Connection &operator=(const Connection &) = delete;
+
+  tls::Stream stream;
+  std::optional<Watchdog::Watch> watch;
+  smtp::ClientSession session;
+
+  std::string host; ///< its name
+  smtp::SocketAddress address;
+  std::string address_text; ///< address without port
+  std::string key;          ///< pool key: host, port and the requirement that it satisfied
+  bool fallback = false;    ///< the planned attempt in clear: never kept for another message
+  std::size_t messages = 0; ///< transactions begun
+  std::chrono::steady_clock::time_point idle_since{};
+
+  /// What was judged, and for which plan: a connection that two domains share is judged for each.
+  std::shared_ptr<const Plan> judged_for;
+  policy::Verdict verdict;
+  std::optional<policy::Verdict> observed;
+  std::shared_ptr<const tls::TrustStore> verified_against; ///< the last store, with what it said of the chain
+  tls::ChainVerdict chain_verdict;
+  std::string tls_problem; ///< why it is in clear although TLS was wished for
+
+  /// What went wrong on the wire, when something did; the session knows only that the connection ended.
+  std::optional<smtp::Error> wire_error;
+  smtp::ClientSession::Waiting failed_in = smtp::ClientSession::Waiting::nothing;
+  bool heard = false;      ///< octets came since the transaction began
+  bool body_begun = false; ///< since the transaction began
+};
+
+/// Judges what the connection gives against the plan's requirements; no I/O. Idempotent for one plan.
+void judge(Connection &connection, std::shared_ptr<const Plan> plan, std::chrono::system_clock::time_point now);
+
+/// False when the peer has closed a kept connection, or has said something that was not asked for (421).
+[[nodiscard]] bool is_alive(Connection &connection);
+
+} // namespace mta

@@ -1,0 +1,54 @@
+#include "mta/outbound/delivery.hpp"
+
+#include <functional>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "mta/outbound/deliver_job.hpp"
+
+namespace mta {
+
+struct Delivery::Impl {
+  explicit Impl(Services given) : services(given) {
+    for (std::size_t i = 0; i < services.workers.size(); ++i)
+      parts.push_back(std::make_shared<DeliveryWorker>(services, services.workers[i]));
+  }
+
+  /// Equal (destination, slot) pairs meet on one worker, so that kept connections are found again.
+  [[nodiscard]] std::size_t choose(const Job &job) const noexcept {
+    return (std::hash<std::string>()(job.destination) + job.slot) % parts.size();
+  }
+  template <typename Act> void on_each(Act act) {
+    for (const auto &part : parts) asio::post(part->worker().context, [part, act] { act(part); });
+  }
+
+  Services services;
+  std::vector<std::shared_ptr<DeliveryWorker>> parts; ///< one for each worker
+};
+
+Delivery::Delivery(Services services) : impl_(std::make_unique<Impl>(services)) {}
+Delivery::~Delivery() = default;
+
+void Delivery::deliver(Job job, std::function<void(JobResult)> done) {
+  const auto &part = impl_->parts[impl_->choose(job)];
+  asio::co_spawn(part->worker().context, deliver_job(part, std::move(job), std::move(done)), asio::detached);
+}
+
+void Delivery::close_idle() {
+  impl_->on_each([](const std::shared_ptr<DeliveryWorker> &part) { part->close_idle(); });
+}
+
+void Delivery::shut_down(std::chrono::seconds grace) {
+  impl_->on_each([grace](const std::shared_ptr<DeliveryWorker> &part) { part->stop(part, grace); });
+}
+
+std::string destination_of(const Config &config, const smtp::Mailbox &recipient) {
+  const smtp::Domain *domain = recipient.domain();
+  if (domain == nullptr) return recipient.host();
+  if (const policy::Route *route = config.find_route(*domain))
+    return "route:" + (route->name.empty() ? route->place : route->name);
+  return domain->ascii();
+}
+
+} // namespace mta

@@ -1,0 +1,143 @@
+#include "mta/outbound/delivery_worker.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "mta/outbound/outcome.hpp"
+#include "mta/outbound/session_io.hpp"
+
+namespace mta {
+
+namespace {
+
+/// Kept connections of one worker, whatever the configuration's limits are.
+constexpr std::size_t pool_limit = 1000;
+
+} // namespace
+
+DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker)
+    : services_(services), worker_(worker), pool_(pool_limit), pool_timer_(worker.context), stop_timer_(worker.context),
+      random_(std::random_device()()), random_index_([this](std::size_t n) {
+        return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
+      }) {}
+
+DeliveryWorker::JobHandle DeliveryWorker::begin_job(Job job, std::function<void(JobResult)> done) {
+  return jobs_.insert(jobs_.end(), ActiveJob{std::move(job), std::move(done), {}});
+}
+
+void DeliveryWorker::end_job(JobHandle handle, JobResult result) {
+  auto done = std::move(handle->done);
+  jobs_.erase(handle);
+  if (stopping_ && jobs_.empty()) stop_timer_.cancel(); // the context need not wait for it
+  if (done) done(std::move(result));
+}
+
+Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> DeliveryWorker::plan_for(smtp::Mailbox recipient) {
+  auto snapshot = services_.snapshot.get();
+  const std::string name = recipient.host();
+  if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
+      cached && (*cached)->snapshot == snapshot)
+    co_return *cached;
+  HostList hosts;
+  if (const smtp::Domain *domain = recipient.domain()) {
+    auto found = co_await find_hosts(snapshot->config(), services_.resolver, *domain, random_index_);
+    if (!found) co_return tl::unexpected(std::move(found.error()));
+    hosts = std::move(*found);
+  } else {
+    hosts = hosts_of_literal(snapshot->config(), *recipient.literal());
+  }
+  const auto ttl = cache_lifetime(hosts.ttl);
+  auto plan = make_plan(std::move(snapshot), recipient, std::move(hosts), std::chrono::system_clock::now());
+  if (!plan) {
+    const std::string &detail = plan.error().detail;
+    co_return tl::unexpected(HostsFailure{{451, smtp::EnhancedCode{4, 3, 5}, detail}, detail});
+  }
+  plans_.put(name, *plan, ttl, std::chrono::steady_clock::now());
+  co_return *plan;
+}
+
+Task<HostAddresses> DeliveryWorker::addresses_for(std::shared_ptr<const Plan> plan, NextHost host) {
+  if (const auto *cached = addresses_.find(host.name, std::chrono::steady_clock::now())) co_return *cached;
+  auto found = co_await find_addresses(plan->config(), services_.resolver, host);
+  if (!found.addresses.empty())
+    addresses_.put(host.name, found, cache_lifetime(found.ttl), std::chrono::steady_clock::now());
+  co_return found;
+}
+
+std::unique_ptr<Connection> DeliveryWorker::take_kept(const Plan &plan) {
+  if (pool_.size() == 0) return nullptr;
+  for (const auto &host : plan.hosts.hosts) {
+    const std::string key = plan.connection_key(host);
+    while (auto connection = pool_.take(key)) {
+      if (is_alive(*connection)) return connection;
+      connection->stream.close();
+    }
+  }
+  return nullptr;
+}
+
+void DeliveryWorker::put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
+                              const OutboundConfig &config) {
+  const auto mail_max = connection->session.capabilities().mail_max;
+  const bool spent =
+      connection->messages >= config.messages_per_connection || (mail_max && connection->messages >= *mail_max);
+  // A connection in clear after a failed STARTTLS was for one message: the next one tries TLS again.
+  const bool keep = !spent && !connection->fallback && !stopping_ && config.idle_timeout.count() > 0;
+  if (!keep) return dismiss(std::move(connection));
+  if (auto evicted = pool_.keep(std::move(connection), std::chrono::steady_clock::now())) dismiss(std::move(evicted));
+  arm_pool_timer(self, config.idle_timeout);
+}
+
+void DeliveryWorker::dismiss(std::unique_ptr<Connection> connection) {
+  asio::co_spawn(worker_.context, say_goodbye(std::move(connection), worker_.scratch), asio::detached);
+}
+
+void DeliveryWorker::arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds idle_timeout) {
+  if (pool_timer_armed_) return;
+  pool_timer_armed_ = true;
+  pool_timer_.expires_after(std::min(idle_timeout, std::chrono::seconds(1)));
+  pool_timer_.async_wait([self, idle_timeout](const boost::system::error_code &error) {
+    self->pool_timer_armed_ = false;
+    if (error) return;
+    for (auto &idle : self->pool_.take_idle(std::chrono::steady_clock::now() - idle_timeout))
+      self->dismiss(std::move(idle));
+    if (self->pool_.size() > 0) self->arm_pool_timer(self, idle_timeout);
+  });
+}
+
+void DeliveryWorker::close_idle() {
+  for (auto &idle : pool_.take_all()) dismiss(std::move(idle));
+  pool_timer_.cancel();
+  plans_.clear();
+}
+
+void DeliveryWorker::stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace) {
+  stopping_ = true;
+  close_idle();
+  if (jobs_.empty()) return;
+  stop_timer_.expires_after(grace);
+  stop_timer_.async_wait([self](const boost::system::error_code &error) {
+    if (!error) self->stop_hard();
+  });
+}
+
+void DeliveryWorker::stop_hard() {
+  stopped_hard_ = true;
+  for (auto &active : jobs_) {
+    if (active.active.connection != nullptr) {
+      active.active.connection->stream.expire(); // its coroutine reports what came of it
+      continue;
+    }
+    // It waits for an address or a connection, which may take longer than we have.
+    JobResult result;
+    result.number = active.job.number;
+    result.destination = active.job.destination;
+    for (const auto index : active.job.recipients)
+      result.results.push_back(to_local_failure(index, "the daemon is shutting down"));
+    if (auto done = std::exchange(active.done, nullptr)) done(std::move(result));
+  }
+}
+
+} // namespace mta

@@ -1,0 +1,78 @@
+// DeliveryWorker: one worker thread's part of outbound delivery: its jobs, kept connections and caches.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <random>
+#include <string>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "mta/outbound/connection_pool.hpp"
+#include "mta/outbound/delivery.hpp"
+#include "mta/outbound/find_hosts.hpp"
+#include "mta/outbound/open.hpp"
+#include "mta/outbound/plan.hpp"
+
+namespace mta {
+
+/// Used on its worker's thread only, but for construction and destruction. The coroutines of its jobs share its
+/// ownership.
+class DeliveryWorker {
+public:
+  DeliveryWorker(const Delivery::Services &services, Worker &worker);
+  DeliveryWorker(const DeliveryWorker &) = delete;
+  DeliveryWorker &operator=(const DeliveryWorker &) = delete;
+
+  /// One job under way. `done` is called once, by whoever ends it first: its coroutine, or the hard stop.
+  struct ActiveJob {
+    Job job;
+    std::function<void(JobResult)> done;
+    ActiveConnection active;
+  };
+  using JobHandle = std::list<ActiveJob>::iterator;
+  [[nodiscard]] JobHandle begin_job(Job job, std::function<void(JobResult)> done);
+  void end_job(JobHandle handle, JobResult result);
+
+  /// The plan for mail to this recipient under the configuration in force; from the cache while its time lasts.
+  [[nodiscard]] Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> plan_for(smtp::Mailbox recipient);
+  /// The addresses of one host of the plan, with its port.
+  [[nodiscard]] Task<HostAddresses> addresses_for(std::shared_ptr<const Plan> plan, NextHost host);
+
+  /// A kept connection to one of the plan's hosts that satisfied the same requirement and lives; null if there is none.
+  [[nodiscard]] std::unique_ptr<Connection> take_kept(const Plan &plan);
+  /// Keeps it for the next message, or says goodbye when it has served enough.
+  void put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
+                const OutboundConfig &config);
+  void dismiss(std::unique_ptr<Connection> connection);
+
+  void close_idle();
+  /// No further job begins; those that run after `grace` are ended.
+  void stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace);
+  [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
+  [[nodiscard]] bool is_stopped_hard() const noexcept { return stopped_hard_; }
+
+  [[nodiscard]] const Delivery::Services &services() const noexcept { return services_; }
+  [[nodiscard]] Worker &worker() noexcept { return worker_; }
+
+private:
+  void stop_hard();
+  void arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds idle_timeout);
+
+  const Delivery::Services services_;
+  Worker &worker_;
+  ConnectionPool pool_;
+  asio::steady_timer pool_timer_;
+  asio::steady_timer stop_timer_;
+  bool pool_timer_armed_ = false;
+  TimedCache<std::shared_ptr<const Plan>> plans_;
+  TimedCache<HostAddresses> addresses_;
+  std::list<ActiveJob> jobs_;
+  std::mt19937_64 random_;
+  RandomIndex random_index_;
+  bool stopping_ = false;
+  bool stopped_hard_ = false;
+};
+
+} // namespace mta

@@ -1,0 +1,187 @@
+#include "mta/outbound/find_hosts.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <fmt/format.h>
+
+#include "smtp/dns/hosts.hpp"
+
+namespace mta {
+
+using smtp::DnsStatus;
+
+namespace {
+
+/// More addresses of one host than this are not tried.
+constexpr std::size_t address_limit = 16;
+
+smtp::Reply our_reply(std::uint16_t code, smtp::EnhancedCode enhanced, const std::string &text) {
+  return {code, enhanced, text};
+}
+
+NextHost make_host(std::string name, int preference, std::uint16_t port) {
+  NextHost host;
+  if (auto address = smtp::IpAddress::parse(name)) host.address = *address;
+  host.name = std::move(name);
+  host.preference = static_cast<std::uint16_t>(std::clamp(preference, 0, 65535));
+  host.port = port;
+  return host;
+}
+
+/// The reply codes of RFC 7505 section 4.2 and RFC 3463 for a look-up that cannot succeed.
+HostsFailure describe(const smtp::Error &error, const smtp::DnsAnswer<smtp::MxRecord> &answer) {
+  if (error.code == smtp::ErrorCode::dns_temporary) return {our_reply(451, {4, 4, 3}, error.detail), error.detail};
+  if (answer.status == DnsStatus::no_name) return {our_reply(550, {5, 1, 2}, error.detail), error.detail};
+  const bool null_mx = answer.status == DnsStatus::ok && std::all_of(answer.records.begin(), answer.records.end(),
+                                                                     [](const auto &mx) { return mx.host.empty(); });
+  if (null_mx) return {our_reply(556, {5, 1, 10}, error.detail), error.detail};
+  return {our_reply(550, {5, 4, 6}, error.detail), error.detail};
+}
+
+void shuffle_equal(std::vector<policy::RouteHost> &hosts, const RandomIndex &random) {
+  std::stable_sort(hosts.begin(), hosts.end(),
+                   [](const auto &left, const auto &right) { return left.preference < right.preference; });
+  for (std::size_t first = 0; first < hosts.size();) {
+    std::size_t end = first;
+    while (end < hosts.size() && hosts[end].preference == hosts[first].preference) ++end;
+    for (std::size_t left = end - first; left > 1; --left)
+      std::swap(hosts[first + left - 1], hosts[first + random(left)]);
+    first = end;
+  }
+}
+
+/// Adds the MX hosts of `domain` at `port`; the trust and the TTL of the list become the lowest of what was added.
+Task<std::optional<HostsFailure>> add_mx_hosts(HostList &list, const Config &config, Resolver &resolver,
+                                               smtp::Domain domain, std::uint16_t port, const RandomIndex &random) {
+  const auto answer = co_await resolver.mx(domain.ascii());
+  const std::vector<std::string> own_names{config.server.hostname};
+  auto selected = smtp::select_hosts(domain, answer, own_names, random);
+  if (!selected) co_return describe(selected.error(), answer);
+  const bool first = list.hosts.empty();
+  if (selected->trust != smtp::DnsTrust::secure)
+    list.trust = policy::NameTrust::none;
+  else if (first)
+    list.trust = policy::NameTrust::dnssec;
+  list.ttl = first ? answer.ttl : std::min(list.ttl, answer.ttl);
+  list.implicit_mx = selected->implicit_mx;
+  for (auto &host : selected->hosts) list.hosts.push_back(make_host(std::move(host.name), host.preference, port));
+  co_return std::nullopt;
+}
+
+Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &route, const Config &config,
+                                                          Resolver &resolver, const RandomIndex &random) {
+  HostList list;
+  list.route = &route;
+  list.trust = policy::NameTrust::configured;
+  list.ttl = std::chrono::seconds(3600);
+  auto configured = route.hosts;
+  shuffle_equal(configured, random);
+  std::optional<HostsFailure> failure;
+  for (const auto &host : configured) {
+    auto domain = smtp::Domain::parse(host.host);
+    if (!route.look_up_mx || !domain || smtp::IpAddress::parse(host.host)) {
+      list.hosts.push_back(make_host(host.host, host.preference, host.port));
+      continue;
+    }
+    auto problem = co_await add_mx_hosts(list, config, resolver, std::move(*domain), host.port, random);
+    // A name that can be asked for later outweighs one that never resolves: the mail may still go.
+    if (problem && (!failure || problem->reply.is_temporary())) failure = std::move(problem);
+  }
+  if (list.hosts.empty()) {
+    if (!failure) failure = HostsFailure{our_reply(451, {4, 3, 5}, "the route has no hosts"), "the route has no hosts"};
+    co_return tl::unexpected(std::move(*failure));
+  }
+  co_return list;
+}
+
+/// The addresses of one answer, or a note of why there are none.
+void take_addresses(HostAddresses &found, smtp::DnsAnswer<smtp::IpAddress> &answer, const std::string &name) {
+  if (answer.status == DnsStatus::ok) {
+    found.ttl = found.addresses.empty() ? answer.ttl : std::min(found.ttl, answer.ttl);
+    found.addresses.insert(found.addresses.end(), answer.records.begin(), answer.records.end());
+  } else if (answer.status == DnsStatus::temporary) {
+    found.temporary = true;
+    found.problem = fmt::format("the address of {} cannot be looked up now: {}", name, answer.detail);
+  } else if (!found.temporary) {
+    found.problem = answer.status == DnsStatus::no_name ? fmt::format("host {} does not exist", name)
+                                                        : fmt::format("host {} has no address", name);
+  }
+}
+
+} // namespace
+
+Task<tl::expected<HostList, HostsFailure>> find_hosts(const Config &config, Resolver &resolver, smtp::Domain domain,
+                                                      const RandomIndex &random) {
+  if (const policy::Route *route = config.find_route(domain)) {
+    auto routed = co_await hosts_of_route(*route, config, resolver, random);
+    co_return routed;
+  }
+  HostList list;
+  auto failure = co_await add_mx_hosts(list, config, resolver, std::move(domain), config.outbound.port, random);
+  if (failure) co_return tl::unexpected(std::move(*failure));
+  co_return list;
+}
+
+HostList hosts_of_literal(const Config &config, const smtp::IpAddress &address) {
+  HostList list;
+  list.hosts.push_back({address.to_string(), 0, config.outbound.port, address});
+  list.ttl = std::chrono::seconds(3600);
+  return list;
+}
+
+Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host) {
+  using namespace asio::experimental::awaitable_operators;
+  HostAddresses found;
+  const bool v4 = config.outbound.ipv4;
+  const bool v6 = config.outbound.ipv6;
+  if (host.address) {
+    if (host.address->is_v6() ? v6 : v4)
+      found.addresses.push_back(*host.address);
+    else
+      found.problem = fmt::format("{} is of a family that the configuration turns off", host.name);
+    found.ttl = std::chrono::seconds(3600);
+    co_return found;
+  }
+  if (v4 && v6) {
+    auto both = resolver.addresses_v6(host.name) && resolver.addresses_v4(host.name);
+    auto answers = co_await std::move(both);
+    take_addresses(found, std::get<0>(answers), host.name);
+    take_addresses(found, std::get<1>(answers), host.name);
+  } else if (v4 || v6) {
+    auto question = v6 ? resolver.addresses_v6(host.name) : resolver.addresses_v4(host.name);
+    auto answer = co_await std::move(question);
+    take_addresses(found, answer, host.name);
+  } else {
+    found.problem = "both address families are turned off";
+  }
+  if (found.addresses.size() > address_limit) found.addresses.resize(address_limit);
+  if (!found.addresses.empty()) {
+    found.temporary = false;
+    found.problem.clear();
+  }
+  co_return found;
+}
+
+policy::NextHop next_hop(const HostList &hosts) {
+  policy::NextHop hop;
+  hop.route = hosts.route;
+  hop.mx_trust = hosts.trust;
+  hop.mx_names.reserve(hosts.hosts.size());
+  for (const auto &host : hosts.hosts) hop.mx_names.push_back(host.name);
+  return hop;
+}
+
+policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
+                            std::chrono::system_clock::time_point now) {
+  return policy::decide_tls(config.partners, domain, next_hop(hosts), config.outbound_defaults(domain), now);
+}
+
+policy::Decision decide_for_literal(const Config &config) {
+  policy::OutboundDefaults defaults;
+  defaults.level = config.outbound.level;
+  defaults.profile = config.outbound.profile;
+  return policy::decide_tls_without_domain(defaults);
+}
+
+} // namespace mta

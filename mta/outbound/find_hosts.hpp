@@ -1,0 +1,67 @@
+// find_hosts: which hosts take the mail for a domain, by route or by MX, and at which addresses.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mta/base/async.hpp"
+#include "mta/config/config.hpp"
+#include "mta/dns/resolver.hpp"
+#include "policy/decide.hpp"
+#include "smtp/wire/reply.hpp"
+
+namespace mta {
+
+/// One host to try.
+struct NextHost {
+  std::string name; ///< domain name, or the address as text
+  std::uint16_t preference = 0;
+  std::uint16_t port = 25;
+  std::optional<smtp::IpAddress> address; ///< set when the name is an address: nothing is looked up
+};
+
+struct HostList {
+  std::vector<NextHost> hosts;          ///< in the order to try
+  const policy::Route *route = nullptr; ///< lives as long as the Config
+  policy::NameTrust trust = policy::NameTrust::none;
+  bool implicit_mx = false; ///< no MX record: the domain itself
+  std::chrono::seconds ttl{0};
+};
+
+/// Why there are no hosts; the reply is ours and says whether trying again makes sense.
+struct HostsFailure {
+  smtp::Reply reply;
+  std::string detail; ///< one sentence for people
+};
+
+/// Uniform in [0, n).
+using RandomIndex = std::function<std::size_t(std::size_t)>;
+
+/// The route of the domain if it has one, else its MX hosts. `config`, `resolver` and `random` must outlive the call.
+[[nodiscard]] Task<tl::expected<HostList, HostsFailure>> find_hosts(const Config &config, Resolver &resolver,
+                                                                    smtp::Domain domain, const RandomIndex &random);
+/// RFC 5321 section 5.1: mail for user@[192.0.2.1] goes to that address.
+[[nodiscard]] HostList hosts_of_literal(const Config &config, const smtp::IpAddress &address);
+
+struct HostAddresses {
+  std::vector<smtp::IpAddress> addresses; ///< IPv6 first
+  bool temporary = false;                 ///< none now, perhaps later
+  std::string problem;                    ///< why there are none
+  std::chrono::seconds ttl{0};
+};
+/// Asks for the address families that the configuration allows.
+[[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
+
+/// What policy needs to know of the hosts.
+[[nodiscard]] policy::NextHop next_hop(const HostList &hosts);
+/// The TLS decision for mail to `domain` over these hosts: the one way in which delivery and explain reach it.
+[[nodiscard]] policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
+                                          std::chrono::system_clock::time_point now);
+/// The same for user@[192.0.2.1]: no partner can match.
+[[nodiscard]] policy::Decision decide_for_literal(const Config &config);
+
+} // namespace mta

@@ -1,0 +1,205 @@
+#include "mta/outbound/open.hpp"
+
+#include <fmt/format.h>
+
+#include "mta/outbound/session_io.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+using Stage = smtp::ClientFailed::Stage;
+
+namespace {
+
+constexpr smtp::EnhancedCode tls_missing{4, 7, 4};  ///< RFC 5248 registry, X.7.4: a security feature is not there
+constexpr smtp::EnhancedCode tls_unproven{4, 7, 5}; ///< X.7.5: cryptographic failure
+
+/// The steps of one open_connection(), which share what they found out.
+struct Opening {
+  const OpenRequest &request;
+  ActiveConnection &active;
+  Attempt &attempt;
+  Opened opened;
+  std::unique_ptr<Connection> connection;
+  std::string label;
+
+  [[nodiscard]] const Plan &plan() const noexcept { return *request.plan; }
+  [[nodiscard]] const OutboundConfig &timeouts() const noexcept { return plan().config().outbound; }
+};
+
+void fail_with(Opening &opening, HostFailure failure) {
+  opening.attempt.cause = failure.cause;
+  opening.attempt.reply = failure.reply;
+  opening.attempt.detail = failure.detail;
+  opening.opened.failure = std::move(failure);
+}
+
+/// TLS did not come about. An opportunistic requirement may plan an attempt in clear, unless something was injected.
+void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code) {
+  opening.attempt.tls_problem = reason;
+  opening.attempt.verdict = policy::judge_tls(opening.plan().required(), tls::Facts{});
+  if (opening.plan().may_fall_back() && !opening.opened.injected && !opening.request.in_clear) {
+    opening.opened.fallback_reason = reason;
+    opening.opened.fallback_address = opening.connection->address;
+  }
+  fail_with(opening, tls_failure(opening.plan().required(), tls::Level::none, opening.label, reason, code));
+}
+
+void fail_connection(Opening &opening, std::optional<smtp::Reply> reply, const std::string &detail) {
+  HostFailure failure;
+  failure.host = opening.label;
+  failure.detail = smtp::escape(detail, 500);
+  failure.cause = reply ? FailureCause::reply : FailureCause::connect;
+  failure.refused_for_good = reply && reply->is_permanent();
+  failure.reply = reply ? std::move(*reply) : smtp::Reply{451, smtp::EnhancedCode{4, 4, 2}, failure.detail};
+  fail_with(opening, std::move(failure));
+}
+
+/// The session could not become ready.
+void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
+  const Connection &connection = *opening.connection;
+  std::string detail = failed.detail;
+  if (connection.wire_error)
+    detail = describe_wire_error(opening.timeouts(), *connection.wire_error, connection.failed_in);
+  const bool closing = failed.reply && failed.reply->code == 421; // RFC 5321 section 3.8: it closes, whatever was asked
+  switch (failed.stage) {
+  case Stage::starttls_absent: return fail_tls(opening, "STARTTLS was not offered", tls_missing);
+  case Stage::starttls_refused:
+    if (closing) break;
+    return fail_tls(opening, smtp::escape(detail, 500), tls_missing);
+  case Stage::starttls_injected: opening.opened.injected = true; return fail_tls(opening, failed.detail, tls_unproven);
+  case Stage::hello:
+    // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
+    if (connection.stream.is_tls() && connection.wire_error && connection.wire_error->code == smtp::ErrorCode::tls)
+      return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
+    break;
+  case Stage::greeting:
+  case Stage::protocol:
+  case Stage::transaction: break;
+  }
+  fail_connection(opening, failed.reply, detail);
+}
+
+Task<bool> shake_hands(Opening &opening) {
+  Connection &connection = *opening.connection;
+  // RFC 3207 and its injection attacks: until we begin, a server has nothing to say.
+  if (!opening.plan().required().implicit_tls && connection.stream.readable_now()) {
+    opening.opened.injected = true;
+    fail_tls(opening, "server sent octets in clear behind its answer to STARTTLS", tls_unproven);
+    co_return false;
+  }
+  connection.stream.set_deadline(tls::Stream::Clock::now() + opening.timeouts().starttls_timeout);
+  std::string server_name = opening.request.host.address ? std::string() : opening.request.host.name;
+  auto done = co_await connection.stream.handshake(opening.plan().context, tls::Role::client, std::move(server_name));
+  if (!done) {
+    const bool late = done.error().code == smtp::ErrorCode::timed_out;
+    fail_tls(opening,
+             late ? fmt::format("the TLS handshake took longer than {} s", opening.timeouts().starttls_timeout.count())
+                  : fmt::format("the TLS handshake failed: {}", smtp::escape(done.error().detail, 300)),
+             tls_unproven);
+    co_return false;
+  }
+  co_return true;
+}
+
+/// Greeting, EHLO, STARTTLS, EHLO: until the session is ready. False: failed.
+Task<bool> greet(Opening &opening, std::span<char> scratch) {
+  SessionIo io{*opening.connection, opening.timeouts(), nullptr, scratch};
+  for (;;) {
+    auto action = co_await run_session(io);
+    if (std::holds_alternative<smtp::ClientReady>(action)) co_return true;
+    if (std::holds_alternative<smtp::ClientStartTls>(action)) {
+      const bool done = co_await shake_hands(opening);
+      if (!done) co_return false;
+      opening.connection->session.tls_done();
+      continue;
+    }
+    if (const auto *failed = std::get_if<smtp::ClientFailed>(&action))
+      fail_session(opening, *failed);
+    else
+      fail_connection(opening, std::nullopt, "the session ended before it was ready");
+    co_return false;
+  }
+}
+
+/// Before MAIL: does the connection give what the requirement demands?
+bool pass_judgement(Opening &opening) {
+  Connection &connection = *opening.connection;
+  judge(connection, opening.request.plan, std::chrono::system_clock::now());
+  if (!connection.stream.is_tls() && opening.plan().may_fall_back() && !opening.request.in_clear)
+    connection.tls_problem = "STARTTLS was not offered";
+  note_connection(opening.attempt, connection);
+  if (connection.verdict.ok()) return true;
+  fail_with(opening, tls_failure(opening.plan().required(), connection.verdict.got, opening.label,
+                                 connection.verdict.reason, tls_unproven));
+  return false;
+}
+
+std::unique_ptr<Connection> make_connection(Worker &worker, const OpenRequest &request, ConnectResult &connected) {
+  smtp::ClientOptions options;
+  options.hostname = request.plan->config().server.hostname;
+  options.starttls = request.in_clear ? smtp::StartTlsUse::never : request.plan->starttls;
+  auto connection = std::make_unique<Connection>(std::move(*connected.socket), worker.watchdog, std::move(options));
+  connection->host = request.host.name;
+  connection->address = connected.address;
+  connection->address_text = connected.address.address.to_string();
+  connection->key = request.plan->connection_key(request.host);
+  connection->fallback = request.in_clear;
+  return connection;
+}
+
+} // namespace
+
+void note_connection(Attempt &attempt, const Connection &connection) {
+  attempt.host = connection.host;
+  attempt.address = connection.address_text;
+  attempt.port = connection.address.port;
+  attempt.fallback = connection.fallback;
+  attempt.tls_problem = connection.tls_problem;
+  attempt.verdict = connection.verdict;
+  attempt.observed = connection.observed;
+  const tls::Facts &facts = connection.stream.facts();
+  if (!facts.encrypted) return;
+  attempt.version = facts.version;
+  attempt.suite = facts.suite;
+  attempt.certificate = connection.verdict.matched_name;
+  if (attempt.certificate.empty() && !facts.chain.empty() && !facts.chain.front().dns_names.empty())
+    attempt.certificate = facts.chain.front().dns_names.front();
+}
+
+Task<Opened> open_connection(Worker &worker, ActiveConnection &active, OpenRequest request, Attempt &attempt) {
+  Opening opening{request, active, attempt, {}, nullptr, request.host.name};
+  attempt.host = request.host.name;
+  const OutboundConfig &outbound = request.plan->config().outbound;
+  ConnectOptions options;
+  options.timeout = outbound.connect_timeout;
+  options.head_start = outbound.ipv6_head_start;
+  options.source_addresses = outbound.source_addresses;
+  auto connected = co_await connect_to(request.addresses, std::move(options));
+  for (const auto &failure : connected.failures) opening.opened.tried.push_back(failure.address);
+  if (!connected.socket) {
+    fail_connection(opening, std::nullopt, format_failures(connected.failures));
+    co_return std::move(opening.opened);
+  }
+  opening.opened.tried.push_back(connected.address);
+  opening.connection = make_connection(worker, request, connected);
+  attempt.address = opening.connection->address_text;
+  attempt.port = connected.address.port;
+  attempt.fallback = request.in_clear;
+  opening.label = attempt.host_label();
+  active.connection = opening.connection.get();
+
+  bool good = true;
+  if (request.plan->required().implicit_tls) good = co_await shake_hands(opening);
+  if (good) good = co_await greet(opening, worker.scratch);
+  active.connection = nullptr;
+  if (good && pass_judgement(opening)) {
+    opening.opened.connection = std::move(opening.connection);
+  } else {
+    // Nothing of the message has been said; the connection ends without a word more.
+    opening.connection->stream.close();
+  }
+  co_return std::move(opening.opened);
+}
+
+} // namespace mta

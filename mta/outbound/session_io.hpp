@@ -1,0 +1,40 @@
+// session_io: moves octets between a ClientSession and its stream until the session has something to say.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+
+#include "mta/base/async.hpp"
+#include "mta/config/config.hpp"
+#include "mta/outbound/body_source.hpp"
+#include "mta/outbound/connection.hpp"
+
+namespace mta {
+
+/// Runs the session until ClientReady, ClientStartTls, TransactionDone, ClientFailed or ClientClosed, and returns that.
+/// Reads and writes have the deadline of what the session waits for. What ends the connection is noted in `wire_error`,
+/// and comes back as ClientFailed. `body` may be null while no transaction is open; a body that cannot be read sets
+/// `wire_error` to ErrorCode::io with `body_unreadable`. `scratch` is used between suspensions only. All must outlive
+/// the call.
+struct SessionIo {
+  Connection &connection;
+  const OutboundConfig &timeouts;
+  BodySource *body = nullptr;
+  std::span<char> scratch;
+  bool body_unreadable = false; ///< out: our spool failed, not the peer
+};
+[[nodiscard]] Task<smtp::ClientAction> run_session(SessionIo &io);
+
+/// The deadline of RFC 5321 section 4.5.3.2 for what the session waits for.
+[[nodiscard]] std::chrono::seconds timeout_of(const OutboundConfig &timeouts,
+                                              smtp::ClientSession::Waiting waiting) noexcept;
+
+/// "no reply to MAIL in 300 s", "the connection was closed while we waited for the reply to the message".
+[[nodiscard]] std::string describe_wire_error(const OutboundConfig &timeouts, const smtp::Error &error,
+                                              smtp::ClientSession::Waiting waiting);
+
+/// Says QUIT to a session that is ready and waits a little for the answer, then closes.
+[[nodiscard]] Task<void> say_goodbye(std::unique_ptr<Connection> connection, std::span<char> scratch);
+
+} // namespace mta
