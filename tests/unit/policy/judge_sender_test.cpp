@@ -1,0 +1,200 @@
+// judge_sender: what a sender's domain must show, and the words of the refusal.
+#include <gtest/gtest.h>
+
+#include "policy/decide.hpp"
+
+namespace {
+
+using namespace policy;
+using tls::Level;
+
+enum class Session { clear, no_certificate, untrusted, wrong_name, good, self_signed_pinned };
+
+tls::Facts facts_of(Session session) {
+  tls::Facts facts;
+  if (session == Session::clear) return facts;
+  facts.encrypted = true;
+  if (session == Session::no_certificate) return facts;
+  tls::CertificateFacts leaf;
+  leaf.dns_names = {session == Session::wrong_name ? "mx.other.example" : "mx.partner.example"};
+  leaf.spki_sha256 = session == Session::self_signed_pinned ? "pinned" : "key";
+  facts.chain = {leaf};
+  facts.verdict =
+      tls::ChainVerdict{.trusted = session == Session::good || session == Session::wrong_name, .reason = ""};
+  if (!facts.verdict->trusted) facts.verdict->reason = "self-signed certificate";
+  return facts;
+}
+
+InboundRule rule(Level level) {
+  InboundRule result;
+  result.level = level;
+  result.place = "partners.d/p.toml:12";
+  if (level == Level::authenticated) result.names = {"*.partner.example"};
+  return result;
+}
+
+PartnerTable table(InboundRule inbound) {
+  Partner partner;
+  partner.name = "P";
+  partner.domains = {smtp::DomainPattern::parse("partner.example").value()};
+  partner.inbound = std::move(inbound);
+  return PartnerTable::build({partner}).value();
+}
+
+smtp::ReversePath sender(std::string_view text) {
+  return smtp::ReversePath::parse(text).value();
+}
+const auto client = smtp::IpAddress::parse("192.0.2.7").value();
+
+struct Row {
+  const char *name;
+  Level level;
+  Session session;
+  std::vector<std::string> networks;
+  std::vector<std::string> pins;
+  const char *refusal; ///< to_line(), or empty
+};
+
+const std::vector<Row> rows = {
+    {"encrypted: TLS is enough", Level::encrypted, Session::no_certificate, {}, {}, ""},
+    {"encrypted: an untrusted certificate is no matter", Level::encrypted, Session::untrusted, {}, {}, ""},
+    {"encrypted: clear text is refused",
+     Level::encrypted,
+     Session::clear,
+     {},
+     {},
+     "550 5.7.10 mail from partner.example: this domain's policy demands an encrypted session; start TLS"},
+    {"authenticated: the right certificate", Level::authenticated, Session::good, {}, {}, ""},
+    {"authenticated: clear text is refused",
+     Level::authenticated,
+     Session::clear,
+     {},
+     {},
+     "550 5.7.10 mail from partner.example: this domain's policy demands an encrypted session; start TLS"},
+    {"authenticated: no certificate",
+     Level::authenticated,
+     Session::no_certificate,
+     {},
+     {},
+     "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate; none was shown"},
+    {"authenticated: an untrusted certificate",
+     Level::authenticated,
+     Session::untrusted,
+     {},
+     {},
+     "550 5.7.1 mail from partner.example: this domain's policy demands a trusted client certificate; the certificate "
+     "is not trusted: self-signed certificate"},
+    {"authenticated: a wrong name",
+     Level::authenticated,
+     Session::wrong_name,
+     {},
+     {},
+     "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate for *.partner.example; "
+     "the certificate is for mx.other.example, not for *.partner.example"},
+    {"authenticated: a key that is not pinned",
+     Level::authenticated,
+     Session::good,
+     {},
+     {"pinned"},
+     "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate with a pinned key; no key "
+     "in the certificate chain is pinned"},
+    {"authenticated: a pinned self-signed certificate",
+     Level::authenticated,
+     Session::self_signed_pinned,
+     {},
+     {"pinned"},
+     ""},
+    {"authenticated: TLS from the right network stands in for a certificate",
+     Level::authenticated,
+     Session::no_certificate,
+     {"192.0.2.0/24"},
+     {},
+     ""},
+    {"authenticated: the right network in clear is refused",
+     Level::authenticated,
+     Session::clear,
+     {"192.0.2.0/24"},
+     {},
+     "550 5.7.10 mail from partner.example: this domain's policy demands an encrypted session; start TLS"},
+    {"authenticated: the wrong network without a certificate",
+     Level::authenticated,
+     Session::no_certificate,
+     {"198.51.100.0/24"},
+     {},
+     "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate; none was shown, and "
+     "192.0.2.7 is not in its networks"},
+    {"authenticated: the wrong network with the right certificate",
+     Level::authenticated,
+     Session::good,
+     {"198.51.100.0/24"},
+     {},
+     ""},
+};
+
+TEST(JudgeSender, Table) {
+  for (const auto &row : rows)
+    for (const auto mode : {Mode::enforce, Mode::observe})
+      for (const auto on_failure : {OnFailure::reject, OnFailure::defer}) {
+        SCOPED_TRACE(row.name);
+        auto inbound = rule(row.level);
+        inbound.mode = mode;
+        inbound.on_failure = on_failure;
+        inbound.pins = row.pins;
+        for (const auto &network : row.networks) inbound.networks.push_back(smtp::Network::parse(network).value());
+        const auto facts = facts_of(row.session);
+        const auto verdict =
+            judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts});
+        const bool fails = *row.refusal != '\0';
+        EXPECT_EQ(verdict.satisfied, !fails);
+        EXPECT_EQ(verdict.wanted, row.level);
+        EXPECT_EQ(verdict.mode, mode);
+        EXPECT_EQ(verdict.rule, "partners.d/p.toml:12 P [inbound]");
+        EXPECT_FALSE(verdict.reason.empty());
+        EXPECT_EQ(verdict.refusal.has_value(), fails && mode == Mode::enforce);
+        if (!verdict.refusal) continue;
+        std::string expected = row.refusal;
+        if (on_failure == OnFailure::defer) expected.replace(0, 5, "450 4");
+        EXPECT_EQ(verdict.refusal->to_line(), expected);
+      }
+}
+
+TEST(JudgeSender, NoFactsAreClearText) {
+  EXPECT_EQ(
+      judge_sender(table(rule(Level::encrypted)), sender("<a@partner.example>"), {.client = client, .facts = nullptr})
+          .refusal->code,
+      550);
+}
+
+TEST(JudgeSender, WithoutNamesTheSendersDomainMustBeInTheCertificate) {
+  auto inbound = rule(Level::authenticated);
+  inbound.names.clear();
+  auto facts = facts_of(Session::good);
+  EXPECT_TRUE(judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}).refusal);
+  facts.chain.front().dns_names = {"partner.example"};
+  EXPECT_FALSE(
+      judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}).refusal);
+}
+
+TEST(JudgeSender, WhoHasNoRuleIsLetPass) {
+  const auto partners = table(rule(Level::authenticated));
+  for (const char *path : {"<>", "<a@[192.0.2.1]>", "<a@other.example>", "<a@sub.partner.example>"}) {
+    const auto verdict = judge_sender(partners, sender(path), {.client = client, .facts = nullptr});
+    EXPECT_FALSE(verdict.refusal) << path;
+    EXPECT_TRUE(verdict.rule.empty()) << path;
+    EXPECT_EQ(verdict.wanted, Level::none) << path;
+    EXPECT_FALSE(needed_verdict(partners, sender(path))) << path;
+  }
+}
+
+TEST(NeededVerdict, OnlyForAuthenticatedRules) {
+  EXPECT_FALSE(needed_verdict(table(rule(Level::encrypted)), sender("<a@partner.example>")));
+  auto inbound = rule(Level::authenticated);
+  inbound.trust = "/ca.pem";
+  inbound.accept_server_auth = true;
+  const auto needed = needed_verdict(table(inbound), sender("<a@partner.example>"));
+  ASSERT_TRUE(needed);
+  EXPECT_EQ(needed->trust, "/ca.pem");
+  EXPECT_TRUE(needed->accept_server_auth);
+}
+
+} // namespace

@@ -1,0 +1,385 @@
+// judge_tls and requirement_key: level by facts.
+#include <gtest/gtest.h>
+
+#include "policy/requirement.hpp"
+
+namespace {
+
+using namespace policy;
+using tls::Level;
+
+tls::CertificateFacts certificate(const std::string &subject, const std::string &issuer, std::vector<std::string> names,
+                                  const std::string &key) {
+  tls::CertificateFacts facts;
+  facts.subject = subject;
+  facts.issuer = issuer;
+  facts.dns_names = std::move(names);
+  facts.spki_sha256 = key;
+  return facts;
+}
+
+enum class Chain { none, trusted, untrusted, not_verified };
+
+tls::Facts session(Chain chain, std::vector<std::string> names = {"mx.a.example"}) {
+  tls::Facts facts;
+  facts.encrypted = true;
+  if (chain == Chain::none) return facts;
+  facts.chain = {certificate("CN=mx", "CN=CA", std::move(names), "leaf"), certificate("CN=CA", "CN=Root", {}, "ca"),
+                 certificate("CN=Stray", "CN=Root", {}, "stray")};
+  if (chain != Chain::not_verified)
+    facts.verdict = tls::ChainVerdict{.trusted = chain == Chain::trusted,
+                                      .reason = chain == Chain::trusted ? "" : "certificate has expired"};
+  return facts;
+}
+
+const tls::Facts clear_text;
+
+struct Row {
+  const char *name;
+  Level level;
+  tls::Facts facts;
+  std::vector<std::string> pins;
+  std::vector<std::string> references = {"mx.a.example"};
+  VerdictKind kind;
+  Level got;
+  const char *reason;
+};
+
+const std::vector<Row> rows = {
+    {"none takes clear text",
+     Level::none,
+     clear_text,
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::none,
+     "the session is not encrypted"},
+    {"opportunistic takes clear text",
+     Level::opportunistic,
+     clear_text,
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::none,
+     "the session is not encrypted"},
+    {"opportunistic takes an untrusted certificate and records it",
+     Level::opportunistic,
+     session(Chain::untrusted),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::encrypted,
+     "the certificate is not trusted: certificate has expired"},
+    {"opportunistic records what was proven",
+     Level::opportunistic,
+     session(Chain::trusted),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"opportunistic never refuses for a pin",
+     Level::opportunistic,
+     session(Chain::trusted),
+     {"other"},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::encrypted,
+     "no key in the certificate chain is pinned"},
+    {"encrypted refuses clear text",
+     Level::encrypted,
+     clear_text,
+     {},
+     {"mx.a.example"},
+     VerdictKind::not_encrypted,
+     Level::none,
+     "the session is not encrypted"},
+    {"encrypted takes a session without a certificate",
+     Level::encrypted,
+     session(Chain::none),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::encrypted,
+     "no certificate was shown"},
+    {"encrypted takes a wrong name and records it",
+     Level::encrypted,
+     session(Chain::trusted, {"x.example"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::encrypted,
+     "the certificate is for x.example, not for mx.a.example"},
+    {"encrypted keeps a pin that stands there",
+     Level::encrypted,
+     session(Chain::trusted),
+     {"other"},
+     {"mx.a.example"},
+     VerdictKind::wrong_pin,
+     Level::encrypted,
+     "no key in the certificate chain is pinned"},
+    {"encrypted with a pin wants a certificate",
+     Level::encrypted,
+     session(Chain::none),
+     {"leaf"},
+     {"mx.a.example"},
+     VerdictKind::no_certificate,
+     Level::encrypted,
+     "no certificate was shown"},
+    {"authenticated refuses clear text",
+     Level::authenticated,
+     clear_text,
+     {},
+     {"mx.a.example"},
+     VerdictKind::not_encrypted,
+     Level::none,
+     "the session is not encrypted"},
+    {"authenticated refuses a session without a certificate",
+     Level::authenticated,
+     session(Chain::none),
+     {},
+     {"mx.a.example"},
+     VerdictKind::no_certificate,
+     Level::encrypted,
+     "no certificate was shown"},
+    {"authenticated refuses an expired certificate",
+     Level::authenticated,
+     session(Chain::untrusted),
+     {},
+     {"mx.a.example"},
+     VerdictKind::untrusted,
+     Level::encrypted,
+     "the certificate is not trusted: certificate has expired"},
+    {"authenticated refuses a chain that nobody verified",
+     Level::authenticated,
+     session(Chain::not_verified),
+     {},
+     {"mx.a.example"},
+     VerdictKind::untrusted,
+     Level::encrypted,
+     "the certificate chain was not verified"},
+    {"authenticated refuses a wrong name",
+     Level::authenticated,
+     session(Chain::trusted, {"mx.other.example"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for mx.other.example, not for mx.a.example"},
+    {"authenticated refuses a certificate without names",
+     Level::authenticated,
+     session(Chain::trusted, {}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for no name, not for mx.a.example"},
+    {"authenticated without a reference can prove nothing",
+     Level::authenticated,
+     session(Chain::trusted),
+     {},
+     {},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "there is no name that the certificate could prove"},
+    {"many names are cut",
+     Level::authenticated,
+     session(Chain::trusted, {"a.x", "b.x", "c.x", "d.x", "e.x"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for a.x, b.x, c.x and 2 more, not for mx.a.example"},
+    {"a hostile name is escaped",
+     Level::authenticated,
+     session(Chain::trusted, {"a\r\nb"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for a\\x0D\\x0Ab, not for mx.a.example"},
+    {"authenticated takes a trusted certificate with the name",
+     Level::authenticated,
+     session(Chain::trusted),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a wildcard certificate covers one label",
+     Level::authenticated,
+     session(Chain::trusted, {"*.a.example"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves *.a.example"},
+    {"a wildcard certificate does not cover two labels",
+     Level::authenticated,
+     session(Chain::trusted, {"*.example"}),
+     {},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for *.example, not for mx.a.example"},
+    {"a pattern reference takes one label",
+     Level::authenticated,
+     session(Chain::trusted),
+     {},
+     {"*.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a pattern reference does not take two labels",
+     Level::authenticated,
+     session(Chain::trusted, {"x.mx.a.example"}),
+     {},
+     {"*.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for x.mx.a.example, not for *.a.example"},
+    {"a pinned leaf in a trusted chain is good",
+     Level::authenticated,
+     session(Chain::trusted),
+     {"old", "leaf"},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a pinned CA in a trusted chain is good",
+     Level::authenticated,
+     session(Chain::trusted),
+     {"ca"},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a pinned leaf is trusted by itself",
+     Level::authenticated,
+     session(Chain::untrusted),
+     {"leaf"},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a pinned CA does not make an untrusted chain good",
+     Level::authenticated,
+     session(Chain::untrusted),
+     {"ca"},
+     {"mx.a.example"},
+     VerdictKind::untrusted,
+     Level::encrypted,
+     "the certificate is not trusted: certificate has expired"},
+    {"a pinned certificate that only lies beside the chain does not count",
+     Level::authenticated,
+     session(Chain::trusted),
+     {"stray"},
+     {"mx.a.example"},
+     VerdictKind::wrong_pin,
+     Level::encrypted,
+     "no key in the certificate chain is pinned"},
+    {"a trusted chain without the pin is refused",
+     Level::authenticated,
+     session(Chain::trusted),
+     {"other"},
+     {"mx.a.example"},
+     VerdictKind::wrong_pin,
+     Level::encrypted,
+     "no key in the certificate chain is pinned"},
+    {"a pinned leaf still needs the name",
+     Level::authenticated,
+     session(Chain::untrusted, {"x.example"}),
+     {"leaf"},
+     {"mx.a.example"},
+     VerdictKind::wrong_name,
+     Level::encrypted,
+     "the certificate is for x.example, not for mx.a.example"},
+    {"dane fails closed even for a good certificate",
+     Level::dane,
+     session(Chain::trusted),
+     {},
+     {"mx.a.example"},
+     VerdictKind::untrusted,
+     Level::authenticated,
+     "DANE is demanded and no TLSA record was matched"},
+    {"dane refuses clear text",
+     Level::dane,
+     clear_text,
+     {},
+     {"mx.a.example"},
+     VerdictKind::not_encrypted,
+     Level::none,
+     "the session is not encrypted"},
+};
+
+TEST(JudgeTls, Table) {
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    Requirement requirement;
+    requirement.level = row.level;
+    requirement.pins = row.pins;
+    requirement.references = row.references;
+    const auto verdict = judge_tls(requirement, row.facts);
+    EXPECT_EQ(verdict.kind, row.kind) << to_string(verdict.kind);
+    EXPECT_EQ(verdict.got, row.got) << tls::to_string(verdict.got);
+    EXPECT_EQ(verdict.reason, row.reason);
+    EXPECT_EQ(verdict.ok(), row.kind == VerdictKind::satisfied);
+    EXPECT_EQ(verdict.matched_name.empty(), verdict.got != Level::authenticated);
+  }
+}
+
+TEST(JudgeTls, ImplicitTlsWithoutTlsIsAFailure) {
+  Requirement requirement;
+  requirement.implicit_tls = true;
+  EXPECT_EQ(judge_tls(requirement, clear_text).kind, VerdictKind::not_encrypted);
+}
+
+// What one connection proved may be used for another only when everything that was demanded is the same.
+TEST(RequirementKey, DiffersInEverythingThatIsDemanded) {
+  Requirement base;
+  base.level = Level::authenticated;
+  base.references = {"a.example"};
+  std::vector<Requirement> others(8, base);
+  others[0].level = Level::encrypted;
+  others[1].profile = "ncsc";
+  others[2].trust = "/ca.pem";
+  others[3].references = {"b.example"};
+  others[4].pins = {"AAAA"};
+  others[5].client_certificate = "ours";
+  others[6].implicit_tls = true;
+  others[7].references = {"a.example", "b.example"};
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    EXPECT_NE(requirement_key(base), requirement_key(others[i])) << i;
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_NE(requirement_key(others[j]), requirement_key(others[i])) << i << ' ' << j;
+  }
+  Requirement same = base;
+  same.rule = "another rule";
+  EXPECT_EQ(requirement_key(base), requirement_key(same));
+}
+
+TEST(RequirementKey, NamesThatAreNotDemandedDoNotKeepConnectionsApart) {
+  Requirement one;
+  one.references = {"a.example"};
+  Requirement two;
+  two.references = {"b.example"};
+  two.trust = "/ca.pem";
+  EXPECT_EQ(requirement_key(one), requirement_key(two));
+}
+
+TEST(PolicyWords, EveryEnumeratorHasItsWord) {
+  EXPECT_STREQ(to_string(NameTrust::none), "none");
+  EXPECT_STREQ(to_string(NameTrust::sts), "sts");
+  EXPECT_STREQ(to_string(NameTrust::dnssec), "dnssec");
+  EXPECT_STREQ(to_string(NameTrust::configured), "configured");
+  EXPECT_STREQ(to_string(Mode::observe), "observe");
+  EXPECT_STREQ(to_string(Mode::enforce), "enforce");
+  EXPECT_STREQ(to_string(VerdictKind::satisfied), "satisfied");
+  EXPECT_STREQ(to_string(VerdictKind::not_encrypted), "not_encrypted");
+  EXPECT_STREQ(to_string(VerdictKind::no_certificate), "no_certificate");
+  EXPECT_STREQ(to_string(VerdictKind::untrusted), "untrusted");
+  EXPECT_STREQ(to_string(VerdictKind::wrong_name), "wrong_name");
+  EXPECT_STREQ(to_string(VerdictKind::wrong_pin), "wrong_pin");
+}
+
+} // namespace
