@@ -1,0 +1,152 @@
+// CommitThread: gathers what all sessions have ready, writes it with one fdatasync, then wakes them.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "mta/spool/compactor.hpp"
+#include "mta/spool/index.hpp"
+#include "mta/spool/log_writer.hpp"
+#include "mta/spool/operations.hpp"
+#include "mta/spool/segment_supply.hpp"
+
+namespace mta::spool {
+
+/// One thread owns the log. Its loop: take all that is queued, append it, fdatasync once if something in it must be
+/// durable, change the index, call back; when idle, move messages out of mostly dead segments.
+///
+/// Health:
+///   healthy --write or sync fails--> unhealthy   the head is given up from its last durable record on; commits that
+///   were
+///                                                not durable fail; updates and removals are kept to be written again
+///   unhealthy --probe_interval, and a new segment takes a checkpoint and what was kept, with a sync--> healthy
+/// While unhealthy every commit fails at once, and updates and removals wait in memory.
+class CommitThread {
+public:
+  /// The references must outlive it. `last_sequence` is the highest that recovery saw.
+  CommitThread(SegmentSupply &supply, Index &index, IdSource &ids, std::uint64_t segment_size,
+               std::uint64_t last_sequence);
+  CommitThread(const CommitThread &) = delete;
+  CommitThread &operator=(const CommitThread &) = delete;
+  ~CommitThread();
+
+  /// Takes the first segment, durably, and starts the thread.
+  [[nodiscard]] smtp::Result<void> start();
+  /// Any thread. False after stop(): the operation was not taken.
+  [[nodiscard]] bool push(Operation &&operation);
+  /// Writes out what is queued, closes the log and ends the thread. Not from a callback.
+  void stop();
+
+  /// What is wrong, while acceptance is stopped. Any thread.
+  [[nodiscard]] std::optional<std::string> problem() const;
+  [[nodiscard]] bool is_healthy() const noexcept { return healthy_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool is_stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t syncs() const noexcept { return syncs_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t committed() const noexcept { return committed_.load(std::memory_order_relaxed); }
+
+  /// Octets of bodies in memory: with the sessions and in the queue.
+  std::atomic<std::uint64_t> buffered{0};
+
+  static constexpr std::chrono::milliseconds probe_interval{1000};
+
+private:
+  struct PendingCommit {
+    std::shared_ptr<Session> session;
+    Index::NewMessage message;
+    Done done;
+    std::uint64_t sequence = 0;
+  };
+  struct PendingUpdate {
+    std::uint64_t id = 0;
+    Extent extent;
+    Done done;
+    std::uint64_t sequence = 0;
+  };
+  struct Failure {
+    Done done;
+    smtp::Error error;
+  };
+  /// One turn of the loop.
+  struct Batch {
+    bool must_sync = false;
+    std::vector<PendingCommit> commits;
+    std::vector<PendingUpdate> updates;
+    std::vector<Failure> failures;
+    std::vector<std::function<void()>> ready;
+    std::optional<std::uint64_t> id_limit;
+    std::uint64_t written_octets = 0; ///< of bodies: leave `buffered` when the batch is written
+  };
+  /// An update or a removal that is not durable yet, to be written again if the segment fails under it.
+  struct Kept {
+    std::uint64_t id = 0;
+    std::optional<std::string> update{}; ///< nothing: a removal
+    std::uint32_t crc = 0;
+    std::optional<std::uint32_t> envelope_in{}; ///< the removed message's, when the index has forgotten it
+  };
+
+  void run();
+  void process(std::vector<Operation> &operations);
+  void take(PartOperation &operation, Batch &batch);
+  void take(CommitOperation &operation, Batch &batch);
+  void take(DiscardOperation &operation, Batch &batch);
+  void take(ReadyOperation &operation, Batch &batch);
+  void take(UpdateOperation &operation, Batch &batch);
+  void take(RemoveOperation &operation, Batch &batch);
+  void take(ReserveOperation &operation, Batch &batch);
+  void keep_update(UpdateOperation &operation, Batch &batch);
+  [[nodiscard]] smtp::Result<LogWriter::Placed> write_update(std::uint64_t id, const std::string &blob,
+                                                             std::uint32_t crc);
+  [[nodiscard]] bool write_part(Session &session, const PartBuffer &part);
+  void fail_commit(Session &session, Done done, Batch &batch);
+  void write_batch(Batch &batch);
+  void settle(Batch &batch);
+  void note_synced();
+  void fail(const smtp::Error &error);
+  void heal();
+  [[nodiscard]] smtp::Result<void> write_kept(Kept &kept);
+  void thin_backlog();
+  /// True when there is more to do.
+  bool keep_house(bool idle);
+  [[nodiscard]] smtp::Error current_error() const;
+
+  SegmentSupply &supply_;
+  Index &index_;
+  LogWriter log_;
+  IdSource &ids_;
+  Compactor compactor_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_filled_;
+  std::vector<Operation> queue_;
+  bool closing_ = false;
+  bool sleeping_ = false;
+
+  mutable std::mutex problem_mutex_;
+  smtp::Error problem_;
+  std::atomic<bool> healthy_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> syncs_{0};
+  std::atomic<std::uint64_t> committed_{0};
+
+  // Of the thread alone.
+  std::unordered_set<std::shared_ptr<Session>> open_; ///< have parts in the log
+  std::vector<Kept> kept_;                            ///< since the last sync; the log's pieces may point into it
+  std::size_t kept_octets_ = 0;
+  std::vector<Kept> backlog_; ///< while unhealthy, in order
+  std::chrono::steady_clock::time_point next_probe_{};
+  std::uint32_t turns_ = 0;
+  std::thread thread_;
+};
+
+} // namespace mta::spool

@@ -1,0 +1,155 @@
+#include "mta/spool/message_table.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace mta::spool {
+
+void MessageTable::add(const RecordHeader &header, const Extent &extent, std::string_view payload) {
+  highest_id_ = std::max(highest_id_, header.id);
+  if (header.type == RecordType::done) {
+    add_done(header, extent.segment);
+    return;
+  }
+  if (const auto done = done_in_.find(header.id); done != done_in_.end()) {
+    if (header.type == RecordType::envelope) add_grave(done->second, extent.segment);
+    return;
+  }
+  Message &message = messages_[header.id];
+  if (header.type == RecordType::body) {
+    copy_of(message, header.copy).parts.push_back({header.extra, header.sequence, extent});
+  } else if (header.type == RecordType::envelope) {
+    Copy &copy = copy_of(message, header.copy);
+    if (header.sequence < copy.sequence) {
+      add_grave(copy.envelope.segment, extent.segment);
+      return;
+    }
+    if (copy.sequence != 0) add_grave(extent.segment, copy.envelope.segment);
+    copy.sequence = header.sequence;
+    copy.body_size = header.extra;
+    copy.envelope = extent;
+    copy.blob = payload;
+  } else if (header.type == RecordType::update && header.sequence > message.update_sequence) {
+    message.update_sequence = header.sequence;
+    message.update = extent;
+    message.update_blob = payload;
+  }
+}
+
+void MessageTable::add_done(const RecordHeader &header, std::uint32_t segment) {
+  done_in_.emplace(header.id, segment);
+  const auto found = messages_.find(header.id);
+  if (found == messages_.end()) return;
+  for (const Copy &copy : found->second.copies)
+    if (copy.sequence != 0) add_grave(segment, copy.envelope.segment);
+  messages_.erase(found);
+}
+
+void MessageTable::add_lost(const RecordHeader &header) {
+  highest_id_ = std::max(highest_id_, header.id);
+  switch (header.type) {
+  case RecordType::envelope:
+    if (!done_in_.contains(header.id)) messages_[header.id].envelope_lost = true;
+    break;
+  case RecordType::update:
+    report_.damage.push_back(
+        fmt::format("message {}: an update is lost: an earlier state counts", QueueId{header.id}.to_string()));
+    break;
+  case RecordType::body: // finish() sees what is missing
+  case RecordType::done: // has no payload
+  case RecordType::checkpoint:
+  case RecordType::seal:
+  case RecordType::gap: break;
+  }
+}
+
+MessageTable::Copy &MessageTable::copy_of(Message &message, std::uint32_t number) {
+  const auto found = std::find_if(message.copies.begin(), message.copies.end(),
+                                  [number](const Copy &copy) { return copy.number == number; });
+  if (found != message.copies.end()) return *found;
+  message.copies.push_back({});
+  message.copies.back().number = number;
+  return message.copies.back();
+}
+
+bool MessageTable::assemble(Copy &copy, std::vector<Extent> &parts) {
+  // A move that was cut short by a crash and done again may have left a part twice; the newer one counts.
+  std::sort(copy.parts.begin(), copy.parts.end(), [](const Part &left, const Part &right) {
+    return left.offset != right.offset ? left.offset < right.offset : left.sequence > right.sequence;
+  });
+  bool complete = true;
+  std::uint64_t reached = 0;
+  const auto lost_until = [&](std::uint64_t offset) {
+    constexpr std::uint64_t largest = std::numeric_limits<std::uint32_t>::max();
+    for (complete = complete && reached == offset; reached < offset;) {
+      const std::uint64_t length = std::min(offset - reached, largest);
+      parts.push_back({0, 0, static_cast<std::uint32_t>(length)});
+      reached += length;
+    }
+  };
+  for (const Part &part : copy.parts) {
+    if (part.offset < reached || part.offset + part.extent.length > copy.body_size) continue;
+    lost_until(part.offset);
+    parts.push_back(part.extent);
+    reached += part.extent.length;
+  }
+  lost_until(copy.body_size);
+  return complete;
+}
+
+void MessageTable::finish(Index &index, std::uint64_t durable) {
+  for (auto &[id, message] : messages_) decide(id, message, index, durable);
+  messages_.clear();
+  std::sort(report_.messages.begin(), report_.messages.end(),
+            [](const RecoveredMessage &left, const RecoveredMessage &right) { return left.id < right.id; });
+  std::sort(graves_.begin(), graves_.end());
+  graves_.erase(std::unique(graves_.begin(), graves_.end()), graves_.end());
+}
+
+void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable) {
+  std::sort(message.copies.begin(), message.copies.end(),
+            [](const Copy &left, const Copy &right) { return left.number > right.number; });
+  Copy *chosen = nullptr;
+  bool chosen_is_complete = false;
+  std::vector<Extent> parts;
+  for (Copy &copy : message.copies) {
+    if (copy.sequence == 0 || chosen_is_complete) continue;
+    std::vector<Extent> found;
+    const bool complete = assemble(copy, found);
+    // The newest complete copy; failing that, the newest one that had been acknowledged.
+    if (complete || (chosen == nullptr && copy.sequence <= durable)) {
+      chosen = &copy;
+      chosen_is_complete = complete;
+      parts = std::move(found);
+    }
+  }
+  const std::string name = QueueId{id}.to_string();
+  if (chosen == nullptr) {
+    if (message.envelope_lost)
+      report_.damage.push_back(fmt::format("message {}: its envelope is lost, and with it the message", name));
+    return;
+  }
+  if (!chosen_is_complete) {
+    std::uint64_t lost = 0;
+    for (const Extent &part : parts)
+      if (part.segment == 0) lost += part.length;
+    report_.damage.push_back(
+        fmt::format("message {}: {} of {} octets of its body are lost", name, lost, chosen->body_size));
+  }
+  for (const Copy &copy : message.copies)
+    if (copy.sequence != 0) add_grave(chosen->envelope.segment, copy.envelope.segment);
+
+  Entry entry;
+  entry.body_size = chosen->body_size;
+  entry.envelope = chosen->envelope;
+  entry.update = message.update;
+  entry.copy = message.copies.front().number; // the next move must be newer than anything seen
+  if (!parts.empty()) entry.body = parts.front();
+  if (parts.size() > 1) entry.more = std::make_shared<const std::vector<Extent>>(parts.begin() + 1, parts.end());
+  index.insert_recovered(id, std::move(entry));
+  report_.messages.push_back({QueueId{id}, std::move(chosen->blob), std::move(message.update_blob), chosen->body_size});
+}
+
+} // namespace mta::spool
