@@ -110,6 +110,10 @@ smtp::Result<std::vector<X509Ptr>> load_pem_certificates(const std::string &path
 smtp::Result<KeyPtr> load_pem_key(const std::string &path) {
   auto text = read_small_file(path, max_pem_octets);
   if (!text) return tl::unexpected(text.error());
+  // OpenSSL's decoders would only say "unsupported".
+  if (text->find("PRIVATE KEY-----") == std::string::npos) {
+    return smtp::fail(smtp::ErrorCode::bad_syntax, path + ": contains no PEM private key");
+  }
   ERR_clear_error();
   bool passphrase_asked = false;
   KeyPtr key;
@@ -125,10 +129,6 @@ smtp::Result<KeyPtr> load_pem_key(const std::string &path) {
   if (passphrase_asked) {
     ERR_clear_error();
     return smtp::fail(smtp::ErrorCode::bad_syntax, path + ": the private key is protected by a passphrase");
-  }
-  if (is_end_of_pem()) {
-    ERR_clear_error();
-    return smtp::fail(smtp::ErrorCode::bad_syntax, path + ": contains no PEM private key");
   }
   return smtp::fail(smtp::ErrorCode::bad_syntax,
                     fmt::format("{}: the private key cannot be read: {}", path, take_error_text("not valid")));

@@ -60,6 +60,11 @@ public:
   [[nodiscard]] std::optional<Clock::time_point> deadline() const noexcept { return deadline_; }
   /// Makes the pending operation, if any, fail with timed_out.
   void expire() noexcept;
+  /// Makes a stream usable again for a last reply after a wait for octets has timed out. Not after a write: half of a
+  /// record may be out.
+  void resume_after_expiry() noexcept {
+    if (state_ == State::expired) state_ = State::open;
+  }
 
   [[nodiscard]] boost::asio::ip::tcp::socket &socket() noexcept { return socket_; }
   [[nodiscard]] boost::asio::any_io_executor get_executor() { return socket_.get_executor(); }

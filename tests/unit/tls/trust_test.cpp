@@ -1,0 +1,158 @@
+#include <memory>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/stream_pair.hpp"
+#include "tests/support/test_ca.hpp"
+#include "tls/context.hpp"
+
+namespace {
+
+using tls::Purpose;
+using namespace std::chrono_literals;
+
+/// What verify_chain() says of a chain that a real server sent in a real handshake.
+class Trust : public testing::Test {
+protected:
+  test::TempFolder folder_;
+  test::TestCa ca_{"Test Root CA"};
+  test::TestCa stranger_{"Unknown CA"};
+  std::shared_ptr<const tls::TrustStore> trust_ =
+      tls::TrustStore::from_file(folder_.write("ca.pem", ca_.pem())).value();
+
+  std::shared_ptr<const tls::PeerChain> shown(test::Leaf leaf) {
+    leaf.write_to(folder_, "shown");
+    // The legacy profile lets the test serve certificates that others refuse to load.
+    auto server = tls::Context::server(
+        {.profile = "internet-legacy", .certificates = {{leaf.chain_file, leaf.key_file}}, .client_ca_hints = ""},
+        nullptr);
+    auto client = tls::Context::client({.profile = "internet-legacy", .certificate = std::nullopt});
+    if (!server) throw std::runtime_error(server.error().detail);
+    test::StreamPair pair;
+    const auto done = pair.handshake(*client, *server);
+    if (!done.ok()) throw std::runtime_error(done.text());
+    return pair.client->peer_chain();
+  }
+
+  tls::ChainVerdict judge(test::Leaf leaf, Purpose purpose = Purpose::server) {
+    return tls::verify_chain(shown(std::move(leaf)).get(), *trust_, purpose, std::chrono::system_clock::now());
+  }
+};
+
+TEST_F(Trust, a_good_certificate_is_trusted) {
+  const auto verdict = judge(ca_.issue({.names = {"mx.example.org"}}));
+  EXPECT_TRUE(verdict.trusted) << verdict.reason;
+  EXPECT_EQ(verdict.reason, "");
+}
+
+TEST_F(Trust, faults_are_named_with_their_place) {
+  const test::TestCa middle = ca_.intermediate("Test Intermediate");
+  test::Leaf incomplete = middle.issue({.names = {"mx.example.org"}});
+  incomplete.chain = incomplete.certificate;
+  struct Row {
+    const char *name;
+    test::Leaf leaf;
+    const char *reason;
+  };
+  const Row rows[] = {
+      {.name = "expired",
+       .leaf = ca_.issue({.names = {"mx.example.org"}, .starts = -48h, .ends = -1h}),
+       .reason = "certificate has expired (depth 0, CN=mx.example.org)"},
+      {.name = "not yet valid",
+       .leaf = ca_.issue({.names = {"mx.example.org"}, .starts = 24h}),
+       .reason = "certificate is not yet valid (depth 0, CN=mx.example.org)"},
+      {.name = "self-signed",
+       .leaf = test::self_signed({.names = {"mx.example.org"}}),
+       .reason = "self-signed certificate (depth 0, CN=mx.example.org)"},
+      {.name = "a CA that is not ours",
+       .leaf = stranger_.issue({.names = {"mx.example.org"}}),
+       .reason = "unable to get local issuer certificate (depth 0, CN=mx.example.org)"},
+      {.name = "an impostor with our CA's name",
+       .leaf = test::TestCa("Test Root CA").issue({.names = {"mx.example.org"}}),
+       .reason = "certificate signature failure (depth 0, CN=mx.example.org)"},
+      {.name = "the intermediate is missing",
+       .leaf = incomplete,
+       .reason = "unable to get local issuer certificate (depth 0, CN=mx.example.org)"},
+      {.name = "for clients alone",
+       .leaf = ca_.issue({.names = {"mx.example.org"}, .usage = test::Usage::client}),
+       .reason = "(depth 0, CN=mx.example.org)"},
+      {.name = "a SHA-1 signature",
+       .leaf = ca_.issue({.names = {"mx.example.org"}, .signature = test::Signature::sha1}),
+       .reason = "CA signature digest algorithm too weak (depth 0, CN=mx.example.org)"},
+  };
+  for (const Row &row : rows) {
+    const tls::ChainVerdict verdict = judge(row.leaf);
+    EXPECT_FALSE(verdict.trusted) << row.name;
+    EXPECT_THAT(verdict.reason, testing::HasSubstr(row.reason)) << row.name;
+  }
+}
+
+TEST_F(Trust, an_intermediate_that_is_sent_completes_the_chain) {
+  const test::TestCa middle = ca_.intermediate("Test Intermediate");
+  const test::TestCa lower = middle.intermediate("Test Lower Intermediate");
+  EXPECT_TRUE(judge(middle.issue({.names = {"mx.example.org"}})).trusted);
+  EXPECT_TRUE(judge(lower.issue({.names = {"mx.example.org"}})).trusted);
+}
+
+TEST_F(Trust, an_intermediate_in_the_store_is_no_anchor) {
+  const test::TestCa middle = stranger_.intermediate("Stranger's Intermediate");
+  trust_ = tls::TrustStore::from_file(folder_.write("middle.pem", middle.pem())).value();
+  EXPECT_FALSE(judge(middle.issue({.names = {"mx.example.org"}})).trusted) << "partial chains are off";
+}
+
+TEST_F(Trust, the_purpose_is_checked_as_asked) {
+  struct Row {
+    test::Usage usage;
+    bool server, client, either;
+  };
+  const Row rows[] = {
+      {.usage = test::Usage::server, .server = true, .client = false, .either = true},
+      {.usage = test::Usage::client, .server = false, .client = true, .either = true},
+      {.usage = test::Usage::both, .server = true, .client = true, .either = true},
+      {.usage = test::Usage::unlimited, .server = true, .client = true, .either = true},
+  };
+  for (const Row &row : rows) {
+    const auto chain = shown(ca_.issue({.names = {"mx.example.org"}, .usage = row.usage}));
+    const auto now = std::chrono::system_clock::now();
+    EXPECT_EQ(tls::verify_chain(chain.get(), *trust_, Purpose::server, now).trusted, row.server);
+    EXPECT_EQ(tls::verify_chain(chain.get(), *trust_, Purpose::client, now).trusted, row.client);
+    EXPECT_EQ(tls::verify_chain(chain.get(), *trust_, Purpose::client_or_server, now).trusted, row.either);
+  }
+}
+
+TEST_F(Trust, time_is_the_callers) {
+  const auto chain = shown(ca_.issue({.names = {"mx.example.org"}, .ends = 48h}));
+  const auto now = std::chrono::system_clock::now();
+  EXPECT_TRUE(tls::verify_chain(chain.get(), *trust_, Purpose::server, now + 47h).trusted);
+  EXPECT_FALSE(tls::verify_chain(chain.get(), *trust_, Purpose::server, now + 49h).trusted);
+  EXPECT_FALSE(tls::verify_chain(chain.get(), *trust_, Purpose::server, now - 2h).trusted);
+}
+
+TEST_F(Trust, no_chain_is_no_certificate) {
+  const auto verdict = tls::verify_chain(nullptr, *trust_, Purpose::client, std::chrono::system_clock::now());
+  EXPECT_FALSE(verdict.trusted);
+  EXPECT_EQ(verdict.reason, "no certificate was presented");
+}
+
+TEST_F(Trust, a_self_signed_certificate_in_the_store_is_trusted) {
+  test::Leaf leaf = test::self_signed({.names = {"mx.example.org"}});
+  trust_ = tls::TrustStore::from_file(folder_.write("pinned.pem", leaf.certificate)).value();
+  const auto verdict = judge(leaf);
+  EXPECT_TRUE(verdict.trusted) << verdict.reason;
+}
+
+TEST_F(Trust, the_systems_store_does_not_know_a_test_ca) {
+  const auto system = tls::TrustStore::system();
+  ASSERT_TRUE(system) << system.error().detail;
+  trust_ = *system;
+  EXPECT_FALSE(judge(ca_.issue({.names = {"mx.example.org"}})).trusted);
+}
+
+TEST_F(Trust, a_store_needs_a_readable_file_with_certificates) {
+  EXPECT_EQ(tls::TrustStore::from_file("/nonexistent.pem").error().code, smtp::ErrorCode::not_found);
+  EXPECT_FALSE(tls::TrustStore::from_file(folder_.write("empty.pem", "")));
+  EXPECT_TRUE(tls::TrustStore::from_file(folder_.write("twice.pem", ca_.pem() + ca_.pem() + stranger_.pem())));
+}
+
+} // namespace
