@@ -96,7 +96,11 @@ std::string Domain::unicode() const {
   char *raw = nullptr;
   const int status = idn2_to_unicode_8z8z(ascii_.c_str(), &raw, 0);
   const IdnText owned(raw);
-  return status == IDN2_OK ? std::string(owned.get()) : ascii_;
+  if (status != IDN2_OK) return ascii_;
+  // A label that decodes to something no U-label may hold (a control character, say) is shown as it is.
+  std::string text(owned.get());
+  const auto back = to_a_labels(text);
+  return back && *back == ascii_ ? text : ascii_;
 }
 
 bool Domain::is_within(const Domain &parent) const noexcept {

@@ -50,16 +50,6 @@ void append_utf8(std::string &out, std::uint32_t point) {
   }
 }
 
-/// The code point at the front of well-formed UTF-8; takes it off.
-std::uint32_t take_point(std::string_view &text) noexcept {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  std::uint32_t point = length == 1 ? lead : lead & (0xFFu >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  text.remove_prefix(length);
-  return point;
-}
-
 /// RFC 6533 section 3: QUCHAR / EmbeddedUnicodeChar, the latter "\x{" HEXPOINT "}".
 Result<std::string> decode_unitext(std::string_view text) {
   const auto whole = text;
@@ -84,19 +74,6 @@ Result<std::string> decode_unitext(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   return decoded;
-}
-
-std::string encode_unitext(std::string_view text) {
-  std::string encoded;
-  while (!text.empty()) {
-    const auto point = take_point(text);
-    if (point < 128 && is_xchar(static_cast<char>(point)) && point != '\\') {
-      encoded += static_cast<char>(point);
-    } else {
-      encoded += fmt::format("\\x{{{:X}}}", point);
-    }
-  }
-  return encoded;
 }
 
 bool is_printable(std::string_view text) noexcept {
@@ -155,11 +132,6 @@ Result<OriginalRecipient> parse_original_recipient(std::string_view text) {
   if (address->empty() || !is_printable(*address) || !is_utf8(*address)) return bad_text("a printable address", text);
   recipient.address = std::move(*address);
   return recipient;
-}
-
-std::string format_original_recipient(const OriginalRecipient &recipient) {
-  const bool unicode = recipient.type == "utf-8" && is_utf8(recipient.address);
-  return recipient.type + ";" + (unicode ? encode_unitext(recipient.address) : encode_xtext(recipient.address));
 }
 
 } // namespace smtp

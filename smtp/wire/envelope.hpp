@@ -64,10 +64,9 @@ struct Recipient {
 [[nodiscard]] Result<std::string> decode_xtext(std::string_view text);
 [[nodiscard]] std::string encode_xtext(std::string_view text);
 
-/// The value of ORCPT: "rfc822;" with xtext, "utf-8;" with \x{HEX} escapes (RFC 6533 section 3). At most 500 octets;
-/// the decoded address is printable, so that it can stand in a notification.
+/// The value of ORCPT, which utf8_address.hpp and encode_xtext write: "rfc822;" with xtext, "utf-8;" with \x{HEX}
+/// escapes (RFC 6533 section 3). At most 500 octets; the decoded address is printable, so that it can stand in a
+/// notification.
 [[nodiscard]] Result<OriginalRecipient> parse_original_recipient(std::string_view text);
-/// The ASCII form of the above, fit for any server that offers DSN.
-[[nodiscard]] std::string format_original_recipient(const OriginalRecipient &recipient);
 
 } // namespace smtp

@@ -141,15 +141,18 @@ Result<std::optional<Reply>> ReplyParser::next() {
     line.remove_suffix(2);
     const auto parsed = parse_line(line);
     if (!parsed) return tl::unexpected<Error>(parsed.error());
+    if (lines_ > 0 && parsed->code != code_)
+      return fail(ErrorCode::protocol, fmt::format("reply changes its code from {} to {}", code_, parsed->code));
+    code_ = parsed->code;
     if (++lines_ > most_lines_read)
       return fail(ErrorCode::too_long, fmt::format("reply is over its limit of {} lines", most_lines_read));
     line_ = end + 1;
-    if (parsed->last) return take_reply();
+    if (parsed->last) return std::optional<Reply>(take_reply());
   }
 }
 
 /// Builds the reply whose lines, all of them checked, stand from start_ to line_.
-Result<std::optional<Reply>> ReplyParser::take_reply() {
+Reply ReplyParser::take_reply() {
   Reply reply;
   auto rest = std::string_view(buffer_).substr(start_, line_ - start_);
   for (bool first = true; !rest.empty(); first = false) {
@@ -160,8 +163,6 @@ Result<std::optional<Reply>> ReplyParser::take_reply() {
     if (first) {
       reply.code = line->code;
       reply.enhanced = take_enhanced(text, line->code);
-    } else if (line->code != reply.code) {
-      return fail(ErrorCode::protocol, fmt::format("reply changes its code from {} to {}", reply.code, line->code));
     } else {
       auto shorter = text;
       if (reply.enhanced && take_enhanced(shorter, line->code) == reply.enhanced) text = shorter;
@@ -172,7 +173,7 @@ Result<std::optional<Reply>> ReplyParser::take_reply() {
   start_ = line_;
   lines_ = 0;
   if (start_ == buffer_.size()) clear();
-  return std::optional<Reply>(std::move(reply));
+  return reply;
 }
 
 } // namespace smtp

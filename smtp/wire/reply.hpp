@@ -53,11 +53,12 @@ public:
   void clear();
 
 private:
-  Result<std::optional<Reply>> take_reply();
+  Reply take_reply();
   std::string buffer_;
-  std::size_t start_ = 0; ///< of the reply that is being read
-  std::size_t line_ = 0;  ///< of the first line that is not yet complete
-  std::size_t lines_ = 0; ///< complete lines from start_ on
+  std::size_t start_ = 0;  ///< of the reply that is being read
+  std::size_t line_ = 0;   ///< of the first line that is not yet complete
+  std::size_t lines_ = 0;  ///< complete lines from start_ on
+  std::uint16_t code_ = 0; ///< of those lines
 };
 
 } // namespace smtp
