@@ -1,5 +1,6 @@
 #include "mta/inbound/receiver.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -61,11 +62,7 @@ std::optional<Need> Receiver::take(smtp::Wait & /*action*/) {
 }
 
 std::optional<Need> Receiver::take(smtp::Send &action) {
-  const bool is_refusal = !action.octets.empty() && (action.octets.front() == '4' || action.octets.front() == '5');
-  if (is_refusal && !std::exchange(refusal_logged_, false)) {
-    const std::string_view line = std::string_view(action.octets).substr(0, action.octets.find('\r'));
-    log_refusal("", line, "");
-  }
+  note_refusals(action.octets);
   if (output_.empty()) {
     output_ = std::move(action.octets);
   } else {
@@ -259,9 +256,24 @@ void Receiver::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::Peer
   judge_.tls_done(facts, std::move(chain));
 }
 
+/// One Send may hold the replies to many commands. Those that refuse() gave are logged already.
+void Receiver::note_refusals(std::string_view replies) {
+  while (!replies.empty()) {
+    const std::string_view line = replies.substr(0, replies.find('\r'));
+    replies.remove_prefix(std::min(line.size() + 2, replies.size()));
+    const bool is_refusal = line.size() > 3 && (line[0] == '4' || line[0] == '5') && line[3] == ' ';
+    if (!is_refusal) continue;
+    if (refusals_ahead_ > 0) {
+      --refusals_ahead_;
+    } else {
+      log_refusal("", line, "");
+    }
+  }
+}
+
 void Receiver::refuse(std::string_view command, smtp::Reply reply, std::string_view reason) {
   log_refusal(command, reply.to_line(), reason);
-  refusal_logged_ = true;
+  ++refusals_ahead_;
   machine_.answer(std::move(reply));
 }
 

@@ -81,6 +81,7 @@ private:
 
   void complete_envelope();
   void refuse(std::string_view command, smtp::Reply reply, std::string_view reason);
+  void note_refusals(std::string_view replies);
   void log_refusal(std::string_view command, std::string_view reply, std::string_view reason);
   void log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
   void log_accepted();
@@ -106,7 +107,7 @@ private:
   std::optional<QueueId> unconfirmed_;
   std::uint64_t accepted_ = 0;
   std::uint64_t refused_ = 0;
-  bool refusal_logged_ = false; ///< the reply that comes out next was logged when it was given
+  std::size_t refusals_ahead_ = 0; ///< given and logged, not yet come out as octets
 };
 
 } // namespace mta::inbound

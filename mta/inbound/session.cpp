@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 namespace mta::inbound {
 
@@ -31,23 +30,15 @@ Session::Session(WorkerEdge &edge, Arrival arrival)
 Session::~Session() {
   if (orphaned_) return;
   log_disconnect();
-  discard_unread();
   stream_.close();
   edge_.remove(*this);
 }
 
-/// Closing a socket with octets unread makes the kernel send a reset, which can destroy our last reply on its way.
-void Session::discard_unread() noexcept {
-  if (!stream_.is_open()) return;
-  auto &scratch = edge_.worker().scratch;
-  for (int i = 0; i < 16; ++i) {
-    if (::recv(stream_.socket().native_handle(), scratch.data(), scratch.size(), MSG_DONTWAIT) <= 0) return;
-  }
-}
-
 void Session::wake_to_stop() {
   stop_asked_ = true;
-  if (waiting_) stream_.expire();
+  if (!waiting_) return;
+  boost::system::error_code ignored;
+  stream_.socket().cancel(ignored); // the read ends with ErrorCode::stopping and can be repeated
 }
 
 void Session::cut() {
@@ -167,6 +158,7 @@ Task<bool> write_output(Session &session) {
     co_return false;
   }
   session.receiver_.confirmed();
+  session.stream_.set_deadline(std::nullopt); // what follows may take our time, which is not the client's
   co_return true;
 }
 
@@ -174,6 +166,7 @@ Task<bool> write_output(Session &session) {
 Task<> say_farewell(Session &session, smtp::Reply reply) {
   session.end(reply.to_line());
   const std::string octets = session.receiver_.output() + smtp::format_reply(reply);
+  session.stream_.resume_after_expiry();
   session.stream_.set_deadline(Session::Clock::now() + session.edge_.shared().options.farewell_timeout);
   const auto written = co_await session.stream_.write(octets);
   if (written) session.receiver_.confirmed();
@@ -215,6 +208,7 @@ Task<bool> begin(Session &session) {
         session.end("left before the greeting: " + readable.error().detail);
         co_return false;
       }
+      session.stream_.resume_after_expiry();
       early = readable && session.stream_.readable_now();
     }
     if (early) {
@@ -226,37 +220,22 @@ Task<bool> begin(Session &session) {
   co_return true;
 }
 
-/// Reads once and feeds; false ends the session. Called when octets are there.
-Task<bool> take_octets(Session &session) {
-  // The scratch buffer is the worker's: filled and consumed without a suspension in between.
-  auto &scratch = session.edge_.worker().scratch;
-  const auto octets = co_await session.stream_.read_some(scratch);
-  if (!octets) {
-    if (octets.error().code == smtp::ErrorCode::timed_out) {
-      if (session.stop_asked_ && !session.stop_told_) co_return true;
-      smtp::Reply reply = session.timeout_reply();
-      if (!session.cut_) co_await say_farewell(session, std::move(reply));
-    }
-    session.end("read: " + octets.error().detail);
-    co_return false;
-  }
-  session.receiver_.machine().feed(std::string_view(scratch.data(), *octets));
-  if (!session.count_octets(*octets)) {
-    smtp::Reply reply = session.too_slow_reply();
+/// Why nothing could be read, or `error` empty: the peer is too slow.
+Task<> end_reading(Session &session, std::optional<smtp::Error> error) {
+  const bool timed_out = error && error->code == smtp::ErrorCode::timed_out && !session.cut_;
+  if (!error || timed_out) {
+    smtp::Reply reply = error ? session.timeout_reply() : session.too_slow_reply();
     co_await say_farewell(session, std::move(reply));
-    co_return false;
+  } else {
+    session.end(session.cut_ ? "cut at shutdown" : error->detail);
   }
-  if (session.octets_since_yield_ >= yield_after) {
-    session.octets_since_yield_ = 0;
-    co_await asio::post(session.stream_.get_executor(), asio::use_awaitable);
-  }
-  co_return true;
 }
 
 Task<> wait_for_room(Session &session) {
   Receiver &receiver = session.receiver_;
   auto start = [&receiver](auto ready) { receiver.when_room([ready]() mutable { ready(true); }); };
   const auto before = Session::Clock::now();
+  session.stream_.set_deadline(std::nullopt);
   co_await await_callback<bool>(start);
   session.window_start_ += Session::Clock::now() - before; // our own slowness is not the client's
 }
@@ -267,10 +246,6 @@ Task<> commit_message(Session &session) {
   const auto result = co_await await_callback<smtp::Result<void>>(start);
   receiver.committed(result);
 }
-
-#pragma GCC diagnostic push
-// g++ 12 inlines only one of Asio's pair of frame allocation functions here and takes them for a mismatch.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 Task<> serve(WorkerEdge &edge, Arrival arrival) {
   Session session(edge, std::move(arrival));
@@ -288,21 +263,24 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
       if (session.stop_asked_ && !session.stop_told_) break;
       session.set_read_deadline();
       session.waiting_ = true;
-      // Awaited here and not deeper: an idle session is this frame and the stream's.
-      const auto readable = co_await session.stream_.wait_readable();
+      // Awaited here and not deeper: an idle session is this frame and the stream's. All sessions of a worker read into
+      // the same buffer; the stream fills it in the step that ends the wait, and it is used up before the next.
+      auto octets = co_await session.stream_.read_some(edge.worker().scratch);
       session.waiting_ = false;
-      if (readable) {
-        open = co_await take_octets(session);
-      } else if (session.cut_) {
+      session.stream_.set_deadline(std::nullopt);
+      if (!octets) {
+        if (octets.error().code == smtp::ErrorCode::stopping && session.stop_asked_) break;
+        open = false;
+        co_await end_reading(session, std::move(octets.error()));
         break;
-      } else if (readable.error().code == smtp::ErrorCode::timed_out) {
-        if (session.stop_asked_ && !session.stop_told_) break;
-        smtp::Reply reply = session.timeout_reply();
-        co_await say_farewell(session, std::move(reply));
+      }
+      session.receiver_.machine().feed(std::string_view(edge.worker().scratch.data(), *octets));
+      if (!session.count_octets(*octets)) {
         open = false;
-      } else {
-        session.end("read: " + readable.error().detail);
-        open = false;
+        co_await end_reading(session, std::nullopt);
+      } else if (session.octets_since_yield_ >= yield_after) {
+        session.octets_since_yield_ = 0;
+        co_await asio::post(session.stream_.get_executor(), asio::use_awaitable);
       }
       break;
     }
@@ -322,7 +300,5 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
     }
   }
 }
-
-#pragma GCC diagnostic pop
 
 } // namespace mta::inbound

@@ -47,7 +47,7 @@ private:
   friend Task<bool> begin(Session &session);
   friend Task<bool> shake_hands(Session &session);
   friend Task<bool> write_output(Session &session);
-  friend Task<bool> take_octets(Session &session);
+  friend Task<> end_reading(Session &session, std::optional<smtp::Error> error);
   friend Task<> wait_for_room(Session &session);
   friend Task<> commit_message(Session &session);
   friend Task<> say_farewell(Session &session, smtp::Reply reply);
@@ -61,7 +61,6 @@ private:
   [[nodiscard]] bool count_octets(std::size_t octets);
   void stop_if_asked();
   void end(std::string reason);
-  void discard_unread() noexcept;
   void log_connect();
   void log_tls();
   void log_disconnect();

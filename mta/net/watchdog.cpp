@@ -72,7 +72,9 @@ void Watchdog::State::end() noexcept {
 Watchdog::Watchdog(asio::io_context &context, std::chrono::milliseconds tick)
     : state_(std::make_shared<State>(context, tick)) {}
 
-Watchdog::~Watchdog() { state_->end(); }
+Watchdog::~Watchdog() {
+  state_->end();
+}
 
 void Watchdog::stop() {
   state_->stopped = true;

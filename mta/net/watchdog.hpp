@@ -10,8 +10,9 @@
 
 namespace mta {
 
-/// Belongs to one worker's io_context; every member is called on it. Looks every `tick` (100 ms), so deadlines hold to that.
-/// Its timer runs only while something is watched: a worker without streams does not wake, and can run out of work.
+/// Belongs to one worker's io_context; every member is called on it. Looks every `tick` (100 ms), so deadlines hold to
+/// that. Its timer runs only while something is watched: a worker without streams does not wake, and can run out of
+/// work.
 class Watchdog {
   struct State;
 
@@ -20,7 +21,8 @@ public:
   ~Watchdog();
   void stop();
 
-  /// Watches a stream while it lives. May outlive the watchdog (a context destroys its coroutines last); then it does nothing.
+  /// Watches a stream while it lives. May outlive the watchdog (a context destroys its coroutines last); then it does
+  /// nothing.
   class Watch {
   public:
     Watch(Watchdog &dog, tls::Stream &stream);

@@ -1,4 +1,5 @@
-// Workers: one thread per core, each with its own io_context, watchdog and read buffer; sessions never move between them.
+// Workers: one thread per core, each with its own io_context, watchdog and read buffer; sessions never move between
+// them.
 #pragma once
 
 #include <array>

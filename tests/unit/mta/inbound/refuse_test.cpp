@@ -1,0 +1,386 @@
+// What InboundServer refuses, over a real socket, and with which words.
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/inbound_fixture.hpp"
+
+namespace {
+
+using support::base_config;
+using support::Certificates;
+using support::InboundFixture;
+using support::SmtpClient;
+
+bool contains(const std::string &text, const std::string &part) {
+  return text.find(part) != std::string::npos;
+}
+
+mta::Config relay_config() {
+  auto config = base_config();
+  config.listeners[0].role = policy::ListenerRole::relay;
+  return config;
+}
+
+std::string recipient_reply(SmtpClient &client, const std::string &recipient) {
+  EXPECT_EQ(client.ask("MAIL FROM:<ann@sender.example>\r\n").substr(0, 3), "250");
+  return client.ask("RCPT TO:<" + recipient + ">\r\n");
+}
+
+TEST(InboundRefuse, UnknownRecipientOfOurs) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(recipient_reply(client, "nobody@example.org").substr(0, 9), "550 5.1.1");
+  EXPECT_EQ(fixture.log.wait_for("refused").fields.at("command"), "RCPT");
+}
+
+TEST(InboundRefuse, RelayingByAStranger) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(recipient_reply(client, "someone@elsewhere.example").substr(0, 9), "550 5.7.1");
+  EXPECT_EQ(client.ask("RCPT TO:<someone@[127.0.0.1]>\r\n").substr(0, 9), "550 5.7.1");
+}
+
+// ---- who may relay
+
+struct RelayRow {
+  std::string name;
+  std::function<void(mta::ListenerConfig &)> configure;
+  const tls::KeyPairFiles *certificate = nullptr;
+  bool encrypted = false;
+  bool may = false;
+};
+
+class RelayTable : public testing::TestWithParam<RelayRow> {};
+
+TEST_P(RelayTable, Holds) {
+  const RelayRow &row = GetParam();
+  auto config = relay_config();
+  row.configure(config.listeners[0]);
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = row.encrypted ? fixture.encrypted(row.certificate) : fixture.greeted();
+  const std::string reply = recipient_reply(client, "someone@elsewhere.example");
+  EXPECT_EQ(reply.substr(0, 9), row.may ? "250 2.1.5" : "550 5.7.1") << reply;
+  EXPECT_EQ(client.ask("RCPT TO:<nobody@example.org>\r\n").substr(0, 9), "550 5.1.1");
+  EXPECT_EQ(client.ask("RCPT TO:<alice@example.org>\r\n").substr(0, 9), "250 2.1.5");
+}
+
+std::string pin_of(const tls::KeyPairFiles &files) {
+  return tls::read_certificates(files.certificate).value().front().spki_sha256;
+}
+
+std::vector<RelayRow> relay_rows() {
+  const Certificates &made = Certificates::instance();
+  const auto by_name = [&made](mta::ListenerConfig &listener) {
+    listener.trusted_names = {"gateway.partner.example"};
+    listener.trusted_ca = made.client.certificate;
+  };
+  return {
+      {"an untrusted client may not relay", [](mta::ListenerConfig &) {}},
+      {"a trusted network may relay in clear",
+       [](mta::ListenerConfig &listener) {
+         listener.trusted_networks.push_back(smtp::Network::parse("127.0.0.1").value());
+       },
+       nullptr, false, true},
+      {"another network may not relay",
+       [](mta::ListenerConfig &listener) {
+         listener.trusted_networks.push_back(smtp::Network::parse("192.0.2.0/24").value());
+       }},
+      {"a certificate with the name and from the CA may relay", by_name, &made.client, true, true},
+      {"a certificate with the name but from elsewhere may not relay", by_name, &made.stranger, true, false},
+      {"a certificate with another name may not relay", by_name, &made.other, true, false},
+      {"TLS without a certificate may not relay", by_name, nullptr, true, false},
+      {"no TLS may not relay where a certificate is wanted", by_name},
+      {"a name without a CA to lead to trusts nobody",
+       [](mta::ListenerConfig &listener) { listener.trusted_names = {"gateway.partner.example"}; }, &made.client, true,
+       false},
+      {"a pinned certificate may relay",
+       [&made](mta::ListenerConfig &listener) { listener.trusted_pins = {pin_of(made.client)}; }, &made.client, true,
+       true},
+      {"a pin of another key may not relay",
+       [&made](mta::ListenerConfig &listener) { listener.trusted_pins = {pin_of(made.client)}; }, &made.stranger, true,
+       false},
+      {"the mx role trusts no network",
+       [](mta::ListenerConfig &listener) {
+         listener.role = policy::ListenerRole::mx;
+         listener.trusted_networks.push_back(smtp::Network::parse("127.0.0.1").value());
+       }},
+  };
+}
+
+template <typename Row> std::string name_of(const testing::TestParamInfo<Row> &row) {
+  std::string name;
+  for (const char c : row.param.name) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, RelayTable, testing::ValuesIn(relay_rows()), name_of<RelayRow>);
+
+// ---- inbound partner rules
+
+struct PartnerRow {
+  std::string name;
+  policy::Mode mode = policy::Mode::enforce;
+  tls::Level level = tls::Level::encrypted;
+  policy::OnFailure on_failure = policy::OnFailure::reject;
+  bool encrypted = false;
+  const tls::KeyPairFiles *certificate = nullptr;
+  std::string reply;     ///< how the reply to MAIL begins
+  bool recorded = false; ///< event=inbound_policy
+};
+
+class PartnerTable : public testing::TestWithParam<PartnerRow> {};
+
+TEST_P(PartnerTable, Holds) {
+  const PartnerRow &row = GetParam();
+  auto config = base_config();
+  policy::Partner partner;
+  partner.name = "Partner";
+  partner.domains.push_back(smtp::DomainPattern::parse("partner.example").value());
+  policy::InboundRule rule;
+  rule.mode = row.mode;
+  rule.level = row.level;
+  rule.names = {"gateway.partner.example"};
+  rule.trust = Certificates::instance().client.certificate;
+  rule.on_failure = row.on_failure;
+  rule.place = "partners.d/partner.toml:3";
+  partner.inbound = rule;
+  std::vector<policy::Partner> partners;
+  partners.push_back(std::move(partner));
+  config.partners = policy::PartnerTable::build(std::move(partners)).value();
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = row.encrypted ? fixture.encrypted(row.certificate) : fixture.greeted();
+  const std::string reply = client.ask("MAIL FROM:<bob@partner.example>\r\n");
+  EXPECT_EQ(reply.substr(0, row.reply.size()), row.reply) << reply;
+  EXPECT_EQ(fixture.log.count("inbound_policy"), row.recorded ? 1U : 0U);
+  if (row.recorded) {
+    const auto event = fixture.log.wait_for("inbound_policy");
+    EXPECT_EQ(event.fields.at("mode"), row.mode == policy::Mode::observe ? "observe" : "enforce");
+    EXPECT_FALSE(event.fields.at("reason").empty());
+  }
+  // A stranger is not touched by the rule.
+  client.ask("RSET\r\n");
+  EXPECT_EQ(client.ask("MAIL FROM:<ann@sender.example>\r\n").substr(0, 3), "250");
+}
+
+std::vector<PartnerRow> partner_rows() {
+  using policy::Mode;
+  using policy::OnFailure;
+  using tls::Level;
+  const Certificates &made = Certificates::instance();
+  return {
+      {"encrypted enforced: clear text is rejected", Mode::enforce, Level::encrypted, OnFailure::reject, false, nullptr,
+       "550 5.7.", true},
+      {"encrypted enforced: clear text is deferred", Mode::enforce, Level::encrypted, OnFailure::defer, false, nullptr,
+       "450 4.7.", true},
+      {"encrypted enforced: TLS without a certificate passes", Mode::enforce, Level::encrypted, OnFailure::reject, true,
+       nullptr, "250 ", false},
+      {"encrypted observed: clear text passes and is recorded", Mode::observe, Level::encrypted, OnFailure::reject,
+       false, nullptr, "250 ", true},
+      {"authenticated enforced: clear text is rejected", Mode::enforce, Level::authenticated, OnFailure::reject, false,
+       nullptr, "550 5.7.", true},
+      {"authenticated enforced: TLS without a certificate is rejected", Mode::enforce, Level::authenticated,
+       OnFailure::reject, true, nullptr, "550 5.7.", true},
+      {"authenticated enforced: the right name from another CA is rejected", Mode::enforce, Level::authenticated,
+       OnFailure::reject, true, &made.stranger, "550 5.7.", true},
+      {"authenticated enforced: another name is rejected", Mode::enforce, Level::authenticated, OnFailure::reject, true,
+       &made.other, "550 5.7.", true},
+      {"authenticated enforced: the partner's certificate passes", Mode::enforce, Level::authenticated,
+       OnFailure::reject, true, &made.client, "250 ", false},
+      {"authenticated observed: no certificate passes and is recorded", Mode::observe, Level::authenticated,
+       OnFailure::reject, true, nullptr, "250 ", true},
+      {"authenticated observed: the partner's certificate is not recorded", Mode::observe, Level::authenticated,
+       OnFailure::defer, true, &made.client, "250 ", false},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, PartnerTable, testing::ValuesIn(partner_rows()), name_of<PartnerRow>);
+
+TEST(InboundRefuse, TheVerifiedCertificateIsNamedInTheTrace) {
+  auto config = relay_config();
+  config.listeners[0].trusted_names = {"gateway.partner.example"};
+  config.listeners[0].trusted_ca = Certificates::instance().client.certificate;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.encrypted(&Certificates::instance().client);
+  EXPECT_EQ(recipient_reply(client, "someone@elsewhere.example").substr(0, 3), "250");
+  client.ask("DATA\r\n");
+  EXPECT_EQ(client.ask("Subject: x\r\n\r\ny\r\n.\r\n").substr(0, 3), "250");
+  const auto submitted = fixture.submitted();
+  ASSERT_EQ(submitted.size(), 1U);
+  EXPECT_TRUE(contains(submitted[0]->envelope.trace, "gateway.partner.example")) << submitted[0]->envelope.trace;
+  EXPECT_TRUE(contains(submitted[0]->envelope.tls_in, " authenticated")) << submitted[0]->envelope.tls_in;
+  EXPECT_EQ(fixture.log.wait_for("tls").fields.at("verified"), "true");
+}
+
+// ---- before and around TLS
+
+TEST(InboundRefuse, EarlyTalkerBeforeTheGreeting) {
+  auto config = base_config();
+  config.listeners[0].greeting_delay = std::chrono::seconds(20); // ends as soon as the client talks
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.connect();
+  ASSERT_TRUE(client.send("EHLO client.example\r\n"));
+  EXPECT_EQ(client.reply().substr(0, 9), "554 5.5.1");
+  EXPECT_TRUE(client.is_closed());
+}
+
+TEST(InboundRefuse, AClientThatWaitsThroughTheGreetingDelayIsGreeted) {
+  auto config = base_config();
+  config.listeners[0].greeting_delay = std::chrono::milliseconds(150);
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.connect();
+  EXPECT_EQ(client.reply().substr(0, 3), "220");
+  EXPECT_EQ(client.ask("EHLO client.example\r\n").substr(0, 3), "250");
+}
+
+TEST(InboundRefuse, EarlyTalkersAreServedWhenTheSwitchIsOff) {
+  auto config = base_config();
+  config.listeners[0].greeting_delay = std::chrono::seconds(20);
+  config.listeners[0].refuse_early_talkers = false;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.connect();
+  ASSERT_TRUE(client.send("EHLO client.example\r\n"));
+  EXPECT_EQ(client.reply().substr(0, 3), "220");
+  EXPECT_EQ(client.reply().substr(0, 3), "250");
+}
+
+TEST(InboundRefuse, CommandsInClearBehindStartTlsAreNeverDone) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  ASSERT_TRUE(client.send("STARTTLS\r\nMAIL FROM:<ann@sender.example>\r\n"));
+  const std::string reply = client.reply();
+  EXPECT_TRUE(reply.empty() || reply.front() == '5' || reply.substr(0, 3) == "220") << reply;
+  if (reply.substr(0, 3) == "220") {
+    EXPECT_FALSE(client.start_tls());
+  } else {
+    EXPECT_TRUE(client.is_closed());
+  }
+  EXPECT_EQ(fixture.log.wait_for("disconnect").fields.at("accepted"), "0");
+  EXPECT_EQ(fixture.spool.begun(), 0U);
+}
+
+TEST(InboundRefuse, GarbageInsteadOfAHandshakeEndsTheSession) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  ASSERT_EQ(client.ask("STARTTLS\r\n").substr(0, 3), "220");
+  ASSERT_TRUE(client.send("MAIL FROM:<ann@sender.example>\r\n"));
+  EXPECT_FALSE(fixture.log.wait_for("tls_failed").fields.at("reason").empty());
+  EXPECT_TRUE(contains(fixture.log.wait_for("disconnect").fields.at("reason"), "tls handshake"));
+}
+
+TEST(InboundRefuse, AHandshakeThatNeverComesTimesOut) {
+  mta::InboundOptions options;
+  options.handshake_timeout = std::chrono::milliseconds(200);
+  InboundFixture fixture(base_config(), options);
+  SmtpClient client = fixture.greeted();
+  ASSERT_EQ(client.ask("STARTTLS\r\n").substr(0, 3), "220");
+  fixture.log.wait_for("tls_failed");
+  EXPECT_TRUE(client.is_closed());
+}
+
+// ---- the message itself
+
+std::string message_reply(SmtpClient &client, const std::string &message) {
+  client.ask("MAIL FROM:<ann@sender.example>\r\n");
+  client.ask("RCPT TO:<alice@example.org>\r\n");
+  EXPECT_EQ(client.ask("DATA\r\n").substr(0, 3), "354");
+  return client.ask(message + ".\r\n");
+}
+
+TEST(InboundRefuse, AHeaderSectionOverItsLimit) {
+  auto config = base_config();
+  config.limits.smtp.header_size = 1000;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  std::string header;
+  for (int i = 0; i < 40; ++i) header += "X-Field: twenty-six octets.\r\n";
+  const std::string reply = message_reply(client, header + "\r\nbody\r\n");
+  EXPECT_EQ(reply.substr(0, 3), "552") << reply;
+  EXPECT_TRUE(contains(reply, "1000")) << reply;
+  EXPECT_EQ(message_reply(client, "Subject: small\r\n\r\nbody\r\n").substr(0, 3), "250") << "the session goes on";
+  EXPECT_EQ(fixture.spool.stored().size(), 1U);
+  EXPECT_EQ(fixture.submitted().size(), 1U);
+}
+
+TEST(InboundRefuse, AMailLoop) {
+  auto config = base_config();
+  config.limits.smtp.received_hops = 3;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  const std::string hop = "Received: from a by b; Sun, 22 Nov 2026 03:39:00 +0000\r\n";
+  const std::string reply = message_reply(client, hop + hop + hop + hop + "\r\nbody\r\n");
+  EXPECT_EQ(reply.substr(0, 9), "554 5.4.6") << reply;
+  EXPECT_TRUE(contains(reply, "limit is 3")) << reply;
+  EXPECT_EQ(message_reply(client, hop + hop + hop + "\r\nbody\r\n").substr(0, 3), "250");
+}
+
+// ---- connections
+
+TEST(InboundRefuse, TheConnectionOverTheLimitPerAddress) {
+  auto config = base_config();
+  config.limits.connections_per_address = 2;
+  InboundFixture fixture(std::move(config));
+  SmtpClient first = fixture.greeted();
+  SmtpClient second = fixture.greeted();
+  SmtpClient third = fixture.connect();
+  const std::string reply = third.reply();
+  EXPECT_EQ(reply.substr(0, 9), "421 4.7.0") << reply;
+  EXPECT_TRUE(contains(reply, "limit is 2")) << reply;
+  EXPECT_TRUE(third.is_closed());
+  SmtpClient neighbour = fixture.connect("127.0.0.9");
+  EXPECT_EQ(neighbour.reply().substr(0, 3), "220");
+  first.ask("QUIT\r\n");
+  fixture.log.wait_for("disconnect");
+  // The place is given back right after that line.
+  while (fixture.server().status().sessions > 2) std::this_thread::yield();
+  SmtpClient again = fixture.connect();
+  EXPECT_EQ(again.reply().substr(0, 3), "220");
+}
+
+TEST(InboundRefuse, ConnectionsInTotalPerNetworkAndPerMinute) {
+  struct Row {
+    const char *name;
+    void (*configure)(mta::LimitConfig &);
+    const char *words;
+  };
+  for (const Row &row :
+       {Row{"in total", [](mta::LimitConfig &limits) { limits.connections = 1; }, "limit is 1"},
+        Row{"per network", [](mta::LimitConfig &limits) { limits.connections_per_network = 1; }, "127.0.0.0/24"},
+        Row{"per minute", [](mta::LimitConfig &limits) { limits.connection_rate = 1; }, "minute"}}) {
+    auto config = base_config();
+    row.configure(config.limits);
+    InboundFixture fixture(std::move(config));
+    SmtpClient first = fixture.greeted();
+    SmtpClient second = fixture.connect();
+    const std::string reply = second.reply();
+    EXPECT_EQ(reply.substr(0, 9), "421 4.7.0") << row.name;
+    EXPECT_TRUE(contains(reply, row.words)) << row.name << ": " << reply;
+  }
+}
+
+TEST(InboundRefuse, NewSessionsOverTheMemoryBudget) {
+  auto config = base_config();
+  config.server.memory_budget = 1;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.connect();
+  const std::string reply = client.reply();
+  EXPECT_EQ(reply.substr(0, 9), "421 4.3.2");
+  EXPECT_TRUE(contains(reply, "memory")) << reply;
+  EXPECT_TRUE(client.is_closed());
+}
+
+TEST(InboundRefuse, AFloodOfRefusalsMakesFewLines) {
+  auto config = base_config();
+  config.limits.smtp.errors = 5;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  std::string all = "MAIL FROM:<ann@sender.example>\r\n";
+  for (int i = 0; i < 500; ++i) all += "RCPT TO:<nobody@example.org>\r\n";
+  client.send(all);
+  fixture.log.wait_for("disconnect");
+  EXPECT_LE(fixture.log.count("refused"), 5U);
+}
+
+} // namespace
