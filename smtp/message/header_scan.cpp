@@ -81,7 +81,7 @@ std::string_view HeaderScanner::feed_header(std::string_view octets) {
   if (in_header_) {
     facts_.header_size = header_lines_ + line_length_;
     facts_.longest_line = std::max(facts_.longest_line, line_length_);
-    facts_.header_has_8bit |= line_has_8bit_;
+    facts_.header_has_8bit = fields_have_8bit_ || line_has_8bit_;
   }
   return octets;
 }
@@ -92,16 +92,17 @@ void HeaderScanner::header_line(std::string_view line, std::size_t length) {
     header_lines_ += length;
   } else if ((line.starts_with(' ') || line.starts_with('\t')) && field_ != Field::none) {
     header_lines_ += length;
-    facts_.header_has_8bit |= line_has_8bit_;
+    fields_have_8bit_ |= line_has_8bit_;
     add_value(line);
   } else if (const auto name = field_name(line); !name.empty()) {
     header_lines_ += length;
-    facts_.header_has_8bit |= line_has_8bit_;
+    fields_have_8bit_ |= line_has_8bit_;
     begin_field(name, line.substr(line.find(':') + 1));
   } else {
     in_header_ = false;
   }
   facts_.header_size = header_lines_;
+  facts_.header_has_8bit = fields_have_8bit_;
 }
 
 void HeaderScanner::begin_field(std::string_view name, std::string_view value) {

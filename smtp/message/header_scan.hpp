@@ -50,6 +50,7 @@ private:
   MessageFacts facts_;
   std::string line_start_;         ///< the first octets of a header line that a cut has split
   std::size_t line_length_ = 0;    ///< octets of the unfinished line so far
+  bool fields_have_8bit_ = false;  ///< an octet above 127 in the complete header lines
   bool line_has_8bit_ = false;     ///< of the unfinished header line
   std::uint64_t header_lines_ = 0; ///< octets of the complete header lines
   Field field_ = Field::none;      ///< the field that a folded line continues

@@ -34,8 +34,10 @@ tl::unexpected<Error> out_of_sequence(std::string_view command, const Reply &rep
               fmt::format("{} cannot be answered with \"{}\"", command, escape(reply.to_line(), 100)));
 }
 
+/// RFC 5321 section 4.2.1: the first digit decides. But 220 greets and 221 says good-bye: they never answer a
+/// transaction's command, and taking one for the reply to a message would call it delivered.
 bool is_completion_or_refusal(const Reply &reply) noexcept {
-  return reply.code < 300 || reply.code >= 400;
+  return (reply.code < 300 && reply.code != 220 && reply.code != 221) || reply.code >= 400;
 }
 
 } // namespace

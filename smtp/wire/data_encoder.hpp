@@ -19,8 +19,8 @@ class DataEncoder {
 public:
   explicit DataEncoder(DataForm form = DataForm::dot_stuffed) noexcept : form_(form) {}
 
-  /// Appends the wire form of `octets` to `out`. Errors: bad_syntax for a bare CR or LF, with its place in the message;
-  /// `out` then ends before the faulty line end.
+  /// Appends the wire form of `octets` to `out`. Errors: bad_syntax for a NUL, a bare CR or LF, with its place in the
+  /// message; `out` then ends before the faulty octet.
   [[nodiscard]] Result<void> encode(std::string_view octets, std::string &out);
   /// Ends the message: adds CRLF when the last line has none and, for DATA, the line with a single dot. Errors:
   /// bad_syntax when the message ends in a bare CR.
