@@ -42,6 +42,7 @@ struct Counts {
   std::uint64_t encrypted = 0;
   std::uint64_t without_id = 0;
   bench::Clock::time_point first, last;
+  std::vector<std::uint32_t> order; ///< ids as they came, for --order
 
   void add(std::string_view header, std::size_t size, bool tls) {
     last = bench::Clock::now();
@@ -56,7 +57,10 @@ struct Counts {
     const auto id = std::strtoull(header.data() + at + 11, nullptr, 10);
     if (id >= 100'000'000) return;
     if (id >= seen.size()) seen.resize(id + 1'000);
-    if (seen[id] == 0) ++unique;
+    if (seen[id] == 0) {
+      ++unique;
+      order.push_back(static_cast<std::uint32_t>(id));
+    }
     if (seen[id] < 255) ++seen[id];
   }
 };
@@ -228,11 +232,13 @@ int main(int count, char **arguments) {
   std::uint16_t port = 0;
   std::string certificate;
   std::string key;
+  std::string order;
   CLI::App app{"Takes mail over SMTP, throws it away and counts it by X-Load-Id."};
   app.add_option("--address", address, "where to listen");
   app.add_option("--port", port, "0: any");
   app.add_option("--certificate", certificate, "offers STARTTLS with this chain");
   app.add_option("--key", key, "its key");
+  app.add_option("--order", order, "write the ids here in the order in which they came, one a line");
   app.add_option("--expect", sink.expect, "end when messages 0 to N-1 have all come");
   CLI11_PARSE(app, count, arguments);
   if (!certificate.empty()) {
@@ -259,5 +265,11 @@ int main(int count, char **arguments) {
     sink.io.run_for(std::chrono::milliseconds(20));
   }
   print(sink.counts, sink.expect);
+  if (!order.empty()) {
+    std::FILE *file = std::fopen(order.c_str(), "w");
+    if (!file) return 2;
+    for (const auto id : sink.counts.order) std::fprintf(file, "%u\n", id);
+    std::fclose(file);
+  }
   return 0;
 }
