@@ -75,9 +75,10 @@ smtp::Result<std::vector<std::string>> DiskFiles::list(const std::string &folder
 smtp::Result<std::vector<tls::CertificateFacts>> DiskFiles::certificates(const std::string &path) const {
   if (const auto text = read(path, pem_limit); !text) return tl::unexpected(text.error());
   auto found = tls::read_certificates(path);
-  if (!found || found->empty())
-    return smtp::fail(smtp::ErrorCode::bad_syntax, "no PEM certificate that can be read in it");
-  return found;
+  if (found) return found;
+  smtp::Error error = std::move(found.error());
+  if (error.detail.starts_with(path + ": ")) error.detail.erase(0, path.size() + 2);
+  return tl::unexpected(std::move(error));
 }
 
 smtp::Result<void> DiskFiles::check_key_pair(const std::string &certificate, const std::string &key) const {

@@ -11,7 +11,8 @@
 
 namespace mta {
 
-/// Errors have no path in their detail ("no such file", "permission denied"): the finding names the file.
+/// Errors have no path in their detail ("no such file", "permission denied"): the finding names the file. Those of
+/// check_key_pair() name the files, as two are involved.
 class ConfigFiles {
 public:
   virtual ~ConfigFiles() = default;

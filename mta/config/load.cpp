@@ -77,9 +77,8 @@ LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &opti
   const auto tree = toml_tree::parse_toml(text);
   if (!tree) {
     // The partner files are read all the same: every mistake is to be seen at once.
-    loading.ledger.findings.add(
-        {Severity::error, options.file, tree.error().line, "",
-         fmt::format("column {}: {}", tree.error().column, smtp::escape(tree.error().message, 300))});
+    loading.ledger.findings.add({Severity::error, options.file, tree.error().line, "",
+                                 fmt::format("column {}: {}", tree.error().column, tree.error().message)});
     return finish(loading);
   }
   Section root(*tree, options.file, "", loading.ledger);

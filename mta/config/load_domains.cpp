@@ -12,10 +12,11 @@ constexpr std::size_t list_file_limit = 64 * 1024 * 1024;
 constexpr std::size_t recipient_limit = 1'000'000; ///< per domain
 constexpr std::size_t shown_errors = 20;           ///< per list file
 
-/// `text`: an address of this domain, or a local part alone. Gives the lower-case local part.
+/// `text`: an address of this domain, or a local part alone (quoted where it must be). Gives the lower-case local part.
 smtp::Result<std::string> parse_recipient(std::string_view text, const smtp::Domain &domain) {
-  auto mailbox = text.find('@') == std::string_view::npos ? smtp::Mailbox::create(std::string(text), domain)
-                                                          : smtp::Mailbox::parse(text);
+  const bool quoted = text.size() > 1 && text.front() == '"' && text.back() == '"';
+  const bool alone = quoted || text.find('@') == std::string_view::npos;
+  const auto mailbox = smtp::Mailbox::parse(alone ? fmt::format("{}@{}", text, domain.ascii()) : std::string(text));
   if (!mailbox) return tl::unexpected(mailbox.error());
   if (!mailbox->domain() || *mailbox->domain() != domain)
     return smtp::fail(smtp::ErrorCode::bad_syntax,

@@ -14,6 +14,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Shows a path as the operator wrote it.
+void replace_path(std::string &text, const std::string &path, const std::string &shown) {
+  for (auto at = text.find(path); at != std::string::npos; at = text.find(path, at + shown.size()))
+    text.replace(at, path.size(), shown);
+}
+
 /// Reports what is wrong with the dates: warnings, since mail with an expired certificate is better than none for
 /// opportunistic peers.
 void check_dates(Section &section, const std::string &path, const tls::CertificateFacts &leaf,
@@ -49,9 +55,12 @@ void check_files(Section &section, const CertificateConfig &certificate, const s
           "; keys are read as root at start, a reload reads them as the daemon's user: give its group read access";
     section.error("key", std::move(message));
   } else if (chain) {
-    if (const auto pair = loading.files.check_key_pair(certificate.files.certificate, certificate.files.key); !pair)
-      section.error("key", fmt::format("{}: is not the key of {} ({})", smtp::escape(key_path),
-                                       smtp::escape(certificate_path), pair.error().detail));
+    if (const auto pair = loading.files.check_key_pair(certificate.files.certificate, certificate.files.key); !pair) {
+      std::string message = pair.error().detail;
+      replace_path(message, certificate.files.key, smtp::escape(key_path));
+      replace_path(message, certificate.files.certificate, smtp::escape(certificate_path));
+      section.error("key", std::move(message));
+    }
   }
 }
 

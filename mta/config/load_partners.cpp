@@ -68,12 +68,12 @@ bool covers(const smtp::DomainPattern &outer, const smtp::DomainPattern &inner) 
 }
 
 void check_expiry(Section &section, std::chrono::sys_days expires, std::chrono::system_clock::time_point now) {
-  const auto end = expires + std::chrono::days(1); // the day itself counts
-  if (end <= now)
+  const auto today = std::chrono::floor<std::chrono::days>(now); // the last day itself counts
+  if (expires < today)
     section.warning("expires",
                     fmt::format("expired on {}: the exception no longer counts; remove it, or agree on a new date",
                                 format_date(expires)));
-  else if (end - now < std::chrono::days(30))
+  else if (expires - today < std::chrono::days(30))
     section.warning("expires", fmt::format("expires on {}, in less than 30 days", format_date(expires)));
 }
 
@@ -133,9 +133,8 @@ void claim_patterns(Section &root, const policy::Partner &partner, Loading &load
 void load_partner(std::string_view text, const std::string &file, Loading &loading) {
   const auto tree = toml_tree::parse_toml(text);
   if (!tree) {
-    loading.ledger.findings.add(
-        {Severity::error, file, tree.error().line, "",
-         fmt::format("column {}: {}", tree.error().column, smtp::escape(tree.error().message, 300))});
+    loading.ledger.findings.add({Severity::error, file, tree.error().line, "",
+                                 fmt::format("column {}: {}", tree.error().column, tree.error().message)});
     return;
   }
   Section root(*tree, file, "", loading.ledger);
@@ -150,7 +149,7 @@ void load_partner(std::string_view text, const std::string &file, Loading &loadi
   root.read("contact", partner.contact);
   root.read("reference", partner.reference);
   root.read_date("review", partner.review);
-  if (partner.review && *partner.review + std::chrono::days(1) <= loading.now)
+  if (partner.review && *partner.review < std::chrono::floor<std::chrono::days>(loading.now))
     root.warning("review", fmt::format("the review was due on {}", format_date(*partner.review)));
   if (auto outbound = root.table("outbound")) partner.outbound = read_outbound(*outbound, loading);
   if (auto inbound = root.table("inbound")) partner.inbound = read_inbound(*inbound, loading);
@@ -158,7 +157,7 @@ void load_partner(std::string_view text, const std::string &file, Loading &loadi
   for (auto section : exceptions)
     if (auto exception = read_exception(section, partner, loading)) partner.exceptions.push_back(std::move(*exception));
   root.finish();
-  if (!partner.outbound && !partner.inbound && exceptions.empty())
+  if (!root.has("outbound") && !root.has("inbound") && !root.has("exception"))
     root.warning("name", "the file has neither [outbound], [inbound] nor [[exception]] and so changes nothing");
   if (!partner.name.empty())
     if (const auto [first, fresh] = loading.partner_names.try_emplace(partner.name, root.place("name")); !fresh)

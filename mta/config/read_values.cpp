@@ -18,11 +18,11 @@ smtp::Result<std::string> parse_pin(std::string_view text) {
   constexpr std::string_view prefix = "sha256//";
   constexpr std::size_t digits = 44;
   constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const auto wrong = [&](std::string_view why) {
+  const auto wrong = [whole = text](std::string_view why) {
     return smtp::fail(
         smtp::ErrorCode::bad_syntax,
         fmt::format("\"{}\" is not a pin: {}; a pin is \"sha256//\" and 44 characters of base64, the last one \"=\"",
-                    smtp::escape(text, 80), why));
+                    smtp::escape(whole, 80), why));
   };
   if (!text.starts_with(prefix)) return wrong("it does not start with \"sha256//\"");
   text.remove_prefix(prefix.size());

@@ -7,9 +7,17 @@
 #define TOML_ENABLE_UNRELEASED_FEATURES 0
 #include <toml++/toml.h>
 
+#include "smtp/base/text.hpp"
+
 namespace mta::toml_tree {
 
 namespace {
+
+/// toml++ escapes what it quotes, with a backslash of its own; anything else that is not printable is escaped here.
+std::string printable(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return plain && text.size() <= 300 ? std::string(text) : smtp::escape(text, 300);
+}
 
 std::size_t line_of(const toml::source_region &region) {
   return region.begin.line;
@@ -85,7 +93,7 @@ tl::expected<Table, SyntaxError> parse_toml(std::string_view text) {
   if (!result) {
     const toml::parse_error &error = result.error();
     return tl::unexpected(
-        SyntaxError{error.source().begin.line, error.source().begin.column, std::string(error.description())});
+        SyntaxError{error.source().begin.line, error.source().begin.column, printable(error.description())});
   }
   return convert_table(result.table(), 0);
 }

@@ -46,7 +46,7 @@ struct Entry {
 struct SyntaxError {
   std::size_t line = 0;
   std::size_t column = 0;
-  std::string message;
+  std::string message; ///< safe for one line of output
 };
 
 /// Pure; never throws for bad input. Depth is limited by toml++ (256).

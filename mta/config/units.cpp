@@ -103,6 +103,7 @@ std::string_view nearest_word(std::string_view word, const std::vector<std::stri
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (const auto &candidate : candidates) {
+    if (word.size() >= 3 && candidate.starts_with(word)) return candidate;
     const std::size_t distance = edit_distance(smtp::to_lower(word), candidate);
     if (distance < best_distance && distance < candidate.size()) {
       best_distance = distance;

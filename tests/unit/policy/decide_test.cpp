@@ -353,6 +353,13 @@ TEST(DecideTls, AnExceptionBelowEncryptedTakesTheDefaultsProfileAndNoPins) {
   EXPECT_TRUE(encrypted.pins.empty());
 }
 
+TEST(DecideTls, AnEndDateBeyondTheRangeOfTheClockIsValid) {
+  EXPECT_EQ(
+      decide(table({partner(rule(Level::authenticated), {exception(Level::encrypted, sys_days(9999y / 12 / 31))})}))
+          .enforced.level,
+      Level::encrypted);
+}
+
 TEST(DecideTls, UnauthenticatedMxNamesAreNoReference) {
   for (const auto trust : {NameTrust::none, NameTrust::sts, NameTrust::configured})
     EXPECT_EQ(decide(table({partner(rule(Level::authenticated))}),

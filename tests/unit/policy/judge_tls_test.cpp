@@ -197,7 +197,7 @@ const std::vector<Row> rows = {
      {"mx.a.example"},
      VerdictKind::wrong_name,
      Level::encrypted,
-     "the certificate is for a\\x0D\\x0Ab, not for mx.a.example"},
+     "the certificate is for a\\x0d\\x0ab, not for mx.a.example"},
     {"authenticated takes a trusted certificate with the name",
      Level::authenticated,
      session(Chain::trusted),

@@ -1,0 +1,155 @@
+// etc/portcullis.toml: every key that the loader knows is in it, and what is commented out stands at its default.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "config_fakes.hpp"
+#include "source_dir.hpp"
+
+namespace {
+
+using namespace mta;
+
+std::string read(const std::string &name) {
+  std::ostringstream text;
+  text << std::ifstream(std::filesystem::path(source_dir) / name).rdbuf();
+  return text.str();
+}
+
+/// "#key = value" and "#[[section]]" without their "#"; prose has a space behind it.
+std::string uncommented(const std::string &text) {
+  return std::regex_replace(text, std::regex("^#(?=[a-z_0-9]+ *=|\\[)", std::regex::multiline), "");
+}
+
+struct Loaded {
+  LoadedConfig result;
+  std::set<std::string> asked;
+};
+
+Loaded load(const std::string &text) {
+  test::MemoryFiles files;
+  files.every_file_exists = true;
+  files.certificate.key_type = "EC";
+  files.certificate.key_bits = 256;
+  files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
+  Loaded loaded;
+  LoadTextOptions options;
+  options.folder = "/etc/portcullis";
+  options.now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 57));
+  options.asked = &loaded.asked;
+  loaded.result = load_config_text(text, options, files);
+  return loaded;
+}
+
+class ShippedConfig : public testing::Test {
+protected:
+  const std::string text = read("etc/portcullis.toml");
+  const Loaded plain = load(text);
+  const Loaded full = load(uncommented(text));
+
+  void SetUp() override {
+    ASSERT_TRUE(plain.result.config) << test::text_of(plain.result.findings);
+    ASSERT_TRUE(full.result.config) << test::text_of(full.result.findings);
+    EXPECT_EQ(test::text_of(plain.result.findings), "");
+  }
+};
+
+TEST_F(ShippedConfig, WhatIsCommentedOutStandsAtItsDefault) {
+  const Config &a = *plain.result.config;
+  const Config &b = *full.result.config;
+  EXPECT_EQ(a.server, b.server);
+  EXPECT_EQ(a.log, b.log);
+  EXPECT_EQ(a.spool, b.spool);
+  EXPECT_EQ(a.control, b.control);
+  EXPECT_EQ(a.limits, b.limits);
+  EXPECT_EQ(a.dns, b.dns);
+  EXPECT_EQ(a.outbound, b.outbound);
+  EXPECT_EQ(a.queue, b.queue);
+  EXPECT_EQ(a.certificates, b.certificates);
+  EXPECT_EQ(a.listeners, b.listeners);
+  ASSERT_EQ(a.domains.size(), 1U);
+  auto domain = b.domains.at("example.org");
+  EXPECT_TRUE(domain.route) << "its example has no default";
+  domain.route.reset();
+  EXPECT_EQ(a.domains.at("example.org"), domain);
+  EXPECT_TRUE(a.routes.empty());
+}
+
+TEST_F(ShippedConfig, TheDefaultsAreThoseOfTheStructs) {
+  const Config &config = *plain.result.config;
+  ServerConfig server;
+  server.hostname = "mx.example.org";
+  EXPECT_EQ(config.server, server);
+  EXPECT_EQ(config.log, LogConfig());
+  EXPECT_EQ(config.spool, SpoolConfig());
+  EXPECT_EQ(config.control, ControlConfig());
+  EXPECT_EQ(config.limits, LimitConfig());
+  EXPECT_EQ(config.dns, DnsConfig());
+  EXPECT_EQ(config.outbound, OutboundConfig());
+  QueueConfig queue;
+  queue.postmaster = smtp::Mailbox::parse("mail-team@example.org").value();
+  EXPECT_EQ(config.queue, queue);
+  ListenerConfig listener;
+  listener.name = "mx";
+  listener.addresses = {smtp::SocketAddress::parse("0.0.0.0:25", 0).value(),
+                        smtp::SocketAddress::parse("[::]:25", 0).value()};
+  listener.place = config.listeners.at(0).place;
+  EXPECT_EQ(config.listeners.at(0), listener);
+}
+
+TEST_F(ShippedConfig, TheRoutesKeysStandAtTheirDefaults) {
+  ASSERT_EQ(full.result.config->routes.size(), 1U);
+  RouteConfig route = full.result.config->routes.front();
+  EXPECT_EQ(route.tls, tls::Level::opportunistic);
+  EXPECT_EQ(route.route.hosts, (std::vector<policy::RouteHost>{{"smarthost.example.net", 25, 10}}));
+  RouteConfig defaults;
+  defaults.domains = route.domains;
+  defaults.tls = route.tls;
+  defaults.route.name = "smart-host";
+  defaults.route.hosts = route.route.hosts;
+  defaults.route.place = route.route.place;
+  EXPECT_EQ(route, defaults);
+}
+
+TEST_F(ShippedConfig, ListsEveryKey) {
+  const std::string all = uncommented(text);
+  EXPECT_GT(full.asked.size(), 100U);
+  for (const auto &key : full.asked) {
+    const auto dot = key.rfind('.');
+    const std::string section = dot == std::string::npos ? key : key.substr(0, dot);
+    if (section == "domain.route") continue; // the keys of a [[route]]
+    const std::string header = "\\[" + section + "\\]\\]?\n";
+    if (dot == std::string::npos) {
+      EXPECT_TRUE(std::regex_search(all, std::regex(header))) << key;
+      continue;
+    }
+    const std::string body = all.substr(all.find("[" + section + "]"));
+    const auto end = body.find("\n[", 1);
+    EXPECT_TRUE(std::regex_search(body.substr(0, end), std::regex("\n" + key.substr(dot + 1) + " *= ")))
+        << key << " is missing in etc/portcullis.toml";
+  }
+}
+
+TEST(SamplePartner, LoadsAsItStands) {
+  test::MemoryFiles files;
+  files.every_file_exists = true;
+  files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
+  files.folders["/etc/portcullis/partners.d"] = {"example.toml"};
+  files.files["/etc/portcullis/partners.d/example.toml"] = read("etc/partners.d/example.toml.sample");
+  LoadTextOptions options;
+  options.folder = "/etc/portcullis";
+  options.now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 56));
+  const auto loaded = load_config_text(read("etc/portcullis.toml"), options, files);
+  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  const auto *partner = loaded.config->partners.find(smtp::Domain::parse("a.example.gov.uk").value());
+  ASSERT_TRUE(partner);
+  EXPECT_EQ(partner->name, "Example Department");
+  EXPECT_TRUE(partner->outbound && partner->inbound && partner->exceptions.size() == 1 && partner->review);
+  files.files["/etc/portcullis/partners.d/example.toml"] = uncommented(read("etc/partners.d/example.toml.sample"));
+  EXPECT_TRUE(load_config_text(read("etc/portcullis.toml"), options, files).config);
+}
+
+} // namespace
