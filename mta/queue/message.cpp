@@ -124,7 +124,7 @@ void read_recipient(OctetReader &in, QueuedMessage &message) {
     original.address = in.text("orcpt address", address_limit);
     parameters.orcpt = std::move(original);
   }
-  message.recipients.push_back({.recipient = {std::move(*mailbox), std::move(parameters)}});
+  message.recipients.push_back(RecipientState{smtp::Recipient{std::move(*mailbox), std::move(parameters)}});
 }
 
 void read_envelope(OctetReader &in, QueuedMessage &message) {

@@ -31,9 +31,9 @@ struct RecipientState {
   WallTime last_attempt{};
   FailureCause cause = FailureCause::none;
   FailureCause before_expiry = FailureCause::none; ///< with cause expired: why the last attempt failed
-  smtp::Reply last_reply;             ///< the remote one, or one of ours
-  std::string last_host;              ///< "mx1.example.org[192.0.2.1]"
-  std::string detail;                 ///< one sentence for people: TLS verdict, DNS error, …
+  smtp::Reply last_reply{};           ///< the remote one, or one of ours
+  std::string last_host{};            ///< "mx1.example.org[192.0.2.1]"
+  std::string detail{};               ///< one sentence for people: TLS verdict, DNS error, …
   bool delay_notified = false;
   bool dsn_passed_on = false;
   friend bool operator==(const RecipientState &, const RecipientState &) = default;

@@ -11,7 +11,7 @@
 
 namespace mta {
 
-/// Thread-safe. Never a notice about a notice, nor about mail from <>. NOTIFY and RET are obeyed.
+/// Thread-safe; reads the original from the page cache, so it may block shortly. It must outlive the spool's commits. Never a notice about a notice, nor about mail from <>. NOTIFY and RET are obeyed.
 class Notifier {
 public:
   struct Services {
@@ -26,6 +26,10 @@ public:
   void notify(NotificationRequest request, std::function<void(bool ok)> stored);
 
 private:
+  void store(const NotificationRequest &request, const smtp::Mailbox &sender, std::function<void(bool ok)> stored);
+  [[nodiscard]] smtp::Result<std::string> build(const NotificationRequest &request, const smtp::Mailbox &sender,
+                                                const Config &config, QueueId id) const;
+  [[nodiscard]] QueuedMessage envelope_of(std::string_view text, const smtp::Mailbox &to, const Config &config) const;
   Services services_;
 };
 

@@ -1,0 +1,232 @@
+// Turns notification requests into DSNs and submits them as mail from <>: see notifier.hpp.
+#include "mta/report/notifier.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "mta/report/notice_text.hpp"
+#include "smtp/message/header_scan.hpp"
+#include "smtp/message/notification.hpp"
+
+namespace mta {
+
+namespace {
+
+using Kind = NotificationRequest::Kind;
+
+/// The header section that is quoted back; build_notification() may show less.
+constexpr std::uint64_t header_limit = 262'144;
+
+const char *to_string(Kind kind) noexcept {
+  switch (kind) {
+  case Kind::failure: return "failure";
+  case Kind::delay: return "delay";
+  case Kind::success: return "success";
+  }
+  return "failure";
+}
+
+/// RFC 3461 section 4.1; without NOTIFY we tell of failures and of delays.
+bool is_wanted(const smtp::Notify &notify, Kind kind) noexcept {
+  if (notify.never) return false;
+  switch (kind) {
+  case Kind::failure: return !notify.given || notify.failure;
+  case Kind::delay: return !notify.given || notify.delay;
+  case Kind::success: return notify.success;
+  }
+  return false;
+}
+
+/// `trace` and the first `size` octets of the stored body.
+smtp::Result<std::string> read_message(BodyReader &reader, std::string_view trace, std::uint64_t size) {
+  std::string text(trace);
+  const std::size_t start = text.size();
+  text.resize(start + static_cast<std::size_t>(std::min(size, reader.size())));
+  std::size_t at = start;
+  while (at < text.size()) {
+    auto count = reader.read(at - start, std::span<char>(text.data() + at, text.size() - at));
+    if (!count) return tl::unexpected(count.error());
+    if (*count == 0) break;
+    at += *count;
+  }
+  text.resize(at);
+  return text;
+}
+
+smtp::NotificationAction action_of(Kind kind) noexcept {
+  switch (kind) {
+  case Kind::failure: return smtp::NotificationAction::failed;
+  case Kind::delay: return smtp::NotificationAction::delayed;
+  case Kind::success: return smtp::NotificationAction::relayed; // RFC 3461 section 5.2.7.1: the next hop does not report
+  }
+  return smtp::NotificationAction::failed;
+}
+
+/// Whom to ask: the partner's contact, else the postmaster that every domain has (RFC 5321 section 4.5.1).
+std::string contact_of(const Config &config, const smtp::Mailbox &recipient) {
+  if (const smtp::Domain *domain = recipient.domain())
+    if (const policy::Partner *partner = config.partners.find(*domain); partner != nullptr && !partner->contact.empty())
+      return partner->contact;
+  return "postmaster@" + recipient.host();
+}
+
+smtp::NotifiedRecipient describe(const QueuedMessage &message, const RecipientState &state, Kind kind, const Config &config,
+                                 WallTime now) {
+  const std::string contact = contact_of(config, state.recipient.mailbox);
+  const NoticeContext context{
+      .kind = kind,
+      .contact = contact,
+      .tried_for = std::chrono::duration_cast<std::chrono::seconds>(now - message.envelope.arrival)};
+  smtp::NotifiedRecipient notified{.final_recipient = state.recipient.mailbox,
+                                   .original = state.recipient.parameters.orcpt,
+                                   .action = action_of(kind),
+                                   .status = status_of(state, kind),
+                                   .remote_reply = std::nullopt,
+                                   .remote_host = state.last_host,
+                                   .explanation = explain_recipient(state, context),
+                                   .last_attempt = std::nullopt,
+                                   .will_retry_until = std::nullopt};
+  if (is_remote_reply(state)) notified.remote_reply = state.last_reply;
+  if (state.attempts > 0) notified.last_attempt = state.last_attempt;
+  if (kind == Kind::delay) notified.will_retry_until = message.expires;
+  return notified;
+}
+
+} // namespace
+
+Notifier::Notifier(Services services) : services_(std::move(services)) {}
+
+void Notifier::notify(NotificationRequest request, std::function<void(bool ok)> stored) {
+  const QueuedMessage &message = *request.message;
+  const smtp::Mailbox *sender = message.envelope.sender.path.mailbox();
+  // RFC 5321 section 6.1: never a notice about a notice, nor to <>.
+  const bool is_notice = message.envelope.is_notification || sender == nullptr;
+  std::vector<std::size_t> wanted;
+  for (const std::size_t index : request.recipients) {
+    const RecipientState &state = message.recipients[index];
+    if (!is_notice && is_wanted(state.recipient.parameters.notify, request.kind)) {
+      wanted.push_back(index);
+      continue;
+    }
+    services_.log.write(Event("bounce_suppressed")
+                            .with("id", message.id.to_string())
+                            .with("kind", to_string(request.kind))
+                            .with("recipient", state.recipient.mailbox.to_string())
+                            .with("why", is_notice ? "null_sender" : "notify_parameter"));
+  }
+  if (wanted.empty()) return stored(true);
+  request.recipients = std::move(wanted);
+  store(request, *sender, std::move(stored));
+}
+
+smtp::Result<std::string> Notifier::build(const NotificationRequest &request, const smtp::Mailbox &sender, const Config &config,
+                                          QueueId id) const {
+  const QueuedMessage &message = *request.message;
+  const Envelope &envelope = message.envelope;
+  const WallTime now = services_.now();
+  auto domain = smtp::Domain::parse(config.server.hostname);
+  if (!domain) return tl::unexpected(domain.error());
+  auto from = smtp::Mailbox::create("mailer-daemon", std::move(*domain));
+  if (!from) return tl::unexpected(from.error());
+  auto reader = services_.spool.read_body(message.id);
+  if (!reader) return tl::unexpected(reader.error());
+
+  // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section.
+  const bool whole = request.kind == Kind::failure && envelope.sender.parameters.ret == smtp::DsnReturn::full &&
+                     envelope.trace.size() + envelope.body_size <= config.queue.bounce_full_limit;
+  auto headers = read_message(**reader, envelope.trace, std::min(envelope.header_size, header_limit));
+  if (!headers) return tl::unexpected(headers.error());
+  smtp::NotificationFacts facts{
+      .reporting_mta = config.server.hostname,
+      .from = std::move(*from),
+      .to = sender,
+      .message_id = fmt::format("{}.{}@{}", id.to_string(), std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count(),
+                                config.server.hostname),
+      .envid = envelope.sender.parameters.envid,
+      .queue_id = message.id.to_string(),
+      .arrival = envelope.arrival,
+      .now = now,
+      .recipients = {},
+      .original_headers = std::move(*headers),
+      .original_needs_utf8 = envelope.needs_smtputf8,
+      .original_message = std::nullopt};
+  if (whole) {
+    auto text = read_message(**reader, envelope.trace, envelope.body_size);
+    if (!text) return tl::unexpected(text.error());
+    facts.original_message = std::move(*text);
+  }
+  facts.recipients.reserve(request.recipients.size());
+  for (const std::size_t index : request.recipients)
+    facts.recipients.push_back(describe(message, message.recipients[index], request.kind, config, now));
+  return smtp::build_notification(facts);
+}
+
+void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &sender, std::function<void(bool ok)> stored) {
+  const auto snapshot = services_.snapshot.get();
+  const Config &config = snapshot->config();
+  const auto refuse = [&](const smtp::Error &error) {
+    services_.log.write(Event("bounce_failed", LogLevel::error)
+                            .with("id", request.message->id.to_string())
+                            .with("kind", to_string(request.kind))
+                            .with("detail", error.detail));
+    stored(false);
+  };
+  auto writer = services_.spool.begin();
+  if (!writer) return refuse(writer.error());
+  const QueueId id = (*writer)->id();
+  const auto text = build(request, sender, config, id);
+  if (!text) return refuse(text.error());
+  if (auto appended = (*writer)->append(*text); !appended) return refuse(appended.error());
+
+  auto notice = std::make_shared<QueuedMessage>(envelope_of(*text, sender, config));
+  notice->id = id;
+  std::string blob = encode_envelope(*notice);
+  // The writer lives until its commit is done; the log line is one for each notice.
+  std::shared_ptr<MessageWriter> kept = std::move(*writer);
+  kept->commit(std::move(blob), [this, kept, notice, kind = request.kind, about = request.message->id,
+                                 stored = std::move(stored)](smtp::Result<void> committed) {
+    if (!committed) {
+      services_.log.write(Event("bounce_failed", LogLevel::error)
+                              .with("id", about.to_string())
+                              .with("kind", to_string(kind))
+                              .with("detail", committed.error().detail));
+      return stored(false);
+    }
+    services_.log.write(Event("bounce")
+                            .with("id", about.to_string())
+                            .with("kind", to_string(kind))
+                            .with("notice", notice->id.to_string())
+                            .with("to", notice->recipients.front().recipient.mailbox.to_string()));
+    services_.submit(notice);
+    stored(true);
+  });
+}
+
+/// RFC 3461 section 6: from <>, without RET and ENVID, and with NOTIFY=NEVER, so that no hop answers it.
+QueuedMessage Notifier::envelope_of(std::string_view text, const smtp::Mailbox &to, const Config &config) const {
+  smtp::HeaderScanner scanner(text.size(), 50);
+  const bool scanned = scanner.feed(text).has_value();
+  const smtp::MessageFacts &facts = scanner.facts();
+  QueuedMessage notice;
+  notice.envelope.arrival = services_.now();
+  notice.envelope.body_size = text.size();
+  notice.envelope.header_size = facts.header_size;
+  notice.envelope.has_8bit = !scanned || facts.has_8bit;
+  notice.envelope.needs_smtputf8 = facts.header_has_8bit || to.needs_smtputf8();
+  notice.envelope.message_id = facts.message_id;
+  notice.envelope.client = "local";
+  notice.envelope.is_notification = true;
+  notice.envelope.sender.parameters.smtputf8 = notice.envelope.needs_smtputf8;
+  notice.envelope.sender.parameters.body =
+      notice.envelope.has_8bit ? smtp::BodyType::eight_bit_mime : smtp::BodyType::seven_bit;
+  notice.expires = notice.envelope.arrival + config.queue.retry.give_up_after;
+  smtp::RecipientParameters parameters;
+  parameters.notify.given = true;
+  parameters.notify.never = true;
+  notice.recipients.push_back(RecipientState{smtp::Recipient{to, std::move(parameters)}});
+  return notice;
+}
+
+} // namespace mta
