@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include <fmt/core.h>
@@ -72,8 +73,9 @@ Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &an
                 fmt::format("domain accepts no mail: {} has a null MX (RFC 7505)", domain.ascii()));
 
   auto &hosts = selected.hosts;
-  std::stable_sort(hosts.begin(), hosts.end(),
-                   [](const MxHost &left, const MxHost &right) { return left.preference < right.preference; });
+  std::sort(hosts.begin(), hosts.end(), [](const MxHost &left, const MxHost &right) {
+    return std::tie(left.preference, left.name) < std::tie(right.preference, right.name);
+  });
   // RFC 5321 section 5.1: when we are one of the hosts, only better ones may be tried, or mail would go in circles.
   const auto ours =
       std::find_if(hosts.begin(), hosts.end(), [&](const MxHost &host) { return is_own(host.name, own_names); });

@@ -69,7 +69,8 @@ std::string_view HeaderScanner::feed_header(std::string_view octets) {
     if (!complete || !line_start_.empty())
       line_start_.append(part.substr(0, kept_of_line - std::min(kept_of_line, line_start_.size())));
     if (!complete) break;
-    auto line = line_start_.empty() ? part : std::string_view(line_start_);
+    // The same octets of a very long line are looked at, whether it came whole or in parts.
+    auto line = line_start_.empty() ? part.substr(0, kept_of_line) : std::string_view(line_start_);
     while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
     header_line(line, line_length_);
     facts_.longest_line = std::max(facts_.longest_line, line_length_);

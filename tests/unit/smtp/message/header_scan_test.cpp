@@ -74,6 +74,7 @@ TEST(HeaderScanner, facts_are_the_same_in_every_cut) {
        facts([](MessageFacts &f) { f.has_8bit = true; })},
       {"an octet above 127 in the line that ends the header", "X: y\r\n", "\xC3\xBC\r\n", 6,
        facts([](MessageFacts &f) { f.has_8bit = true; })},
+      {"a name without colon in its first 1200 octets is no name", "X: y\r\n", kilo + kilo + ": z\r\n\r\n", 2005, {}},
       {"long values are cut", "Subject: " + kilo + "\r\nMessage-ID: <" + kilo + ">\r\n\r\n", "", 1016,
        facts([&](MessageFacts &f) {
          f.has_message_id = true;
