@@ -39,9 +39,14 @@ std::string group_of(SSL &ssl) {
     const char *name = SSL_group_to_name(&ssl, group);
     return name == nullptr ? std::string() : std::string(name);
   }
+  const SSL_CIPHER *suite = SSL_get_current_cipher(&ssl);
+  if (suite == nullptr || SSL_CIPHER_get_kx_nid(suite) != NID_kx_dhe) return {};
+  // A server's own parameters are gone by now, but they are always its profile's.
+  if (SSL_is_server(&ssl) != 0) {
+    return static_cast<const Context::Impl *>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(&ssl)))->profile->dh_group;
+  }
   EVP_PKEY *exchanged = nullptr;
-  const long got =
-      SSL_is_server(&ssl) != 0 ? SSL_get_tmp_key(&ssl, &exchanged) : SSL_get_peer_tmp_key(&ssl, &exchanged);
+  const long got = SSL_get_peer_tmp_key(&ssl, &exchanged);
   const KeyPtr key(exchanged);
   std::array<char, 64> name{};
   if (got == 1 && key && EVP_PKEY_get_group_name(key.get(), name.data(), name.size(), nullptr) == 1) return name.data();
