@@ -101,8 +101,9 @@ using ClientAction = std::variant<ClientWait, ClientSend, ClientStartTls, Client
 
 /// One outgoing connection. Sequence: next()/feed() until ClientReady; begin(); next() … ClientNeedBody → give_body() …
 /// TransactionDone; begin() again, or quit(). MAIL, RCPT… and DATA go out together where PIPELINING is offered; BDAT
-/// where CHUNKING is (then nothing is dot-stuffed). Message data is checked on its way: bare CR and bare LF never leave
-/// (a bare LF or CR in stored data ends the transaction as a local permanent failure), leading dots are stuffed.
+/// where CHUNKING is (then nothing is dot-stuffed). Message data is checked on its way: bare CR, bare LF and NUL never
+/// leave (one in stored data ends the transaction as a local permanent failure: after DATA with ClientFailed, for the
+/// connection can then only be closed), leading dots are stuffed.
 class ClientSession {
 public:
   explicit ClientSession(ClientOptions options);
