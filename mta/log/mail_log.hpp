@@ -18,11 +18,28 @@ enum class LogLevel : std::uint8_t { debug, info, warning, error };
 class Event {
 public:
   explicit Event(std::string_view name, LogLevel level = LogLevel::info) : name_(name), level_(level) {}
+  Event(const Event &) = default;
+  Event(Event &&) noexcept = default;
+  Event &operator=(const Event &) = default;
+  /// Safe for `event = std::move(event).with(…)`, which moves an event into itself.
+  Event &operator=(Event &&other) noexcept {
+    if (this != &other) {
+      name_ = std::move(other.name_);
+      level_ = other.level_;
+      fields_ = std::move(other.fields_);
+    }
+    return *this;
+  }
+  ~Event() = default;
   Event &&with(std::string_view key, std::string_view value) &&;
-  Event &&with(std::string_view key, const char *value) && { return std::move(*this).with(key, std::string_view(value)); }
+  Event &&with(std::string_view key, const char *value) && {
+    return std::move(*this).with(key, std::string_view(value));
+  }
   Event &&with(std::string_view key, std::int64_t value) &&;
   Event &&with(std::string_view key, std::uint64_t value) &&;
-  Event &&with(std::string_view key, int value) && { return std::move(*this).with(key, static_cast<std::int64_t>(value)); }
+  Event &&with(std::string_view key, int value) && {
+    return std::move(*this).with(key, static_cast<std::int64_t>(value));
+  }
   Event &&with(std::string_view key, bool value) &&;
   /// Adds the field only when the value is not empty.
   Event &&with_if(std::string_view key, std::string_view value) &&;
