@@ -61,7 +61,7 @@ TEST(InboundAccept, MessageOverPlainIsStoredThenSubmittedThenConfirmed) {
   EXPECT_EQ(trace.substr(0, 10), "Received: ");
   EXPECT_TRUE(contains(trace, "from client.example")) << trace;
   EXPECT_TRUE(contains(trace, "[127.0.0.1]")) << trace;
-  EXPECT_TRUE(contains(trace, "ESMTP id " + queued.id.to_string())) << trace;
+  EXPECT_TRUE(contains(trace, "with ESMTP\r\n\tid " + queued.id.to_string())) << trace;
   EXPECT_TRUE(contains(trace, "<alice@example.org>")) << trace;
   EXPECT_EQ(trace.substr(trace.size() - 2), "\r\n");
   EXPECT_FALSE(contains(trace, "Message-ID:")) << "an mx listener must not touch what strangers left out";
@@ -78,7 +78,7 @@ TEST(InboundAccept, StartTlsForgetsTheHelloAndIsNamedInTheTrace) {
   EXPECT_EQ(deliver(client).substr(0, 9), "250 2.0.0");
   const auto submitted = fixture.submitted();
   ASSERT_EQ(submitted.size(), 1U);
-  EXPECT_TRUE(contains(submitted[0]->envelope.trace, "ESMTPS id")) << submitted[0]->envelope.trace;
+  EXPECT_TRUE(contains(submitted[0]->envelope.trace, "with ESMTPS\r\n")) << submitted[0]->envelope.trace;
   EXPECT_TRUE(contains(submitted[0]->envelope.trace, "TLSv1.3")) << submitted[0]->envelope.trace;
   EXPECT_EQ(submitted[0]->envelope.tls_in.substr(0, 8), "TLSv1.3 ");
   const auto tls = fixture.log.wait_for("tls");
