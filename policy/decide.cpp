@@ -1,3 +1,4 @@
+// decide_tls and judge_sender: see decide.hpp.
 #include "policy/decide.hpp"
 
 #include <algorithm>

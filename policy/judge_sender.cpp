@@ -1,3 +1,4 @@
+// judge_sender and needed_verdict: the inbound half of the partner table; see decide.hpp.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -81,10 +82,16 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   requirement.level = rule.level;
   requirement.trust = rule.trust;
   requirement.pins = rule.level >= tls::Level::authenticated ? rule.pins : std::vector<std::string>();
-  requirement.references = rule.names.empty() ? std::vector<std::string>{found.domain->ascii()} : rule.names;
 
   static const tls::Facts clear_text;
   const tls::Facts &session = facts.facts ? *facts.facts : clear_text;
+  // A partner that is known by the key of its certificate need not carry a name that we know.
+  const bool known_key = !session.chain.empty() && std::find(rule.pins.begin(), rule.pins.end(),
+                                                             session.chain.front().spki_sha256) != rule.pins.end();
+  if (!rule.names.empty())
+    requirement.references = rule.names;
+  else if (!known_key)
+    requirement.references = {found.domain->ascii()};
   const Verdict verdict = judge_tls(requirement, session);
   result.reason = verdict.reason;
   if (verdict.ok()) return result;

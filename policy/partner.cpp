@@ -1,3 +1,4 @@
+// Partner and PartnerTable: see partner.hpp.
 #include "policy/partner.hpp"
 
 #include <algorithm>

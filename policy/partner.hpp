@@ -54,7 +54,7 @@ struct OutboundRule {
 struct InboundRule {
   Mode mode = Mode::enforce;
   tls::Level level = tls::Level::encrypted; ///< encrypted or authenticated
-  std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself
+  std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself, or any name on a leaf whose key is pinned
   std::string trust = "system";
   std::vector<std::string> pins;
   bool accept_server_auth = false;

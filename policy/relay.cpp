@@ -1,3 +1,4 @@
+// judge_recipient and judge_client: see relay.hpp.
 #include "policy/relay.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Requirement and Verdict: see requirement.hpp.
 #include "policy/requirement.hpp"
 
 #include <algorithm>
@@ -65,7 +66,8 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
   }
   const auto &names = facts.chain.front().dns_names;
   const auto reference = tls::first_match(requirement.references, names);
-  if (reference.empty()) {
+  // Without references the pinned key of the leaf is the identity (an inbound rule may say so: see judge_sender).
+  if (reference.empty() && !(requirement.references.empty() && leaf_is_pinned(requirement, facts))) {
     verdict.kind = VerdictKind::wrong_name;
     if (requirement.references.empty())
       verdict.reason = "there is no name that the certificate could prove";
@@ -80,6 +82,10 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
     return verdict;
   }
   verdict.got = tls::Level::authenticated;
+  if (requirement.references.empty()) {
+    verdict.reason = "the certificate's key is pinned";
+    return verdict;
+  }
   verdict.matched_name = std::string(reference);
   for (const auto &name : names)
     if (tls::reference_matches(reference, name)) {

@@ -32,7 +32,7 @@ struct Requirement {
   tls::Level level = tls::Level::opportunistic;
   std::string profile = "internet";
   std::string trust = "system";        ///< "system" or the path of a PEM file with the only CAs
-  std::vector<std::string> references; ///< reference identifiers for `authenticated`; never empty then
+  std::vector<std::string> references; ///< reference identifiers for `authenticated`; empty then only where the pinned key of the leaf is the identity (inbound)
   std::vector<std::string> pins;       ///< base64 SPKI SHA-256; when not empty, one must be in the chain
   std::string client_certificate;      ///< name of a [[certificate]] to show; empty: none
   bool implicit_tls = false;           ///< TLS from the first octet (a route says so)

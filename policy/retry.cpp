@@ -1,3 +1,4 @@
+// When to try again: see retry.hpp.
 #include "policy/retry.hpp"
 
 #include <algorithm>

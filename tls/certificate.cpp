@@ -1,3 +1,4 @@
+// Certificates as files: see certificate.hpp.
 #include "tls/certificate.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// CertificateFacts read from an X.509 certificate.
 #include <algorithm>
 #include <ctime>
 

@@ -1,3 +1,4 @@
+// Context: see context.hpp.
 #include "tls/context.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// KeyPair: see key_pair.hpp.
 #include "tls/key_pair.hpp"
 
 #include <algorithm>

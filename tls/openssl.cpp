@@ -1,3 +1,4 @@
+// The one header with OpenSSL's names: see openssl.hpp.
 #include "tls/openssl.hpp"
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// Profiles: see profile.hpp.
 #include "tls/profile.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The BIO that sends without SIGPIPE: OpenSSL on a socket.
 #include <cerrno>
 
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// Stream: see stream.hpp.
 #include "tls/stream.hpp"
 
 #include <algorithm>

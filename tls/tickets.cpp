@@ -1,3 +1,4 @@
+// TicketKeys: session ticket keys, rotated; see context.hpp.
 #include <algorithm>
 #include <stdexcept>
 

@@ -1,3 +1,4 @@
+// TrustStore and verify_chain: see context.hpp.
 #include <fmt/format.h>
 
 #include "tls/openssl.hpp"

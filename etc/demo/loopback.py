@@ -26,10 +26,19 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
-def free_port(address="127.0.0.1", kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+def free_port(address="127.0.0.1"):
+    """A port that is free for TCP and for UDP."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for _ in range(200):
+        with socket.socket(family, socket.SOCK_STREAM) as stream, socket.socket(family, socket.SOCK_DGRAM) as datagram:
+            stream.bind((address, 0))
+            port = stream.getsockname()[1]
+            try:
+                datagram.bind((address, port))
+                return port
+            except OSError:
+                continue
+    raise Failure("no port is free")
 
 
 def shared_port(addresses):

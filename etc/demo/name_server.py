@@ -14,7 +14,7 @@ class Knot:
     def __init__(self, folder, zones, address="127.0.0.1", signed=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.address, self.port = address, free_port(address, socket.SOCK_DGRAM)
+        self.address, self.port = address, free_port(address)
         config = [f"server:\n    rundir: {self.folder}\n    listen: {address}@{self.port}\n    user: {current_user()}\n",
                   f"database:\n    storage: {self.folder}\n", "log:\n  - target: stderr\n    any: warning\n", "zone:\n"]
         for name, text in zones.items():

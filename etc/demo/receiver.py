@@ -30,7 +30,7 @@ class Behaviour:
     certificate: Optional[str] = None
     key: Optional[str] = None
     client_ca: Optional[str] = None  # asks for and demands a client certificate of this CA
-    starttls: str = "offer"  # offer | absent | refuse | inject | hangup | garbage
+    starttls: str = "offer"  # offer (when there is a certificate) | absent | refuse | inject | hangup | garbage
     implicit_tls: bool = False
     extensions: tuple = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
     replies: dict = dataclasses.field(default_factory=dict)
@@ -174,7 +174,8 @@ class Session:
 
     def hello(self):
         extensions = list(self.behaviour.extensions)
-        if not self.tls and self.behaviour.starttls != "absent":
+        offered = self.behaviour.starttls != "absent" and (self.behaviour.certificate or self.behaviour.starttls != "offer")
+        if not self.tls and offered:
             extensions.append("STARTTLS")
         lines = [self.behaviour.name] + extensions
         for extension in lines[:-1]:

@@ -1,3 +1,4 @@
+// check_config: see check.hpp.
 #include "mta/config/check.hpp"
 
 #include <algorithm>

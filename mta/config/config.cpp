@@ -1,3 +1,4 @@
+// Config: see config.hpp.
 #include "mta/config/config.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// ConfigFiles: see config_files.hpp.
 #include "mta/config/config_files.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// load_config: see load.hpp.
 #include "mta/config/load.hpp"
 
 #include <filesystem>

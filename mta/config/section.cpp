@@ -1,3 +1,4 @@
+// Section: see section.hpp.
 #include "mta/config/section.hpp"
 
 #include <algorithm>

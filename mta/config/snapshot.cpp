@@ -1,3 +1,4 @@
+// Snapshot: see snapshot.hpp.
 #include "mta/config/snapshot.hpp"
 
 #include <set>

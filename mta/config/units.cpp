@@ -1,3 +1,4 @@
+// units: see units.hpp.
 #include "mta/config/units.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// rdata: see rdata.hpp.
 #include "mta/dns/rdata.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// ConnectionLimits: see connection_limits.hpp.
 #include "mta/inbound/connection_limits.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Edge: see edge.hpp.
 #include "mta/inbound/edge.hpp"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// ClientJudge: see judge.hpp.
 #include "mta/inbound/judge.hpp"
 
 #include <algorithm>

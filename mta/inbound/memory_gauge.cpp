@@ -1,3 +1,4 @@
+// MemoryGauge: see memory_gauge.hpp.
 #include "mta/inbound/memory_gauge.hpp"
 
 #include <cstdio>

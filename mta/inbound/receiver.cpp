@@ -1,3 +1,4 @@
+// Receiver: see receiver.hpp.
 #include "mta/inbound/receiver.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// InboundServer: see server.hpp.
 #include "mta/inbound/server.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Session and serve(): see session.hpp.
 #include "mta/inbound/session.hpp"
 
 #include <algorithm>

@@ -17,19 +17,26 @@ enum class Octet : std::uint8_t { plain, needs_quotes, needs_escape, high };
 constexpr std::array<Octet, 256> classify_octets() {
   std::array<Octet, 256> table{};
   for (std::size_t i = 0; i < table.size(); ++i) {
-    if (i >= 0x80) table[i] = Octet::high;
-    else if (i < 0x20 || i == 0x7f || i == '"' || i == '\\') table[i] = Octet::needs_escape;
-    else if (i == ' ' || i == '=') table[i] = Octet::needs_quotes;
-    else table[i] = Octet::plain;
+    if (i >= 0x80)
+      table[i] = Octet::high;
+    else if (i < 0x20 || i == 0x7f || i == '"' || i == '\\')
+      table[i] = Octet::needs_escape;
+    else if (i == ' ' || i == '=')
+      table[i] = Octet::needs_quotes;
+    else
+      table[i] = Octet::plain;
   }
   return table;
 }
 constexpr std::array<Octet, 256> octets = classify_octets();
 
-Octet classify(char c) noexcept { return octets[static_cast<unsigned char>(c)]; }
+Octet classify(char c) noexcept {
+  return octets[static_cast<unsigned char>(c)];
+}
 
-/// Length of the well-formed UTF-8 sequence at the start of `text` that may stand in a line as it is; 0: its first octet is
-/// escaped. Not kept: control characters (U+0080-U+009F), line and paragraph separators, and the marks that reorder text.
+/// Length of the well-formed UTF-8 sequence at the start of `text` that may stand in a line as it is; 0: its first
+/// octet is escaped. Not kept: control characters (U+0080-U+009F), line and paragraph separators, and the marks that
+/// reorder text.
 std::size_t kept_sequence(std::string_view text) noexcept {
   const auto lead = static_cast<unsigned char>(text.front());
   const std::size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
@@ -55,8 +62,10 @@ void append_escaped(std::string &line, char c, Style style) {
   case '\t': line += "\\t"; return;
   default: break;
   }
-  if (style == Style::json) line += octet < 0x80 ? "\\u00" : "\\\\x";
-  else line += "\\x";
+  if (style == Style::json)
+    line += octet < 0x80 ? "\\u00" : "\\\\x";
+  else
+    line += "\\x";
   line += digits[octet >> 4];
   line += digits[octet & 15];
 }
@@ -72,8 +81,10 @@ void append_quoted(std::string &line, std::string_view text, Style style) {
     }
     const Octet kind = classify(text.front());
     const std::size_t length = kind == Octet::high ? kept_sequence(text) : kind == Octet::needs_escape ? 0 : 1;
-    if (length == 0) append_escaped(line, text.front(), style);
-    else line.append(text.substr(0, length));
+    if (length == 0)
+      append_escaped(line, text.front(), style);
+    else
+      line.append(text.substr(0, length));
     const std::size_t step = length == 0 ? 1 : length;
     taken += step;
     text.remove_prefix(step);
@@ -99,8 +110,10 @@ const char *name_of(LogLevel level) noexcept {
 }
 
 void append_value(std::string &line, std::string_view value) {
-  if (is_plain(value)) line.append(value);
-  else append_quoted(line, value, Style::logfmt);
+  if (is_plain(value))
+    line.append(value);
+  else
+    append_quoted(line, value, Style::logfmt);
 }
 
 } // namespace
@@ -120,14 +133,20 @@ std::string format_logfmt(const Event &event, std::string_view time) {
 std::string format_json(const Event &event, std::string_view time) {
   std::string line;
   line.reserve(512);
-  line.append("{\"time\":\"").append(time).append("\",\"level\":\"").append(name_of(event.level())).append("\",\"event\":");
+  line.append("{\"time\":\"")
+      .append(time)
+      .append("\",\"level\":\"")
+      .append(name_of(event.level()))
+      .append("\",\"event\":");
   append_quoted(line, event.name(), Style::json);
   for (const Event::Field &field : event.fields()) {
     line += ',';
     append_quoted(line, field.key, Style::json);
     line += ':';
-    if (field.quoted) append_quoted(line, field.value, Style::json);
-    else line += field.value;
+    if (field.quoted)
+      append_quoted(line, field.value, Style::json);
+    else
+      line += field.value;
   }
   line += '}';
   return line;

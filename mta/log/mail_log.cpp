@@ -1,4 +1,5 @@
-// MailLog's one real form: lines gather in memory, a thread of its own writes them in batches to a file or standard error.
+// MailLog's one real form: lines gather in memory, a thread of its own writes them in batches to a file or standard
+// error.
 #include "mta/log/mail_log.hpp"
 
 #include <cerrno>
@@ -225,8 +226,8 @@ private:
 smtp::Result<std::unique_ptr<MailLog>> MailLog::open(const LogConfig &config) {
   const auto level = level_of(config.level);
   if (!level)
-    return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("log level {} is none of debug, info, warning, error",
-                                                               smtp::escape(config.level)));
+    return smtp::fail(smtp::ErrorCode::bad_syntax,
+                      fmt::format("log level {} is none of debug, info, warning, error", smtp::escape(config.level)));
   auto file = LogFile::open(config.file);
   if (!file) return tl::unexpected(file.error());
   return std::make_unique<BufferedLog>(config, *level, std::move(*file));

@@ -1,3 +1,4 @@
+// connect_to: see connect.hpp.
 #include "mta/net/connect.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Watchdog: see watchdog.hpp.
 #include "mta/net/watchdog.hpp"
 
 #include <boost/asio/steady_timer.hpp>

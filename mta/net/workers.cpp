@@ -1,3 +1,4 @@
+// Workers: see workers.hpp.
 #include "mta/net/workers.hpp"
 
 namespace mta {

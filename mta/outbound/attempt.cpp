@@ -1,3 +1,4 @@
+// Attempt: see attempt.hpp.
 #include "mta/outbound/attempt.hpp"
 
 namespace mta {

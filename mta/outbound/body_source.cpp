@@ -1,3 +1,4 @@
+// BodySource: see body_source.hpp.
 #include "mta/outbound/body_source.hpp"
 
 #include <algorithm>

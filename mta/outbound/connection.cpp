@@ -1,3 +1,4 @@
+// Connection: see connection.hpp.
 #include "mta/outbound/connection.hpp"
 
 #include <sys/socket.h>

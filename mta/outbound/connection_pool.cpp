@@ -1,3 +1,4 @@
+// ConnectionPool: see connection_pool.hpp.
 #include "mta/outbound/connection_pool.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// deliver_job: see deliver_job.hpp.
 #include "mta/outbound/deliver_job.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Delivery: see delivery.hpp.
 #include "mta/outbound/delivery.hpp"
 
 #include <functional>

@@ -1,3 +1,4 @@
+// DeliveryWorker: see delivery_worker.hpp.
 #include "mta/outbound/delivery_worker.hpp"
 
 #include <algorithm>

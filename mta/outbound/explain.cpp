@@ -1,3 +1,4 @@
+// explain: see explain.hpp.
 #include "mta/outbound/explain.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// find_hosts: see find_hosts.hpp.
 #include "mta/outbound/find_hosts.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// open_connection: see open.hpp.
 #include "mta/outbound/open.hpp"
 
 #include <fmt/format.h>

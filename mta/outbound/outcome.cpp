@@ -1,3 +1,4 @@
+// outcome: see outcome.hpp.
 #include "mta/outbound/outcome.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Plan: see plan.hpp.
 #include "mta/outbound/plan.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// session_io: see session_io.hpp.
 #include "mta/outbound/session_io.hpp"
 
 #include <fmt/format.h>

@@ -110,7 +110,8 @@ Destination *Agenda::take_turn() {
     if (ring.empty()) return nullptr;
     Destination &destination = ring.front();
     ring.pop_front();
-    if (!destination.can_start(limits_.connections_per_destination)) continue; // what was true when it entered may have ended
+    if (!destination.can_start(limits_.connections_per_destination))
+      continue; // what was true when it entered may have ended
     last_was_probe_ = probe;
     return &destination;
   }
@@ -180,7 +181,8 @@ void Agenda::end_all_backoffs() {
 std::optional<WallTime> Agenda::next_event() const noexcept {
   std::optional<WallTime> next;
   if (!waiting_.empty()) next = waiting_.begin()->due;
-  if (!backing_off_.empty() && (!next || backing_off_.begin()->backoff_until < *next)) next = backing_off_.begin()->backoff_until;
+  if (!backing_off_.empty() && (!next || backing_off_.begin()->backoff_until < *next))
+    next = backing_off_.begin()->backoff_until;
   return next;
 }
 

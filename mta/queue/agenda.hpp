@@ -13,8 +13,8 @@
 
 namespace mta {
 
-/// Destinations with ready work stand in a ring and give one unit in turn, so that a flood for one does not starve the rest.
-/// Dead destinations stand in a ring of their own: after their backoff each is tried with one unit at a time, and
+/// Destinations with ready work stand in a ring and give one unit in turn, so that a flood for one does not starve the
+/// rest. Dead destinations stand in a ring of their own: after their backoff each is tried with one unit at a time, and
 /// these trials together hold at most a quarter of the connections, so that they do not delay the living.
 class Agenda {
 public:
@@ -67,8 +67,10 @@ private:
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
   };
-  template <auto Hook> using DestinationList =
-      boost::intrusive::list<Destination, boost::intrusive::member_hook<Destination, boost::intrusive::list_member_hook<>, Hook>>;
+  template <auto Hook>
+  using DestinationList =
+      boost::intrusive::list<Destination,
+                             boost::intrusive::member_hook<Destination, boost::intrusive::list_member_hook<>, Hook>>;
   using Ring = DestinationList<&Destination::ring_hook>;
 
   void make_ready(Unit &unit);
@@ -76,7 +78,9 @@ private:
   void place(Destination &destination);
   void leave_ring(Destination &destination);
   [[nodiscard]] Destination *take_turn();
-  [[nodiscard]] std::size_t probe_limit() const noexcept { return limits_.connections < 4 ? 1 : limits_.connections / 4; }
+  [[nodiscard]] std::size_t probe_limit() const noexcept {
+    return limits_.connections < 4 ? 1 : limits_.connections / 4;
+  }
 
   Limits limits_;
   std::unordered_map<std::string, std::unique_ptr<Destination>, Hash, std::equal_to<>> destinations_;
@@ -90,7 +94,8 @@ private:
       boost::intrusive::compare<Earlier>>
       waiting_;
   boost::intrusive::multiset<
-      Destination, boost::intrusive::member_hook<Destination, boost::intrusive::set_member_hook<>, &Destination::backoff_hook>,
+      Destination,
+      boost::intrusive::member_hook<Destination, boost::intrusive::set_member_hook<>, &Destination::backoff_hook>,
       boost::intrusive::compare<Earlier>>
       backing_off_;
   std::size_t active_ = 0;

@@ -11,9 +11,12 @@ namespace {
 constexpr std::size_t reply_limit = 2048;
 constexpr std::size_t text_limit = 1024;
 
-std::string cut(const std::string &text, std::size_t limit) { return text.substr(0, limit); }
+std::string cut(const std::string &text, std::size_t limit) {
+  return text.substr(0, limit);
+}
 
-/// RFC 3461 section 5.2.2: a hop that took over the DSN parameters reports success itself; else we say "relayed" (5.2.7.1).
+/// RFC 3461 section 5.2.2: a hop that took over the DSN parameters reports success itself; else we say "relayed"
+/// (5.2.7.1).
 bool owes_success_notice(const QueuedMessage &message, const smtp::Recipient &recipient, bool dsn_passed_on) noexcept {
   return recipient.parameters.notify.success && !dsn_passed_on && !message.envelope.sender.path.is_null();
 }
@@ -23,7 +26,8 @@ void note_attempt(RecipientState &state, const RecipientResult &result, WallTime
   state.last_attempt = now;
   state.cause = result.kind == RecipientResult::Kind::delivered ? FailureCause::none : result.cause;
   state.before_expiry = FailureCause::none;
-  state.last_reply = {.code = result.reply.code, .enhanced = result.reply.enhanced, .text = cut(result.reply.text, reply_limit)};
+  state.last_reply = {
+      .code = result.reply.code, .enhanced = result.reply.enhanced, .text = cut(result.reply.text, reply_limit)};
   state.last_host = cut(result.host, text_limit);
   state.detail = cut(result.detail, text_limit);
   state.dsn_passed_on = result.dsn_passed_on;
@@ -76,7 +80,8 @@ Applied apply(QueuedMessage &message, const JobResult &result, const policy::Ret
         break;
       }
       // The last attempt falls on the end of the time allowed, not behind it.
-      state.next_attempt = std::min<WallTime>(now + policy::retry_wait(schedule, state.attempts, random), message.expires);
+      state.next_attempt =
+          std::min<WallTime>(now + policy::retry_wait(schedule, state.attempts, random), message.expires);
       applied.retried.push_back(one.index);
       if (owes_delay_notice(message, state, schedule, now)) applied.delay.push_back(one.index);
       break;

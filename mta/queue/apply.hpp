@@ -18,10 +18,11 @@ struct Applied {
   std::vector<std::size_t> retried;   ///< stay pending, with a new next_attempt
 };
 
-/// Writes the result into the recipients' states. `random` is uniform in [0, 1) and the same for the whole job, so that its
-/// recipients stay together in one transaction. Results for recipients that do not exist or are not pending are passed over.
-[[nodiscard]] Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule, WallTime now,
-                            double random);
+/// Writes the result into the recipients' states. `random` is uniform in [0, 1) and the same for the whole job, so that
+/// its recipients stay together in one transaction. Results for recipients that do not exist or are not pending are
+/// passed over.
+[[nodiscard]] Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule,
+                            WallTime now, double random);
 
 /// True when a pending recipient has waited so long that its sender is told, once.
 [[nodiscard]] bool owes_delay_notice(const QueuedMessage &message, const RecipientState &state,
@@ -30,7 +31,8 @@ struct Applied {
 /// Records that the recipient is given up because its time is over; what the last attempt said stays.
 void expire(RecipientState &state) noexcept;
 
-/// True when every recipient of the message is delivered by this result and no notice is owed: it can be removed unread.
+/// True when every recipient of the message is delivered by this result and no notice is owed: it can be removed
+/// unread.
 [[nodiscard]] bool finishes_plainly(const QueuedMessage &message, const JobResult &result) noexcept;
 
 } // namespace mta

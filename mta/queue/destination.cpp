@@ -23,7 +23,9 @@ std::uint32_t Destination::take_slot() {
   return static_cast<std::uint32_t>((slots_.size() - 1) * 64);
 }
 
-void Destination::give_slot(std::uint32_t slot) noexcept { slots_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64)); }
+void Destination::give_slot(std::uint32_t slot) noexcept {
+  slots_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
+}
 
 void Destination::note_reached(std::size_t limit) noexcept {
   failures = 0;

@@ -16,7 +16,8 @@ namespace mta {
 struct Destination;
 struct Entry;
 
-/// The recipients of one message that share a destination: what waits, is ready, and is carried out by one job at a time.
+/// The recipients of one message that share a destination: what waits, is ready, and is carried out by one job at a
+/// time.
 ///
 ///   idle -> waiting (for its time) -> ready (in its destination's line) -> active (a job runs) -> idle
 struct Unit {
@@ -26,7 +27,8 @@ struct Unit {
 
   Entry *entry;
   Destination *destination;
-  std::vector<std::uint32_t> recipients; ///< indices into the message; empty: all of them, which saves memory for most messages
+  std::vector<std::uint32_t>
+      recipients; ///< indices into the message; empty: all of them, which saves memory for most messages
   WallTime due{};
   State state = State::idle;
   bool is_probe = false; ///< active: tries a destination that was dead
@@ -35,8 +37,8 @@ struct Unit {
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> waiting_hook;
 };
 
-using ReadyLine =
-    boost::intrusive::list<Unit, boost::intrusive::member_hook<Unit, boost::intrusive::list_member_hook<>, &Unit::ready_hook>>;
+using ReadyLine = boost::intrusive::list<
+    Unit, boost::intrusive::member_hook<Unit, boost::intrusive::list_member_hook<>, &Unit::ready_hook>>;
 
 /// What a job says of its destination.
 enum class Feedback : std::uint8_t {
@@ -52,10 +54,10 @@ struct Destination {
 
   std::string key;
   ReadyLine ready;
-  double window = initial_window;    ///< how many jobs may run; grows with success
+  double window = initial_window; ///< how many jobs may run; grows with success
   std::size_t active = 0;
-  std::size_t units = 0;             ///< that refer to this
-  std::uint32_t failures = 0;        ///< in a row; above zero it is dead, and one job at a time tries it
+  std::size_t units = 0;      ///< that refer to this
+  std::uint32_t failures = 0; ///< in a row; above zero it is dead, and one job at a time tries it
   WallTime backoff_until{};
 
   /// Why it is dead, for recipients that were never tried because of it.
@@ -83,8 +85,8 @@ struct Destination {
 
   /// Success: below the initial window it grows by one, then by one for each window's worth of successes.
   void note_reached(std::size_t limit) noexcept;
-  /// Failure: one connection at a time from now on. The wait follows the schedule up to its third step, so that a dead destination
-  /// is tried again every 15 minutes by default however long it was dead.
+  /// Failure: one connection at a time from now on. The wait follows the schedule up to its third step, so that a dead
+  /// destination is tried again every 15 minutes by default however long it was dead.
   void note_failed(const policy::RetrySchedule &schedule, WallTime now, double random) noexcept;
 
 private:

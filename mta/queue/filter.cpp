@@ -10,9 +10,8 @@ namespace mta {
 namespace {
 
 bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
-  return std::search(text.begin(), text.end(), part.begin(), part.end(), [](char a, char b) {
-           return smtp::to_lower(a) == smtp::to_lower(b);
-         }) != text.end();
+  return std::search(text.begin(), text.end(), part.begin(), part.end(),
+                     [](char a, char b) { return smtp::to_lower(a) == smtp::to_lower(b); }) != text.end();
 }
 
 /// `pattern` is a name, or "*." and a name that `host` must be below.

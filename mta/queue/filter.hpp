@@ -11,10 +11,10 @@ namespace mta {
 
 struct QueueFilter {
   std::optional<QueueId> id;
-  std::string recipient_domain;             ///< exact or "*.x"; empty: any
-  std::string sender;                       ///< mailbox, domain, or "<>"; empty: any
+  std::string recipient_domain; ///< exact or "*.x"; empty: any
+  std::string sender;           ///< mailbox, domain, or "<>"; empty: any
   std::optional<std::chrono::seconds> older_than;
-  std::string reason;                       ///< substring of cause, reply or detail, without case; empty: any
+  std::string reason; ///< substring of cause, reply or detail, without case; empty: any
   std::optional<bool> held;
 };
 

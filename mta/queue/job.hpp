@@ -14,10 +14,10 @@ namespace mta {
 /// One transaction to make: one message, those of its recipients that share a destination and are due.
 struct Job {
   std::uint64_t number = 0;
-  std::string destination;              ///< key: recipient domain, "[literal]" or "route:NAME"
-  std::size_t slot = 0;                 ///< which of the destination's parallel connections; keeps a connection on one thread
+  std::string destination; ///< key: recipient domain, "[literal]" or "route:NAME"
+  std::size_t slot = 0;    ///< which of the destination's parallel connections; keeps a connection on one thread
   std::shared_ptr<const QueuedMessage> message; ///< snapshot at hand-out
-  std::vector<std::size_t> recipients;  ///< indices into message->recipients
+  std::vector<std::size_t> recipients;          ///< indices into message->recipients
 };
 
 /// Result for one recipient of a job.
@@ -36,7 +36,8 @@ struct JobResult {
   std::uint64_t number = 0;
   std::string destination;
   std::vector<RecipientResult> results; ///< one for each of Job::recipients
-  /// The destination itself could not be reached or used (connect, DNS, TLS, 421): feedback for its concurrency and backoff.
+  /// The destination itself could not be reached or used (connect, DNS, TLS, 421): feedback for its concurrency and
+  /// backoff.
   bool destination_failed = false;
 };
 

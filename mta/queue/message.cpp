@@ -14,8 +14,8 @@ namespace mta {
 namespace {
 
 constexpr std::uint8_t version = 1;
-/// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has passed
-/// tighter limits before it came here.
+/// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has
+/// passed tighter limits before it came here.
 constexpr std::size_t address_limit = 1024;
 constexpr std::size_t line_limit = 4096;
 constexpr std::size_t reply_limit = 65'536; // as ReplyParser
@@ -25,8 +25,9 @@ constexpr std::size_t recipient_limit = 65'536;
 enum NotifyBit : std::uint8_t { given = 1, never = 2, success = 4, failure = 8, delay = 16 };
 
 std::uint8_t pack(const smtp::Notify &notify) {
-  return static_cast<std::uint8_t>((notify.given ? given : 0) | (notify.never ? never : 0) | (notify.success ? success : 0) |
-                                   (notify.failure ? failure : 0) | (notify.delay ? delay : 0));
+  return static_cast<std::uint8_t>((notify.given ? given : 0) | (notify.never ? never : 0) |
+                                   (notify.success ? success : 0) | (notify.failure ? failure : 0) |
+                                   (notify.delay ? delay : 0));
 }
 
 smtp::Notify unpack_notify(OctetReader &reader) {
@@ -39,7 +40,9 @@ smtp::Notify unpack_notify(OctetReader &reader) {
           .delay = (bits & delay) != 0};
 }
 
-std::string_view cut(std::string_view text, std::size_t limit) { return text.substr(0, limit); }
+std::string_view cut(std::string_view text, std::size_t limit) {
+  return text.substr(0, limit);
+}
 
 /// An initial state need not be written: most recipients are delivered at the first attempt.
 bool is_untouched(const RecipientState &state) {
@@ -174,14 +177,18 @@ void read_update(OctetReader &in, QueuedMessage &message) {
 
 /// Reads kind, version and what `read` reads of a blob that must end there.
 template <typename Read>
-smtp::Result<void> read_blob(std::string_view blob, char kind, std::string_view name, QueuedMessage &message, Read read) {
+smtp::Result<void> read_blob(std::string_view blob, char kind, std::string_view name, QueuedMessage &message,
+                             Read read) {
   OctetReader in(blob);
   if (in.number<std::uint8_t>("kind") != static_cast<std::uint8_t>(kind)) in.set_error("field kind is wrong");
   if (const auto found = in.number<std::uint8_t>("version"); found != version)
     in.set_error(fmt::format("field version is {}, only {} is known", found, version));
   if (!in.has_failed()) read(in, message);
-  if (!in.has_failed() && in.remaining() > 0) in.set_error(fmt::format("{} octets follow the last field", in.remaining()));
-  if (in.has_failed()) return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{} of {}: {}", name, message.id.to_string(), in.error()));
+  if (!in.has_failed() && in.remaining() > 0)
+    in.set_error(fmt::format("{} octets follow the last field", in.remaining()));
+  if (in.has_failed())
+    return smtp::fail(smtp::ErrorCode::bad_syntax,
+                      fmt::format("{} of {}: {}", name, message.id.to_string(), in.error()));
   return {};
 }
 
@@ -255,7 +262,8 @@ std::string encode_update(const QueuedMessage &message) {
 smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope, std::string_view update) {
   QueuedMessage message;
   message.id = id;
-  if (auto read = read_blob(envelope, 'E', "envelope", message, read_envelope); !read) return tl::unexpected(read.error());
+  if (auto read = read_blob(envelope, 'E', "envelope", message, read_envelope); !read)
+    return tl::unexpected(read.error());
   if (update.empty()) return message;
   if (auto read = read_blob(update, 'U', "update", message, read_update); !read) return tl::unexpected(read.error());
   return message;

@@ -27,13 +27,13 @@ struct RecipientState {
   smtp::Recipient recipient;
   RecipientStatus status = RecipientStatus::pending;
   std::uint32_t attempts = 0;
-  WallTime next_attempt{};            ///< pending only
+  WallTime next_attempt{}; ///< pending only
   WallTime last_attempt{};
   FailureCause cause = FailureCause::none;
   FailureCause before_expiry = FailureCause::none; ///< with cause expired: why the last attempt failed
-  smtp::Reply last_reply{};           ///< the remote one, or one of ours
-  std::string last_host{};            ///< "mx1.example.org[192.0.2.1]"
-  std::string detail{};               ///< one sentence for people: TLS verdict, DNS error, …
+  smtp::Reply last_reply{};                        ///< the remote one, or one of ours
+  std::string last_host{};                         ///< "mx1.example.org[192.0.2.1]"
+  std::string detail{};                            ///< one sentence for people: TLS verdict, DNS error, …
   bool delay_notified = false;
   bool dsn_passed_on = false;
   friend bool operator==(const RecipientState &, const RecipientState &) = default;
@@ -43,14 +43,15 @@ struct RecipientState {
 struct Envelope {
   smtp::Sender sender;
   WallTime arrival{};
-  std::string trace;          ///< fields emitted in front of the stored body (Received; later Authentication-Results, …), CRLF ends
+  std::string
+      trace; ///< fields emitted in front of the stored body (Received; later Authentication-Results, …), CRLF ends
   std::uint64_t body_size = 0;
   std::uint64_t header_size = 0;
   bool has_8bit = false;
-  bool needs_smtputf8 = false;///< header fields in UTF-8
+  bool needs_smtputf8 = false; ///< header fields in UTF-8
   std::string message_id;
-  std::string client;         ///< "192.0.2.7 (mail.example.org)" for the list
-  std::string tls_in;         ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated" for the list
+  std::string client;           ///< "192.0.2.7 (mail.example.org)" for the list
+  std::string tls_in;           ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated" for the list
   bool is_notification = false; ///< one of ours: never bounced
   friend bool operator==(const Envelope &, const Envelope &) = default;
 };
@@ -61,7 +62,7 @@ struct QueuedMessage {
   std::vector<RecipientState> recipients;
   bool held = false;
   std::string hold_reason;
-  WallTime expires{};         ///< arrival + give_up_after
+  WallTime expires{};                              ///< arrival + give_up_after
   [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending
   friend bool operator==(const QueuedMessage &, const QueuedMessage &) = default;
 };
@@ -70,6 +71,7 @@ struct QueuedMessage {
 /// hold. Versioned; an unknown version or damage is an Error that names the field. No pointers, no host byte order.
 [[nodiscard]] std::string encode_envelope(const QueuedMessage &message);
 [[nodiscard]] std::string encode_update(const QueuedMessage &message);
-[[nodiscard]] smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope, std::string_view update);
+[[nodiscard]] smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope,
+                                                         std::string_view update);
 
 } // namespace mta

@@ -1,4 +1,5 @@
-// OctetWriter and OctetReader: little-endian integers and length-prefixed text, for the blobs that the queue keeps in the spool.
+// OctetWriter and OctetReader: little-endian integers and length-prefixed text, for the blobs that the queue keeps in
+// the spool.
 #pragma once
 
 #include <chrono>
@@ -37,8 +38,8 @@ private:
   std::string octets_;
 };
 
-/// Reads what OctetWriter wrote. The first failure is kept and every later value is empty, so that a decoder asks once, at
-/// its end.
+/// Reads what OctetWriter wrote. The first failure is kept and every later value is empty, so that a decoder asks once,
+/// at its end.
 class OctetReader {
 public:
   explicit OctetReader(std::string_view octets) : rest_(octets) {}

@@ -30,15 +30,17 @@ template <typename Visit> void for_each_recipient(const Unit &unit, const Queued
 
 /// Makes the result have exactly one row for each recipient of the job, in its order.
 void complete(JobResult &result, const std::vector<std::size_t> &recipients) {
-  const bool is_complete = std::equal(result.results.begin(), result.results.end(), recipients.begin(), recipients.end(),
-                                      [](const RecipientResult &row, std::size_t index) { return row.index == index; });
+  const bool is_complete =
+      std::equal(result.results.begin(), result.results.end(), recipients.begin(), recipients.end(),
+                 [](const RecipientResult &row, std::size_t index) { return row.index == index; });
   if (is_complete) return;
   std::vector<RecipientResult> rows;
   rows.reserve(recipients.size());
   for (const std::size_t index : recipients) {
     const auto found = std::find_if(result.results.begin(), result.results.end(),
                                     [&](const RecipientResult &row) { return row.index == index; });
-    if (found != result.results.end()) rows.push_back(*found);
+    if (found != result.results.end())
+      rows.push_back(*found);
     else
       rows.push_back({.index = index,
                       .kind = RecipientResult::Kind::temporary,
@@ -145,7 +147,8 @@ void Scheduler::Impl::group(Entry &entry) {
     if (recipients.size() > 1) destination.grouping_unit->recipients.push_back(static_cast<std::uint32_t>(i));
     ++grouped;
   }
-  if (entry.units.size() == 1 && grouped == recipients.size()) std::vector<std::uint32_t>().swap(entry.units[0]->recipients);
+  if (entry.units.size() == 1 && grouped == recipients.size())
+    std::vector<std::uint32_t>().swap(entry.units[0]->recipients);
   for (auto &unit : entry.units) unit->destination->grouping_unit = nullptr;
 }
 
@@ -199,9 +202,8 @@ void Scheduler::Impl::start_job(Unit &unit) {
           .recipients = recipients};
   jobs.emplace(number, ActiveJob{.unit = &unit, .recipients = std::move(recipients)});
   ++entry.jobs;
-  hooks.deliver(std::move(job), [to = inbox](JobResult result) {
-    Inbox::add(to, &Inbox::Contents::results, std::move(result));
-  });
+  hooks.deliver(std::move(job),
+                [to = inbox](JobResult result) { Inbox::add(to, &Inbox::Contents::results, std::move(result)); });
 }
 
 void Scheduler::Impl::finish_job(JobResult result) {
@@ -260,9 +262,7 @@ void Scheduler::Impl::note_feedback(Unit &unit, const JobResult &result) {
                   .with_if("detail", destination.failure_detail));
     break;
   }
-  case Agenda::Change::recovered:
-    log.write(Event("destination_recovered").with("destination", destination.key));
-    break;
+  case Agenda::Change::recovered: log.write(Event("destination_recovered").with("destination", destination.key)); break;
   case Agenda::Change::none: break;
   }
 }
@@ -361,6 +361,8 @@ void Scheduler::resume() {
   impl_->process();
 }
 
-void Scheduler::wake() { impl_->process(); }
+void Scheduler::wake() {
+  impl_->process();
+}
 
 } // namespace mta

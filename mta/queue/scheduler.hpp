@@ -34,15 +34,15 @@ struct NotificationRequest {
   std::vector<std::size_t> recipients; ///< indices
 };
 /// Must call `stored(ok)` once, on any thread, when the notice is durable (or not owed): only then the recipient is
-/// recorded as finished. With ok false the recipient stays pending and the notice is asked for again later; a message that
-/// was delivered or refused for good is not sent again for the sake of its notice.
+/// recorded as finished. With ok false the recipient stays pending and the notice is asked for again later; a message
+/// that was delivered or refused for good is not sent again for the sake of its notice.
 using Notify = std::function<void(NotificationRequest, std::function<void(bool ok)> stored)>;
 
 /// Which destination key a recipient has under the configuration in force (domain or route).
 using DestinationOf = std::function<std::string(const smtp::Mailbox &)>;
 
-/// Owned by one thread: all members but submit() must be called on `executor`, and it is destroyed there or when the executor
-/// runs no more. The clock and random source are parameters of the constructor for tests.
+/// Owned by one thread: all members but submit() must be called on `executor`, and it is destroyed there or when the
+/// executor runs no more. The clock and random source are parameters of the constructor for tests.
 class Scheduler {
 public:
   struct Options {
@@ -67,9 +67,11 @@ public:
   /// New limits, schedule and destinations after a reload.
   void reconfigure(Options options);
 
-  [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter, std::size_t limit) const;
+  [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter,
+                                                                       std::size_t limit) const;
   [[nodiscard]] QueueCounts count(const QueueFilter &filter) const;
-  /// Each returns how many messages it touched; each act is logged with who and why, and durable before `done` is called.
+  /// Each returns how many messages it touched; each act is logged with who and why, and durable before `done` is
+  /// called.
   void retry(const QueueFilter &filter, std::function<void(std::size_t)> done);
   void hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
@@ -78,7 +80,8 @@ public:
   /// Starts no further jobs; `idle` is called when the running ones have ended.
   void drain(std::function<void()> idle);
   void resume();
-  /// Looks at the clock again and does what is due; the scheduler's own timer calls it. For a clock that was set forward.
+  /// Looks at the clock again and does what is due; the scheduler's own timer calls it. For a clock that was set
+  /// forward.
   void wake();
 
 private:

@@ -93,7 +93,8 @@ void Scheduler::retry(const QueueFilter &filter, std::function<void(std::size_t)
 
 void Scheduler::Impl::retry_recorded(Entry &, bool) {}
 
-void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done) {
+void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string by,
+                     std::function<void(std::size_t)> done) {
   const auto act = std::make_shared<Impl::Act>();
   act->name = "hold";
   act->reason = std::move(reason);
@@ -123,7 +124,8 @@ void Scheduler::Impl::hold_recorded(Entry &entry, bool ok) {
   set_deadline(entry);
 }
 
-void Scheduler::release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done) {
+void Scheduler::release(const QueueFilter &filter, std::string reason, std::string by,
+                        std::function<void(std::size_t)> done) {
   const auto act = std::make_shared<Impl::Act>();
   act->name = "release";
   act->reason = std::move(reason);
@@ -158,7 +160,8 @@ void Scheduler::Impl::release_recorded(Entry &entry, bool ok) {
   set_deadline(entry);
 }
 
-void Scheduler::remove(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done) {
+void Scheduler::remove(const QueueFilter &filter, std::string reason, std::string by,
+                       std::function<void(std::size_t)> done) {
   const auto act = std::make_shared<Impl::Act>();
   act->name = "delete";
   act->reason = std::move(reason);

@@ -28,14 +28,14 @@ struct Entry {
   std::shared_ptr<QueuedMessage> message;
   std::vector<std::unique_ptr<Unit>> units;
   std::vector<Settling> settling;
-  WallTime deadline{};              ///< when something happens to it even if no attempt ends: expiry, delay notice
+  WallTime deadline{}; ///< when something happens to it even if no attempt ends: expiry, delay notice
   std::uint32_t jobs = 0;
-  std::uint32_t notices = 0;        ///< asked for and not answered
-  mutable bool handed_out = false;  ///< others read `message`: it is copied before it changes
-  bool dirty = false;               ///< an update is to be written
-  bool recording = false;           ///< an operator's removal is being written
-  bool removed = false;             ///< by an operator, durably; it goes when its jobs have ended
-  bool regroup = false;             ///< destinations changed while a job ran
+  std::uint32_t notices = 0;       ///< asked for and not answered
+  mutable bool handed_out = false; ///< others read `message`: it is copied before it changes
+  bool dirty = false;              ///< an update is to be written
+  bool recording = false;          ///< an operator's removal is being written
+  bool removed = false;            ///< by an operator, durably; it goes when its jobs have ended
+  bool regroup = false;            ///< destinations changed while a job ran
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
 
   [[nodiscard]] bool is_leaving() const noexcept { return recording || removed; }
@@ -50,13 +50,14 @@ struct Scheduler::Impl {
       std::vector<JobResult> results;
       std::vector<std::function<void(Impl &)>> others;
     };
-    template <typename Item> static void add(const std::shared_ptr<Inbox> &inbox, std::vector<Item> Contents::*list, Item item);
+    template <typename Item>
+    static void add(const std::shared_ptr<Inbox> &inbox, std::vector<Item> Contents::*list, Item item);
 
     const asio::any_io_executor executor;
     std::mutex mutex;
-    Contents contents;      ///< under mutex
-    bool posted = false;    ///< under mutex
-    Impl *owner = nullptr;  ///< used on the executor only; null when the scheduler is gone
+    Contents contents;     ///< under mutex
+    bool posted = false;   ///< under mutex
+    Impl *owner = nullptr; ///< used on the executor only; null when the scheduler is gone
   };
 
   struct ActiveJob {
@@ -137,8 +138,9 @@ struct Scheduler::Impl {
   Agenda agenda;
   std::map<std::uint64_t, Entry> entries; ///< by id, which is the order of acceptance
   boost::intrusive::multiset<
-      Entry, boost::intrusive::member_hook<Entry, boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
-                                           &Entry::deadline_hook>,
+      Entry,
+      boost::intrusive::member_hook<Entry, boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>>,
+                                    &Entry::deadline_hook>,
       boost::intrusive::compare<EarlierDeadline>>
       deadlines;
   std::unordered_map<std::uint64_t, ActiveJob> jobs;

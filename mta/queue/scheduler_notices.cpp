@@ -46,8 +46,8 @@ void Scheduler::Impl::ask_notice(Entry &entry, NotificationRequest::Kind kind, s
   });
 }
 
-void Scheduler::Impl::notice_stored(QueueId id, NotificationRequest::Kind kind, const std::vector<std::size_t> &recipients,
-                                    bool ok) {
+void Scheduler::Impl::notice_stored(QueueId id, NotificationRequest::Kind kind,
+                                    const std::vector<std::size_t> &recipients, bool ok) {
   --notices_in_flight;
   Entry *entry = find(id);
   if (entry == nullptr) return;
@@ -93,10 +93,11 @@ void Scheduler::Impl::set_deadline(Entry &entry) {
     if (!one.in_flight) consider(one.ask_again);
   if (!message.held) { // a held message neither expires nor is it late
     consider(message.expires);
-    const bool may_be_late = options.retry.delay_notice_after.count() > 0 &&
-                             std::any_of(message.recipients.begin(), message.recipients.end(), [](const RecipientState &state) {
-                               return state.status == RecipientStatus::pending && !state.delay_notified;
-                             });
+    const bool may_be_late =
+        options.retry.delay_notice_after.count() > 0 &&
+        std::any_of(message.recipients.begin(), message.recipients.end(), [](const RecipientState &state) {
+          return state.status == RecipientStatus::pending && !state.delay_notified;
+        });
     if (may_be_late) consider(message.envelope.arrival + options.retry.delay_notice_after);
   }
   if (!next) return;
@@ -137,7 +138,8 @@ void Scheduler::Impl::meet_deadline(Entry &entry, WallTime time) {
     const auto look = [&](std::size_t i) {
       const RecipientState &state = entry.message->recipients[i];
       const bool was_tried = state.attempts > 0 || unit->destination->is_dead();
-      if (was_tried && is_open(entry, i) && owes_delay_notice(*entry.message, state, options.retry, time)) late.push_back(i);
+      if (was_tried && is_open(entry, i) && owes_delay_notice(*entry.message, state, options.retry, time))
+        late.push_back(i);
     };
     if (unit->recipients.empty())
       for (std::size_t i = 0; i < entry.message->recipients.size(); ++i) look(i);

@@ -35,14 +35,15 @@ std::string explain_cause(const RecipientState &state, const NoticeContext &cont
   const bool waits = context.kind == Kind::delay;
   switch (real_cause(state)) {
   case FailureCause::reply:
-    return waits || state.cause == FailureCause::expired ? "Their mail system did not take the message each time we tried."
-                                                         : "Their mail system refused the message.";
+    return waits || state.cause == FailureCause::expired
+               ? "Their mail system did not take the message each time we tried."
+               : "Their mail system refused the message.";
   case FailureCause::tls:
-    return fmt::format("We did not send this message unprotected; the address may be fine. Mail for {} must travel over a "
-                       "protected connection, and their mail system did not offer one that we can trust.{}{}",
-                       domain, what_happened(state, "What was wanted and what we got"),
-                       context.contact.empty() ? std::string()
-                                               : fmt::format(" Those who can put it right: {}.", context.contact));
+    return fmt::format(
+        "We did not send this message unprotected; the address may be fine. Mail for {} must travel over a "
+        "protected connection, and their mail system did not offer one that we can trust.{}{}",
+        domain, what_happened(state, "What was wanted and what we got"),
+        context.contact.empty() ? std::string() : fmt::format(" Those who can put it right: {}.", context.contact));
   case FailureCause::dns:
     return fmt::format("We could not find out which mail system takes mail for {}.{}", domain,
                        what_happened(state, "The domain name system said"));
@@ -52,7 +53,8 @@ std::string explain_cause(const RecipientState &state, const NoticeContext &cont
     return "The fault is on our side, not with the address." + what_happened(state, "What happened");
   case FailureCause::operator_act: return "An operator of this mail system removed the message.";
   case FailureCause::none:
-  case FailureCause::expired: return waits ? "The message is still waiting for its turn." : "The message was never tried.";
+  case FailureCause::expired:
+    return waits ? "The message is still waiting for its turn." : "The message was never tried.";
   }
   return {};
 }
@@ -88,7 +90,8 @@ smtp::EnhancedCode status_of(const RecipientState &state, Kind kind) noexcept {
   if (kind == Kind::success) return {2, 0, 0};
   const bool for_good = kind == Kind::failure && state.cause != FailureCause::expired;
   const std::uint8_t status_class = for_good ? 5 : 4;
-  if (kind == Kind::failure && state.cause == FailureCause::expired) return code_of(FailureCause::expired, status_class);
+  if (kind == Kind::failure && state.cause == FailureCause::expired)
+    return code_of(FailureCause::expired, status_class);
   if (const auto &said = state.last_reply.enhanced) return {status_class, said->subject, said->detail};
   return code_of(state.cause, status_class);
 }

@@ -18,8 +18,8 @@ struct NoticeContext {
 /// One to four sentences; empty for a success.
 [[nodiscard]] std::string explain_recipient(const RecipientState &state, const NoticeContext &context);
 
-/// RFC 3463: what the last reply said where it said something, else by cause. Class 5 for a failure, 4 for a delay and for a
-/// failure by expiry (RFC 3464 section 2.3.4), 2 for a success.
+/// RFC 3463: what the last reply said where it said something, else by cause. Class 5 for a failure, 4 for a delay and
+/// for a failure by expiry (RFC 3464 section 2.3.4), 2 for a success.
 [[nodiscard]] smtp::EnhancedCode status_of(const RecipientState &state, NotificationRequest::Kind kind) noexcept;
 
 /// True when last_reply came from the other server, not from us.

@@ -59,7 +59,8 @@ smtp::NotificationAction action_of(Kind kind) noexcept {
   switch (kind) {
   case Kind::failure: return smtp::NotificationAction::failed;
   case Kind::delay: return smtp::NotificationAction::delayed;
-  case Kind::success: return smtp::NotificationAction::relayed; // RFC 3461 section 5.2.7.1: the next hop does not report
+  case Kind::success:
+    return smtp::NotificationAction::relayed; // RFC 3461 section 5.2.7.1: the next hop does not report
   }
   return smtp::NotificationAction::failed;
 }
@@ -72,13 +73,13 @@ std::string contact_of(const Config &config, const smtp::Mailbox &recipient) {
   return "postmaster@" + recipient.host();
 }
 
-smtp::NotifiedRecipient describe(const QueuedMessage &message, const RecipientState &state, Kind kind, const Config &config,
-                                 WallTime now) {
+smtp::NotifiedRecipient describe(const QueuedMessage &message, const RecipientState &state, Kind kind,
+                                 const Config &config, WallTime now) {
   const std::string contact = contact_of(config, state.recipient.mailbox);
-  const NoticeContext context{
-      .kind = kind,
-      .contact = contact,
-      .tried_for = std::chrono::duration_cast<std::chrono::seconds>(now - message.envelope.arrival)};
+  const NoticeContext context{.kind = kind,
+                              .contact = contact,
+                              .tried_for =
+                                  std::chrono::duration_cast<std::chrono::seconds>(now - message.envelope.arrival)};
   smtp::NotifiedRecipient notified{.final_recipient = state.recipient.mailbox,
                                    .original = state.recipient.parameters.orcpt,
                                    .action = action_of(kind),
@@ -121,8 +122,8 @@ void Notifier::notify(NotificationRequest request, std::function<void(bool ok)> 
   store(request, *sender, std::move(stored));
 }
 
-smtp::Result<std::string> Notifier::build(const NotificationRequest &request, const smtp::Mailbox &sender, const Config &config,
-                                          QueueId id) const {
+smtp::Result<std::string> Notifier::build(const NotificationRequest &request, const smtp::Mailbox &sender,
+                                          const Config &config, QueueId id) const {
   const QueuedMessage &message = *request.message;
   const Envelope &envelope = message.envelope;
   const WallTime now = services_.now();
@@ -142,8 +143,9 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
       .reporting_mta = config.server.hostname,
       .from = std::move(*from),
       .to = sender,
-      .message_id = fmt::format("{}.{}@{}", id.to_string(), std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count(),
-                                config.server.hostname),
+      .message_id =
+          fmt::format("{}.{}@{}", id.to_string(),
+                      std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count(), config.server.hostname),
       .envid = envelope.sender.parameters.envid,
       .queue_id = message.id.to_string(),
       .arrival = envelope.arrival,
@@ -163,7 +165,8 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   return smtp::build_notification(facts);
 }
 
-void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &sender, std::function<void(bool ok)> stored) {
+void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &sender,
+                     std::function<void(bool ok)> stored) {
   const auto snapshot = services_.snapshot.get();
   const Config &config = snapshot->config();
   const auto refuse = [&](const smtp::Error &error) {

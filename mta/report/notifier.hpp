@@ -11,7 +11,8 @@
 
 namespace mta {
 
-/// Thread-safe; reads the original from the page cache, so it may block shortly. It must outlive the spool's commits. Never a notice about a notice, nor about mail from <>. NOTIFY and RET are obeyed.
+/// Thread-safe; reads the original from the page cache, so it may block shortly. It must outlive the spool's commits.
+/// Never a notice about a notice, nor about mail from <>. NOTIFY and RET are obeyed.
 class Notifier {
 public:
   struct Services {

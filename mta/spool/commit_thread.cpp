@@ -1,3 +1,4 @@
+// CommitThread: see commit_thread.hpp.
 #include "mta/spool/commit_thread.hpp"
 
 #include <algorithm>
@@ -49,6 +50,15 @@ bool CommitThread::push(Operation &&operation) {
   return true;
 }
 
+void CommitThread::nudge() {
+  {
+    const std::scoped_lock lock(queue_mutex_);
+    nudged_ = true;
+    sleeping_ = false;
+  }
+  queue_filled_.notify_one();
+}
+
 void CommitThread::stop() {
   {
     const std::scoped_lock lock(queue_mutex_);
@@ -73,13 +83,14 @@ void CommitThread::run() {
     bool closing = false;
     {
       std::unique_lock lock(queue_mutex_);
-      const auto filled = [this] { return !queue_.empty() || closing_; };
+      const auto filled = [this] { return !queue_.empty() || closing_ || nudged_; };
       sleeping_ = !filled();
       if (!healthy_)
         queue_filled_.wait_until(lock, next_probe_, filled);
       else if (!more_to_do)
         queue_filled_.wait(lock, filled);
       sleeping_ = false;
+      nudged_ = false;
       operations.swap(queue_);
       closing = closing_;
     }
@@ -90,8 +101,9 @@ void CommitThread::run() {
     if (closing && idle) break;
     more_to_do = healthy_ && keep_house(idle);
   }
-  // Nothing can be done about a failure here: the next start recovers as after a crash.
-  if (healthy_) static_cast<void>(log_.finish());
+  if (!healthy_) return;
+  // Nothing more can be done about a failure here: the next start recovers as after a crash.
+  if (const auto finished = log_.finish(); !finished) fail(finished.error());
 }
 
 void CommitThread::process(std::vector<Operation> &operations) {
@@ -307,7 +319,8 @@ void CommitThread::fail(const smtp::Error &error) {
     problem_ = {error.code, fmt::format("spool cannot write: {}", error.detail)};
   }
   healthy_.store(false, std::memory_order_release);
-  next_probe_ = std::chrono::steady_clock::now() + probe_interval;
+  probe_pause_ = first_probe_pause;
+  next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
   for (const auto &session : open_) session->broken = session->broken || session->last_sequence > log_.durable();
   backlog_.insert(backlog_.end(), std::make_move_iterator(kept_.begin()), std::make_move_iterator(kept_.end()));
   kept_.clear();
@@ -324,7 +337,8 @@ void CommitThread::heal() {
   if (!result) {
     const std::scoped_lock lock(problem_mutex_);
     problem_ = {result.error().code, fmt::format("spool cannot write: {}", result.error().detail)};
-    next_probe_ = std::chrono::steady_clock::now() + probe_interval;
+    probe_pause_ = std::min(2 * probe_pause_, longest_probe_pause);
+    next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
     return;
   }
   backlog_.clear();
@@ -369,7 +383,8 @@ bool CommitThread::keep_house(bool idle) {
     }
     note_synced();
   }
-  if (auto free = index_.take_free(log_.durable()); !free.empty()) supply_.release(std::move(free));
+  if (auto free = index_.take_free(log_.durable()); !free.empty())
+    supply_.release(std::move(free), [this] { nudge(); });
   if (!idle && turns_ % turns_per_slice != 0) return true; // look again when the queue is empty
   const auto worked = compactor_.step();
   if (!worked) {

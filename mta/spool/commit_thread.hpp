@@ -30,7 +30,7 @@ namespace mta::spool {
 ///   healthy --write or sync fails--> unhealthy   the head is given up from its last durable record on; commits that
 ///   were
 ///                                                not durable fail; updates and removals are kept to be written again
-///   unhealthy --probe_interval, and a new segment takes a checkpoint and what was kept, with a sync--> healthy
+///   unhealthy --a probe: a new segment takes a checkpoint and what was kept, with a sync--> healthy
 /// While unhealthy every commit fails at once, and updates and removals wait in memory.
 class CommitThread {
 public:
@@ -58,7 +58,9 @@ public:
   /// Octets of bodies in memory: with the sessions and in the queue.
   std::atomic<std::uint64_t> buffered{0};
 
-  static constexpr std::chrono::milliseconds probe_interval{1000};
+  /// After a failure the log is probed; the pause doubles from the first to the longest.
+  static constexpr std::chrono::milliseconds first_probe_pause{10};
+  static constexpr std::chrono::milliseconds longest_probe_pause{1000};
 
 private:
   struct PendingCommit {
@@ -96,6 +98,8 @@ private:
   };
 
   void run();
+  /// Has the thread look for segments that are free now.
+  void nudge();
   void process(std::vector<Operation> &operations);
   void take(PartOperation &operation, Batch &batch);
   void take(CommitOperation &operation, Batch &batch);
@@ -131,6 +135,7 @@ private:
   std::vector<Operation> queue_;
   bool closing_ = false;
   bool sleeping_ = false;
+  bool nudged_ = false;
 
   mutable std::mutex problem_mutex_;
   smtp::Error problem_;
@@ -145,6 +150,7 @@ private:
   std::size_t kept_octets_ = 0;
   std::vector<Kept> backlog_; ///< while unhealthy, in order
   std::chrono::steady_clock::time_point next_probe_{};
+  std::chrono::milliseconds probe_pause_ = first_probe_pause;
   std::uint32_t turns_ = 0;
   std::thread thread_;
 };

@@ -1,3 +1,4 @@
+// Compactor: see compactor.hpp.
 #include "mta/spool/compactor.hpp"
 
 #include <utility>

@@ -1,3 +1,4 @@
+// CRC32C (Castagnoli): see crc32c.hpp.
 #include "mta/spool/crc32c.hpp"
 
 #include <array>

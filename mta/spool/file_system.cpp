@@ -1,3 +1,4 @@
+// FileSystem: see file_system.hpp.
 #include "mta/spool/file_system.hpp"
 
 #include <cerrno>

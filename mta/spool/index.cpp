@@ -1,3 +1,4 @@
+// Index: see index.hpp.
 #include "mta/spool/index.hpp"
 
 #include <algorithm>
@@ -188,7 +189,7 @@ void Index::gone(std::uint32_t number) {
 // the oldest, on which the graves wait.
 std::optional<std::uint32_t> Index::choose_victim(std::uint64_t segment_size,
                                                   const std::set<std::uint32_t> &excused) const {
-  constexpr std::uint64_t slack_segments = 8;
+  constexpr std::uint64_t slack_segments = 4;
   const std::scoped_lock lock(mutex_);
   std::uint64_t live = 0;
   std::uint64_t dead = 0;

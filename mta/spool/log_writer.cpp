@@ -1,3 +1,4 @@
+// LogWriter: see log_writer.hpp.
 #include "mta/spool/log_writer.hpp"
 
 #include <algorithm>

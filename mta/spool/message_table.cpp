@@ -1,3 +1,4 @@
+// MessageTable: see message_table.hpp.
 #include "mta/spool/message_table.hpp"
 
 #include <algorithm>
@@ -127,6 +128,8 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
   }
   const std::string name = QueueId{id}.to_string();
   if (chosen == nullptr) {
+    for (const Copy &copy : message.copies)
+      if (copy.sequence != 0) orphans_.push_back({copy.envelope, copy.sequence});
     if (message.envelope_lost)
       report_.damage.push_back(fmt::format("message {}: its envelope is lost, and with it the message", name));
     return;

@@ -30,6 +30,13 @@ public:
   void finish(Index &index, std::uint64_t durable);
   /// Pairs for Index::bury; valid after finish().
   [[nodiscard]] const std::vector<std::pair<std::uint32_t, std::uint32_t>> &graves() const noexcept { return graves_; }
+  /// Whole envelopes of messages that are left out; valid after finish(). They must be made void, or the next recovery,
+  /// which finds them durable by then, would take them for messages that lost their bodies.
+  struct Orphan {
+    Extent envelope;
+    std::uint64_t sequence = 0;
+  };
+  [[nodiscard]] const std::vector<Orphan> &orphans() const noexcept { return orphans_; }
   [[nodiscard]] std::uint64_t highest_id() const noexcept { return highest_id_; }
 
 private:
@@ -63,6 +70,7 @@ private:
   std::unordered_map<std::uint64_t, Message> messages_;
   std::unordered_map<std::uint64_t, std::uint32_t> done_in_; ///< removed message, segment of the removal
   std::vector<std::pair<std::uint32_t, std::uint32_t>> graves_;
+  std::vector<Orphan> orphans_;
   std::uint64_t highest_id_ = 0;
 };
 

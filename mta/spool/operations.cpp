@@ -1,3 +1,4 @@
+// What sessions ask of the commit thread: see operations.hpp.
 #include "mta/spool/operations.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Reading records back: see reader.hpp.
 #include "mta/spool/reader.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The spool's records and segment headers as octets: see record.hpp.
 #include "mta/spool/record.hpp"
 
 #include <concepts>

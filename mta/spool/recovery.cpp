@@ -1,8 +1,8 @@
+// Recovery: see recovery.hpp.
 #include "mta/spool/recovery.hpp"
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,8 +35,9 @@ public:
     }
     table_.finish(index_, durable_);
     for (const auto &[grave, buried] : table_.graves()) index_.bury(grave, buried);
-    for (const std::uint32_t number : *numbers)
-      if (known_.contains(number)) index_.seal(number);
+    for (const MessageTable::Orphan &orphan : table_.orphans())
+      salvage_.erase(*known_.at(orphan.envelope.segment), orphan.envelope, orphan.sequence);
+    for (const auto &[number, segment] : known_) index_.seal(number);
     choose_next_id();
     return std::move(end_);
   }
@@ -96,7 +97,7 @@ private:
     const std::uint64_t key = header->key;
     auto segment = std::make_shared<Segment>(*header, std::move(*file));
     index_.add_segment(segment);
-    known_.insert(number);
+    known_.emplace(number, segment);
     fold(*segment, image, scan_segment(image, key));
     if (image.unreadable() != 0)
       report_.damage.push_back(
@@ -174,7 +175,7 @@ private:
   Salvage salvage_;
   MessageTable table_;
   LogEnd end_;
-  std::set<std::uint32_t> known_;
+  std::map<std::uint32_t, std::shared_ptr<Segment>> known_;
   std::map<std::uint32_t, std::uint64_t> given_up_; ///< segment, last sequence that counts
   std::uint64_t durable_ = 0;                       ///< some record says that all up to this one were on disk
   std::uint64_t id_limit_ = 0;

@@ -1,3 +1,4 @@
+// Salvage: see salvage.hpp.
 #include "mta/spool/salvage.hpp"
 
 #include <fmt/format.h>
@@ -70,6 +71,10 @@ void Salvage::bridge(Segment &segment, SegmentImage &image, const BadRegion &reg
             {.type = RecordType::gap,
              .length = static_cast<std::uint32_t>(length - record_header_size),
              .sequence = region.last_missing});
+}
+
+void Salvage::erase(Segment &segment, const Extent &record, std::uint64_t sequence) {
+  overwrite(segment, record.offset(), {.type = RecordType::gap, .length = record.length, .sequence = sequence});
 }
 
 void Salvage::seal(Segment &segment, SegmentImage &image, const SegmentScan &scan, bool end_is_lost) {

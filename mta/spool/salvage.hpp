@@ -24,6 +24,8 @@ public:
   void restore_header(File &file, const SegmentHeader &header);
   /// Copies a region that was durable to damaged/, and writes a gap record over the start of any.
   void bridge(Segment &segment, SegmentImage &image, const BadRegion &region, bool was_durable);
+  /// Makes a record void: nothing of it counts from now on.
+  void erase(Segment &segment, const Extent &record, std::uint64_t sequence);
   /// Ends a segment that has no seal. `end_is_lost`: records behind its last one were durable.
   void seal(Segment &segment, SegmentImage &image, const SegmentScan &scan, bool end_is_lost);
 

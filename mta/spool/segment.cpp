@@ -1,3 +1,4 @@
+// Segment: see segment.hpp.
 #include "mta/spool/segment.hpp"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Scanning a segment: see segment_scan.hpp.
 #include "mta/spool/segment_scan.hpp"
 
 #include <algorithm>

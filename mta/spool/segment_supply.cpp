@@ -1,3 +1,4 @@
+// SegmentSupply: see segment_supply.hpp.
 #include "mta/spool/segment_supply.hpp"
 
 #include <algorithm>
@@ -46,8 +47,9 @@ void SegmentSupply::prepare() {
   work_.notify_one();
 }
 
-void SegmentSupply::release(std::vector<std::shared_ptr<Segment>> segments) {
+void SegmentSupply::release(std::vector<std::shared_ptr<Segment>> segments, std::function<void()> gone) {
   const std::scoped_lock lock(mutex_);
+  gone_ = std::move(gone);
   released_.insert(released_.end(), std::make_move_iterator(segments.begin()), std::make_move_iterator(segments.end()));
   work_.notify_one();
 }
@@ -70,6 +72,7 @@ void SegmentSupply::run() {
     if (stop_) return;
     std::vector<std::shared_ptr<Segment>> released = std::exchange(released_, {});
     const std::uint64_t size = wanted_size_;
+    const std::function<void()> gone = std::exchange(gone_, nullptr);
     if (unwanted_) {
       // Its number is lower than that of the segment about to be made: kept, it would come into use out of order.
       released.push_back(std::exchange(unwanted_, nullptr));
@@ -78,6 +81,7 @@ void SegmentSupply::run() {
     released.insert(released.begin(), failed.begin(), failed.end());
     take_back(released);
     failed = std::move(released);
+    if (gone) gone();
     std::optional<Result<std::shared_ptr<Segment>>> made;
     if (size != 0) made = make(size);
     lock.lock();

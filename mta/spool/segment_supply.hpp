@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -40,8 +41,9 @@ public:
   [[nodiscard]] smtp::Result<std::shared_ptr<Segment>> next(std::uint64_t smallest);
   /// Begins to make one ready, unless there is one.
   void prepare();
-  /// Takes back free segments; each is reported to the index as gone once its new name is durable.
-  void release(std::vector<std::shared_ptr<Segment>> segments);
+  /// Takes back free segments; each is reported to the index as gone once its new name is durable. Then `gone` is
+  /// called on the supply's thread: others may have become free.
+  void release(std::vector<std::shared_ptr<Segment>> segments, std::function<void()> gone);
   /// Stops the thread. A segment that was made ready stays behind, empty; recovery takes it as a spare.
   void stop();
 
@@ -64,6 +66,7 @@ private:
   std::optional<smtp::Error> error_;
   std::uint64_t wanted_size_ = 0; ///< 0: nothing to prepare
   std::vector<std::shared_ptr<Segment>> released_;
+  std::function<void()> gone_;
   std::atomic<bool> stop_{false};
 
   // Of the thread alone.

@@ -1,3 +1,4 @@
+// Spool: see spool.hpp.
 #include "mta/spool/spool.hpp"
 
 #include <algorithm>
@@ -54,6 +55,7 @@ public:
     const std::scoped_lock lock(close_mutex_);
     if (thread_) thread_->stop(); // first: it may wait for the supply
     if (supply_) supply_->stop();
+    lock_.reset(); // a writer that is still there keeps the rest alive, and must not keep the next process out
   }
 
   [[nodiscard]] Result<void> check() override {
@@ -105,7 +107,7 @@ public:
 private:
   const SpoolOptions options_;
   const std::shared_ptr<FileSystem> files_;
-  const std::unique_ptr<File> lock_;
+  std::unique_ptr<File> lock_;
   const std::uint64_t segment_size_;
   std::optional<IdSource> ids_;
   std::optional<SegmentSupply> supply_;

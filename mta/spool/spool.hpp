@@ -17,7 +17,8 @@
 
 namespace mta {
 
-/// Names one message for ever: a sequence number, never reused. As text 13 characters of base 32 ("0000000000A7Q", upper case, no I, L, O, U).
+/// Names one message for ever: a sequence number, never reused. As text 13 characters of base 32 ("0000000000A7Q",
+/// upper case, no I, L, O, U).
 struct QueueId {
   std::uint64_t value = 0;
   [[nodiscard]] std::string to_string() const;
@@ -42,12 +43,13 @@ struct RecoveredMessage {
 };
 
 struct Recovery {
-  std::vector<RecoveredMessage> messages;   ///< in order of acceptance
-  std::vector<std::string> notes;           ///< "segment 00000003: torn tail of 812 octets cut": for the log
-  std::vector<std::string> damage;          ///< losses before a tail; each names what was set aside
+  std::vector<RecoveredMessage> messages; ///< in order of acceptance
+  std::vector<std::string> notes;         ///< "segment 00000003: torn tail of 812 octets cut": for the log
+  std::vector<std::string> damage;        ///< losses before a tail; each names what was set aside
 };
 
-/// Every system call of the spool goes through this, so that a test can make each one fail. The real one calls the kernel.
+/// Every system call of the spool goes through this, so that a test can make each one fail. The real one calls the
+/// kernel.
 class FileSystem;
 
 /// Room for one message. Thread-safe against the commit thread, used by one session. Destroying it uncommitted discards
@@ -56,14 +58,15 @@ class MessageWriter {
 public:
   virtual ~MessageWriter() = default;
   [[nodiscard]] virtual QueueId id() const noexcept = 0;
-  /// Takes a copy. Fails (full, io) when the spool cannot take more; the message is then lost for the client (4xx). Memory
-  /// held is bounded by a few parts: `wants_pause` becomes true when the log is behind, and then the session waits
-  /// with `when_ready` before it reads on.
+  /// Takes a copy. Fails (full, io) when the spool cannot take more; the message is then lost for the client (4xx).
+  /// Memory held is bounded by a few parts: `wants_pause` becomes true when the log is behind, and then the session
+  /// waits with `when_ready` before it reads on.
   [[nodiscard]] virtual smtp::Result<void> append(std::string_view octets) = 0;
   [[nodiscard]] virtual bool wants_pause() const noexcept = 0;
   /// `ready` is called once, on the commit thread.
   virtual void when_ready(std::function<void()> ready) = 0;
-  /// Commits durably. `done` is called once, on the commit thread, after fdatasync: never before the message is on disk.
+  /// Commits durably. `done` is called once, on the commit thread, after fdatasync: never before the message is on
+  /// disk.
   virtual void commit(std::string envelope, std::function<void(smtp::Result<void>)> done) = 0;
 };
 
@@ -78,9 +81,9 @@ public:
 
 struct SpoolStatus {
   bool healthy = true;
-  std::string problem;           ///< why acceptance is stopped
+  std::string problem; ///< why acceptance is stopped
   std::uint64_t messages = 0;
-  std::uint64_t octets = 0;      ///< of live messages
+  std::uint64_t octets = 0; ///< of live messages
   std::uint64_t segments = 0;
   std::uint64_t free_octets = 0; ///< on the disk
   std::uint64_t commits = 0;     ///< fdatasync calls so far
@@ -92,7 +95,8 @@ class Spool {
 public:
   virtual ~Spool() = default;
 
-  /// Opens or creates the folder (0700), takes its lock, and recovers. Errors: another process holds it, not a spool, io.
+  /// Opens or creates the folder (0700), takes its lock, and recovers. Errors: another process holds it, not a spool,
+  /// io.
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery);
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery,
                                                                  std::shared_ptr<FileSystem> files);
@@ -107,7 +111,8 @@ public:
   /// The message is finished; its room will be reused.
   virtual void remove(QueueId id) = 0;
   [[nodiscard]] virtual SpoolStatus status() const = 0;
-  /// Writes out what is pending and stops the commit thread; later calls fail with stopping. Called by the destructor too.
+  /// Writes out what is pending and stops the commit thread; later calls fail with stopping. Called by the destructor
+  /// too.
   virtual void close() = 0;
 };
 

@@ -1,3 +1,4 @@
+// Writer: see writer.hpp.
 #include "mta/spool/writer.hpp"
 
 #include <utility>

@@ -109,7 +109,9 @@ class Daemon:
         if base:
             text = BASE_CONFIG.format(certificate=self.certificate[0], key=self.certificate[1]) + config
             if os.getuid() == 0:  # the tests run as whoever they are; the privilege test starts as root on purpose
-                text = text.replace('user = ""', f'user = "{self.as_user or daemon_user(self.folder)}"')
+                user = self.as_user or daemon_user(self.folder)
+                text = text.replace('user = ""', f'user = "{user}"')
+                shutil.chown(self.certificate[1], user)  # a reload reads it as that user
         self.config_file.write_text(text)
         folder = self.folder / "partners.d"
         folder.mkdir(exist_ok=True)

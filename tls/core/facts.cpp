@@ -1,3 +1,4 @@
+// Facts: see facts.hpp.
 #include "tls/core/facts.hpp"
 
 namespace tls {

@@ -1,3 +1,4 @@
+// Level: see level.hpp.
 #include "tls/core/level.hpp"
 
 namespace tls {
