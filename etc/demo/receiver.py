@@ -204,6 +204,9 @@ class Session:
         return True
 
     def data(self):
+        if not self.recipients:
+            self.say("554 5.5.1 no valid recipients")
+            return
         self.say("354 go on")
         lines = []
         while True:
@@ -212,11 +215,12 @@ class Session:
             if line == b".":
                 break
             lines.append(line[1:] if line.startswith(b".") else line)
+        recipients, self.recipients = self.recipients, []
         if "END" in self.behaviour.replies:
             self.say(self.behaviour.replies["END"])
             return
         has_certificate = bool(self.tls) and self.connection.getpeercert(True) is not None
-        message = Received(self.sender or "", list(self.recipients), b"".join(line + b"\r\n" for line in lines), self.tls,
+        message = Received(self.sender or "", recipients, b"".join(line + b"\r\n" for line in lines), self.tls,
                            has_certificate, self.mail_parameters)
         with self.receiver.lock:
             self.receiver.messages.append(message)
