@@ -259,7 +259,10 @@ awaitable<Result<void>> Stream::write_tls(std::string_view octets) {
     ERR_clear_error();
     if (std::exchange(ticket_due_, false) && SSL_new_session_ticket(ssl_) == 1) {
       // RFC 8446 section 4.6.1 lets the ticket come at any time; the kernel holds it for the record behind it.
-      socket_state(*SSL_get_wbio(ssl_)).hold_next = true;
+      SocketState &socket = socket_state(*SSL_get_wbio(ssl_));
+      socket.hold_next = true;
+      // OpenSSL sets up a read buffer of 16 KiB for this, too; only an attempt to read lets go of it again.
+      socket.drained = false;
     }
     std::size_t sent = 0;
     const int result = SSL_write_ex(ssl_, octets.data(), octets.size(), &sent);

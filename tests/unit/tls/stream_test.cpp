@@ -9,6 +9,7 @@
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "tests/support/stream_pair.hpp"
 #include "tests/support/test_ca.hpp"
@@ -208,6 +209,10 @@ TEST_P(AnyStream, what_was_said_before_the_close_arrives_though_the_other_side_w
   ASSERT_TRUE(run(pair.io, pair.server->write("421 too much\r\n")));
   pair.server->close();
   EXPECT_EQ(run(pair.io, test::read_exactly(*pair.client, 14)).value(), "421 too much\r\n");
+  int reset = -1;
+  socklen_t size = sizeof reset;
+  ASSERT_EQ(::getsockopt(pair.client->socket().native_handle(), SOL_SOCKET, SO_ERROR, &reset, &size), 0);
+  EXPECT_EQ(reset, 0) << "a reset could have overtaken the reply and destroyed it";
 }
 
 TEST_P(AnyStream, readable_now_sees_only_what_could_be_read) {
