@@ -1,0 +1,139 @@
+// MailLog: no line is lost at the end, under load, or at rotation.
+#include "mta/log/mail_log.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace {
+
+class MailLogTest : public testing::Test {
+protected:
+  MailLogTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "mail_log_XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    config_.file = folder_ + "/mail.log";
+  }
+  ~MailLogTest() override { std::filesystem::remove_all(folder_); }
+  static std::vector<std::string> lines_of(const std::string &path) {
+    std::ifstream file(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+  }
+  std::string folder_;
+  mta::LogConfig config_;
+};
+
+TEST_F(MailLogTest, everything_written_is_in_the_file_after_the_end) {
+  constexpr int threads = 4;
+  constexpr int each = 5000;
+  {
+    auto log = mta::MailLog::open(config_);
+    ASSERT_TRUE(log) << log.error().detail;
+    std::vector<std::thread> writers;
+    for (int writer = 0; writer < threads; ++writer)
+      writers.emplace_back([&log, writer] {
+        for (int i = 0; i < each; ++i) (*log)->write(mta::Event("line").with("writer", writer).with("number", i));
+      });
+    for (auto &writer : writers) writer.join();
+  }
+  std::vector<int> next(threads, 0);
+  const auto lines = lines_of(config_.file);
+  ASSERT_EQ(lines.size(), std::size_t{threads} * each);
+  for (const auto &line : lines) {
+    int writer = -1;
+    int number = -1;
+    const auto at = line.find(" event=line ");
+    ASSERT_NE(at, std::string::npos) << line;
+    ASSERT_EQ(std::sscanf(line.c_str() + at, " event=line writer=%d number=%d", &writer, &number), 2) << line;
+    EXPECT_EQ(number, next.at(static_cast<std::size_t>(writer))++) << "order of one thread's lines";
+  }
+}
+
+TEST_F(MailLogTest, more_than_the_buffer_holds_is_kept) {
+  const std::string value(1900, 'v');
+  constexpr std::size_t count = 12'000; // 23 MB, the buffer takes 8
+  {
+    auto log = mta::MailLog::open(config_);
+    ASSERT_TRUE(log);
+    for (std::size_t i = 0; i < count; ++i) (*log)->write(mta::Event("big").with("v", value));
+  }
+  EXPECT_EQ(lines_of(config_.file).size(), count);
+}
+
+TEST_F(MailLogTest, levels_below_the_configured_one_are_left_out) {
+  config_.level = "warning";
+  config_.format = mta::LogFormat::json;
+  {
+    auto log = mta::MailLog::open(config_);
+    ASSERT_TRUE(log);
+    for (const auto level : {mta::LogLevel::debug, mta::LogLevel::info, mta::LogLevel::warning, mta::LogLevel::error})
+      (*log)->write(mta::Event("e", level));
+  }
+  const auto lines = lines_of(config_.file);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_NE(lines[0].find(R"("level":"warning")"), std::string::npos);
+  EXPECT_NE(lines[1].find(R"("level":"error")"), std::string::npos);
+}
+
+TEST_F(MailLogTest, reopen_continues_in_a_new_file_after_rotation) {
+  auto log = mta::MailLog::open(config_);
+  ASSERT_TRUE(log);
+  (*log)->write(mta::Event("before"));
+  std::filesystem::rename(config_.file, config_.file + ".1");
+  (*log)->reopen();
+  (*log)->write(mta::Event("after"));
+  (*log)->flush();
+  ASSERT_EQ(lines_of(config_.file + ".1").size(), 1U);
+  EXPECT_NE(lines_of(config_.file + ".1")[0].find("event=before"), std::string::npos);
+  ASSERT_EQ(lines_of(config_.file).size(), 1U);
+  EXPECT_NE(lines_of(config_.file)[0].find("event=after"), std::string::npos);
+}
+
+TEST_F(MailLogTest, a_reopen_that_fails_keeps_the_old_file_and_says_so) {
+  const std::string inner = folder_ + "/inner";
+  std::filesystem::create_directory(inner);
+  config_.file = inner + "/mail.log";
+  auto log = mta::MailLog::open(config_);
+  ASSERT_TRUE(log);
+  std::filesystem::rename(inner, folder_ + "/moved");
+  (*log)->reopen();
+  (*log)->write(mta::Event("after"));
+  (*log)->flush();
+  const auto lines = lines_of(folder_ + "/moved/mail.log");
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_NE(lines[0].find("event=log_reopen_failed"), std::string::npos);
+  EXPECT_NE(lines[1].find("event=after"), std::string::npos);
+}
+
+TEST_F(MailLogTest, a_file_that_cannot_be_opened_is_an_error_with_its_name) {
+  config_.file = folder_ + "/absent/mail.log";
+  const auto log = mta::MailLog::open(config_);
+  ASSERT_FALSE(log);
+  EXPECT_NE(log.error().detail.find("absent/mail.log"), std::string::npos);
+}
+
+TEST_F(MailLogTest, an_unknown_level_is_an_error) {
+  config_.level = "loud";
+  const auto log = mta::MailLog::open(config_);
+  ASSERT_FALSE(log);
+  EXPECT_NE(log.error().detail.find("loud"), std::string::npos);
+}
+
+TEST_F(MailLogTest, a_full_disk_loses_lines_without_stopping_the_writers) {
+  config_.file = "/dev/full";
+  if (!std::filesystem::exists(config_.file)) GTEST_SKIP() << "no /dev/full";
+  auto log = mta::MailLog::open(config_);
+  ASSERT_TRUE(log);
+  for (int i = 0; i < 100; ++i) (*log)->write(mta::Event("line"));
+  (*log)->flush();
+  SUCCEED();
+}
+
+} // namespace

@@ -1,0 +1,238 @@
+// Agenda: order of fairness, windows, slots, and dead destinations.
+#include "mta/queue/agenda.hpp"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace mta;
+using namespace std::chrono_literals;
+
+const WallTime start{std::chrono::hours(500'000)};
+
+/// Units without messages: the agenda looks at neither.
+class AgendaTest : public testing::Test {
+protected:
+  ~AgendaTest() override {
+    for (auto &unit : units_) {
+      if (unit->state == Unit::State::active) agenda_.finish(*unit, Feedback::unknown, schedule_, now_, 0.5);
+      agenda_.remove(*unit);
+    }
+  }
+  Unit &add(const std::string &key, WallTime due = start) {
+    units_.push_back(std::make_unique<Unit>(entry(), agenda_.destination(key)));
+    agenda_.attach(*units_.back());
+    agenda_.add(*units_.back(), due, now_);
+    return *units_.back();
+  }
+  /// Starts all that may start; their destinations in order.
+  std::string start_all(std::vector<Unit *> *started = nullptr) {
+    std::string order;
+    while (Unit *unit = agenda_.next()) {
+      order += unit->destination->key;
+      if (started != nullptr) started->push_back(unit);
+    }
+    return order;
+  }
+  Agenda::Change finish(Unit &unit, Feedback feedback) { return agenda_.finish(unit, feedback, schedule_, now_, 0.5); }
+  void advance(std::chrono::seconds time) {
+    now_ += time;
+    agenda_.wake(now_);
+  }
+  static Entry &entry() { return *reinterpret_cast<Entry *>(&place_); }
+
+  static inline char place_ = 0; // only its address is taken
+  WallTime now_ = start;
+  policy::RetrySchedule schedule_;
+  Agenda agenda_{{.connections = 8, .connections_per_destination = 20}};
+  std::vector<std::unique_ptr<Unit>> units_;
+};
+
+TEST_F(AgendaTest, destinations_take_turns_and_each_keeps_its_own_order) {
+  std::vector<Unit *> of_a;
+  for (int i = 0; i < 10; ++i) of_a.push_back(&add("a"));
+  add("b");
+  add("c");
+  add("b");
+  std::vector<Unit *> started;
+  EXPECT_EQ(start_all(&started), "abcabaaa") << "eight connections; a's window is five";
+  std::vector<Unit *> a_started;
+  for (Unit *unit : started)
+    if (unit->destination->key == "a") a_started.push_back(unit);
+  EXPECT_TRUE(std::equal(a_started.begin(), a_started.end(), of_a.begin()));
+}
+
+TEST_F(AgendaTest, the_window_begins_at_five_and_grows_by_success) {
+  agenda_.set_limits({.connections = 100, .connections_per_destination = 7});
+  for (int i = 0; i < 200; ++i) add("a");
+  std::vector<Unit *> started;
+  EXPECT_EQ(start_all(&started), "aaaaa");
+  std::size_t ended = 0;
+  while (ended < 5) finish(*started[ended++], Feedback::reached);
+  EXPECT_EQ(start_all(&started).size(), 5U) << "a window's worth of successes adds nearly one";
+  while (ended < 10) finish(*started[ended++], Feedback::reached);
+  EXPECT_EQ(start_all(&started).size(), 6U);
+  while (ended < started.size()) {
+    finish(*started[ended++], Feedback::reached);
+    start_all(&started);
+  }
+  EXPECT_EQ(agenda_.destination("a").window, 7.0) << "never more than connections_per_destination";
+}
+
+TEST_F(AgendaTest, jobs_take_the_lowest_free_slot) {
+  for (int i = 0; i < 8; ++i) add("a");
+  std::vector<Unit *> started;
+  start_all(&started);
+  ASSERT_EQ(started.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(started[i]->slot, i);
+  finish(*started[3], Feedback::reached);
+  finish(*started[1], Feedback::reached);
+  start_all(&started);
+  ASSERT_EQ(started.size(), 7U);
+  EXPECT_EQ(started[5]->slot, 1U);
+  EXPECT_EQ(started[6]->slot, 3U);
+}
+
+TEST_F(AgendaTest, slots_go_beyond_one_word) {
+  Destination destination("a");
+  for (std::uint32_t i = 0; i < 130; ++i) EXPECT_EQ(destination.take_slot(), i);
+  destination.give_slot(64);
+  EXPECT_EQ(destination.take_slot(), 64U);
+  EXPECT_EQ(destination.take_slot(), 130U);
+}
+
+TEST_F(AgendaTest, a_dead_destination_is_left_alone_then_tried_with_one_unit) {
+  for (int i = 0; i < 10; ++i) add("d");
+  std::vector<Unit *> started;
+  EXPECT_EQ(start_all(&started), "ddddd");
+  EXPECT_EQ(finish(*started[0], Feedback::failed), Agenda::Change::died);
+  for (std::size_t i = 1; i < 5; ++i)
+    EXPECT_EQ(finish(*started[i], Feedback::failed), Agenda::Change::none) << "side by side: one failure";
+  EXPECT_EQ(agenda_.destination("d").failures, 1U);
+  add("e");
+  EXPECT_EQ(start_all(), "e");
+  EXPECT_EQ(agenda_.next_event(), start + 60s);
+  advance(59s);
+  EXPECT_EQ(start_all(), "");
+  advance(1s);
+  started.clear();
+  EXPECT_EQ(start_all(&started), "d") << "one probe";
+  EXPECT_EQ(finish(*started[0], Feedback::failed), Agenda::Change::stays_dead);
+  advance(299s);
+  EXPECT_EQ(start_all(), "");
+  advance(1s);
+  started.clear();
+  EXPECT_EQ(start_all(&started), "d");
+  EXPECT_EQ(finish(*started[0], Feedback::reached), Agenda::Change::recovered);
+  EXPECT_EQ(start_all(), "dd") << "alive again, slowly";
+}
+
+TEST_F(AgendaTest, the_wait_for_a_dead_destination_stays_at_the_third_step) {
+  std::vector<std::int64_t> waits;
+  for (int i = 0; i < 6; ++i) add("d");
+  for (int i = 0; i < 6; ++i) {
+    std::vector<Unit *> started;
+    Unit *unit = agenda_.next();
+    ASSERT_NE(unit, nullptr);
+    finish(*unit, Feedback::failed);
+    const auto wait = std::chrono::duration_cast<std::chrono::seconds>(agenda_.destination("d").backoff_until - now_);
+    waits.push_back(wait.count());
+    advance(wait);
+  }
+  EXPECT_EQ(waits, (std::vector<std::int64_t>{60, 300, 900, 900, 900, 900}));
+}
+
+TEST_F(AgendaTest, a_success_beside_a_failure_keeps_the_destination_alive) {
+  for (int i = 0; i < 10; ++i) add("a");
+  std::vector<Unit *> started;
+  start_all(&started);
+  EXPECT_EQ(finish(*started[0], Feedback::failed), Agenda::Change::died);
+  EXPECT_EQ(finish(*started[1], Feedback::reached), Agenda::Change::recovered);
+  EXPECT_EQ(start_all(), "") << "its window shrank: three run, two may";
+  EXPECT_EQ(finish(*started[2], Feedback::reached), Agenda::Change::none);
+  EXPECT_EQ(start_all(), "a") << "two run, three may";
+}
+
+TEST_F(AgendaTest, trials_of_the_dead_hold_at_most_a_quarter_of_the_connections) {
+  std::vector<Unit *> started;
+  for (char key = 'p'; key < 'w'; ++key) {
+    add(std::string(1, key));
+    start_all(&started);
+    finish(*started.back(), Feedback::failed);
+    add(std::string(1, key));
+  }
+  advance(60s);
+  for (int i = 0; i < 10; ++i) add("a");
+  EXPECT_EQ(start_all(), "paqaaaa") << "two of eight connections; a has its five, one connection stays free";
+}
+
+TEST_F(AgendaTest, with_one_connection_the_dead_and_the_living_take_turns) {
+  agenda_.set_limits({.connections = 1, .connections_per_destination = 20});
+  for (const char *key : {"d", "e"}) {
+    add(key);
+    finish(*agenda_.next(), Feedback::failed);
+    add(key);
+  }
+  advance(60s);
+  for (int i = 0; i < 3; ++i) add("a");
+  std::string order;
+  for (int i = 0; i < 4; ++i) {
+    Unit *unit = agenda_.next();
+    ASSERT_NE(unit, nullptr);
+    order += unit->destination->key;
+    finish(*unit, Feedback::reached);
+  }
+  EXPECT_EQ(order, "daea");
+}
+
+TEST_F(AgendaTest, units_wait_for_their_time) {
+  add("a", start + 10s);
+  add("b", start + 5s);
+  EXPECT_EQ(start_all(), "");
+  EXPECT_EQ(agenda_.next_event(), start + 5s);
+  advance(5s);
+  EXPECT_EQ(start_all(), "b");
+  advance(5s);
+  EXPECT_EQ(start_all(), "a");
+  EXPECT_FALSE(agenda_.next_event());
+}
+
+TEST_F(AgendaTest, a_unit_taken_out_is_not_started) {
+  Unit &ready = add("a");
+  Unit &waiting = add("a", start + 5s);
+  agenda_.remove(ready);
+  agenda_.remove(waiting);
+  advance(10s);
+  EXPECT_EQ(start_all(), "");
+}
+
+TEST_F(AgendaTest, an_operator_ends_a_backoff) {
+  add("d");
+  add("d");
+  finish(*agenda_.next(), Feedback::failed);
+  EXPECT_EQ(start_all(), "");
+  agenda_.end_backoff(agenda_.destination("d"));
+  EXPECT_EQ(start_all(), "d");
+}
+
+TEST_F(AgendaTest, trouble_of_our_own_says_nothing_of_the_destination) {
+  add("a");
+  add("a");
+  EXPECT_EQ(finish(*agenda_.next(), Feedback::unknown), Agenda::Change::none);
+  EXPECT_EQ(agenda_.destination("a").window, Destination::initial_window);
+  EXPECT_EQ(agenda_.destination("a").failures, 0U);
+}
+
+TEST_F(AgendaTest, idle_destinations_are_forgotten_in_the_end) {
+  for (int i = 0; i < 1030; ++i) {
+    Unit &unit = add("d" + std::to_string(i));
+    ASSERT_EQ(agenda_.next(), &unit);
+    finish(unit, i == 0 ? Feedback::failed : Feedback::reached);
+    agenda_.detach(unit);
+    units_.pop_back();
+  }
+  EXPECT_FALSE(agenda_.destination("d0").is_dead()) << "made anew: the oldest was forgotten, its backoff too";
+  EXPECT_FALSE(agenda_.next_event());
+}
+
+} // namespace

@@ -1,0 +1,217 @@
+// The codec of queued messages: what goes in comes out; damage is an Error that names the field.
+#include "mta/queue/message.hpp"
+
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace mta;
+
+smtp::Mailbox mailbox(const std::string &text) {
+  return smtp::Mailbox::parse(text).value();
+}
+
+/// A message with something in every field.
+QueuedMessage full_message() {
+  QueuedMessage message;
+  message.id = {42};
+  Envelope &envelope = message.envelope;
+  envelope.sender.path = smtp::ReversePath(mailbox("alice@example.org"));
+  envelope.sender.parameters = {.size = 12345,
+                                .body = smtp::BodyType::eight_bit_mime,
+                                .smtputf8 = true,
+                                .ret = smtp::DsnReturn::headers,
+                                .envid = "QQ314159"};
+  envelope.arrival = WallTime(std::chrono::nanoseconds(1'795'318'740'123'456'789));
+  envelope.trace = "Received: from x by y;\r\n\tSun, 22 Nov 2026 03:39:00 +0000\r\n";
+  envelope.body_size = 0x1'0000'0001;
+  envelope.header_size = 321;
+  envelope.has_8bit = true;
+  envelope.needs_smtputf8 = true;
+  envelope.message_id = "<a@b>";
+  envelope.client = "192.0.2.7 (mail.example.org)";
+  envelope.tls_in = "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated";
+  envelope.is_notification = true;
+  message.expires = envelope.arrival + std::chrono::hours(120);
+  message.held = true;
+  message.hold_reason = "looks odd";
+  for (const char *address :
+       {"bob@example.net", "\"a b\"@[192.0.2.1]", "c@[IPv6:2001:db8::1]", "d@xn--bcher-kva.example"})
+    message.recipients.push_back(RecipientState{smtp::Recipient{mailbox(address), {}}});
+  RecipientState &first = message.recipients[0];
+  first.recipient.parameters.notify = {.given = true, .success = true, .delay = true};
+  first.recipient.parameters.orcpt = smtp::OriginalRecipient{"rfc822", "Bob@example.net"};
+  first.attempts = 3;
+  first.next_attempt = envelope.arrival + std::chrono::minutes(21);
+  first.last_attempt = envelope.arrival + std::chrono::minutes(6);
+  first.cause = FailureCause::expired;
+  first.before_expiry = FailureCause::tls;
+  first.last_reply = {451, smtp::EnhancedCode{4, 7, 5}, "two\nlines"};
+  first.last_host = "mx1.example.net[192.0.2.9]";
+  first.detail = "wanted authenticated, got clear text";
+  first.delay_notified = true;
+  first.dsn_passed_on = true;
+  message.recipients[1].status = RecipientStatus::delivered;
+  message.recipients[1].last_reply = {250, std::nullopt, "ok"};
+  message.recipients[2].status = RecipientStatus::failed;
+  message.recipients[2].cause = FailureCause::operator_act;
+  return message;
+}
+
+smtp::Result<QueuedMessage> round_trip(const QueuedMessage &message) {
+  return decode_message(message.id, encode_envelope(message), encode_update(message));
+}
+
+TEST(QueuedMessageTest, every_field_survives_the_spool) {
+  const QueuedMessage message = full_message();
+  const auto decoded = round_trip(message);
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(*decoded, message);
+}
+
+TEST(QueuedMessageTest, without_an_update_every_recipient_is_untouched) {
+  QueuedMessage message = full_message();
+  const auto decoded = decode_message(message.id, encode_envelope(message), "");
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(decoded->envelope, message.envelope);
+  EXPECT_FALSE(decoded->held);
+  for (std::size_t i = 0; i < message.recipients.size(); ++i) {
+    RecipientState fresh{message.recipients[i].recipient};
+    EXPECT_EQ(decoded->recipients[i], fresh);
+  }
+}
+
+TEST(QueuedMessageTest, a_null_sender_and_no_recipient_survive) {
+  QueuedMessage message;
+  message.id = {1};
+  const auto decoded = round_trip(message);
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(*decoded, message);
+}
+
+TEST(QueuedMessageTest, the_octets_are_the_same_on_every_machine) {
+  QueuedMessage message;
+  message.id = {1};
+  message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
+  message.recipients[0].attempts = 0x01020304;
+  const std::string update = encode_update(message);
+  const std::string expected_start("U\x01\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 17);
+  EXPECT_EQ(update.substr(0, expected_start.size()), expected_start);
+}
+
+TEST(QueuedMessageTest, an_untouched_recipient_costs_one_octet_of_an_update) {
+  QueuedMessage message;
+  message.id = {1};
+  message.recipients.assign(1000, RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
+  EXPECT_EQ(encode_update(message).size(), 11U + 1000U);
+}
+
+TEST(QueuedMessageTest, texts_longer_than_the_decoder_takes_are_cut_when_written) {
+  QueuedMessage message = full_message();
+  message.hold_reason.assign(10'000, 'h');
+  message.recipients[0].detail.assign(10'000, 'd');
+  message.recipients[0].last_reply.text.assign(100'000, 'r');
+  message.envelope.client.assign(10'000, 'c');
+  const auto decoded = round_trip(message);
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(decoded->hold_reason.size(), 4096U);
+  EXPECT_EQ(decoded->recipients[0].detail.size(), 4096U);
+  EXPECT_EQ(decoded->recipients[0].last_reply.text.size(), 65'536U);
+}
+
+TEST(QueuedMessageTest, a_blob_cut_anywhere_is_an_error) {
+  const QueuedMessage message = full_message();
+  const std::string envelope = encode_envelope(message);
+  const std::string update = encode_update(message);
+  for (std::size_t size = 0; size < envelope.size(); ++size)
+    EXPECT_FALSE(decode_message(message.id, std::string_view(envelope).substr(0, size), update)) << size;
+  for (std::size_t size = 1; size < update.size(); ++size)
+    EXPECT_FALSE(decode_message(message.id, envelope, std::string_view(update).substr(0, size))) << size;
+}
+
+TEST(QueuedMessageTest, a_flipped_bit_never_crashes_and_what_still_decodes_encodes_again) {
+  const QueuedMessage message = full_message();
+  const std::string envelope = encode_envelope(message);
+  const std::string update = encode_update(message);
+  std::size_t refused = 0;
+  const auto try_one = [&](const std::string &first, const std::string &second) {
+    const auto decoded = decode_message(message.id, first, second);
+    if (!decoded) {
+      ++refused;
+      return;
+    }
+    const auto again = round_trip(*decoded);
+    ASSERT_TRUE(again) << again.error().detail;
+    EXPECT_EQ(*again, *decoded);
+  };
+  for (std::size_t bit = 0; bit < envelope.size() * 8; ++bit) {
+    std::string damaged = envelope;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    try_one(damaged, update);
+  }
+  for (std::size_t bit = 0; bit < update.size() * 8; ++bit) {
+    std::string damaged = update;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    try_one(envelope, damaged);
+  }
+  EXPECT_GT(refused, 1000U);
+}
+
+struct DamageRow {
+  std::string name;
+  std::string envelope;
+  std::string update;
+  std::string detail;
+  friend std::ostream &operator<<(std::ostream &out, const DamageRow &row) { return out << row.name; }
+};
+
+class DamageTest : public testing::TestWithParam<DamageRow> {};
+
+TEST_P(DamageTest, is_refused_with_its_reason) {
+  const auto decoded = decode_message({7}, GetParam().envelope, GetParam().update);
+  ASSERT_FALSE(decoded);
+  EXPECT_NE(decoded.error().detail.find(GetParam().detail), std::string::npos) << decoded.error().detail;
+}
+
+std::string with_octet(std::string blob, std::size_t at, char octet) {
+  blob.at(at) = octet;
+  return blob;
+}
+
+std::string envelope_blob() {
+  return encode_envelope(full_message());
+}
+std::string update_blob() {
+  return encode_update(full_message());
+}
+std::string other_update_blob() {
+  QueuedMessage message = full_message();
+  message.recipients.pop_back();
+  return encode_update(message);
+}
+std::string envelope_with_count(std::uint32_t count) {
+  QueuedMessage message;
+  std::string blob = encode_envelope(message);
+  for (std::size_t i = 0; i < 4; ++i) blob[blob.size() - 4 + i] = static_cast<char>((count >> (8 * i)) & 255U);
+  return blob;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, DamageTest,
+    testing::Values(
+        DamageRow{"an empty envelope", "", "", "field kind ends after 0 of 1 octets"},
+        DamageRow{"an update in place of an envelope", update_blob(), "", "field kind is wrong"},
+        DamageRow{"an envelope in place of an update", envelope_blob(), envelope_blob(), "update of"},
+        DamageRow{"a version from the future", with_octet(envelope_blob(), 1, 9), "", "field version is 9"},
+        DamageRow{"an update from the future", envelope_blob(), with_octet(update_blob(), 1, 2), "field version is 2"},
+        DamageRow{"octets behind the end", envelope_blob() + "x", "", "1 octets follow the last field"},
+        DamageRow{"octets behind the update's end", envelope_blob(), update_blob() + "xy",
+                  "2 octets follow the last field"},
+        DamageRow{"a truth value of 2", with_octet(envelope_blob(), 2, 2), "", "field has sender is 2, limit is 1"},
+        DamageRow{"a sender that is none", with_octet(envelope_blob(), 7, '@'), "", "field sender is not a mailbox"},
+        DamageRow{"an update for other recipients", envelope_blob(), other_update_blob(),
+                  "field state count is 3, the envelope has 4"},
+        DamageRow{"more recipients than the limit", envelope_with_count(70'000), "", "is 70000, limit is 65536"},
+        DamageRow{"more recipients than octets", envelope_with_count(60'000), "", "is 60000, but 0 octets follow"}));
+
+} // namespace
