@@ -211,7 +211,7 @@ void CommitThread::take(UpdateOperation &operation, Batch &batch) {
 }
 
 void CommitThread::keep_update(UpdateOperation &operation, Batch &batch) {
-  Kept kept{operation.id, std::move(operation.blob), operation.crc, {}};
+  Kept kept{.id = operation.id, .update = std::move(operation.blob), .crc = operation.crc};
   if (!healthy_) {
     backlog_.push_back(std::move(kept));
     return;
@@ -220,10 +220,12 @@ void CommitThread::keep_update(UpdateOperation &operation, Batch &batch) {
   const std::string &blob = *kept_.back().update;
   kept_octets_ += blob.size() + sizeof(Kept);
   const auto placed = write_update(operation.id, blob, operation.crc);
-  if (placed)
-    batch.updates.push_back({operation.id, placed->extent, nullptr, placed->sequence});
-  else
-    fail(placed.error());
+  if (!placed) {
+    fail(placed.error()); // moves what was kept to the backlog
+    return;
+  }
+  kept_.back().sequence = placed->sequence;
+  batch.updates.push_back({operation.id, placed->extent, nullptr, placed->sequence});
 }
 
 Result<LogWriter::Placed> CommitThread::write_update(std::uint64_t id, const std::string &blob, std::uint32_t crc) {
@@ -245,6 +247,7 @@ void CommitThread::take(RemoveOperation &operation, Batch &) {
     backlog_.push_back(std::move(kept));
     return;
   }
+  kept.sequence = placed->sequence;
   kept.envelope_in = index_.remove(operation.id, placed->extent.segment, placed->sequence);
   kept_octets_ += sizeof(Kept);
   kept_.push_back(std::move(kept));
@@ -322,7 +325,9 @@ void CommitThread::fail(const smtp::Error &error) {
   probe_pause_ = first_probe_pause;
   next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
   for (const auto &session : open_) session->broken = session->broken || session->last_sequence > log_.durable();
-  backlog_.insert(backlog_.end(), std::make_move_iterator(kept_.begin()), std::make_move_iterator(kept_.end()));
+  // What a roll has made durable is not written again: a durable update may have come after it.
+  for (Kept &kept : kept_)
+    if (kept.sequence > log_.durable()) backlog_.push_back(std::move(kept));
   kept_.clear();
   kept_octets_ = 0;
   compactor_.reset();
@@ -357,9 +362,10 @@ Result<void> CommitThread::write_kept(Kept &kept) {
   const auto placed = log_.add({.type = RecordType::done, .id = kept.id}, std::string_view());
   if (!placed) return tl::unexpected(placed.error());
   if (kept.envelope_in)
-    index_.bury(placed->extent.segment, *kept.envelope_in);
+    index_.bury(placed->extent.segment, *kept.envelope_in, Index::Burial::ended);
   else
-    kept.envelope_in = index_.remove(kept.id, placed->extent.segment, placed->sequence);
+    kept.sequence = placed->sequence;
+  kept.envelope_in = index_.remove(kept.id, placed->extent.segment, placed->sequence);
   return {};
 }
 

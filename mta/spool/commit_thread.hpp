@@ -94,6 +94,7 @@ private:
     std::uint64_t id = 0;
     std::optional<std::string> update{}; ///< nothing: a removal
     std::uint32_t crc = 0;
+    std::uint64_t sequence = ~std::uint64_t{0}; ///< of its record; until then, above all
     std::optional<std::uint32_t> envelope_in{}; ///< the removed message's, when the index has forgotten it
   };
 

@@ -1,8 +1,10 @@
 // Compactor: see compactor.hpp.
 #include "mta/spool/compactor.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "mta/spool/crc32c.hpp"
 #include "mta/spool/reader.hpp"
 
 namespace mta::spool {
@@ -11,6 +13,10 @@ using smtp::Result;
 
 Result<bool> Compactor::step() {
   if (!victim_) {
+    if (const auto reburial = index_.choose_reburial(segment_size_, excused_)) {
+      if (auto written = rebury(*reburial); !written) return tl::unexpected(written.error());
+      return true;
+    }
     victim_ = index_.choose_victim(segment_size_, excused_);
     if (!victim_) return false;
     collecting_ = true;
@@ -129,6 +135,33 @@ Result<Compactor::Outcome> Compactor::advance(Move &move) {
     entry.more = std::make_shared<const std::vector<Extent>>(move.parts.begin() + 1, move.parts.end());
   moved_.push_back({move.id, std::move(entry), envelope->sequence});
   return Outcome::moved;
+}
+
+// The removals of all messages of a segment that cannot be moved are written again, together, so that the many segments
+// they are spread over need not wait for it.
+Result<void> Compactor::rebury(const Index::Reburial &reburial) {
+  constexpr std::size_t ids_per_record = 1'024;
+  std::vector<std::uint32_t> graves;
+  std::span<const std::uint64_t> ids = reburial.ids;
+  Result<void> written;
+  while (written && !ids.empty()) {
+    const auto some = ids.first(std::min(ids.size(), ids_per_record));
+    ids = ids.subspan(some.size());
+    payloads_.push_back(encode_ids(some));
+    const std::string &payload = payloads_.back();
+    const auto placed = log_.add({.type = RecordType::graves,
+                                  .length = static_cast<std::uint32_t>(payload.size()),
+                                  .payload_crc = crc32c(payload)},
+                                 payload);
+    if (placed)
+      graves.push_back(placed->extent.segment);
+    else
+      written = tl::unexpected(placed.error());
+  }
+  if (written) written = log_.sync();
+  payloads_.clear();
+  if (written) index_.rebury(reburial.segment, graves);
+  return written;
 }
 
 // Error bad_syntax: the old record cannot be read; others: the log failed.

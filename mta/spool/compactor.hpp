@@ -46,6 +46,7 @@ private:
   [[nodiscard]] smtp::Result<Outcome> advance(Move &move);
   [[nodiscard]] smtp::Result<void> fill_slice();
   void apply_durable();
+  [[nodiscard]] smtp::Result<void> rebury(const Index::Reburial &reburial);
   [[nodiscard]] smtp::Result<LogWriter::Placed> rewrite(const Extent &from, RecordHeader header);
   [[nodiscard]] bool begin_next();
   void abandon_move();

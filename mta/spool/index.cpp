@@ -17,14 +17,16 @@ void Index::seal(std::uint32_t number) {
   segments_.at(number).sealed = true;
 }
 
-void Index::bury(std::uint32_t grave, std::uint32_t buried) {
+void Index::bury(std::uint32_t grave, std::uint32_t buried, Burial burial) {
   const std::scoped_lock lock(mutex_);
-  bury_locked(grave, buried);
+  bury_locked(grave, buried, burial);
 }
 
-void Index::bury_locked(std::uint32_t grave, std::uint32_t buried) {
+void Index::bury_locked(std::uint32_t grave, std::uint32_t buried, Burial burial) {
   if (grave == buried || !segments_.contains(buried)) return;
-  if (const auto found = segments_.find(grave); found != segments_.end()) found->second.buries.insert(buried);
+  const auto found = segments_.find(grave);
+  if (found == segments_.end()) return;
+  (burial == Burial::ended ? found->second.buries : found->second.supersedes).insert(buried);
 }
 
 void Index::add_live(const Extent &extent) {
@@ -58,6 +60,11 @@ void Index::release_hold(const Entry &entry) {
     assert(state.held > 0);
     --state.held;
   });
+}
+
+void Index::note_ended(std::uint32_t segment, std::uint64_t id) {
+  const std::scoped_lock lock(mutex_);
+  if (const auto found = segments_.find(segment); found != segments_.end()) found->second.ended.push_back(id);
 }
 
 void Index::hold(const Extent &part) {
@@ -141,7 +148,8 @@ std::optional<std::uint32_t> Index::remove(std::uint64_t id, std::uint32_t done_
   take_all(found->second, sequence);
   entries_.erase(found);
   messages_ = entries_.size();
-  bury_locked(done_in, envelope_in);
+  if (const auto state = segments_.find(envelope_in); state != segments_.end()) state->second.ended.push_back(id);
+  bury_locked(done_in, envelope_in, Burial::ended);
   return envelope_in;
 }
 
@@ -154,7 +162,7 @@ void Index::replace(std::uint64_t id, Entry entry, std::uint64_t sequence) {
   release_hold(entry);
   add_live(entry.envelope);
   add_live(entry.update);
-  bury_locked(entry.envelope.segment, old_envelope_in);
+  bury_locked(entry.envelope.segment, old_envelope_in, Burial::superseded);
   found->second = std::move(entry);
 }
 
@@ -163,7 +171,7 @@ std::vector<std::shared_ptr<Segment>> Index::take_free(std::uint64_t durable) {
   std::vector<std::shared_ptr<Segment>> result;
   for (auto &[number, state] : segments_) {
     if (!state.sealed || state.leaving || state.live != 0 || state.held != 0) continue;
-    if (state.quiet_after > durable || !state.buries.empty() || state.segment->is_pinned()) continue;
+    if (state.quiet_after > durable || !state.buries.empty() || !state.supersedes.empty()) continue;
     state.leaving = true;
     result.push_back(state.segment);
   }
@@ -181,7 +189,21 @@ bool Index::waits_for_sync(std::uint64_t durable) const {
 void Index::gone(std::uint32_t number) {
   const std::scoped_lock lock(mutex_);
   segments_.erase(number);
-  for (auto &[grave, state] : segments_) state.buries.erase(number);
+  for (auto &[grave, state] : segments_) {
+    state.buries.erase(number);
+    state.supersedes.erase(number);
+  }
+}
+
+bool Index::is_mostly_dead(std::uint64_t segment_size) const {
+  constexpr std::uint64_t slack_segments = 4;
+  std::uint64_t live = 0;
+  std::uint64_t dead = 0;
+  for (const auto &[number, state] : segments_) {
+    live += state.live;
+    if (state.sealed && !state.leaving) dead += state.segment->size() - std::min(state.live, state.segment->size());
+  }
+  return dead > live + slack_segments * segment_size;
 }
 
 // A segment that is at least three quarters dead is worth its move: an octet is then rewritten for three that are
@@ -189,18 +211,12 @@ void Index::gone(std::uint32_t number) {
 // the oldest, on which the graves wait.
 std::optional<std::uint32_t> Index::choose_victim(std::uint64_t segment_size,
                                                   const std::set<std::uint32_t> &excused) const {
-  constexpr std::uint64_t slack_segments = 4;
   const std::scoped_lock lock(mutex_);
-  std::uint64_t live = 0;
-  std::uint64_t dead = 0;
   std::optional<std::uint32_t> oldest;
   std::optional<std::uint32_t> emptiest;
   double emptiest_share = 1.0;
   for (const auto &[number, state] : segments_) {
-    live += state.live;
-    if (!state.sealed || state.leaving) continue;
-    dead += state.segment->size() - std::min(state.live, state.segment->size());
-    if (state.live == 0 || state.held != 0 || excused.contains(number)) continue;
+    if (!state.sealed || state.leaving || state.live == 0 || state.held != 0 || excused.contains(number)) continue;
     if (!oldest) oldest = number;
     const double share = static_cast<double>(state.live) / static_cast<double>(state.segment->size());
     if (share < emptiest_share) {
@@ -210,8 +226,31 @@ std::optional<std::uint32_t> Index::choose_victim(std::uint64_t segment_size,
   }
   if (!emptiest) return std::nullopt;
   if (emptiest_share <= 0.25) return emptiest;
-  if (dead <= live + slack_segments * segment_size) return std::nullopt;
+  if (!is_mostly_dead(segment_size)) return std::nullopt;
   return emptiest_share <= 0.5 ? emptiest : oldest;
+}
+
+std::optional<Index::Reburial> Index::choose_reburial(std::uint64_t segment_size,
+                                                      const std::set<std::uint32_t> &excused) const {
+  const std::scoped_lock lock(mutex_);
+  if (!is_mostly_dead(segment_size)) return std::nullopt;
+  std::map<std::uint32_t, std::size_t> waiting; // on which segment how many wait
+  for (const auto &[number, state] : segments_) {
+    if (!state.sealed || state.live != 0) continue;
+    for (const std::uint32_t buried : state.buries) ++waiting[buried];
+  }
+  for (const auto &[number, count] : waiting) {
+    const State &state = segments_.at(number);
+    const bool stuck = state.live != 0 && (state.held != 0 || excused.contains(number));
+    if (stuck && count >= 2) return Reburial{number, state.ended}; // one: that is where they were written again
+  }
+  return std::nullopt;
+}
+
+void Index::rebury(std::uint32_t segment, std::span<const std::uint32_t> graves) {
+  const std::scoped_lock lock(mutex_);
+  for (auto &[number, state] : segments_) state.buries.erase(segment);
+  for (const std::uint32_t grave : graves) bury_locked(grave, segment, Burial::ended);
 }
 
 bool Index::collect(std::uint32_t segment, std::size_t &cursor, std::vector<std::uint64_t> &ids) const {

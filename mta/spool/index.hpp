@@ -47,17 +47,24 @@ struct BodyPlace {
 /// A segment is free when all of this holds:
 ///  - it is sealed, no live record is in it (a committed message's, or a part of one still being received),
 ///  - what ended the last of them (done, the moved copy) is durable: `quiet_after`,
-///  - no reader holds it,
 ///  - it buries nothing: while an older segment still holds an envelope whose `done` record, or newer copy, is here,
 ///  this
 ///    one must stay, or a recovery would bring that message back.
+/// A reader that still holds it keeps its file open, not its name: the file is then removed instead of reused.
 class Index {
 public:
   void add_segment(std::shared_ptr<Segment> segment);
   /// No more records will be written to it.
   void seal(std::uint32_t number);
-  /// Segment `grave` holds a record that supersedes one in `buried`.
-  void bury(std::uint32_t grave, std::uint32_t buried);
+  /// Segment `grave` holds a record by which one in `buried` no longer counts.
+  enum class Burial : std::uint8_t {
+    ended,      ///< the done record of a message
+    superseded, ///< a newer copy of a message, or the checkpoint that says what of the segment is void
+  };
+  void bury(std::uint32_t grave, std::uint32_t buried, Burial burial);
+
+  /// For recovery: the envelope of a removed message lies in `segment`.
+  void note_ended(std::uint32_t segment, std::uint64_t id);
 
   /// A part that was written and is not committed yet.
   void hold(const Extent &part);
@@ -92,6 +99,16 @@ public:
   /// The segment whose live messages should be moved next. Not one that is held open by a writer, or that is `excused`.
   [[nodiscard]] std::optional<std::uint32_t> choose_victim(std::uint64_t segment_size,
                                                            const std::set<std::uint32_t> &excused) const;
+  /// A segment that cannot be moved now (held, or excused), on which others wait that are dead but for burying its
+  /// messages: their ids, to be written again in one place. Only when much of the log is dead.
+  struct Reburial {
+    std::uint32_t segment = 0;
+    std::vector<std::uint64_t> ids;
+  };
+  [[nodiscard]] std::optional<Reburial> choose_reburial(std::uint64_t segment_size,
+                                                        const std::set<std::uint32_t> &excused) const;
+  /// All removed messages of `segment` have their graves in `graves` now, durably.
+  void rebury(std::uint32_t segment, std::span<const std::uint32_t> graves);
   /// Adds the ids with a record in the segment to `ids`, from a part of the table; true when it was the last part.
   /// `cursor` begins at 0. A message that came meanwhile may be missed: the segment is then chosen again.
   bool collect(std::uint32_t segment, std::size_t &cursor, std::vector<std::uint64_t> &ids) const;
@@ -113,14 +130,17 @@ private:
     bool sealed = false;
     bool leaving = false;
     std::uint64_t quiet_after = 0;
-    std::set<std::uint32_t> buries;
+    std::set<std::uint32_t> buries; ///< for Burial::ended
+    std::set<std::uint32_t> supersedes;
+    std::vector<std::uint64_t> ended; ///< removed messages whose envelopes are here
   };
+  [[nodiscard]] bool is_mostly_dead(std::uint64_t segment_size) const;
   void add_live(const Extent &extent);
   void take_live(const Extent &extent, std::uint64_t sequence);
   void take_all(const Entry &entry, std::uint64_t sequence);
   void add_all(const Entry &entry);
   void release_hold(const Entry &entry);
-  void bury_locked(std::uint32_t grave, std::uint32_t buried);
+  void bury_locked(std::uint32_t grave, std::uint32_t buried, Burial burial);
 
   mutable std::mutex mutex_;
   std::unordered_map<std::uint64_t, Entry> entries_;

@@ -39,7 +39,8 @@ Result<void> LogWriter::start() {
          .payload_crc = crc32c(payload),
          .extra = head_->id_limit()},
         {&payload, 1});
-  for (const Abandoned &abandoned : abandoned_) index_.bury(head_->number(), abandoned.segment);
+  for (const Abandoned &abandoned : abandoned_)
+    index_.bury(head_->number(), abandoned.segment, Index::Burial::superseded);
   return {};
 }
 

@@ -8,26 +8,38 @@
 
 namespace mta::spool {
 
+namespace {
+// A record that claims more was not written by us.
+constexpr std::uint64_t max_body = std::uint64_t{1} << 40U;
+constexpr std::uint64_t max_id = std::uint64_t{1} << 62U;
+} // namespace
+
 void MessageTable::add(const RecordHeader &header, const Extent &extent, std::string_view payload) {
+  if (header.id > max_id) return;
   highest_id_ = std::max(highest_id_, header.id);
   if (header.type == RecordType::done) {
-    add_done(header, extent.segment);
+    add_done(header.id, extent.segment);
+    return;
+  }
+  if (header.type == RecordType::graves) {
+    for (const std::uint64_t id : decode_ids(payload)) add_done(id, extent.segment);
     return;
   }
   if (const auto done = done_in_.find(header.id); done != done_in_.end()) {
-    if (header.type == RecordType::envelope) add_grave(done->second, extent.segment);
+    if (header.type == RecordType::envelope)
+      graves_.push_back({done->second, extent.segment, Index::Burial::ended, header.id});
     return;
   }
   Message &message = messages_[header.id];
   if (header.type == RecordType::body) {
     copy_of(message, header.copy).parts.push_back({header.extra, header.sequence, extent});
-  } else if (header.type == RecordType::envelope) {
+  } else if (header.type == RecordType::envelope && header.extra <= max_body) {
     Copy &copy = copy_of(message, header.copy);
     if (header.sequence < copy.sequence) {
-      add_grave(copy.envelope.segment, extent.segment);
+      supersede(copy.envelope.segment, extent.segment);
       return;
     }
-    if (copy.sequence != 0) add_grave(extent.segment, copy.envelope.segment);
+    if (copy.sequence != 0) supersede(extent.segment, copy.envelope.segment);
     copy.sequence = header.sequence;
     copy.body_size = header.extra;
     copy.envelope = extent;
@@ -39,16 +51,19 @@ void MessageTable::add(const RecordHeader &header, const Extent &extent, std::st
   }
 }
 
-void MessageTable::add_done(const RecordHeader &header, std::uint32_t segment) {
-  done_in_.emplace(header.id, segment);
-  const auto found = messages_.find(header.id);
+void MessageTable::add_done(std::uint64_t id, std::uint32_t segment) {
+  if (id > max_id) return;
+  highest_id_ = std::max(highest_id_, id);
+  done_in_.emplace(id, segment); // of several the first seen, in the newest segment, is enough
+  const auto found = messages_.find(id);
   if (found == messages_.end()) return;
   for (const Copy &copy : found->second.copies)
-    if (copy.sequence != 0) add_grave(segment, copy.envelope.segment);
+    if (copy.sequence != 0) graves_.push_back({segment, copy.envelope.segment, Index::Burial::ended, id});
   messages_.erase(found);
 }
 
 void MessageTable::add_lost(const RecordHeader &header) {
+  if (header.id > max_id) return;
   highest_id_ = std::max(highest_id_, header.id);
   switch (header.type) {
   case RecordType::envelope:
@@ -62,7 +77,8 @@ void MessageTable::add_lost(const RecordHeader &header) {
   case RecordType::done: // has no payload
   case RecordType::checkpoint:
   case RecordType::seal:
-  case RecordType::gap: break;
+  case RecordType::gap:
+  case RecordType::graves: break;
   }
 }
 
@@ -105,8 +121,6 @@ void MessageTable::finish(Index &index, std::uint64_t durable) {
   messages_.clear();
   std::sort(report_.messages.begin(), report_.messages.end(),
             [](const RecoveredMessage &left, const RecoveredMessage &right) { return left.id < right.id; });
-  std::sort(graves_.begin(), graves_.end());
-  graves_.erase(std::unique(graves_.begin(), graves_.end()), graves_.end());
 }
 
 void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable) {
@@ -142,7 +156,7 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
         fmt::format("message {}: {} of {} octets of its body are lost", name, lost, chosen->body_size));
   }
   for (const Copy &copy : message.copies)
-    if (copy.sequence != 0) add_grave(chosen->envelope.segment, copy.envelope.segment);
+    if (copy.sequence != 0) supersede(chosen->envelope.segment, copy.envelope.segment);
 
   Entry entry;
   entry.body_size = chosen->body_size;

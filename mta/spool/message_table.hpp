@@ -20,16 +20,25 @@ class MessageTable {
 public:
   explicit MessageTable(Recovery &report) : report_(report) {}
 
-  /// A whole body, envelope, update or done record.
+  /// A whole body, envelope, update, done or graves record.
   void add(const RecordHeader &header, const Extent &extent, std::string_view payload);
   /// A record that was durable and whose payload is damaged.
   void add_lost(const RecordHeader &header);
-  void add_grave(std::uint32_t grave, std::uint32_t buried) { graves_.emplace_back(grave, buried); }
+  /// Segment `grave` makes records of `buried` void in another way.
+  void supersede(std::uint32_t grave, std::uint32_t buried) {
+    graves_.push_back({grave, buried, Index::Burial::superseded, 0});
+  }
 
   /// Decides which messages are there. `durable`: records up to this sequence were on disk.
   void finish(Index &index, std::uint64_t durable);
-  /// Pairs for Index::bury; valid after finish().
-  [[nodiscard]] const std::vector<std::pair<std::uint32_t, std::uint32_t>> &graves() const noexcept { return graves_; }
+  /// For Index::bury and Index::note_ended; valid after finish().
+  struct Grave {
+    std::uint32_t grave = 0;
+    std::uint32_t buried = 0;
+    Index::Burial burial = Index::Burial::ended;
+    std::uint64_t id = 0; ///< of the message that ended
+  };
+  [[nodiscard]] const std::vector<Grave> &graves() const noexcept { return graves_; }
   /// Whole envelopes of messages that are left out; valid after finish(). They must be made void, or the next recovery,
   /// which finds them durable by then, would take them for messages that lost their bodies.
   struct Orphan {
@@ -60,7 +69,7 @@ private:
     std::string update_blob;
     bool envelope_lost = false;
   };
-  void add_done(const RecordHeader &header, std::uint32_t segment);
+  void add_done(std::uint64_t id, std::uint32_t segment);
   void decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable);
   [[nodiscard]] static Copy &copy_of(Message &message, std::uint32_t number);
   /// The extents of the body in order; a part that is missing has segment 0. Whether the copy is complete.
@@ -69,7 +78,7 @@ private:
   Recovery &report_;
   std::unordered_map<std::uint64_t, Message> messages_;
   std::unordered_map<std::uint64_t, std::uint32_t> done_in_; ///< removed message, segment of the removal
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> graves_;
+  std::vector<Grave> graves_;
   std::vector<Orphan> orphans_;
   std::uint64_t highest_id_ = 0;
 };

@@ -55,7 +55,7 @@ std::optional<RecordHeader> decode_record_header(std::span<const char> octets,
   if (segment_key && header.segment_key != *segment_key) return std::nullopt;
   if (get<std::uint32_t>(at + 4) != crc32c(std::string_view(at + 8, record_header_size - 8))) return std::nullopt;
   const auto type = static_cast<unsigned char>(at[60]);
-  if (type < static_cast<unsigned char>(RecordType::body) || type > static_cast<unsigned char>(RecordType::gap))
+  if (type < static_cast<unsigned char>(RecordType::body) || type > static_cast<unsigned char>(RecordType::graves))
     return std::nullopt;
   header.type = static_cast<RecordType>(type);
   header.length = get<std::uint32_t>(at + 8);
@@ -122,6 +122,18 @@ std::optional<std::vector<Abandoned>> decode_abandoned(std::string_view payload)
   for (const char *at = payload.data(), *end = at + payload.size(); at != end; at += 12)
     segments.push_back({get<std::uint32_t>(at), get<std::uint64_t>(at + 4)});
   return segments;
+}
+
+std::string encode_ids(std::span<const std::uint64_t> ids) {
+  std::string payload(ids.size() * 8, '\0');
+  for (std::size_t i = 0; i < ids.size(); ++i) put(payload.data() + i * 8, ids[i]);
+  return payload;
+}
+
+std::vector<std::uint64_t> decode_ids(std::string_view payload) {
+  std::vector<std::uint64_t> ids(payload.size() / 8);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = get<std::uint64_t>(payload.data() + i * 8);
+  return ids;
 }
 
 } // namespace mta::spool

@@ -34,6 +34,7 @@ enum class RecordType : std::uint8_t {
   checkpoint = 5, ///< extra: queue ids below this may be in use; payload: the segments given up after a write error
   seal = 6,       ///< nothing follows in this segment; extra: the next queue id after a clean close, otherwise 0
   gap = 7,        ///< written by recovery over octets that no record could be made of: skip `length`
+  graves = 8,     ///< the payload is a list of queue ids: a done record for each
 };
 
 /// The header in front of every payload. All numbers are little-endian on disk:
@@ -93,5 +94,8 @@ struct Abandoned {
 
 [[nodiscard]] std::string encode_abandoned(std::span<const Abandoned> segments);
 [[nodiscard]] std::optional<std::vector<Abandoned>> decode_abandoned(std::string_view payload);
+
+[[nodiscard]] std::string encode_ids(std::span<const std::uint64_t> ids);
+[[nodiscard]] std::vector<std::uint64_t> decode_ids(std::string_view payload);
 
 } // namespace mta::spool

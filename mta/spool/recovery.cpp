@@ -34,7 +34,10 @@ public:
       if (auto read = read_segment(number); !read) return tl::unexpected(read.error());
     }
     table_.finish(index_, durable_);
-    for (const auto &[grave, buried] : table_.graves()) index_.bury(grave, buried);
+    for (const MessageTable::Grave &grave : table_.graves()) {
+      index_.bury(grave.grave, grave.buried, grave.burial);
+      if (grave.burial == Index::Burial::ended) index_.note_ended(grave.buried, grave.id);
+    }
     for (const MessageTable::Orphan &orphan : table_.orphans())
       salvage_.erase(*known_.at(orphan.envelope.segment), orphan.envelope, orphan.sequence);
     for (const auto &[number, segment] : known_) index_.seal(number);
@@ -126,7 +129,8 @@ private:
       case RecordType::body:
       case RecordType::envelope:
       case RecordType::update:
-      case RecordType::done: table_.add(record.header, extent, payload); break;
+      case RecordType::done:
+      case RecordType::graves: table_.add(record.header, extent, payload); break;
       case RecordType::checkpoint: take_checkpoint(number, record.header, payload); break;
       case RecordType::seal: take_seal(record.header); break;
       case RecordType::gap: break;
@@ -150,7 +154,7 @@ private:
     if (!segments) return; // its checksum was right: not written by us
     for (const Abandoned &abandoned : *segments) {
       given_up_.emplace(abandoned.segment, abandoned.sequence);
-      table_.add_grave(number, abandoned.segment);
+      table_.supersede(number, abandoned.segment);
     }
   }
 

@@ -132,7 +132,9 @@ Result<void> SegmentSupply::put_aside(const Segment &segment) {
       static_cast<void>(files_.remove(file_path(options_.folder, FileKind::spare, spare)));
     spares_.clear();
   }
-  const bool keep = !short_of_space && segment.size() == options_.segment_size && spares_.size() < max_spares;
+  // One that a reader still holds is not written to again: its file goes when the reader does.
+  const bool keep =
+      !short_of_space && !segment.is_pinned() && segment.size() == options_.segment_size && spares_.size() < max_spares;
   Result<void> moved;
   if (keep)
     moved = files_.rename(path, file_path(options_.folder, FileKind::spare, segment.number()));
