@@ -1,7 +1,6 @@
 // Scheduler::Impl: what the scheduler's sources share; nobody else includes it.
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <mutex>
 #include <unordered_map>
