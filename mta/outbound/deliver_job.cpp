@@ -342,10 +342,17 @@ std::vector<std::vector<std::size_t>> split_by_domain(const Job &job) {
   return parts;
 }
 
-/// Recipients of several domains go in one transaction when they share the route and the whole decision.
+/// Recipients of several domains go in one transaction when they share the route, what is demanded of it, and the rule
+/// that demands it. References differ between domains, but are part of the key only where they count.
 bool may_share(const Plan &left, const Plan &right) {
-  return left.hosts.route != nullptr && left.hosts.route == right.hosts.route && left.snapshot == right.snapshot &&
-         left.decision.enforced == right.decision.enforced && left.decision.observed == right.decision.observed;
+  if (left.hosts.route == nullptr || left.hosts.route != right.hosts.route || left.snapshot != right.snapshot)
+    return false;
+  if (left.requirement_key != right.requirement_key || left.required().rule != right.required().rule) return false;
+  const auto &left_observed = left.decision.observed;
+  const auto &right_observed = right.decision.observed;
+  if (!left_observed || !right_observed) return !left_observed && !right_observed;
+  return left_observed->rule == right_observed->rule &&
+         policy::requirement_key(*left_observed) == policy::requirement_key(*right_observed);
 }
 
 void report_no_hosts(const DeliveryWorker &worker, const Job &job, const std::vector<std::size_t> &recipients,

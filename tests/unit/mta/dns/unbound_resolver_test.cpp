@@ -1,0 +1,373 @@
+// The resolver over libunbound against a real DNS server on loopback, signed, unsigned and broken zones, and dead
+// servers.
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "mta/dns/resolver.hpp"
+
+namespace {
+
+namespace asio = boost::asio;
+using smtp::DnsStatus;
+using smtp::DnsTrust;
+namespace fs = std::filesystem;
+
+/// Bound, so that nobody else listens there, and silent.
+struct DeadServer {
+  asio::io_context context;
+  asio::ip::udp::socket socket{context, asio::ip::udp::endpoint(asio::ip::address_v4::loopback(), 0)};
+  [[nodiscard]] smtp::SocketAddress address() const {
+    return {smtp::IpAddress::parse("127.0.0.1").value(), socket.local_endpoint().port()};
+  }
+};
+
+std::uint16_t free_port() {
+  asio::io_context context;
+  for (;;) {
+    asio::ip::tcp::acceptor tcp(context, asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+    const auto port = tcp.local_endpoint().port();
+    boost::system::error_code error;
+    asio::ip::udp::socket udp(context, asio::ip::udp::v4());
+    udp.bind(asio::ip::udp::endpoint(asio::ip::address_v4::loopback(), port), error);
+    if (!error) return port;
+  }
+}
+
+std::string output_of(const std::string &command) {
+  std::string text;
+  if (FILE *pipe = ::popen(command.c_str(), "r")) {
+    std::array<char, 512> part{};
+    while (std::fgets(part.data(), part.size(), pipe) != nullptr) text += part.data();
+    ::pclose(pipe);
+  }
+  return text;
+}
+
+/// Runs one question on a context of its own, with the resolver's callbacks on another thread.
+template <typename Answer> Answer run(mta::Task<Answer> task) {
+  asio::io_context context;
+  std::optional<Answer> answer;
+  asio::co_spawn(context, std::move(task), [&](std::exception_ptr error, Answer value) {
+    if (error) std::rethrow_exception(error);
+    answer = std::move(value);
+  });
+  context.run(); // ends only if the question keeps the context busy until it is answered
+  return answer.value();
+}
+
+class ResolverThread {
+public:
+  ResolverThread() : guard_(context.get_executor()), thread_([this] { context.run(); }) {}
+  ~ResolverThread() {
+    guard_.reset();
+    thread_.join();
+  }
+  asio::io_context context;
+
+private:
+  asio::executor_work_guard<asio::io_context::executor_type> guard_;
+  std::thread thread_;
+};
+
+const char *const zone_text = R"($ORIGIN {0}.
+$TTL 300
+@ SOA ns.{0}. host.{0}. 1 3600 600 86400 60
+@ NS ns
+ns A 127.0.0.1
+@ MX 10 mx1
+@ MX 20 MX2
+mx1 A 192.0.2.1
+mx1 A 192.0.2.2
+mx1 AAAA 2001:db8::1
+mx2 A 192.0.2.3
+null MX 0 .
+alias CNAME mx1
+text TXT "v=spf1 " "-all"
+empty TXT "only text"
+)";
+
+/// knotd with plain.test and signed.test, which it signs by itself.
+class KnotTest : public testing::Test {
+protected:
+  static void SetUpTestSuite() {
+    if (!fs::exists("/usr/sbin/knotd") || !fs::exists("/usr/sbin/keymgr")) return;
+    std::string pattern = (fs::temp_directory_path() / "portcullis-knot-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) return;
+    folder_ = pattern;
+    fs::create_directory(folder_ / "db");
+    port_ = free_port();
+    std::ofstream(folder_ / "plain.zone") << fmt::format(fmt::runtime(zone_text), "plain.test");
+    std::ofstream many(folder_ / "plain.zone", std::ios::app);
+    for (int i = 0; i < 101; ++i) many << fmt::format("many MX {} host{}\n", i, i);
+    many.close();
+    std::ofstream(folder_ / "signed.zone") << fmt::format(fmt::runtime(zone_text), "signed.test");
+    std::ofstream(folder_ / "knot.conf") << fmt::format(R"(server:
+  listen: 127.0.0.1@{1}
+  rundir: {0}
+database:
+  storage: {0}/db
+log:
+  - target: {0}/log
+    any: info
+zone:
+  - domain: plain.test
+    file: {0}/plain.zone
+    zonefile-sync: -1
+    journal-content: none
+  - domain: signed.test
+    file: {0}/signed.zone
+    dnssec-signing: on
+    zonefile-sync: -1
+    journal-content: changes
+)",
+                                                        folder_.string(), port_);
+    knot_ = ::fork();
+    if (knot_ == 0) {
+      const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+      ::dup2(null, 1);
+      ::dup2(null, 2);
+      const std::string config = (folder_ / "knot.conf").string();
+      ::execl("/usr/sbin/knotd", "knotd", "-c", config.c_str(), nullptr);
+      ::_exit(127);
+    }
+    anchor_ = wait_for_anchor();
+  }
+  static void TearDownTestSuite() {
+    if (knot_ > 0) {
+      ::kill(knot_, SIGTERM);
+      ::waitpid(knot_, nullptr, 0);
+      knot_ = -1;
+    }
+    std::error_code ignored;
+    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  }
+  void SetUp() override {
+    if (folder_.empty()) GTEST_SKIP() << "knotd is not installed";
+    ASSERT_FALSE(anchor_.empty()) << "knotd gave no key: " << output_of("cat " + (folder_ / "log").string());
+  }
+
+  static mta::DnsConfig config_for(const std::string &anchor) {
+    mta::DnsConfig config;
+    config.resolvers.push_back({smtp::IpAddress::parse("127.0.0.1").value(), port_});
+    config.trust_anchor.clear();
+    if (!anchor.empty()) config.extra_anchors.push_back(anchor);
+    return config;
+  }
+  std::unique_ptr<mta::Resolver> resolver_for(const mta::DnsConfig &config) {
+    auto made = mta::make_resolver(config, thread_.context.get_executor());
+    EXPECT_TRUE(made) << made.error().detail;
+    return made ? std::move(*made) : nullptr;
+  }
+
+  static std::string anchor_;
+  static fs::path folder_;
+  static std::uint16_t port_;
+  ResolverThread thread_;
+
+private:
+  /// The DS of signed.test, once the server has the zone signed and answers.
+  static std::string wait_for_anchor() {
+    ResolverThread thread;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (std::chrono::steady_clock::now() < end) {
+      const auto lines =
+          output_of(fmt::format("/usr/sbin/keymgr -c {}/knot.conf signed.test ds 2>/dev/null", folder_.string()));
+      for (std::size_t at = 0; at < lines.size();) {
+        const auto stop = std::min(lines.find('\n', at), lines.size());
+        const auto line = lines.substr(at, stop - at);
+        at = stop + 1;
+        // "signed.test. DS 12345 13 2 ABCD…": the SHA-256 one
+        if (line.find(" 13 2 ") == std::string::npos) continue;
+        auto resolver = mta::make_resolver(config_for(line), thread.context.get_executor());
+        if (resolver && run((*resolver)->mx("signed.test")).trust == DnsTrust::secure) return line;
+      }
+      std::this_thread::yield();
+    }
+    return {};
+  }
+  static pid_t knot_;
+};
+std::string KnotTest::anchor_;
+fs::path KnotTest::folder_;
+std::uint16_t KnotTest::port_ = 0;
+pid_t KnotTest::knot_ = -1;
+
+TEST_F(KnotTest, answers_every_type) {
+  auto resolver = resolver_for(config_for(""));
+  const auto mx = run(resolver->mx("plain.test"));
+  EXPECT_EQ(mx.status, DnsStatus::ok) << mx.detail;
+  EXPECT_EQ(mx.trust, DnsTrust::insecure);
+  EXPECT_GT(mx.ttl.count(), 0);
+  EXPECT_EQ(mx.canonical_name, "");
+  auto records = mx.records;
+  std::sort(records.begin(), records.end());
+  EXPECT_EQ(records, (std::vector<smtp::MxRecord>{{10, "mx1.plain.test"}, {20, "mx2.plain.test"}}));
+
+  const auto v4 = run(resolver->addresses_v4("mx1.plain.test"));
+  EXPECT_EQ(v4.records.size(), 2U);
+  const auto v6 = run(resolver->addresses_v6("mx1.plain.test"));
+  ASSERT_EQ(v6.records.size(), 1U);
+  EXPECT_EQ(v6.records[0].to_string(), "2001:db8::1");
+  EXPECT_EQ(run(resolver->txt("text.plain.test")).records, std::vector<std::string>{"v=spf1 -all"});
+  EXPECT_EQ(run(resolver->mx("null.plain.test")).records, (std::vector<smtp::MxRecord>{{0, ""}}));
+
+  const auto alias = run(resolver->addresses_v6("alias.plain.test"));
+  EXPECT_EQ(alias.status, DnsStatus::ok);
+  EXPECT_EQ(alias.canonical_name, "mx1.plain.test");
+}
+
+TEST_F(KnotTest, tells_absence_apart) {
+  auto resolver = resolver_for(config_for(""));
+  EXPECT_EQ(run(resolver->mx("nowhere.plain.test")).status, DnsStatus::no_name);
+  EXPECT_EQ(run(resolver->mx("empty.plain.test")).status, DnsStatus::no_data);
+  EXPECT_EQ(run(resolver->addresses_v6("mx2.plain.test")).status, DnsStatus::no_data);
+  const auto refused = run(resolver->mx("not-served.example"));
+  EXPECT_EQ(refused.status, DnsStatus::temporary);
+  EXPECT_NE(refused.detail.find("SERVFAIL"), std::string::npos) << refused.detail;
+}
+
+TEST_F(KnotTest, refuses_more_records_than_the_limit) {
+  auto resolver = resolver_for(config_for(""));
+  const auto many = run(resolver->mx("many.plain.test"));
+  EXPECT_EQ(many.status, DnsStatus::temporary);
+  EXPECT_EQ(many.detail, "more than 100 records in the answer");
+}
+
+TEST_F(KnotTest, validates_a_signed_zone) {
+  auto resolver = resolver_for(config_for(anchor_));
+  const auto mx = run(resolver->mx("signed.test"));
+  EXPECT_EQ(mx.status, DnsStatus::ok) << mx.detail;
+  EXPECT_EQ(mx.trust, DnsTrust::secure);
+  const auto nothing = run(resolver->mx("empty.signed.test"));
+  EXPECT_EQ(nothing.status, DnsStatus::no_data);
+  EXPECT_EQ(nothing.trust, DnsTrust::secure) << "absence is proven too";
+  EXPECT_EQ(run(resolver->mx("plain.test")).trust, DnsTrust::insecure);
+}
+
+TEST_F(KnotTest, a_bogus_zone_is_temporary_and_says_why) {
+  std::string wrong = anchor_;
+  auto &digit = wrong[wrong.find_last_not_of(" \r\n")];
+  digit = digit == '0' ? '1' : '0';
+  auto resolver = resolver_for(config_for(wrong));
+  const auto mx = run(resolver->mx("signed.test"));
+  EXPECT_EQ(mx.status, DnsStatus::temporary);
+  EXPECT_TRUE(mx.records.empty());
+  EXPECT_TRUE(mx.detail.starts_with("bogus: ")) << mx.detail;
+  EXPECT_EQ(run(resolver->mx("plain.test")).status, DnsStatus::ok) << "other zones are not affected";
+}
+
+TEST_F(KnotTest, an_insecure_domain_is_not_validated) {
+  std::string wrong = anchor_;
+  auto &digit = wrong[wrong.find_last_not_of(" \r\n")];
+  digit = digit == '0' ? '1' : '0';
+  auto config = config_for(wrong);
+  config.insecure_domains.push_back("signed.test");
+  config.extra_anchors.clear();
+  auto resolver = resolver_for(config);
+  const auto mx = run(resolver->mx("signed.test"));
+  EXPECT_EQ(mx.status, DnsStatus::ok);
+  EXPECT_EQ(mx.trust, DnsTrust::insecure);
+}
+
+TEST_F(KnotTest, many_questions_for_one_name_are_all_answered) {
+  auto resolver = resolver_for(config_for(""));
+  asio::io_context context;
+  int answered = 0;
+  for (int i = 0; i < 500; ++i)
+    asio::co_spawn(context, resolver->mx("plain.test"),
+                   [&](std::exception_ptr, smtp::DnsAnswer<smtp::MxRecord> answer) {
+                     answered += answer.status == DnsStatus::ok ? 1 : 0;
+                   });
+  context.run();
+  EXPECT_EQ(answered, 500);
+}
+
+TEST_F(KnotTest, names_of_the_hosts_file_need_no_server) {
+  std::ofstream(folder_ / "hosts") << "192.0.2.77 relay.private\n";
+  auto config = config_for("");
+  config.hosts_file = (folder_ / "hosts").string();
+  auto resolver = resolver_for(config);
+  const auto found = run(resolver->addresses_v4("relay.private"));
+  ASSERT_EQ(found.records.size(), 1U) << found.detail;
+  EXPECT_EQ(found.records[0].to_string(), "192.0.2.77");
+}
+
+TEST(Resolver, a_dead_server_is_temporary_within_the_deadline) {
+  DeadServer dead;
+  ResolverThread thread;
+  mta::DnsConfig config;
+  config.resolvers.push_back(dead.address());
+  config.trust_anchor.clear();
+  config.timeout = std::chrono::milliseconds(300);
+  auto resolver = mta::make_resolver(config, thread.context.get_executor());
+  ASSERT_TRUE(resolver) << resolver.error().detail;
+  const auto mx = run((*resolver)->mx("plain.test"));
+  EXPECT_EQ(mx.status, DnsStatus::temporary);
+  EXPECT_EQ(mx.detail, "no answer in 0.3 s");
+}
+
+TEST(Resolver, may_be_destroyed_with_questions_open) {
+  DeadServer dead;
+  ResolverThread thread;
+  mta::DnsConfig config;
+  config.resolvers.push_back(dead.address());
+  config.trust_anchor.clear();
+  config.timeout = std::chrono::seconds(60);
+  auto resolver = mta::make_resolver(config, thread.context.get_executor());
+  ASSERT_TRUE(resolver);
+  asio::io_context context;
+  std::vector<std::string> details;
+  for (int i = 0; i < 20; ++i)
+    asio::co_spawn(
+        context, (*resolver)->mx(fmt::format("n{}.test", i)),
+        [&](std::exception_ptr, smtp::DnsAnswer<smtp::MxRecord> answer) { details.push_back(answer.detail); });
+  context.poll(); // all are asked
+  resolver->reset();
+  context.run();
+  EXPECT_EQ(details, std::vector<std::string>(20, "the resolver is shutting down"));
+}
+
+struct BadConfig {
+  const char *name;
+  std::function<void(mta::DnsConfig &)> spoil;
+  const char *detail;
+};
+
+TEST(Resolver, says_which_option_or_file_is_wrong) {
+  ResolverThread thread;
+  const BadConfig rows[] = {
+      {"a trust anchor file that is not there", [](auto &c) { c.trust_anchor = "/nowhere/root.key"; },
+       "/nowhere/root.key"},
+      {"an anchor that is no record", [](auto &c) { c.extra_anchors.push_back("this is no record"); }, ""},
+      {"a hosts file that is not there", [](auto &c) { c.hosts_file = "/nowhere/hosts"; }, "/nowhere/hosts"},
+      {"a timeout of nothing", [](auto &c) { c.timeout = std::chrono::milliseconds(0); }, "timeout"},
+  };
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    mta::DnsConfig config;
+    config.trust_anchor.clear();
+    row.spoil(config);
+    const auto resolver = mta::make_resolver(config, thread.context.get_executor());
+    ASSERT_FALSE(resolver);
+    EXPECT_NE(resolver.error().detail.find(row.detail), std::string::npos) << resolver.error().detail;
+  }
+}
+
+} // namespace

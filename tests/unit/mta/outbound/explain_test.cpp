@@ -1,0 +1,129 @@
+// explain gives what delivery would do, by the same functions, as a value, as text and as JSON.
+#include "mta/outbound/explain.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
+
+#include "tests/unit/mta/outbound/outbound_fixture.hpp"
+
+namespace test {
+namespace {
+
+class ExplainTest : public OutboundTest {
+protected:
+  mta::Explanation explain(const std::string &subject) {
+    apply_config();
+    boost::asio::io_context context;
+    std::optional<mta::Explanation> explained;
+    boost::asio::co_spawn(context, mta::explain(snapshot.get(), dns, subject),
+                          [&](std::exception_ptr error, mta::Explanation got) {
+                            if (error) std::rethrow_exception(error);
+                            explained = std::move(got);
+                          });
+    context.run();
+    return explained.value();
+  }
+};
+
+TEST_F(ExplainTest, a_partner_by_mx) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  dns.add_mx("partner.test", 20, "gone.partner.test");
+  add_partner("partner.test", tls::Level::authenticated).outbound->trust = ca_file;
+  const auto explained = explain("partner.test");
+  EXPECT_EQ(explained.route, "by MX");
+  EXPECT_EQ(explained.name_trust, "none");
+  ASSERT_EQ(explained.hosts.size(), 2U);
+  EXPECT_EQ(explained.hosts[0].addresses, std::vector<std::string>{"192.0.2.1"});
+  EXPECT_EQ(explained.hosts[1].problem, "host gone.partner.test does not exist");
+  EXPECT_EQ(explained.decision.enforced.level, tls::Level::authenticated);
+  EXPECT_NE(explained.summary.find("partners.d/partner.test.toml:5"), std::string::npos) << explained.summary;
+  const auto text = mta::format_text(explained);
+  EXPECT_NE(text.find("certificate for: partner.test"), std::string::npos) << text;
+  EXPECT_NE(text.find("- host gone.partner.test does not exist"), std::string::npos) << text;
+  const auto json = boost::json::parse(mta::format_json(explained)).as_object();
+  EXPECT_EQ(json.at("requirement").at("level").as_string(), "authenticated");
+  EXPECT_EQ(json.at("hosts").as_array().size(), 2U);
+  EXPECT_TRUE(json.at("observed").is_null());
+}
+
+TEST_F(ExplainTest, says_what_delivery_then_does) {
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  add_partner("partner.test", tls::Level::encrypted);
+  const auto explained = explain("someone@partner.test");
+  deliver_to("someone@partner.test");
+  const auto attempt = log.events("delivery").back();
+  EXPECT_EQ(attempt.at("tls_wanted"), tls::to_string(explained.decision.enforced.level));
+  EXPECT_EQ(attempt.at("rule"), explained.decision.enforced.rule);
+  EXPECT_EQ(server.message_octets(), 0U);
+}
+
+TEST_F(ExplainTest, an_observing_rule_is_shown_beside_what_is_enforced) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  add_partner("partner.test", tls::Level::encrypted).outbound->mode = policy::Mode::observe;
+  const auto explained = explain("partner.test");
+  EXPECT_EQ(explained.decision.enforced.level, tls::Level::opportunistic);
+  EXPECT_NE(explained.summary.find("only observes"), std::string::npos) << explained.summary;
+  EXPECT_NE(mta::format_text(explained).find("observed, not enforced: encrypted"), std::string::npos);
+  EXPECT_EQ(boost::json::parse(mta::format_json(explained)).at("observed").at("level").as_string(), "encrypted");
+}
+
+TEST_F(ExplainTest, a_route_names_its_place_and_its_hosts_are_configured) {
+  mta::RouteConfig route;
+  route.domains.push_back(smtp::DomainPattern::parse("*").value());
+  route.route.name = "smart";
+  route.route.place = "portcullis.toml:88";
+  route.route.hosts.push_back({"192.0.2.9", 587, 10});
+  config.routes.push_back(route);
+  const auto explained = explain("anyone@anywhere.test");
+  EXPECT_EQ(explained.route, "route smart (portcullis.toml:88)");
+  EXPECT_EQ(explained.name_trust, "configured");
+  ASSERT_EQ(explained.hosts.size(), 1U);
+  EXPECT_EQ(explained.hosts[0].name, "192.0.2.9:587");
+  EXPECT_EQ(dns.asked("mx anywhere.test"), 0U);
+}
+
+TEST_F(ExplainTest, dns_failures_leave_the_rules_visible) {
+  add_partner("partner.test", tls::Level::encrypted);
+  const auto gone = explain("partner.test");
+  EXPECT_EQ(gone.dns_problem, "domain partner.test does not exist (permanent)");
+  EXPECT_EQ(gone.decision.enforced.level, tls::Level::encrypted);
+  dns.fail("partner.test", "bogus: signature expired");
+  const auto bogus = explain("partner.test");
+  EXPECT_NE(bogus.dns_problem.find("bogus: signature expired"), std::string::npos);
+  EXPECT_NE(bogus.dns_problem.find("temporary"), std::string::npos);
+}
+
+TEST_F(ExplainTest, a_literal_has_no_partner) {
+  const auto explained = explain("postmaster@[192.0.2.1]");
+  EXPECT_EQ(explained.domain, "[192.0.2.1]");
+  EXPECT_EQ(explained.route, "to the address itself");
+  EXPECT_EQ(explained.decision.enforced.level, tls::Level::opportunistic);
+}
+
+TEST_F(ExplainTest, what_is_neither_domain_nor_mailbox_is_said_so) {
+  for (const char *subject : {"", "-bad-.test", "a@", "@b.test", "a b@c.test", "exa mple.test"}) {
+    const auto explained = explain(subject);
+    EXPECT_TRUE(explained.domain.empty()) << subject;
+    EXPECT_NE(explained.summary.find("is not a"), std::string::npos) << explained.summary;
+    EXPECT_FALSE(mta::format_text(explained).empty());
+  }
+}
+
+TEST_F(ExplainTest, recipients_of_ours_are_known_or_unknown) {
+  auto domain = smtp::Domain::parse("ours.test").value();
+  mta::DomainConfig ours{domain, false, {}, {}, {}, {}};
+  ours.recipients.insert("known");
+  config.domains.emplace("ours.test", std::move(ours));
+  config.queue.postmaster = smtp::Mailbox::parse("postmaster@ours.test").value();
+  dns.add_mx("ours.test", 10, "store.ours.test").add_address("store.ours.test", "192.0.2.1");
+  const auto known = explain("known@ours.test");
+  EXPECT_TRUE(known.local);
+  EXPECT_EQ(known.recipient_state, "known");
+  const auto unknown = explain("unknown@ours.test");
+  EXPECT_EQ(unknown.recipient_state, "unknown: 550 5.1.1");
+  EXPECT_NE(unknown.summary.find("is refused"), std::string::npos);
+}
+
+} // namespace
+} // namespace test
