@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,6 +35,8 @@ namespace mta {
 namespace {
 
 constexpr auto ticket_rotation = std::chrono::hours(12);
+constexpr auto trim_interval = std::chrono::seconds(10);
+constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
 
 double random_unit() {
   thread_local std::mt19937_64 engine{std::random_device{}()};
@@ -77,6 +80,7 @@ public:
 private:
   Task<> watch_signals();
   Task<> rotate_tickets();
+  Task<> return_memory();
   Task<ReloadOutcome> reload();
   void start_control();
   void begin_shutdown(std::string_view why);
@@ -94,6 +98,7 @@ private:
   asio::thread_pool loader_{1}; ///< reads the configuration of a reload, so that the queue goes on meanwhile
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
+  asio::steady_timer trim_{main_};
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_;
@@ -227,6 +232,17 @@ Task<> Running::rotate_tickets() {
   }
 }
 
+/// Many handshakes at once leave holes between the sessions that stay, which the allocator does not give back by itself:
+/// with 2,000 idle sessions that made 52 KiB each instead of 26.
+Task<> Running::return_memory() {
+  while (!stopping_) {
+    trim_.expires_after(trim_interval);
+    const auto [error] = co_await trim_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (::mallinfo2().fordblks > trim_above) ::malloc_trim(0);
+  }
+}
+
 void Running::begin_shutdown(std::string_view why) {
   stopping_ = true;
   const auto grace = snapshot_.get()->config().server.shutdown_grace;
@@ -245,6 +261,7 @@ void Running::begin_shutdown(std::string_view why) {
 void Running::finish_shutdown() {
   control_->stop();
   rotation_.cancel();
+  trim_.cancel();
   signals_.cancel();
   main_.stop();
 }
@@ -252,6 +269,7 @@ void Running::finish_shutdown() {
 ExitStatus Running::run() {
   asio::co_spawn(main_, watch_signals(), asio::detached);
   asio::co_spawn(main_, rotate_tickets(), asio::detached);
+  asio::co_spawn(main_, return_memory(), asio::detached);
   workers_.start();
   main_.run();
   workers_.stop();
