@@ -248,7 +248,7 @@ void CommitThread::take(RemoveOperation &operation, Batch &) {
     return;
   }
   kept.sequence = placed->sequence;
-  kept.envelope_in = index_.remove(operation.id, placed->extent.segment, placed->sequence);
+  kept.envelopes_in = index_.remove(operation.id, placed->extent.segment, placed->sequence);
   kept_octets_ += sizeof(Kept);
   kept_.push_back(std::move(kept));
 }
@@ -361,11 +361,8 @@ Result<void> CommitThread::write_kept(Kept &kept) {
   }
   const auto placed = log_.add({.type = RecordType::done, .id = kept.id}, std::string_view());
   if (!placed) return tl::unexpected(placed.error());
-  if (kept.envelope_in)
-    index_.bury(placed->extent.segment, *kept.envelope_in, Index::Burial::ended);
-  else
-    kept.sequence = placed->sequence;
-  kept.envelope_in = index_.remove(kept.id, placed->extent.segment, placed->sequence);
+  for (const std::uint32_t segment : kept.envelopes_in) index_.bury(placed->extent.segment, segment, kept.id);
+  if (kept.envelopes_in.empty()) kept.envelopes_in = index_.remove(kept.id, placed->extent.segment, placed->sequence);
   return {};
 }
 

@@ -95,7 +95,7 @@ private:
     std::optional<std::string> update{}; ///< nothing: a removal
     std::uint32_t crc = 0;
     std::uint64_t sequence = ~std::uint64_t{0}; ///< of its record; until then, above all
-    std::optional<std::uint32_t> envelope_in{}; ///< the removed message's, when the index has forgotten it
+    std::vector<std::uint32_t> envelopes_in{};  ///< the removed message's, once the index has forgotten it
   };
 
   void run();

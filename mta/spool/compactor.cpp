@@ -13,6 +13,7 @@ using smtp::Result;
 
 Result<bool> Compactor::step() {
   if (!victim_) {
+    if (rewritten_ > free_segments * segment_size_ + per_octet * (log_.appended() - rewritten_)) return false;
     if (const auto reburial = index_.choose_reburial(segment_size_, excused_)) {
       if (auto written = rebury(*reburial); !written) return tl::unexpected(written.error());
       return true;
@@ -28,8 +29,10 @@ Result<bool> Compactor::step() {
     return true;
   }
   slice_used_ = 0;
+  const std::uint64_t before = log_.appended();
   Result<void> written = fill_slice();
   if (written) written = log_.sync();
+  rewritten_ += log_.appended() - before;
   payloads_.clear();
   apply_durable();
   if (!written) return tl::unexpected(written.error());

@@ -27,6 +27,10 @@ public:
   void reset();
 
   static constexpr std::size_t slice_octets = 1U << 20U;
+  /// At most so much is rewritten: some segments, and four octets for each that came in. Whatever the messages are
+  /// like, compaction comes to rest when the traffic does.
+  static constexpr std::uint64_t free_segments = 16;
+  static constexpr std::uint64_t per_octet = 4;
 
 private:
   /// The message that is being moved.
@@ -63,6 +67,7 @@ private:
   std::vector<Moved> moved_;          ///< in this slice
   std::vector<std::string> payloads_; ///< of the slice, until it is written
   std::size_t slice_used_ = 0;
+  std::uint64_t rewritten_ = 0;
 };
 
 } // namespace mta::spool

@@ -17,16 +17,28 @@ void Index::seal(std::uint32_t number) {
   segments_.at(number).sealed = true;
 }
 
-void Index::bury(std::uint32_t grave, std::uint32_t buried, Burial burial) {
+void Index::bury(std::uint32_t grave, std::uint32_t buried, std::uint64_t id) {
   const std::scoped_lock lock(mutex_);
-  bury_locked(grave, buried, burial);
+  bury_locked(grave, buried, id);
 }
 
-void Index::bury_locked(std::uint32_t grave, std::uint32_t buried, Burial burial) {
-  if (grave == buried || !segments_.contains(buried)) return;
-  const auto found = segments_.find(grave);
-  if (found == segments_.end()) return;
-  (burial == Burial::ended ? found->second.buries : found->second.supersedes).insert(buried);
+void Index::bury_locked(std::uint32_t grave, std::uint32_t buried, std::uint64_t id) {
+  const auto from = segments_.find(grave);
+  const auto to = segments_.find(buried);
+  if (to == segments_.end()) return;
+  to->second.ended.push_back(id);
+  if (from != segments_.end() && from != to) from->second.buries.insert(buried);
+}
+
+void Index::abandon(std::uint32_t checkpoint, std::uint32_t abandoned) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = segments_.find(checkpoint);
+  if (found != segments_.end() && segments_.contains(abandoned)) found->second.abandoned.insert(abandoned);
+}
+
+void Index::note_stale(std::uint64_t id, std::uint32_t segment) {
+  const std::scoped_lock lock(mutex_);
+  stale_[id].push_back(segment);
 }
 
 void Index::add_live(const Extent &extent) {
@@ -60,11 +72,6 @@ void Index::release_hold(const Entry &entry) {
     assert(state.held > 0);
     --state.held;
   });
-}
-
-void Index::note_ended(std::uint32_t segment, std::uint64_t id) {
-  const std::scoped_lock lock(mutex_);
-  if (const auto found = segments_.find(segment); found != segments_.end()) found->second.ended.push_back(id);
 }
 
 void Index::hold(const Extent &part) {
@@ -140,29 +147,34 @@ void Index::set_update(std::uint64_t id, const Extent &update, std::uint64_t seq
   add_live(update);
 }
 
-std::optional<std::uint32_t> Index::remove(std::uint64_t id, std::uint32_t done_in, std::uint64_t sequence) {
+std::vector<std::uint32_t> Index::remove(std::uint64_t id, std::uint32_t done_in, std::uint64_t sequence) {
   const std::scoped_lock lock(mutex_);
   const auto found = entries_.find(id);
-  if (found == entries_.end()) return std::nullopt;
-  const std::uint32_t envelope_in = found->second.envelope.segment;
+  if (found == entries_.end()) return {};
+  std::vector<std::uint32_t> envelopes;
+  if (const auto stale = stale_.find(id); stale != stale_.end()) {
+    envelopes = std::move(stale->second);
+    stale_.erase(stale);
+  }
+  envelopes.push_back(found->second.envelope.segment);
   take_all(found->second, sequence);
   entries_.erase(found);
   messages_ = entries_.size();
-  if (const auto state = segments_.find(envelope_in); state != segments_.end()) state->second.ended.push_back(id);
-  bury_locked(done_in, envelope_in, Burial::ended);
-  return envelope_in;
+  for (const std::uint32_t segment : envelopes) bury_locked(done_in, segment, id);
+  return envelopes;
 }
 
 void Index::replace(std::uint64_t id, Entry entry, std::uint64_t sequence) {
   const std::scoped_lock lock(mutex_);
   const auto found = entries_.find(id);
   assert(found != entries_.end());
-  const std::uint32_t old_envelope_in = found->second.envelope.segment;
+  std::vector<std::uint32_t> &stale = stale_[id];
+  std::erase_if(stale, [this](std::uint32_t segment) { return !segments_.contains(segment); });
+  stale.push_back(found->second.envelope.segment);
   take_all(found->second, sequence);
   release_hold(entry);
   add_live(entry.envelope);
   add_live(entry.update);
-  bury_locked(entry.envelope.segment, old_envelope_in, Burial::superseded);
   found->second = std::move(entry);
 }
 
@@ -171,7 +183,7 @@ std::vector<std::shared_ptr<Segment>> Index::take_free(std::uint64_t durable) {
   std::vector<std::shared_ptr<Segment>> result;
   for (auto &[number, state] : segments_) {
     if (!state.sealed || state.leaving || state.live != 0 || state.held != 0) continue;
-    if (state.quiet_after > durable || !state.buries.empty() || !state.supersedes.empty()) continue;
+    if (state.quiet_after > durable || !state.buries.empty() || !state.abandoned.empty()) continue;
     state.leaving = true;
     result.push_back(state.segment);
   }
@@ -191,7 +203,7 @@ void Index::gone(std::uint32_t number) {
   segments_.erase(number);
   for (auto &[grave, state] : segments_) {
     state.buries.erase(number);
-    state.supersedes.erase(number);
+    state.abandoned.erase(number);
   }
 }
 
@@ -207,39 +219,47 @@ bool Index::is_mostly_dead(std::uint64_t segment_size) const {
 }
 
 // A segment that is at least three quarters dead is worth its move: an octet is then rewritten for three that are
-// regained. When half of the log is dead all the same, spread thin or waiting in graves, the emptiest one is moved, or
-// the oldest, on which the graves wait.
+// regained. When half of the log is dead all the same, the emptiest one is moved if that gains something; else the
+// oldest one on which dead segments wait.
 std::optional<std::uint32_t> Index::choose_victim(std::uint64_t segment_size,
                                                   const std::set<std::uint32_t> &excused) const {
   const std::scoped_lock lock(mutex_);
-  std::optional<std::uint32_t> oldest;
   std::optional<std::uint32_t> emptiest;
   double emptiest_share = 1.0;
+  const auto can_be_moved = [&](std::uint32_t number, const State &state) {
+    return state.sealed && !state.leaving && state.live != 0 && state.held == 0 && !excused.contains(number);
+  };
   for (const auto &[number, state] : segments_) {
-    if (!state.sealed || state.leaving || state.live == 0 || state.held != 0 || excused.contains(number)) continue;
-    if (!oldest) oldest = number;
+    if (!can_be_moved(number, state)) continue;
     const double share = static_cast<double>(state.live) / static_cast<double>(state.segment->size());
     if (share < emptiest_share) {
       emptiest_share = share;
       emptiest = number;
     }
   }
-  if (!emptiest) return std::nullopt;
-  if (emptiest_share <= 0.25) return emptiest;
+  if (emptiest && emptiest_share <= 0.25) return emptiest;
   if (!is_mostly_dead(segment_size)) return std::nullopt;
-  return emptiest_share <= 0.5 ? emptiest : oldest;
+  if (emptiest && emptiest_share <= 0.5) return emptiest;
+  for (const auto &[number, count] : count_waiting())
+    if (can_be_moved(number, segments_.at(number))) return number;
+  return std::nullopt;
+}
+
+std::map<std::uint32_t, std::size_t> Index::count_waiting() const {
+  std::map<std::uint32_t, std::size_t> waiting;
+  for (const auto &[number, state] : segments_) {
+    if (!state.sealed || state.live != 0) continue;
+    for (const std::uint32_t buried : state.buries) ++waiting[buried];
+    for (const std::uint32_t abandoned : state.abandoned) ++waiting[abandoned];
+  }
+  return waiting;
 }
 
 std::optional<Index::Reburial> Index::choose_reburial(std::uint64_t segment_size,
                                                       const std::set<std::uint32_t> &excused) const {
   const std::scoped_lock lock(mutex_);
   if (!is_mostly_dead(segment_size)) return std::nullopt;
-  std::map<std::uint32_t, std::size_t> waiting; // on which segment how many wait
-  for (const auto &[number, state] : segments_) {
-    if (!state.sealed || state.live != 0) continue;
-    for (const std::uint32_t buried : state.buries) ++waiting[buried];
-  }
-  for (const auto &[number, count] : waiting) {
+  for (const auto &[number, count] : count_waiting()) {
     const State &state = segments_.at(number);
     const bool stuck = state.live != 0 && (state.held != 0 || excused.contains(number));
     if (stuck && count >= 2) return Reburial{number, state.ended}; // one: that is where they were written again
@@ -250,7 +270,8 @@ std::optional<Index::Reburial> Index::choose_reburial(std::uint64_t segment_size
 void Index::rebury(std::uint32_t segment, std::span<const std::uint32_t> graves) {
   const std::scoped_lock lock(mutex_);
   for (auto &[number, state] : segments_) state.buries.erase(segment);
-  for (const std::uint32_t grave : graves) bury_locked(grave, segment, Burial::ended);
+  for (const std::uint32_t grave : graves)
+    if (grave != segment) segments_.at(grave).buries.insert(segment);
 }
 
 bool Index::collect(std::uint32_t segment, std::size_t &cursor, std::vector<std::uint64_t> &ids) const {

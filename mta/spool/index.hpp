@@ -47,24 +47,20 @@ struct BodyPlace {
 /// A segment is free when all of this holds:
 ///  - it is sealed, no live record is in it (a committed message's, or a part of one still being received),
 ///  - what ended the last of them (done, the moved copy) is durable: `quiet_after`,
-///  - it buries nothing: while an older segment still holds an envelope whose `done` record, or newer copy, is here,
-///  this
-///    one must stay, or a recovery would bring that message back.
+///  - it buries nothing: while another segment still holds an envelope whose `done` record is here, this one must stay,
+///    or a recovery would bring that message back.
 /// A reader that still holds it keeps its file open, not its name: the file is then removed instead of reused.
 class Index {
 public:
   void add_segment(std::shared_ptr<Segment> segment);
   /// No more records will be written to it.
   void seal(std::uint32_t number);
-  /// Segment `grave` holds a record by which one in `buried` no longer counts.
-  enum class Burial : std::uint8_t {
-    ended,      ///< the done record of a message
-    superseded, ///< a newer copy of a message, or the checkpoint that says what of the segment is void
-  };
-  void bury(std::uint32_t grave, std::uint32_t buried, Burial burial);
-
-  /// For recovery: the envelope of a removed message lies in `segment`.
-  void note_ended(std::uint32_t segment, std::uint64_t id);
+  /// The done record of message `id`, whose envelope (or an old copy of it) is in `buried`, is in segment `grave`.
+  void bury(std::uint32_t grave, std::uint32_t buried, std::uint64_t id);
+  /// The checkpoint that says what of segment `abandoned` is void is in segment `checkpoint`.
+  void abandon(std::uint32_t checkpoint, std::uint32_t abandoned);
+  /// For recovery: an old copy of the envelope of message `id`, which is there, lies in `segment`.
+  void note_stale(std::uint64_t id, std::uint32_t segment);
 
   /// A part that was written and is not committed yet.
   void hold(const Extent &part);
@@ -84,8 +80,9 @@ public:
   [[nodiscard]] std::optional<BodyPlace> find_body(std::uint64_t id) const;
   [[nodiscard]] SegmentPin pin(std::uint32_t segment) const;
   void set_update(std::uint64_t id, const Extent &update, std::uint64_t sequence);
-  /// Forgets a message whose done record is in segment `done_in`. Returns the segment of its envelope.
-  std::optional<std::uint32_t> remove(std::uint64_t id, std::uint32_t done_in, std::uint64_t sequence);
+  /// Forgets a message whose done record is in segment `done_in`. Returns the segments with its envelope, old copies
+  /// included.
+  std::vector<std::uint32_t> remove(std::uint64_t id, std::uint32_t done_in, std::uint64_t sequence);
   /// A moved message, its parts held: from now on its new copy counts.
   void replace(std::uint64_t id, Entry entry, std::uint64_t sequence);
 
@@ -130,21 +127,26 @@ private:
     bool sealed = false;
     bool leaving = false;
     std::uint64_t quiet_after = 0;
-    std::set<std::uint32_t> buries; ///< for Burial::ended
-    std::set<std::uint32_t> supersedes;
-    std::vector<std::uint64_t> ended; ///< removed messages whose envelopes are here
+    std::set<std::uint32_t> buries;
+    std::set<std::uint32_t> abandoned; ///< its checkpoints say so
+    std::vector<std::uint64_t> ended;  ///< removed messages whose envelopes are here
   };
+  /// On which segment how many dead ones wait.
+  [[nodiscard]] std::map<std::uint32_t, std::size_t> count_waiting() const;
   [[nodiscard]] bool is_mostly_dead(std::uint64_t segment_size) const;
   void add_live(const Extent &extent);
   void take_live(const Extent &extent, std::uint64_t sequence);
   void take_all(const Entry &entry, std::uint64_t sequence);
   void add_all(const Entry &entry);
   void release_hold(const Entry &entry);
-  void bury_locked(std::uint32_t grave, std::uint32_t buried, Burial burial);
+  void bury_locked(std::uint32_t grave, std::uint32_t buried, std::uint64_t id);
 
   mutable std::mutex mutex_;
   std::unordered_map<std::uint64_t, Entry> entries_;
   std::map<std::uint32_t, State> segments_;
+  /// Of moved messages: where old copies of the envelope are. The newest copy is in a segment that is live by it, so
+  /// the old ones cannot come back before the message ends; then its done record must outlive them.
+  std::unordered_map<std::uint64_t, std::vector<std::uint32_t>> stale_;
   std::atomic<std::uint64_t> messages_{0};
 };
 

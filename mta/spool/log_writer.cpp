@@ -39,8 +39,7 @@ Result<void> LogWriter::start() {
          .payload_crc = crc32c(payload),
          .extra = head_->id_limit()},
         {&payload, 1});
-  for (const Abandoned &abandoned : abandoned_)
-    index_.bury(head_->number(), abandoned.segment, Index::Burial::superseded);
+  for (const Abandoned &abandoned : abandoned_) index_.abandon(head_->number(), abandoned.segment);
   return {};
 }
 
@@ -86,6 +85,7 @@ void LogWriter::place(RecordHeader header, std::span<const std::string_view> pay
     add_piece(to, padding);
   }
   position_ += space;
+  appended_ += space;
 }
 
 // A segment is closed off with everything in it durable, so that a batch over two segments keeps its order.
@@ -104,7 +104,7 @@ Result<void> LogWriter::take_segment(std::uint64_t space) {
   index_.add_segment(head_);
   ids_.raise(head_->id_limit());
   next_requested_ = false;
-  position_ = write_from_ = synced_position_ = segment_header_size;
+  position_ = write_from_ = segment_header_size;
   return {};
 }
 
@@ -135,7 +135,7 @@ Result<void> LogWriter::sync() {
   durable_ = sequence_;
   abandoned_.clear();
   // What is durable is not written over, not even with itself: the log goes on in the next block.
-  position_ = write_from_ = synced_position_ = next_block(position_);
+  position_ = write_from_ = next_block(position_);
   return {};
 }
 

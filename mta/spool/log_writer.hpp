@@ -48,8 +48,8 @@ public:
   [[nodiscard]] std::uint64_t sequence() const noexcept { return sequence_; }
   [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
   [[nodiscard]] std::uint64_t syncs() const noexcept { return syncs_; }
-  /// Octets added since the last sync.
-  [[nodiscard]] std::uint64_t unsynced_octets() const noexcept { return position_ - synced_position_; }
+  /// Octets of all records so far.
+  [[nodiscard]] std::uint64_t appended() const noexcept { return appended_; }
 
 private:
   void place(RecordHeader header, std::span<const std::string_view> payload);
@@ -66,10 +66,10 @@ private:
   std::shared_ptr<Segment> head_;
   std::uint64_t position_ = 0;   ///< where the next record goes
   std::uint64_t write_from_ = 0; ///< where the gathered pieces go
-  std::uint64_t synced_position_ = 0;
   std::uint64_t sequence_;
   std::uint64_t durable_;
   std::uint64_t syncs_ = 0;
+  std::uint64_t appended_ = 0;
   bool next_requested_ = false;
   std::vector<Abandoned> abandoned_; ///< not yet named by a durable checkpoint
   std::string checkpoint_;           ///< the payload in the pieces

@@ -26,8 +26,7 @@ void MessageTable::add(const RecordHeader &header, const Extent &extent, std::st
     return;
   }
   if (const auto done = done_in_.find(header.id); done != done_in_.end()) {
-    if (header.type == RecordType::envelope)
-      graves_.push_back({done->second, extent.segment, Index::Burial::ended, header.id});
+    if (header.type == RecordType::envelope) graves_.push_back({done->second, extent.segment, header.id});
     return;
   }
   Message &message = messages_[header.id];
@@ -36,10 +35,10 @@ void MessageTable::add(const RecordHeader &header, const Extent &extent, std::st
   } else if (header.type == RecordType::envelope && header.extra <= max_body) {
     Copy &copy = copy_of(message, header.copy);
     if (header.sequence < copy.sequence) {
-      supersede(copy.envelope.segment, extent.segment);
+      message.stale.push_back(extent.segment);
       return;
     }
-    if (copy.sequence != 0) supersede(extent.segment, copy.envelope.segment);
+    if (copy.sequence != 0) message.stale.push_back(copy.envelope.segment);
     copy.sequence = header.sequence;
     copy.body_size = header.extra;
     copy.envelope = extent;
@@ -58,7 +57,8 @@ void MessageTable::add_done(std::uint64_t id, std::uint32_t segment) {
   const auto found = messages_.find(id);
   if (found == messages_.end()) return;
   for (const Copy &copy : found->second.copies)
-    if (copy.sequence != 0) graves_.push_back({segment, copy.envelope.segment, Index::Burial::ended, id});
+    if (copy.sequence != 0) graves_.push_back({segment, copy.envelope.segment, id});
+  for (const std::uint32_t stale : found->second.stale) graves_.push_back({segment, stale, id});
   messages_.erase(found);
 }
 
@@ -156,7 +156,8 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
         fmt::format("message {}: {} of {} octets of its body are lost", name, lost, chosen->body_size));
   }
   for (const Copy &copy : message.copies)
-    if (copy.sequence != 0) supersede(chosen->envelope.segment, copy.envelope.segment);
+    if (copy.sequence != 0 && &copy != chosen) index.note_stale(id, copy.envelope.segment);
+  for (const std::uint32_t segment : message.stale) index.note_stale(id, segment);
 
   Entry entry;
   entry.body_size = chosen->body_size;

@@ -24,19 +24,13 @@ public:
   void add(const RecordHeader &header, const Extent &extent, std::string_view payload);
   /// A record that was durable and whose payload is damaged.
   void add_lost(const RecordHeader &header);
-  /// Segment `grave` makes records of `buried` void in another way.
-  void supersede(std::uint32_t grave, std::uint32_t buried) {
-    graves_.push_back({grave, buried, Index::Burial::superseded, 0});
-  }
-
   /// Decides which messages are there. `durable`: records up to this sequence were on disk.
   void finish(Index &index, std::uint64_t durable);
-  /// For Index::bury and Index::note_ended; valid after finish().
+  /// For Index::bury; valid after finish().
   struct Grave {
     std::uint32_t grave = 0;
     std::uint32_t buried = 0;
-    Index::Burial burial = Index::Burial::ended;
-    std::uint64_t id = 0; ///< of the message that ended
+    std::uint64_t id = 0;
   };
   [[nodiscard]] const std::vector<Grave> &graves() const noexcept { return graves_; }
   /// Whole envelopes of messages that are left out; valid after finish(). They must be made void, or the next recovery,
@@ -68,6 +62,7 @@ private:
     Extent update;
     std::string update_blob;
     bool envelope_lost = false;
+    std::vector<std::uint32_t> stale{}; ///< segments with an envelope written twice under one copy number
   };
   void add_done(std::uint64_t id, std::uint32_t segment);
   void decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable);

@@ -34,10 +34,8 @@ public:
       if (auto read = read_segment(number); !read) return tl::unexpected(read.error());
     }
     table_.finish(index_, durable_);
-    for (const MessageTable::Grave &grave : table_.graves()) {
-      index_.bury(grave.grave, grave.buried, grave.burial);
-      if (grave.burial == Index::Burial::ended) index_.note_ended(grave.buried, grave.id);
-    }
+    for (const MessageTable::Grave &grave : table_.graves()) index_.bury(grave.grave, grave.buried, grave.id);
+    for (const auto &[checkpoint, abandoned] : checkpoints_) index_.abandon(checkpoint, abandoned);
     for (const MessageTable::Orphan &orphan : table_.orphans())
       salvage_.erase(*known_.at(orphan.envelope.segment), orphan.envelope, orphan.sequence);
     for (const auto &[number, segment] : known_) index_.seal(number);
@@ -154,7 +152,7 @@ private:
     if (!segments) return; // its checksum was right: not written by us
     for (const Abandoned &abandoned : *segments) {
       given_up_.emplace(abandoned.segment, abandoned.sequence);
-      table_.supersede(number, abandoned.segment);
+      checkpoints_.emplace_back(number, abandoned.segment);
     }
   }
 
@@ -180,8 +178,9 @@ private:
   MessageTable table_;
   LogEnd end_;
   std::map<std::uint32_t, std::shared_ptr<Segment>> known_;
-  std::map<std::uint32_t, std::uint64_t> given_up_; ///< segment, last sequence that counts
-  std::uint64_t durable_ = 0;                       ///< some record says that all up to this one were on disk
+  std::map<std::uint32_t, std::uint64_t> given_up_;                  ///< segment, last sequence that counts
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> checkpoints_; ///< segment, the one it says is given up
+  std::uint64_t durable_ = 0; ///< some record says that all up to this one were on disk
   std::uint64_t id_limit_ = 0;
   RecordHeader last_seal_{};
   bool header_lost_ = false;
