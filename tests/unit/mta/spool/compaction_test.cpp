@@ -68,7 +68,7 @@ TEST_F(Compaction, FreesTheSegmentsThatFewMessagesHold) {
   auto spool = open();
   fill(*spool);
   // 1.8 MB were written in segments of 32 KiB.
-  while (!is_compact(*spool)) std::this_thread::yield();
+  wait_until([&] { return is_compact(*spool); });
   for (const auto &[id, message] : kept) {
     const auto body = read_all(*spool, {id});
     ASSERT_TRUE(body) << body.error().detail;
@@ -87,7 +87,7 @@ TEST_F(Compaction, AReaderIsNotDisturbedByAMove) {
   auto reader = spool->read_body(id);
   ASSERT_TRUE(reader);
   fill(*spool);
-  while (!is_compact(*spool)) std::this_thread::yield();
+  wait_until([&] { return is_compact(*spool); });
   std::string buffer(9'000, '\0');
   ASSERT_EQ((*reader)->read(0, buffer), body.size());
   EXPECT_TRUE(buffer == body);
@@ -110,7 +110,7 @@ TEST_F(Compaction, ASlowWriterDoesNotKeepTheLogFromShrinking) {
     spool->remove(early[static_cast<std::size_t>(round)]);
     fill(*spool);
   }
-  while (!is_compact(*spool)) std::this_thread::yield();
+  wait_until([&] { return is_compact(*spool); });
   ASSERT_TRUE(commit_and_wait(**slow, "slow"));
   kept[(*slow)->id().value] = {body, "slow", ""};
   slow->reset();
@@ -129,7 +129,7 @@ TEST_F(Compaction, LosesNothingWhereverThePowerGoes) {
   {
     auto spool = open();
     fill(*spool);
-    while (!is_compact(*spool)) std::this_thread::yield();
+    wait_until([&] { return is_compact(*spool); });
     calls = disk->calls();
   }
   std::mt19937_64 moments(11);
@@ -143,7 +143,7 @@ TEST_F(Compaction, LosesNothingWhereverThePowerGoes) {
       auto spool = open();
       disk->fail_at(at, Fault::power_loss);
       fill(*spool);
-      while (!is_compact(*spool) && !disk->is_off()) std::this_thread::yield();
+      wait_until([&] { return is_compact(*spool) || disk->is_off(); });
       disk->cut_power();
     }
     disk = disk->reboot();
@@ -157,7 +157,7 @@ TEST_F(Compaction, LosesNothingWhereverThePowerGoes) {
 TEST_F(Compaction, ARemovedMessageDoesNotComeBackThroughAnOldCopy) {
   auto spool = open();
   fill(*spool);
-  while (!is_compact(*spool)) std::this_thread::yield();
+  wait_until([&] { return is_compact(*spool); });
   for (const auto &[id, message] : kept) spool->remove({id});
   // A durable act behind the removals.
   const QueueId last = store(*spool, "last", "e");

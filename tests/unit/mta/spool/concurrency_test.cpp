@@ -128,7 +128,7 @@ TEST(SpoolConcurrency, ACloseInTheMiddleAnswersEveryCommit) {
         }
       });
     }
-    while (stored < 100) std::this_thread::yield();
+    wait_until([&] { return stored >= 100; });
     (*spool)->close();
     for (auto &thread : threads) thread.join();
   }

@@ -4,7 +4,7 @@
 namespace mta::spool::test {
 namespace {
 
-constexpr int steps = 60;
+constexpr int steps = 45;
 
 /// Runs the workload with a fault at call `at`. False when the workload made fewer calls.
 bool run_with_fault(Fault fault, std::uint64_t at) {

@@ -43,7 +43,7 @@ TEST(SpoolModel, AnEmptiedSpoolStaysEmptyAndSmall) {
   ASSERT_TRUE(spool);
   EXPECT_TRUE(recovery.messages.empty());
   // Head, perhaps one made ready, and spares.
-  while ((*spool)->status().segments > 2) std::this_thread::yield();
+  wait_until([&] { return (*spool)->status().segments <= 2; });
   EXPECT_EQ((*spool)->status().octets, 0U);
 }
 

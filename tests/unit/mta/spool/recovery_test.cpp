@@ -331,7 +331,7 @@ TEST_F(SpoolRecovery, RecordsOfAnEarlierUseOfASegmentAreNotRead) {
   auto spool = open();
   // Two rounds over the same files; in the second every body imitates a record of the first.
   for (int i = 0; i < 100; ++i) spool->remove(store(*spool, make_octets(random, 6'000), "old"));
-  while (spool->status().messages != 0) std::this_thread::yield();
+  wait_until([&] { return spool->status().messages == 0; });
   const QueueId kept = store(*spool, "kept", "new");
   kill(spool);
   spool = open();

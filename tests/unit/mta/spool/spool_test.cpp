@@ -149,7 +149,7 @@ TEST_F(SpoolTest, FreedSegmentsAreUsedAgain) {
   for (int i = 0; i < 400; ++i) spool->remove(store(*spool, make_octets(random, 6'000), "e"));
   // 2.4 MB went through segments of 32 KiB.
   EXPECT_LE(disk->files(".segment").size() + disk->files(".spare").size(), 16U);
-  while (spool->status().messages != 0) std::this_thread::yield();
+  wait_until([&] { return spool->status().messages == 0; });
   spool.reset();
   spool = open();
   EXPECT_TRUE(recovery.messages.empty());
@@ -230,7 +230,7 @@ TEST_F(SpoolTest, RefusesMoreMessagesThanItMayHold) {
   EXPECT_EQ(refused.error().code, ErrorCode::full);
   EXPECT_EQ(refused.error().detail, "spool holds 2 messages, limit is 2");
   spool->remove(first);
-  while (spool->status().messages != 0) std::this_thread::yield();
+  wait_until([&] { return spool->status().messages == 0; });
   EXPECT_TRUE(spool->begin());
 }
 
@@ -379,7 +379,7 @@ TEST_F(SpoolTest, WritesWaitOutADiskThatFailsForAWhile) {
   EXPECT_EQ(failed.error().detail, "spool cannot write: input/output error");
   spool->update(before, "while it was unhealthy");
   spool->remove(removed);
-  while (!spool->status().healthy) std::this_thread::yield();
+  wait_until([&] { return spool->status().healthy; });
   const QueueId after = store(*spool, body, "after");
   spool.reset();
   spool = open();
@@ -412,7 +412,7 @@ TEST_F(SpoolTest, AFullDiskStopsAcceptanceAndLosesNothing) {
   EXPECT_FALSE(spool->status().healthy);
   EXPECT_EQ(spool->status().problem, "spool cannot write: no space left on device");
   disk->set_full(false);
-  while (!spool->status().healthy) std::this_thread::yield();
+  wait_until([&] { return spool->status().healthy; });
   stored.push_back(store(*spool, "after", "e"));
   spool.reset();
   spool = open();

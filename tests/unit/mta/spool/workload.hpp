@@ -1,6 +1,7 @@
 // Workload: drives a spool at random and remembers what it promised, to be held against what a recovery finds.
 #pragma once
 
+#include <chrono>
 #include <future>
 #include <map>
 #include <memory>
@@ -26,6 +27,11 @@ inline SpoolOptions small_options() {
   options.part_size = 4'096;
   options.min_free = 0;
   return options;
+}
+
+/// Waits for what no event tells of.
+template <typename Condition> void wait_until(Condition condition) {
+  while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 /// Octets that differ from place to place and from message to message.
@@ -89,7 +95,7 @@ public:
   void run(Spool &spool, const SimulatedDisk &disk, int steps) {
     for (int step = 0; step < steps && !disk.is_off(); ++step) {
       act(spool);
-      while (!spool.status().healthy && !disk.is_off()) std::this_thread::yield();
+      wait_until([&] { return spool.status().healthy || disk.is_off(); });
     }
     open_.clear();
   }
