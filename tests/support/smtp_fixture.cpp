@@ -22,7 +22,9 @@ struct SmtpFixture::Session {
   std::string buffer;
   std::map<std::string, std::size_t> counts;
   Message message;
+  std::size_t recipients = 0; ///< accepted in this transaction
   std::size_t messages = 0;
+  bool accepted = false; ///< the last answer was positive
   bool over = false;
 
   /// More octets into the buffer; false at the end.
@@ -130,6 +132,7 @@ awaitable<bool> SmtpFixture::answer(Session &session, std::string step, std::str
     co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
     co_return false;
   }
+  session.accepted = reply.starts_with("2");
   const bool written = co_await session.write(reply + "\r\n");
   co_return written && !reply.starts_with("421");
 }
@@ -204,9 +207,16 @@ awaitable<bool> SmtpFixture::command(Session &session, std::string line) {
     co_return co_await start_tls(session);
   }
   if (verb == "MAIL" || verb == "RCPT") {
-    if (verb == "MAIL") session.message = Message{session.number, tls, {}, {}};
-    session.message.commands.push_back(line);
-    co_return co_await answer(session, verb, argument, "250 2.1.0 ok");
+    if (verb == "MAIL") {
+      session.message = Message{session.number, tls, {}, {}};
+      session.recipients = 0;
+    }
+    session.accepted = false;
+    const bool in_order = verb == "MAIL" || !session.message.commands.empty();
+    const bool going = co_await answer(session, verb, argument, in_order ? "250 2.1.0 ok" : "503 5.5.1 MAIL first");
+    if (session.accepted) session.message.commands.push_back(line);
+    if (session.accepted && verb == "RCPT") ++session.recipients;
+    co_return going;
   }
   if (verb == "DATA") co_return co_await take_data(session);
   if (verb == "BDAT") co_return co_await take_chunk(session, argument);
@@ -230,7 +240,8 @@ awaitable<bool> SmtpFixture::finish_message(Session &session) {
 }
 
 awaitable<bool> SmtpFixture::take_data(Session &session) {
-  const std::string reply = reply_for(session, "DATA", "", "354 go on");
+  const std::string reply =
+      reply_for(session, "DATA", "", session.recipients > 0 ? "354 go on" : "554 5.5.1 no valid recipients");
   if (reply == "<close>") co_return false;
   const bool written = co_await session.write(reply + "\r\n");
   if (!written || reply.starts_with("421")) co_return false;

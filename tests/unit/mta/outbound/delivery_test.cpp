@@ -98,6 +98,19 @@ const ReplyRow reply_rows[] = {
 INSTANTIATE_TEST_SUITE_P(Replies, DeliveryReplies, testing::ValuesIn(reply_rows),
                          [](const auto &row) { return std::string(row.param.name); });
 
+TEST_F(DeliveryTest, a_server_that_wants_data_without_a_recipient_gets_an_empty_message_only) {
+  // RFC 2920 section 3.1: DATA was pipelined and is answered 354 although no recipient was accepted: a lone dot ends
+  // it.
+  SmtpScript script;
+  script.replies = {{"RCPT", "550 5.1.1 unknown"}, {"DATA", "354 go on all the same"}};
+  auto &server = serve(std::move(script));
+  EXPECT_EQ(deliver_to("a@domain.test").results[0].kind, Kind::permanent);
+  EXPECT_EQ(server.message_octets(), 3U);
+  const auto messages = server.messages();
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_EQ(messages[0].body, "");
+}
+
 TEST_F(DeliveryTest, each_recipient_has_its_own_outcome) {
   SmtpScript script;
   script.replies = {{"RCPT <bad@", "550 5.1.1 unknown"}, {"RCPT <full@", "452 4.2.2 full"}};

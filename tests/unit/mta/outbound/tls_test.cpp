@@ -76,7 +76,6 @@ const Row rows[] = {
      "encrypted", "untrusted", false},
     {"authenticated keeps the mail from another CA", Level::authenticated, Peer::other_ca, temporary, "encrypted",
      "untrusted", false},
-    {"none never asks for STARTTLS", Level::none, Peer::good, delivered, "none", "satisfied", false},
     {"an observing rule records the wrong name and sends", Level::authenticated, Peer::wrong_name, delivered,
      "encrypted", "satisfied", false, policy::Mode::observe, "true"},
     {"an observing rule records absent STARTTLS and sends", Level::authenticated, Peer::no_tls, delivered, "none",
@@ -169,6 +168,33 @@ protected:
   }
   std::string pin_of(const Leaf &leaf) { return tls::read_certificates(leaf.chain_file).value().front().spki_sha256; }
 };
+
+TEST_F(OutboundTlsCases, a_dated_exception_to_none_never_asks_for_starttls) {
+  SmtpFixture server(tls_script(issue({.names = {"partner.test"}})));
+  point("partner.test", "mx.partner.test", server);
+  auto &partner = add_partner("partner.test", Level::authenticated);
+  const auto tomorrow = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()) + std::chrono::days(1);
+  partner.exceptions.push_back({smtp::DomainPattern::parse("partner.test").value(), Level::none, "mail team",
+                                "their gateway breaks", tomorrow, "partners.d/partner.test.toml:20"});
+  apply_config();
+  EXPECT_EQ(deliver_to("a@partner.test").results[0].kind, Kind::delivered);
+  EXPECT_EQ(server.count("STARTTLS"), 0U);
+  EXPECT_EQ(log.events("delivery").back().at("tls_wanted"), "none");
+  EXPECT_TRUE(log.events("tls_fallback").empty()); // nothing was given up
+}
+
+TEST_F(OutboundTlsCases, an_expired_exception_lowers_nothing) {
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  auto &partner = add_partner("partner.test", Level::authenticated);
+  const auto yesterday = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()) - std::chrono::days(1);
+  partner.exceptions.push_back({smtp::DomainPattern::parse("partner.test").value(), Level::none, "mail team",
+                                "their gateway breaks", yesterday, "partners.d/partner.test.toml:20"});
+  apply_config();
+  EXPECT_EQ(deliver_to("a@partner.test").results[0].cause, mta::FailureCause::tls);
+  EXPECT_EQ(server.message_octets(), 0U);
+  EXPECT_EQ(server.count("MAIL"), 0U);
+}
 
 TEST_F(OutboundTlsCases, a_pin_that_is_in_the_chain_lets_the_mail_go) {
   const auto leaf = issue({.names = {"partner.test"}});
