@@ -119,8 +119,8 @@ void load_queue(Section &root, Loading &loading) {
                          return std::optional<smtp::Mailbox>(std::move(*mailbox));
                        });
   section->read("bounce_sender_name", queue.bounce_sender_name);
-  if (queue.bounce_sender_name.size() > 200 || !smtp::is_utf8(queue.bounce_sender_name))
-    section->error("bounce_sender_name", "must be at most 200 octets of UTF-8");
+  if (queue.bounce_sender_name.size() > 200 || !smtp::is_ascii(queue.bounce_sender_name))
+    section->error("bounce_sender_name", "must be at most 200 octets of ASCII");
   section->read_size("bounce_full_limit", queue.bounce_full_limit, 0, 64 * mebi);
   section->finish();
 }

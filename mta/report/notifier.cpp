@@ -142,6 +142,7 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   smtp::NotificationFacts facts{
       .reporting_mta = config.server.hostname,
       .from = std::move(*from),
+      .from_name = config.queue.bounce_sender_name,
       .to = sender,
       .message_id =
           fmt::format("{}.{}@{}", id.to_string(),

@@ -129,6 +129,21 @@ std::string original_message_id(const NotificationFacts &facts) {
   return fits ? id : std::string();
 }
 
+/// A display name (RFC 5322 section 3.4): words as they are, anything else as a quoted string.
+std::string display_name(std::string_view name) {
+  const std::string line = one_line(name, TextCharset::ascii, 200);
+  const bool words = std::all_of(line.begin(), line.end(), [](char c) {
+    return c == ' ' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  });
+  if (words) return line;
+  std::string quoted = "\"";
+  for (const char c : line) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
 } // namespace
 
 std::string build_notification(const NotificationFacts &facts) {
@@ -145,7 +160,7 @@ std::string build_notification(const NotificationFacts &facts) {
   std::size_t size = 2048;
   for (const auto &part : parts) size += part.content.size() + 256;
   out.reserve(size);
-  out += fmt::format("From: Mail Delivery System <{}>\r\n", one_line(facts.from.to_string(), charset, address_limit));
+  out += fmt::format("From: {} <{}>\r\n", display_name(facts.from_name), one_line(facts.from.to_string(), charset, address_limit));
   out += fmt::format("To: <{}>\r\n", one_line(facts.to.to_string(), charset, address_limit));
   out += fold_field("Subject", notification_subject(action));
   out += fold_field("Date", format_date(facts.now));

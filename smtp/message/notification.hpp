@@ -30,6 +30,7 @@ struct NotifiedRecipient {
 struct NotificationFacts {
   std::string reporting_mta;  ///< our host name
   Mailbox from;               ///< the header From: mailer-daemon or postmaster at our name
+  std::string from_name = "Mail Delivery System"; ///< display name of From; ASCII
   Mailbox to;                 ///< the original reverse-path
   std::string message_id;     ///< for the notification itself, without <>
   std::string envid;          ///< Original-Envelope-Id; empty: none

@@ -38,6 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
                                     .will_retry_until = {}};
   smtp::NotificationFacts facts{.reporting_mta = "mx.example.org",
                                 .from = mailbox,
+                                .from_name = "Mail Delivery System",
                                 .to = mailbox,
                                 .message_id = take(),
                                 .envid = take(),

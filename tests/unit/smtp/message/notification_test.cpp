@@ -42,6 +42,7 @@ smtp::NotifiedRecipient recipient(std::string_view address) {
 NotificationFacts some_facts() {
   return {.reporting_mta = "mx.example.org",
           .from = mailbox("mailer-daemon@example.org"),
+          .from_name = "Mail Delivery System",
           .to = mailbox("a@example.org"),
           .message_id = "dsn-1@mx.example.org",
           .envid = "env 1",
@@ -205,6 +206,20 @@ TEST(Notification, every_recipient_has_a_group_of_its_own) {
   EXPECT_THAT(message.faults, IsEmpty());
   EXPECT_EQ(groups(message.parts.at(1), message.faults).size(), 1001U);
   EXPECT_THAT(message.parts[0].body, HasSubstr("to the recipients below"));
+}
+
+TEST(Notification, the_display_name_is_quoted_when_it_must_be) {
+  struct Row {
+    std::string name;
+    std::string field;
+  };
+  for (const auto &row : {Row{"Post Office 2", "From: Post Office 2 <mailer-daemon@example.org>\r\n"},
+                          Row{"Mail, Desk", "From: \"Mail, Desk\" <mailer-daemon@example.org>\r\n"},
+                          Row{"a\"b\\c", "From: \"a\\\"b\\\\c\" <mailer-daemon@example.org>\r\n"}}) {
+    auto facts = some_facts();
+    facts.from_name = row.name;
+    EXPECT_TRUE(build_notification(facts).starts_with(row.field)) << row.name;
+  }
 }
 
 TEST(Notification, hostile_text_breaks_no_line_no_field_and_no_part) {
