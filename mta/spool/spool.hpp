@@ -90,7 +90,15 @@ struct SpoolStatus {
   std::uint64_t committed = 0;   ///< messages committed so far
 };
 
-/// All members are thread-safe.
+/// All members are thread-safe. The states of a message, and what a crash leaves of it (docs/spool.md has the whole table):
+///
+///   arriving    parts may be on disk             gone                        the client was told nothing
+///   committing  written, fdatasync under way     there whole, or not there   nothing
+///   committed   synced by the group commit       there                       250
+///   updated     a newer state, not synced        there, this state or older  250: a delivery may repeat, never vanish
+///   by operator update_durably(), synced         the act holds               250
+///   done        a record, not synced             gone, or delivered again    250
+///   moving      a second copy is written         there once                  250
 class Spool {
 public:
   virtual ~Spool() = default;
