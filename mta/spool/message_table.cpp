@@ -34,11 +34,12 @@ void MessageTable::add(const RecordHeader &header, const Extent &extent, std::st
     copy_of(message, header.copy).parts.push_back({header.extra, header.sequence, extent});
   } else if (header.type == RecordType::envelope && header.extra <= max_body) {
     Copy &copy = copy_of(message, header.copy);
+    copy.first_sequence = copy.sequence == 0 ? header.sequence : std::min(copy.first_sequence, header.sequence);
     if (header.sequence < copy.sequence) {
-      message.stale.push_back(extent.segment);
+      message.stale.push_back({extent, header.sequence});
       return;
     }
-    if (copy.sequence != 0) message.stale.push_back(copy.envelope.segment);
+    if (copy.sequence != 0) message.stale.push_back({copy.envelope, copy.sequence});
     copy.sequence = header.sequence;
     copy.body_size = header.extra;
     copy.envelope = extent;
@@ -58,7 +59,7 @@ void MessageTable::add_done(std::uint64_t id, std::uint32_t segment) {
   if (found == messages_.end()) return;
   for (const Copy &copy : found->second.copies)
     if (copy.sequence != 0) graves_.push_back({segment, copy.envelope.segment, id});
-  for (const std::uint32_t stale : found->second.stale) graves_.push_back({segment, stale, id});
+  for (const Orphan &stale : found->second.stale) graves_.push_back({segment, stale.envelope.segment, id});
   messages_.erase(found);
 }
 
@@ -107,7 +108,8 @@ bool MessageTable::assemble(Copy &copy, std::vector<Extent> &parts) {
     }
   };
   for (const Part &part : copy.parts) {
-    if (part.offset < reached || part.offset + part.extent.length > copy.body_size) continue;
+    if (part.offset < reached || part.offset > copy.body_size) continue;
+    if (part.extent.length > copy.body_size - part.offset) continue;
     lost_until(part.offset);
     parts.push_back(part.extent);
     reached += part.extent.length;
@@ -134,7 +136,7 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
     std::vector<Extent> found;
     const bool complete = assemble(copy, found);
     // The newest complete copy; failing that, the newest one that had been acknowledged.
-    if (complete || (chosen == nullptr && copy.sequence <= durable)) {
+    if (complete || (chosen == nullptr && copy.first_sequence <= durable)) {
       chosen = &copy;
       chosen_is_complete = complete;
       parts = std::move(found);
@@ -144,6 +146,7 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
   if (chosen == nullptr) {
     for (const Copy &copy : message.copies)
       if (copy.sequence != 0) orphans_.push_back({copy.envelope, copy.sequence});
+    orphans_.insert(orphans_.end(), message.stale.begin(), message.stale.end());
     if (message.envelope_lost)
       report_.damage.push_back(fmt::format("message {}: its envelope is lost, and with it the message", name));
     return;
@@ -157,7 +160,7 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
   }
   for (const Copy &copy : message.copies)
     if (copy.sequence != 0 && &copy != chosen) index.note_stale(id, copy.envelope.segment);
-  for (const std::uint32_t segment : message.stale) index.note_stale(id, segment);
+  for (const Orphan &stale : message.stale) index.note_stale(id, stale.envelope.segment);
 
   Entry entry;
   entry.body_size = chosen->body_size;

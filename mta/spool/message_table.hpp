@@ -50,7 +50,8 @@ private:
   };
   struct Copy {
     std::uint32_t number = 0;
-    std::uint64_t sequence = 0; ///< of the envelope; 0: not seen
+    std::uint64_t sequence = 0;       ///< of the envelope; 0: not seen
+    std::uint64_t first_sequence = 0; ///< of the oldest one under this number
     std::uint64_t body_size = 0;
     Extent envelope;
     std::string blob;
@@ -62,7 +63,7 @@ private:
     Extent update;
     std::string update_blob;
     bool envelope_lost = false;
-    std::vector<std::uint32_t> stale{}; ///< segments with an envelope written twice under one copy number
+    std::vector<Orphan> stale{}; ///< envelopes that were there twice under one copy number: the older ones
   };
   void add_done(std::uint64_t id, std::uint32_t segment);
   void decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable);

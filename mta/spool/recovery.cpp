@@ -118,6 +118,7 @@ private:
       durable_ = std::max(durable_, record.header.durable);
     }
     end_.last_sequence = std::max(end_.last_sequence, scan.last_sequence);
+    salvage_.note_durable(durable_);
 
     for (const FoundRecord &record : scan.records) {
       if (is_void(record.header.sequence)) continue;

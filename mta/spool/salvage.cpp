@@ -44,6 +44,7 @@ std::string Salvage::copy_aside(const Segment &segment, std::uint64_t offset, st
 
 void Salvage::overwrite(Segment &segment, std::uint64_t offset, RecordHeader header) {
   header.segment_key = segment.key();
+  header.durable = durable_;
   const RecordOctets octets = encode_record_header(header);
   Result<void> written = write_all(segment.file(), offset, {octets.data(), octets.size()});
   if (written) written = segment.file().sync_data();

@@ -18,6 +18,9 @@ public:
   Salvage(FileSystem &files, std::string folder, Recovery &report)
       : files_(files), folder_(std::move(folder)), report_(report) {}
 
+  /// Records up to this sequence are known to have been on disk. What is written from now on says so again, in case the
+  /// record that said it is the one that is written over.
+  void note_durable(std::uint64_t sequence) noexcept { durable_ = sequence; }
   /// A file in which nothing can be read: moves it to damaged/.
   void set_aside_file(std::uint32_t number, std::uint64_t size);
   /// Writes the header of a segment again whose records told its key.
@@ -37,6 +40,7 @@ private:
   FileSystem &files_;
   const std::string folder_;
   Recovery &report_;
+  std::uint64_t durable_ = 0;
 };
 
 } // namespace mta::spool

@@ -59,7 +59,8 @@ public:
         at = resynchronise(result_.end);
         if (at >= image_.size()) break;
         header = header_at(at);
-        if (at > result_.end)
+        const bool is_next = result_.last_sequence != 0 && header->sequence == result_.last_sequence + 1;
+        if (at > result_.end && !is_next) // nothing is missing when the next one only lies farther off
           result_.bad.push_back({.begin = result_.end,
                                  .end = at,
                                  .first_missing = result_.last_sequence == 0 ? 0 : result_.last_sequence + 1,
@@ -89,6 +90,7 @@ private:
     const std::uint64_t payload_at = at + record_header_size;
     result_.last_sequence = header.sequence;
     if (header.type == RecordType::gap) {
+      result_.records.push_back({header, at});
       result_.end = std::min(image_.size(), at + record_space(header.length));
       return;
     }

@@ -90,7 +90,8 @@ struct SpoolStatus {
   std::uint64_t committed = 0;   ///< messages committed so far
 };
 
-/// All members are thread-safe. The states of a message, and what a crash leaves of it (docs/spool.md has the whole table):
+/// All members are thread-safe. The states of a message, and what a crash leaves of it (docs/spool.md has the whole
+/// table):
 ///
 ///   arriving    parts may be on disk             gone                        the client was told nothing
 ///   committing  written, fdatasync under way     there whole, or not there   nothing

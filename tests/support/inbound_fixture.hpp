@@ -15,7 +15,7 @@
 
 #include "mta/config/snapshot.hpp"
 #include "mta/inbound/server.hpp"
-#include "tests/support/inbound_spool.hpp"
+#include "tests/support/memory_spool.hpp"
 #include "tests/support/log_capture.hpp"
 #include "tests/support/smtp_client.hpp"
 #include "tls/certificate.hpp"
@@ -160,7 +160,7 @@ public:
     snapshot_.set(std::move(*snapshot));
   }
 
-  InboundSpool spool;
+  MemorySpool spool;
   LogCapture log;
 
 private:

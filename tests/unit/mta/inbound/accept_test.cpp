@@ -40,7 +40,7 @@ TEST(InboundAccept, MessageOverPlainIsStoredThenSubmittedThenConfirmed) {
 
   const auto in_spool = fixture.spool.stored();
   ASSERT_EQ(in_spool.size(), 1U);
-  EXPECT_EQ(in_spool[0].body, stored);
+  EXPECT_EQ(in_spool.at(1).body, stored);
   const auto submitted = fixture.submitted();
   ASSERT_EQ(submitted.size(), 1U);
   const mta::QueuedMessage &queued = *submitted[0];
@@ -53,7 +53,7 @@ TEST(InboundAccept, MessageOverPlainIsStoredThenSubmittedThenConfirmed) {
   EXPECT_EQ(queued.envelope.tls_in, "");
   EXPECT_EQ(queued.expires - queued.envelope.arrival, std::chrono::hours(24 * 5));
   // What the spool holds is what was submitted.
-  const auto decoded = mta::decode_message(in_spool[0].id, in_spool[0].envelope, "");
+  const auto decoded = mta::decode_message(in_spool.at(1).id, in_spool.at(1).envelope, "");
   ASSERT_TRUE(decoded) << decoded.error().detail;
   EXPECT_EQ(decoded->envelope.trace, queued.envelope.trace);
 
@@ -141,7 +141,7 @@ TEST(InboundAccept, ChunksMakeOneMessage) {
   EXPECT_EQ(client.ask("BDAT 4\r\n\r\n\r\n").substr(0, 3), "250");
   EXPECT_EQ(client.ask("BDAT 8 LAST\r\n.body.\r\n").substr(0, 9), "250 2.0.0");
   ASSERT_EQ(fixture.spool.stored().size(), 1U);
-  EXPECT_EQ(fixture.spool.stored()[0].body, "Subject: a\r\n\r\n.body.\r\n");
+  EXPECT_EQ(fixture.spool.stored().begin()->second.body, "Subject: a\r\n\r\n.body.\r\n");
   const auto submitted = fixture.submitted();
   ASSERT_EQ(submitted.size(), 1U);
   EXPECT_TRUE(submitted[0]->envelope.sender.path.is_null());
@@ -185,7 +185,7 @@ TEST(InboundAccept, ALargeMessageIsHandedOnWhileItArrives) {
   for (int i = 0; i < 5000; ++i) body += line + "\r\n";
   EXPECT_EQ(client.ask(body + ".\r\n").substr(0, 9), "250 2.0.0");
   ASSERT_EQ(fixture.spool.stored().size(), 1U);
-  EXPECT_EQ(fixture.spool.stored()[0].body, body);
+  EXPECT_EQ(fixture.spool.stored().begin()->second.body, body);
 }
 
 TEST(InboundAccept, OnARelayListenerAMissingDateAndMessageIdAreAdded) {

@@ -81,7 +81,7 @@ private:
     case Kind::body: {
       const auto stored = fixture_.spool.stored();
       ASSERT_LT(looked_at_, stored.size()) << at() << ": there is no further message";
-      EXPECT_EQ(stored[looked_at_++].body, step.text) << at();
+      EXPECT_EQ(std::next(stored.begin(), static_cast<std::ptrdiff_t>(looked_at_++))->second.body, step.text) << at();
       break;
     }
     case Kind::envelope: {

@@ -27,8 +27,8 @@ smtp::Error error_of(smtp::ErrorCode code) {
 
 struct FaultRow {
   std::string name;
-  void (*inject)(support::InboundSpool &);
-  void (*repair)(support::InboundSpool &);
+  void (*inject)(support::MemorySpool &);
+  void (*repair)(support::MemorySpool &);
   std::string data_reply;    ///< to DATA
   std::string message_reply; ///< to the final dot
 };
@@ -61,23 +61,24 @@ TEST_P(FaultTable, NothingIsSubmittedAndTheNextMessageGoesThrough) {
 
 std::vector<FaultRow> fault_rows() {
   using smtp::ErrorCode;
-  using support::InboundSpool;
+  using support::MemorySpool;
+  using Step = MemorySpool::Step;
   return {
-      {"begin fails with io", [](InboundSpool &spool) { spool.fail_begin(error_of(ErrorCode::io)); },
-       [](InboundSpool &spool) { spool.fail_begin(std::nullopt); }, "451 4.3.0", ""},
-      {"begin fails with full", [](InboundSpool &spool) { spool.fail_begin(error_of(ErrorCode::full)); },
-       [](InboundSpool &spool) { spool.fail_begin(std::nullopt); }, "452 4.3.1", ""},
-      {"append fails with io", [](InboundSpool &spool) { spool.fail_append(error_of(ErrorCode::io)); },
-       [](InboundSpool &spool) { spool.fail_append(std::nullopt); }, "354", "451 4.3.0"},
-      {"append fails with full", [](InboundSpool &spool) { spool.fail_append(error_of(ErrorCode::full)); },
-       [](InboundSpool &spool) { spool.fail_append(std::nullopt); }, "354", "452 4.3.1"},
-      {"commit fails with io", [](InboundSpool &spool) { spool.fail_commit(error_of(ErrorCode::io)); },
-       [](InboundSpool &spool) { spool.fail_commit(std::nullopt); }, "354", "451 4.3.0"},
-      {"commit fails with full", [](InboundSpool &spool) { spool.fail_commit(error_of(ErrorCode::full)); },
-       [](InboundSpool &spool) { spool.fail_commit(std::nullopt); }, "354", "452 4.3.1"},
+      {"begin fails with io", [](MemorySpool &spool) { spool.fail(Step::begin, error_of(ErrorCode::io)); },
+       [](MemorySpool &spool) { spool.repair(Step::begin); }, "451 4.3.0", ""},
+      {"begin fails with full", [](MemorySpool &spool) { spool.fail(Step::begin, error_of(ErrorCode::full)); },
+       [](MemorySpool &spool) { spool.repair(Step::begin); }, "452 4.3.1", ""},
+      {"append fails with io", [](MemorySpool &spool) { spool.fail(Step::append, error_of(ErrorCode::io)); },
+       [](MemorySpool &spool) { spool.repair(Step::append); }, "354", "451 4.3.0"},
+      {"append fails with full", [](MemorySpool &spool) { spool.fail(Step::append, error_of(ErrorCode::full)); },
+       [](MemorySpool &spool) { spool.repair(Step::append); }, "354", "452 4.3.1"},
+      {"commit fails with io", [](MemorySpool &spool) { spool.fail(Step::commit, error_of(ErrorCode::io)); },
+       [](MemorySpool &spool) { spool.repair(Step::commit); }, "354", "451 4.3.0"},
+      {"commit fails with full", [](MemorySpool &spool) { spool.fail(Step::commit, error_of(ErrorCode::full)); },
+       [](MemorySpool &spool) { spool.repair(Step::commit); }, "354", "452 4.3.1"},
       {"commit fails as the daemon stops",
-       [](InboundSpool &spool) { spool.fail_commit(error_of(ErrorCode::stopping)); },
-       [](InboundSpool &spool) { spool.fail_commit(std::nullopt); }, "354", "451 4.3.0"},
+       [](MemorySpool &spool) { spool.fail(Step::commit, error_of(ErrorCode::stopping)); },
+       [](MemorySpool &spool) { spool.repair(Step::commit); }, "354", "451 4.3.0"},
   };
 }
 
@@ -93,7 +94,7 @@ TEST(InboundFaults, BdatIsRefusedTooWhenNothingCanBeBegun) {
   InboundFixture fixture;
   SmtpClient client = fixture.greeted();
   say_envelope(client);
-  fixture.spool.fail_begin(error_of(smtp::ErrorCode::full));
+  fixture.spool.fail(support::MemorySpool::Step::begin, error_of(smtp::ErrorCode::full));
   EXPECT_EQ(client.ask("BDAT 6 LAST\r\nA: b\r\n").substr(0, 9), "452 4.3.1");
   EXPECT_EQ(client.ask("NOOP\r\n").substr(0, 3), "250") << "the chunk must have been read";
 }
@@ -202,7 +203,7 @@ TEST(InboundFaults, ASlowLogHoldsTheSessionBack) {
   fixture.spool.release();
   EXPECT_EQ(client.reply().substr(0, 9), "250 2.0.0");
   ASSERT_EQ(fixture.spool.stored().size(), 1U);
-  EXPECT_EQ(fixture.spool.stored()[0].body, "Subject: hi\r\n\r\nhello\r\n");
+  EXPECT_EQ(fixture.spool.stored().begin()->second.body, "Subject: hi\r\n\r\nhello\r\n");
 }
 
 // ---- the client vanishes

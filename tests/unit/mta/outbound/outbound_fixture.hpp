@@ -13,7 +13,7 @@
 
 #include "mta/outbound/delivery.hpp"
 #include "tests/support/fake_resolver.hpp"
-#include "tests/support/fake_spool.hpp"
+#include "tests/support/memory_spool.hpp"
 #include "tests/support/smtp_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
@@ -138,7 +138,7 @@ protected:
   TestCa ca;
   std::string ca_file = folder.write("ca.pem", ca.pem());
   FakeResolver dns;
-  FakeSpool spool;
+  support::MemorySpool spool;
   RecordingLog log;
   mta::Config config;
   std::vector<policy::Partner> partners;

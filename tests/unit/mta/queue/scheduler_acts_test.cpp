@@ -49,7 +49,7 @@ TEST_F(ActTest, a_hold_is_not_done_before_the_disk_has_it) {
   start();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary, FailureCause::reply);
-  spool_.holding = true;
+  spool_.hold_commits();
   scheduler_->hold({}, "r", "op", count_to());
   settle();
   EXPECT_FALSE(touched_);
@@ -64,7 +64,7 @@ TEST_F(ActTest, a_hold_that_the_disk_refuses_does_not_count) {
   start();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary, FailureCause::reply);
-  spool_.durable_error = smtp::Error{smtp::ErrorCode::io, "disk full"};
+  spool_.fail(support::MemorySpool::Step::update_durably, smtp::Error{smtp::ErrorCode::io, "disk full"});
   scheduler_->hold({}, "r", "op", count_to());
   settle();
   EXPECT_EQ(touched_, 0U);
@@ -80,7 +80,7 @@ TEST_F(ActTest, an_attempt_that_runs_while_its_message_is_held_ends_as_it_does) 
   scheduler_->hold({}, "r", "op", count_to());
   settle();
   finish(Kind::delivered);
-  EXPECT_EQ(spool_.stored.count(1), 0U);
+  EXPECT_EQ(spool_.stored().count(1), 0U);
   finish(Kind::temporary, FailureCause::reply);
   EXPECT_TRUE(on_disk(2).held);
   EXPECT_EQ(on_disk(2).recipients[0].attempts, 1U);
@@ -93,7 +93,7 @@ TEST_F(ActTest, a_release_outlives_an_attempt_that_ends_while_it_is_written) {
   submit(message(1, {"p@a.example"}));
   scheduler_->hold({}, "r", "op", count_to());
   settle();
-  spool_.holding = true;
+  spool_.hold_commits();
   scheduler_->release({}, "ok", "op", count_to());
   finish(Kind::temporary, FailureCause::reply);
   EXPECT_TRUE(on_disk(1).held);
@@ -108,8 +108,8 @@ TEST_F(ActTest, remove_is_durable_then_logged_then_gone) {
   start();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary, FailureCause::reply);
-  spool_.acts.clear();
-  spool_.holding = true;
+  spool_.forget_acts();
+  spool_.hold_commits();
   scheduler_->remove({}, "spam", "op@desk", count_to());
   settle();
   EXPECT_FALSE(touched_);
@@ -143,7 +143,7 @@ TEST_F(ActTest, a_removal_that_the_disk_refuses_keeps_the_message) {
   start();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary, FailureCause::reply);
-  spool_.durable_error = smtp::Error{smtp::ErrorCode::io, "disk full"};
+  spool_.fail(support::MemorySpool::Step::update_durably, smtp::Error{smtp::ErrorCode::io, "disk full"});
   scheduler_->remove({}, "spam", "op", count_to());
   settle();
   EXPECT_EQ(touched_, 0U);
@@ -158,9 +158,9 @@ TEST_F(ActTest, removal_waits_for_a_notice_in_flight) {
   finish(Kind::permanent, FailureCause::reply);
   scheduler_->remove({}, "spam", "op", count_to());
   settle();
-  EXPECT_EQ(spool_.stored.count(1), 1U);
+  EXPECT_EQ(spool_.stored().count(1), 1U);
   store_notice(false);
-  EXPECT_EQ(spool_.stored.count(1), 0U);
+  EXPECT_EQ(spool_.stored().count(1), 0U);
   EXPECT_EQ(scheduler_->count({}).messages, 0U);
 }
 

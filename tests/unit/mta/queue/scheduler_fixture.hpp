@@ -125,12 +125,12 @@ protected:
   }
   /// What a restart would find of the message.
   [[nodiscard]] QueuedMessage on_disk(std::uint64_t id) {
-    const auto &stored = spool_.stored.at(id);
+    const auto stored = spool_.stored(id);
     return decode_message({id}, stored.envelope, stored.update).value();
   }
   [[nodiscard]] std::string acts() const {
     std::string text;
-    for (const auto &act : spool_.acts) text += (text.empty() ? "" : ", ") + act;
+    for (const auto &act : spool_.acts()) text += (text.empty() ? "" : ", ") + act;
     return text;
   }
 

@@ -52,7 +52,7 @@ TEST_F(FloodTest, a_hundred_thousand_messages_to_a_thousand_domains_drain_in_tur
   constexpr std::uint64_t messages = 100'000;
   constexpr std::uint64_t domains = 1000;
   constexpr std::size_t connections = 1000;
-  spool_.keep_acts = false;
+  spool_.keep_no_acts();
   make({.retry = {}, .connections = connections, .connections_per_destination = 20});
   std::vector<std::shared_ptr<QueuedMessage>> prepared;
   prepared.reserve(messages);
@@ -74,7 +74,7 @@ TEST_F(FloodTest, a_hundred_thousand_messages_to_a_thousand_domains_drain_in_tur
   std::printf("scheduling: %.1f microseconds for each message\n", took.count() * 1e6 / static_cast<double>(messages));
 
   ASSERT_EQ(order.size(), messages);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
   // In any stretch of 1,000 starts no domain is far ahead of the others.
   std::map<std::string, std::size_t> seen;
   std::size_t most = 0;
@@ -87,7 +87,7 @@ TEST_F(FloodTest, a_hundred_thousand_messages_to_a_thousand_domains_drain_in_tur
 }
 
 TEST_F(FloodTest, a_flood_for_one_domain_does_not_starve_the_rest) {
-  spool_.keep_acts = false;
+  spool_.keep_no_acts();
   make({.retry = {}, .connections = 10, .connections_per_destination = 20});
   for (std::uint64_t id = 1; id <= 10'000; ++id)
     scheduler_->submit(std::make_shared<QueuedMessage>(message(id, {"p@flood.example"})));
@@ -104,7 +104,7 @@ TEST_F(FloodTest, a_flood_for_one_domain_does_not_starve_the_rest) {
 }
 
 TEST_F(FloodTest, a_thousand_dead_domains_do_not_delay_the_living) {
-  spool_.keep_acts = false;
+  spool_.keep_no_acts();
   start({}, {.retry = {}, .connections = 40, .connections_per_destination = 20});
   for (std::uint64_t id = 1; id <= 5000; ++id)
     scheduler_->submit(

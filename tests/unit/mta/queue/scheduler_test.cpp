@@ -41,7 +41,7 @@ TEST_F(SchedulerTest, a_job_takes_at_most_a_hundred_recipients) {
     finish(Kind::delivered);
   }
   EXPECT_EQ(sizes, (std::vector<std::size_t>{100, 100, 50}));
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, what_happens_between_two_looks_is_one_update) {
@@ -75,7 +75,7 @@ TEST_F(SchedulerTest, temporary_failures_follow_the_schedule) {
   }
   EXPECT_EQ(on_disk(1).recipients[0].attempts, 8U);
   finish(Kind::delivered);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, partial_success_tries_only_the_rest_again) {
@@ -86,7 +86,7 @@ TEST_F(SchedulerTest, partial_success_tries_only_the_rest_again) {
   advance(60s);
   EXPECT_EQ(running(), "1>a.example[1]");
   finish(Kind::delivered);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, a_failure_is_recorded_only_when_its_notice_is_stored) {
@@ -107,7 +107,7 @@ TEST_F(SchedulerTest, a_failure_is_recorded_only_when_its_notice_is_stored) {
   store_notice(true);
   EXPECT_EQ(on_disk(1).recipients[0].status, RecipientStatus::failed);
   finish(Kind::delivered);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
   EXPECT_EQ(log_.count({"event=recipient_failed", "recipient=p@a.example", "cause=reply"}), 1U);
 }
 
@@ -115,9 +115,9 @@ TEST_F(SchedulerTest, a_message_goes_only_after_its_last_notice) {
   start();
   submit(message(1, {"p@a.example"}));
   finish(Kind::permanent, FailureCause::reply);
-  EXPECT_EQ(spool_.stored.count(1), 1U);
+  EXPECT_EQ(spool_.stored().count(1), 1U);
   store_notice(true);
-  EXPECT_EQ(spool_.stored.count(1), 0U);
+  EXPECT_EQ(spool_.stored().count(1), 0U);
 }
 
 TEST_F(SchedulerTest, a_notice_that_cannot_be_stored_is_asked_for_again_without_another_attempt) {
@@ -132,7 +132,7 @@ TEST_F(SchedulerTest, a_notice_that_cannot_be_stored_is_asked_for_again_without_
     ASSERT_EQ(asked_.size(), 1U);
   }
   store_notice(true);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
   EXPECT_EQ(log_.count({"event=notice_not_stored"}), 3U);
 }
 
@@ -144,13 +144,13 @@ TEST_F(SchedulerTest, a_success_notice_comes_before_the_end_and_never_a_second_d
   finish(Kind::delivered);
   ASSERT_EQ(asked_.size(), 1U);
   EXPECT_EQ(asked_[0].request.kind, NoticeKind::success);
-  EXPECT_EQ(spool_.stored.count(1), 1U);
+  EXPECT_EQ(spool_.stored().count(1), 1U);
   store_notice(false);
   advance(60s);
   EXPECT_EQ(running(), "");
   ASSERT_EQ(asked_.size(), 1U);
   store_notice(true);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, a_delay_is_told_once) {
@@ -207,7 +207,7 @@ TEST_F(SchedulerTest, at_the_end_of_its_time_one_last_attempt_then_expired_with_
   EXPECT_EQ(state.detail, "why");
   EXPECT_EQ(state.attempts, attempts + 1);
   store_notice(true);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, a_message_recovered_after_its_time_is_tried_once) {
@@ -236,7 +236,7 @@ TEST_F(SchedulerTest, while_a_destination_is_dead_its_messages_wait_untried) {
   advance(60s);
   EXPECT_EQ(running(), "6>dead.example[0]") << "one probe";
   finish(Kind::temporary, FailureCause::connect, true);
-  for (std::uint64_t id = 7; id <= 20; ++id) EXPECT_TRUE(spool_.stored.at(id).update.empty()) << id;
+  for (std::uint64_t id = 7; id <= 20; ++id) EXPECT_TRUE(spool_.stored(id).update.empty()) << id;
   EXPECT_EQ(log_.count({"event=destination_dead", "destination=dead.example", "cause=connect"}), 1U);
   advance(300s);
   ASSERT_EQ(running_.size(), 1U);
@@ -248,7 +248,7 @@ TEST_F(SchedulerTest, while_a_destination_is_dead_its_messages_wait_untried) {
     ++delivered;
   }
   EXPECT_EQ(delivered, 19U) << "all 20, less the probe that succeeded: what waited goes out at once";
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, messages_behind_a_dead_destination_are_told_late_and_expire_with_its_reason) {
@@ -275,7 +275,7 @@ TEST_F(SchedulerTest, messages_behind_a_dead_destination_are_told_late_and_expir
   }
   EXPECT_EQ(late.size(), 12U);
   EXPECT_EQ(failed.size(), 12U);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, recovered_messages_keep_their_state_and_finished_ones_go) {
@@ -350,7 +350,7 @@ TEST_F(SchedulerTest, reconfigure_groups_anew_and_tries_dead_destinations) {
   ASSERT_EQ(running(), "1>route:hub[01] 2>route:hub[0]");
   finish(Kind::delivered);
   finish(Kind::delivered);
-  EXPECT_TRUE(spool_.stored.empty());
+  EXPECT_TRUE(spool_.stored().empty());
 }
 
 TEST_F(SchedulerTest, drain_lets_running_jobs_end_and_starts_none) {
@@ -384,7 +384,7 @@ TEST_F(SchedulerTest, drain_of_an_idle_queue_is_idle_at_once) {
 
 TEST_F(SchedulerTest, many_threads_submit_and_finish) {
   start({}, {.retry = {}, .connections = 64, .connections_per_destination = 64});
-  spool_.keep_acts = false;
+  spool_.keep_no_acts();
   constexpr std::uint64_t threads = 4;
   constexpr std::uint64_t each = 500;
   std::vector<std::thread> senders;
@@ -420,7 +420,7 @@ TEST_F(SchedulerTest, a_result_after_the_schedulers_end_is_harmless) {
   scheduler_.reset();
   done({.number = 1, .destination = "a.example", .results = {}});
   settle();
-  EXPECT_EQ(spool_.stored.count(1), 1U);
+  EXPECT_EQ(spool_.stored().count(1), 1U);
 }
 
 } // namespace

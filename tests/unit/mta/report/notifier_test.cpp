@@ -64,7 +64,7 @@ protected:
                       [this](bool ok) { stored_ = ok; });
   }
   [[nodiscard]] std::string notice() const {
-    return submitted_.empty() ? std::string() : spool_.stored.at(submitted_.front()->id.value).body;
+    return submitted_.empty() ? std::string() : spool_.stored(submitted_.front()->id.value).body;
   }
   static bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
@@ -89,7 +89,7 @@ TEST_F(NotifierTest, a_failure_becomes_mail_from_nobody_to_the_sender) {
   EXPECT_EQ(sent.recipients[0].recipient.mailbox.to_string(), "alice@example.org");
   EXPECT_TRUE(sent.recipients[0].recipient.parameters.notify.never);
   EXPECT_EQ(sent.expires, now + 120h);
-  const auto &stored = spool_.stored.at(sent.id.value);
+  const auto stored = spool_.stored(sent.id.value);
   const auto recovered = decode_message(sent.id, stored.envelope, "");
   ASSERT_TRUE(recovered) << recovered.error().detail;
   EXPECT_EQ(*recovered, sent) << "what a restart finds is what was submitted";
@@ -223,7 +223,7 @@ TEST_F(NotifierTest, only_those_who_want_it_are_in_the_notice) {
 }
 
 TEST_F(NotifierTest, stored_comes_after_the_commit) {
-  spool_.holding = true;
+  spool_.hold_commits();
   notify(Kind::failure);
   EXPECT_FALSE(stored_);
   EXPECT_TRUE(submitted_.empty());
@@ -234,14 +234,15 @@ TEST_F(NotifierTest, stored_comes_after_the_commit) {
 
 TEST_F(NotifierTest, every_failure_of_the_spool_is_said_and_nothing_is_submitted) {
   const smtp::Error error{smtp::ErrorCode::io, "broken disk"};
-  for (auto *fault : {&spool_.begin_error, &spool_.read_error, &spool_.append_error, &spool_.commit_error}) {
-    *fault = error;
+  using Step = support::MemorySpool::Step;
+  for (const Step step : {Step::begin, Step::read, Step::append, Step::commit}) {
+    spool_.fail(step, error);
     log_.lines.clear();
     notify(Kind::failure);
     EXPECT_EQ(stored_, false);
     EXPECT_TRUE(submitted_.empty());
     EXPECT_EQ(log_.count({"event=bounce_failed", "broken disk"}), 1U);
-    fault->reset();
+    spool_.repair(step);
   }
   notify(Kind::failure);
   EXPECT_EQ(stored_, true);

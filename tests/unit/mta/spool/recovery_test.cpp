@@ -109,6 +109,25 @@ TEST_F(SpoolRecovery, DamageIsSetAsideOnce) {
   EXPECT_EQ(recovery.messages.size(), 2U);
 }
 
+TEST_F(SpoolRecovery, AMarkOverDamageSaysAgainWhatWasOnDisk) {
+  auto spool = open();
+  const QueueId first = store(*spool, make_octets(random, 3'000), "1");
+  const QueueId last = store(*spool, make_octets(random, 3'000), "2");
+  kill(spool);
+  const auto damaged = find(first, RecordType::body);
+  const auto carrier = find(last, RecordType::envelope);
+  ASSERT_TRUE(damaged && carrier);
+  ASSERT_GE(carrier->header.durable, damaged->header.sequence);
+  flip(*damaged, record_header_size + 10);
+  spool = open();
+  kill(spool);
+  const auto mark = decode_record_header(
+      std::span(disk->contents(damaged->path)).subspan(damaged->offset, record_header_size), std::nullopt);
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->type, RecordType::gap);
+  EXPECT_GE(mark->durable, carrier->header.durable);
+}
+
 TEST_F(SpoolRecovery, ALostEnvelopeIsNamed) {
   auto spool = open();
   const QueueId first = store(*spool, "body", std::string(500, 'e'));
