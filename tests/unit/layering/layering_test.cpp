@@ -24,7 +24,10 @@ struct Row {
 const std::vector<Row> table = {
     {"smtp/", {"smtp/"}, {"tl/expected.hpp", "fmt/", "idn2.h"}},
     {"tls/core/", {"tls/core/", "smtp/base/", "smtp/names/", "smtp/dns/", "smtp/message/"}, {}},
-    {"auth/core/", {"auth/core/", "smtp/base/", "smtp/names/", "smtp/dns/", "smtp/message/"}, {}},
+    {"auth/core/", {"auth/core/", "smtp/base/", "smtp/names/", "smtp/dns/", "smtp/message/"}, {"fmt/"}},
+    {"auth/spf/", {"auth/spf/", "auth/core/", "smtp/"}, {"spf2/", "fmt/"}},
+    {"auth/dkim/", {"auth/dkim/", "auth/core/", "smtp/"}, {"opendkim/", "openssl/", "fmt/"}},
+    {"auth/arc/", {"auth/arc/", "auth/dkim/", "auth/core/", "smtp/"}, {"fmt/"}},
     {"tls/", {"tls/", "smtp/base/"}, {"openssl/", "fmt/"}},
     {"tls/stream", {"tls/", "smtp/base/"}, {"openssl/", "fmt/", "boost/asio", "boost/system"}},
     {"policy/", {"policy/", "smtp/", "tls/core/", "auth/core/"}, {"fmt/"}},
@@ -34,13 +37,15 @@ const std::vector<Row> table = {
     {"mta/net/", {"mta/net/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/dns/", {"mta/dns/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
     {"mta/spool/", {"mta/spool/", "mta/base/", "smtp/"}, {"fmt/"}},
+    {"mta/tally/", {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "smtp/"}, {"fmt/"}},
+    {"mta/auth/", {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/queue/", {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
-    {"mta/inbound/", {"mta/inbound/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/inbound/", {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/outbound/", {"mta/outbound/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/report/", {"mta/report/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"fmt/"}},
-    {"mta/control/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/app/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/cli/", {"mta/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/"}},
+    {"mta/report/", {"mta/report/", "mta/tally/", "mta/auth/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"fmt/", "pugixml.hpp", "zlib.h"}},
+    {"mta/control/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/app/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/cli/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/"}},
     {"mta/portcullis", {"mta/"}, {"CLI/"}},
 };
 
@@ -61,7 +66,7 @@ bool starts_with_any(const std::string &text, const std::vector<std::string> &pr
 /// Third-party headers are those with a folder or an ending, or the names in this list; the rest is the standard library or POSIX.
 bool is_library(const std::string &header) {
   if (starts_with_any(header, {"sys/", "netinet/", "arpa/", "net/", "linux/"})) return false;
-  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h";
+  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" || header == "pugixml.hpp";
 }
 
 /// An include line: what stands between quotes or angle brackets.
@@ -135,7 +140,7 @@ TEST(Layering, NoWrappedLibraryNameInAHeader) {
     while (std::getline(text, line)) {
       const auto include = parse_include(line);
       if (include && !include->quoted) {
-        EXPECT_FALSE(starts_with_any(include->header, {"openssl/", "unbound.h", "spdlog/"})) << path << ": " << line;
+        EXPECT_FALSE(starts_with_any(include->header, {"openssl/", "unbound.h", "spdlog/", "spf2/", "opendkim/"})) << path << ": " << line;
       }
     }
   }
