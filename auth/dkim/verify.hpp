@@ -1,0 +1,54 @@
+// DkimVerifier: checks every DKIM signature of one message while its body streams by (RFC 6376 section 6).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "auth/core/dns_facts.hpp"
+#include "auth/core/header_fields.hpp"
+#include "auth/core/results.hpp"
+
+namespace auth {
+
+/// A header section over this is not verified: each signature is a permerror.
+inline constexpr std::size_t max_signed_header = std::size_t{256} * 1024;
+/// Signature fields beyond this number are not even named in the results.
+inline constexpr std::size_t max_signature_fields = 100;
+
+struct DkimOptions {
+  std::size_t max_signatures = 8; ///< from the top; the others are reported as policy and cost nothing
+  bool allow_weak_keys = false;   ///< lifts RFC 8301's limits (rsa-sha1, RSA under 1024 bits), for test corpora
+  std::int64_t now = 0;           ///< Unix seconds
+  std::int64_t clock_skew = 300;  ///< seconds that the signer's clock may differ from ours
+};
+
+/// Begins with the whole header section, takes the body in pieces, and gives its verdicts behind end(), as often as
+/// needed. One thread at a time; each message has its own verifier.
+class DkimVerifier {
+public:
+  /// `fields` is not kept.
+  DkimVerifier(const HeaderFields &fields, const DkimOptions &options);
+  ~DkimVerifier();
+  DkimVerifier(DkimVerifier &&) noexcept;
+  DkimVerifier &operator=(DkimVerifier &&) noexcept;
+
+  /// CRLF lines, any cut; nothing of it is kept. Does nothing when no signature wants a body.
+  void body(std::string_view octets);
+  /// The body is complete.
+  void end();
+  /// Notes the questions for the keys: may be called before the body came, so that they are fetched meanwhile.
+  void ask_for_keys(DnsFacts &facts) const;
+  /// One for each signature field, from the top down; empty when there is none. Only behind end(). Keys are looked up
+  /// as TXT "SELECTOR._domainkey.DOMAIN"; a signature whose key is missing in `facts` is a temperror in this run: fetch
+  /// what is missing and call again.
+  [[nodiscard]] std::vector<DkimVerdict> verdicts(DnsFacts &facts);
+
+private:
+  class Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+} // namespace auth
