@@ -19,6 +19,7 @@ int main(int count, char **arguments) {
   mta::cli::add_queue(program, global);
   mta::cli::add_daemon_commands(program, global);
   mta::cli::add_certificate(program, global);
+  mta::cli::add_auth(program, global);
   CLI11_PARSE(program, count, arguments);
   return global.status;
 }

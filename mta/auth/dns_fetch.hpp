@@ -1,0 +1,18 @@
+// fetch_missing: asks the resolver for the DNS facts that checks found missing, all at once.
+#pragma once
+
+#include <chrono>
+
+#include "auth/core/dns_facts.hpp"
+#include "mta/base/async.hpp"
+#include "mta/dns/resolver.hpp"
+
+namespace mta {
+
+/// Puts an answer to every missing question into `facts` and clears the list; what has no answer by `deadline` becomes
+/// temporary. `facts` belongs to the coroutine's executor, which must run on one thread; `resolver` must outlive
+/// questions that are still under way at the deadline.
+[[nodiscard]] Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts,
+                                   std::chrono::steady_clock::time_point deadline);
+
+} // namespace mta

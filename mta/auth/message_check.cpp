@@ -1,0 +1,133 @@
+// MessageCheck: see the header.
+#include "mta/auth/message_check.hpp"
+
+#include <algorithm>
+
+namespace mta {
+
+namespace {
+
+/// RFC 8601 section 2.7.3 sets no number; as RFC 7208 section 4.6.4 does for "ptr".
+constexpr std::size_t most_reverse_names = 10;
+
+} // namespace
+
+MessageCheck::MessageCheck(CheckRequest request) : request_(std::move(request)) {
+  if (!request_.client) helo_settled_ = mail_from_settled_ = iprev_settled_ = true;
+  dkim_settled_ = arc_settled_ = dmarc_settled_ = true; // until there is a message
+}
+
+MessageCheck::~MessageCheck() = default;
+
+void MessageCheck::header(const auth::HeaderFields &fields) {
+  results_.authors = auth::find_author_domains(fields);
+  dkim_.emplace(fields, request_.dkim);
+  arc_.emplace(fields, request_.dkim);
+  dkim_settled_ = arc_settled_ = dmarc_settled_ = false;
+}
+
+void MessageCheck::body(std::string_view octets) {
+  dkim_->body(octets);
+  arc_->body(octets);
+}
+
+void MessageCheck::end() {
+  dkim_->end();
+  arc_->end();
+}
+
+/// An evaluation that asked for nothing new is final.
+template <typename Evaluate> void MessageCheck::settle(bool &settled, auth::DnsFacts &facts, Evaluate evaluate) {
+  if (settled) return;
+  const std::size_t before = facts.missing().size();
+  evaluate();
+  settled = facts.missing().size() == before;
+}
+
+bool MessageCheck::advance(auth::DnsFacts &facts) {
+  // Each evaluation counts its own misses: a question that an earlier one noted must be noted again.
+  std::vector<auth::DnsQuestion> missing;
+  const auto run = [&](bool &settled, auto evaluate) {
+    facts.clear_missing();
+    settle(settled, facts, evaluate);
+    missing.insert(missing.end(), facts.missing().begin(), facts.missing().end());
+  };
+  if (request_.client) {
+    const auth::SpfRequest spf{.client = *request_.client,
+                               .helo = request_.helo,
+                               .mail_from = request_.mail_from,
+                               .receiver = request_.receiver,
+                               .now = request_.dkim.now};
+    run(helo_settled_, [&] { results_.spf.helo = auth::check_spf_helo(spf, facts); });
+    run(mail_from_settled_, [&] { results_.spf.mail_from = auth::check_spf_mail_from(spf, facts); });
+    run(iprev_settled_, [&] { results_.iprev = check_iprev(facts); });
+  }
+  if (dkim_) {
+    run(dkim_settled_, [&] { results_.dkim = dkim_->verdicts(facts); });
+    run(arc_settled_, [&] { results_.arc = arc_->verdict(facts); });
+    // DMARC builds on the others: preliminary verdicts tell it which names to ask for, and no more.
+    const bool inputs_settled = mail_from_settled_ && dkim_settled_;
+    run(dmarc_settled_, [&] {
+      results_.dmarc = auth::check_dmarc(
+          {.authors = results_.authors, .spf = results_.spf, .dkim = results_.dkim, .options = request_.dmarc}, facts);
+    });
+    dmarc_settled_ = dmarc_settled_ && inputs_settled;
+  }
+  facts.clear_missing();
+  for (const auth::DnsQuestion &question : missing) static_cast<void>(facts.find(question.name, question.type));
+  return facts.missing().empty() && helo_settled_ && mail_from_settled_ && iprev_settled_ && dkim_settled_ &&
+         arc_settled_ && dmarc_settled_;
+}
+
+/// RFC 8601 section 3: the name that the address maps to must map back to it.
+auth::Iprev MessageCheck::check_iprev(auth::DnsFacts &facts) const {
+  using smtp::DnsStatus;
+  auth::Iprev iprev;
+  const auth::DnsFact *names = facts.find(request_.client->reverse_name(), auth::RecordType::ptr);
+  if (names == nullptr) return iprev;
+  if (names->status == DnsStatus::temporary) {
+    iprev.result = auth::IprevResult::temperror;
+    return iprev;
+  }
+  if (names->texts.empty()) return iprev; // permerror: no reverse name
+  iprev.result = auth::IprevResult::fail;
+  iprev.name = names->texts.front();
+  const auto type = request_.client->is_v6() ? auth::RecordType::aaaa : auth::RecordType::a;
+  for (std::size_t i = 0; i < std::min(names->texts.size(), most_reverse_names); ++i) {
+    const auth::DnsFact *addresses = facts.find(names->texts[i], type);
+    if (addresses == nullptr) continue;
+    if (addresses->status == DnsStatus::temporary && iprev.result == auth::IprevResult::fail)
+      iprev.result = auth::IprevResult::temperror;
+    const auto &list = addresses->addresses;
+    if (std::find(list.begin(), list.end(), *request_.client) == list.end()) continue;
+    iprev.result = auth::IprevResult::pass;
+    iprev.name = names->texts[i];
+    break;
+  }
+  return iprev;
+}
+
+auth::CheckedMessage describe_checks(const MessageCheck &check, std::string authserv_id, bool has_message,
+                                     std::string tls) {
+  const CheckRequest &request = check.request();
+  const CheckResults &results = check.results();
+  auth::CheckedMessage view;
+  view.authserv_id = std::move(authserv_id);
+  view.client = request.client;
+  view.helo = request.helo;
+  view.mail_from = request.mail_from;
+  if (request.client) {
+    view.spf = &results.spf;
+    view.iprev = &results.iprev;
+  }
+  if (has_message) {
+    view.dkim_checked = true;
+    view.dkim = results.dkim;
+    view.dmarc = &results.dmarc;
+    view.arc = &results.arc;
+  }
+  view.tls = std::move(tls);
+  return view;
+}
+
+} // namespace mta

@@ -1,0 +1,77 @@
+// MessageCheck: SPF, DKIM, ARC, DMARC and iprev of one message, run against the DNS facts that there are.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/arc/validate.hpp"
+#include "auth/core/authentication_results.hpp"
+#include "auth/core/dmarc.hpp"
+#include "auth/core/dns_facts.hpp"
+#include "auth/core/from_field.hpp"
+#include "auth/core/header_fields.hpp"
+#include "auth/core/results.hpp"
+#include "auth/dkim/verify.hpp"
+#include "auth/spf/spf.hpp"
+
+namespace mta {
+
+/// Who hands the message over, and how strictly it is looked at.
+struct CheckRequest {
+  std::optional<smtp::IpAddress> client; ///< nothing: neither SPF nor iprev
+  std::string helo;
+  std::string mail_from; ///< without "<>"; empty: the null reverse-path
+  std::string receiver;  ///< our host name
+  auth::DkimOptions dkim;
+  auth::DmarcOptions dmarc;
+};
+
+struct CheckResults {
+  auth::SpfVerdicts spf;
+  auth::AuthorDomains authors;
+  std::vector<auth::DkimVerdict> dkim;
+  auth::ArcVerdict arc;
+  auth::DmarcVerdict dmarc;
+  auth::Iprev iprev;
+};
+
+/// The order of calls: header(), body() as often as needed, end(); then advance() until it says that nothing is missing,
+/// with what was missing fetched in between. Without header() only SPF and iprev are evaluated. Holds nothing of the
+/// body. One thread at a time.
+class MessageCheck {
+public:
+  explicit MessageCheck(CheckRequest request);
+  ~MessageCheck();
+  MessageCheck(const MessageCheck &) = delete;
+  MessageCheck &operator=(const MessageCheck &) = delete;
+
+  /// `fields` is not kept.
+  void header(const auth::HeaderFields &fields);
+  void body(std::string_view octets);
+  void end();
+  /// Evaluates what is not settled; true when nothing was missing, so that results() counts.
+  [[nodiscard]] bool advance(auth::DnsFacts &facts);
+  [[nodiscard]] const CheckResults &results() const noexcept { return results_; }
+  [[nodiscard]] const CheckRequest &request() const noexcept { return request_; }
+
+private:
+  template <typename Evaluate> void settle(bool &settled, auth::DnsFacts &facts, Evaluate evaluate);
+  [[nodiscard]] auth::Iprev check_iprev(auth::DnsFacts &facts) const;
+
+  const CheckRequest request_;
+  std::optional<auth::DkimVerifier> dkim_;
+  std::optional<auth::ArcValidator> arc_;
+  CheckResults results_;
+  bool helo_settled_ = false, mail_from_settled_ = false, iprev_settled_ = false;
+  bool dkim_settled_ = false, arc_settled_ = false, dmarc_settled_ = false;
+};
+
+/// The view that the fields are written from; refers to `check` and `tls`.
+[[nodiscard]] auth::CheckedMessage describe_checks(const MessageCheck &check, std::string authserv_id,
+                                                   bool has_message, std::string tls);
+
+} // namespace mta

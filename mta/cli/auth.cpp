@@ -1,0 +1,345 @@
+// portcullis auth: the checks of mail outside of any session (check, batch), and ARC seals (arc-seal).
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "auth/arc/seal.hpp"
+#include "auth/core/results_field.hpp"
+#include "mta/auth/dns_fetch.hpp"
+#include "mta/auth/offline.hpp"
+#include "mta/auth/zone.hpp"
+#include "mta/cli/command.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta::cli {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t message_limit = std::size_t{256} * 1024 * 1024;
+constexpr std::size_t zone_limit = std::size_t{64} * 1024 * 1024;
+
+/// "-" is standard input.
+smtp::Result<std::string> read_input(const std::string &path, std::size_t limit) {
+  std::ifstream file;
+  if (path != "-") {
+    file.open(path, std::ios::binary);
+    if (!file) return smtp::fail(smtp::ErrorCode::not_found, fmt::format("{}: cannot be read", path));
+  }
+  std::istream &stream = path == "-" ? std::cin : file;
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (text.size() > limit)
+    return smtp::fail(smtp::ErrorCode::too_long, fmt::format("{}: over the limit of {} octets", path, limit));
+  return text;
+}
+
+/// The real DNS, asked from here.
+class LiveDns {
+public:
+  static smtp::Result<std::unique_ptr<LiveDns>> open() {
+    auto dns = std::make_unique<LiveDns>();
+    auto resolver = make_resolver(DnsConfig{}, dns->context_.get_executor());
+    if (!resolver) return tl::unexpected(resolver.error());
+    dns->resolver_ = std::move(*resolver);
+    return dns;
+  }
+  void answer_all(auth::DnsFacts &facts) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    context_.restart();
+    bool done = false;
+    asio::co_spawn(context_, fetch_missing(*resolver_, facts, deadline), [&](const std::exception_ptr & /*thrown*/) {
+      done = true;
+      context_.stop();
+    });
+    const auto work = asio::make_work_guard(context_);
+    while (!done) context_.run_one();
+  }
+
+private:
+  asio::io_context context_{1};
+  std::unique_ptr<Resolver> resolver_;
+};
+
+/// Where answers come from: a zone file, or the real DNS. Opened when first needed, once.
+class DnsSource {
+public:
+  smtp::Result<AnswerAll> from_file(const std::string &path) {
+    if (path.empty()) return live();
+    if (path != zone_path_ || !zone_) {
+      const auto text = read_input(path, zone_limit);
+      if (!text) return tl::unexpected(text.error());
+      auto zone = Zone::parse(*text);
+      if (!zone) return smtp::fail(zone.error().code, fmt::format("{}: {}", path, zone.error().detail));
+      zone_ = std::make_shared<const Zone>(std::move(*zone));
+      zone_path_ = path;
+    }
+    return answers_of(zone_);
+  }
+  static AnswerAll answers_of(const std::shared_ptr<const Zone> &zone) {
+    return [zone](auth::DnsFacts &facts) { zone->answer_all(facts); };
+  }
+
+private:
+  smtp::Result<AnswerAll> live() {
+    if (!live_) {
+      auto opened = LiveDns::open();
+      if (!opened) return tl::unexpected(opened.error());
+      live_ = std::move(*opened);
+    }
+    return AnswerAll([this](auth::DnsFacts &facts) { live_->answer_all(facts); });
+  }
+  std::string zone_path_;
+  std::shared_ptr<const Zone> zone_;
+  std::unique_ptr<LiveDns> live_;
+};
+
+std::int64_t time_or_now(std::int64_t time) {
+  return time != 0 ? time
+                   : std::chrono::duration_cast<std::chrono::seconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+}
+
+struct CheckArguments {
+  std::string ip, helo, mail_from, dns_file, receiver = "localhost", message;
+  std::int64_t time = 0;
+  bool allow_weak_keys = false;
+};
+
+smtp::Result<OfflineRequest> request_of(const CheckArguments &arguments) {
+  OfflineRequest request;
+  if (!arguments.ip.empty()) {
+    const auto ip = smtp::IpAddress::parse(arguments.ip);
+    if (!ip) return tl::unexpected(ip.error());
+    request.ip = *ip;
+  }
+  request.helo = arguments.helo;
+  request.mail_from = arguments.mail_from;
+  request.receiver = arguments.receiver;
+  request.time = time_or_now(arguments.time);
+  request.allow_weak_keys = arguments.allow_weak_keys;
+  if (!arguments.message.empty()) {
+    auto message = read_input(arguments.message, message_limit);
+    if (!message) return tl::unexpected(message.error());
+    request.message = with_crlf(*message);
+  }
+  return request;
+}
+
+void run_check(GlobalOptions &global, const CheckArguments &arguments) {
+  const auto request = request_of(arguments);
+  if (!request) return fail(global, request.error().detail, 2);
+  DnsSource source;
+  const auto answers = source.from_file(arguments.dns_file);
+  if (!answers) return fail(global, answers.error().detail, 2);
+  print_json(check_offline(*request, *answers));
+}
+
+smtp::Result<json::object> batch_line(std::string_view line, DnsSource &source, const std::string &receiver) {
+  boost::system::error_code error;
+  const json::value value = json::parse(json::string_view(line.data(), line.size()), error);
+  if (error || !value.is_object()) return smtp::fail(smtp::ErrorCode::bad_syntax, "not a JSON object");
+  const json::object &object = value.get_object();
+  CheckArguments arguments;
+  arguments.ip = text_at(object, "ip");
+  arguments.helo = text_at(object, "helo");
+  arguments.mail_from = text_at(object, "mail_from");
+  arguments.message = text_at(object, "message_file");
+  arguments.time = number_at(object, "time");
+  arguments.allow_weak_keys = flag_at(object, "allow_weak_keys");
+  arguments.receiver = receiver;
+  const auto request = request_of(arguments);
+  if (!request) return tl::unexpected(request.error());
+  if (const json::value *dns = object.if_contains("dns"); dns != nullptr && dns->is_object()) {
+    auto zone = Zone::from(dns->get_object());
+    if (!zone) return tl::unexpected(zone.error());
+    return check_offline(*request, DnsSource::answers_of(std::make_shared<const Zone>(std::move(*zone))));
+  }
+  const auto answers = source.from_file(text_at(object, "dns_file"));
+  if (!answers) return tl::unexpected(answers.error());
+  return check_offline(*request, *answers);
+}
+
+void run_batch(GlobalOptions &global, const std::string &path, const std::string &receiver) {
+  std::ifstream file;
+  if (path != "-") {
+    file.open(path);
+    if (!file) return fail(global, fmt::format("{}: cannot be read", path), 2);
+  }
+  std::istream &stream = path == "-" ? std::cin : file;
+  DnsSource source;
+  std::string line;
+  for (std::size_t number = 1; std::getline(stream, line); ++number) {
+    if (smtp::trim(line).empty()) continue;
+    auto answer = batch_line(line, source, receiver);
+    json::object out;
+    boost::system::error_code error;
+    const json::value asked = json::parse(line, error);
+    if (!error && asked.is_object())
+      if (const json::value *id = asked.get_object().if_contains("id")) out["id"] = *id;
+    if (answer) {
+      for (auto &entry : *answer) out[entry.key()] = std::move(entry.value());
+    } else {
+      out["error"] = fmt::format("line {}: {}", number, answer.error().detail);
+      global.status = 2;
+    }
+    print_json(out);
+  }
+}
+
+struct SealArguments {
+  std::string domain, selector, key_file, authserv_id, headers, dns_file, message = "-";
+  std::int64_t time = 0;
+  bool allow_weak_keys = false;
+};
+
+/// What our own Authentication-Results fields of the message say, in one payload, and their arc= result.
+struct OwnResults {
+  std::string payload;
+  std::optional<auth::ArcResult> arc;
+};
+
+OwnResults own_results(const auth::HeaderFields &fields, const std::string &authserv_id) {
+  OwnResults own;
+  own.payload = authserv_id;
+  for (const auth::HeaderField *field : fields.named("Authentication-Results")) {
+    if (!auth::bears_authserv_id(*field, authserv_id)) continue;
+    for (const auto &result : auth::parse_results(field->value).results) {
+      if (result.method != "arc") continue;
+      if (result.result == "pass") own.arc = auth::ArcResult::pass;
+      if (result.result == "fail") own.arc = auth::ArcResult::fail;
+      if (result.result == "none") own.arc = auth::ArcResult::none;
+    }
+    const std::string value = auth::unfold(field->value);
+    const auto semicolon = value.find(';');
+    if (semicolon == std::string::npos) continue;
+    std::string_view results = smtp::trim(std::string_view(value).substr(semicolon + 1));
+    while (results.ends_with(';')) results = smtp::trim(results.substr(0, results.size() - 1));
+    if (!results.empty()) own.payload += fmt::format("; {}", results);
+  }
+  if (own.payload == authserv_id) own.payload += "; none";
+  return own;
+}
+
+smtp::Result<std::string> seal(const SealArguments &arguments) {
+  const auto pem = read_input(arguments.key_file, 65'536);
+  if (!pem) return tl::unexpected(pem.error());
+  auto key = auth::SigningKey::parse(*pem);
+  if (!key) return smtp::fail(key.error().code, fmt::format("{}: {}", arguments.key_file, key.error().detail));
+  const auto text = read_input(arguments.message, message_limit);
+  if (!text) return tl::unexpected(text.error());
+  const std::string message = with_crlf(*text);
+  const auto split = message.find("\r\n\r\n");
+  const std::size_t end = split == std::string::npos ? message.size() : split + 4;
+  const auth::HeaderFields fields(message.substr(0, end));
+  const OwnResults own = own_results(fields, arguments.authserv_id);
+
+  auth::DkimOptions options;
+  options.now = time_or_now(arguments.time);
+  options.allow_weak_keys = arguments.allow_weak_keys;
+  auth::ArcValidator validator(fields, options);
+  validator.body(std::string_view(message).substr(end));
+  validator.end();
+  auth::DnsFacts facts;
+  auth::ArcVerdict incoming = validator.verdict(facts);
+  if (own.arc && !incoming.chain.empty()) {
+    incoming.result = *own.arc; // our own verdict, made when the message came in
+  } else if (!facts.missing().empty()) {
+    DnsSource source;
+    const auto answers = source.from_file(arguments.dns_file);
+    if (!answers) return tl::unexpected(answers.error());
+    for (int round = 0; round < 10 && !facts.missing().empty(); ++round) {
+      (*answers)(facts);
+      facts.clear_missing();
+      incoming = validator.verdict(facts);
+    }
+  }
+
+  auth::SealOptions seal_options;
+  seal_options.domain = arguments.domain;
+  seal_options.selector = arguments.selector;
+  seal_options.authserv_id = arguments.authserv_id;
+  seal_options.now = options.now;
+  if (!arguments.headers.empty()) {
+    seal_options.headers.clear();
+    for (const std::string_view name : smtp::split(arguments.headers, ':'))
+      seal_options.headers.emplace_back(smtp::trim(name));
+  }
+  seal_options.results = own.payload;
+  seal_options.incoming = std::move(incoming);
+  auth::ArcSealer sealer(fields, std::make_shared<const auth::SigningKey>(std::move(*key)), std::move(seal_options));
+  sealer.body(std::string_view(message).substr(end));
+  auto made = sealer.end();
+  if (!made) return tl::unexpected(made.error());
+  return *made + message;
+}
+
+void add_check_command(CLI::App &group, GlobalOptions &global) {
+  auto arguments = std::make_shared<CheckArguments>();
+  auto *command = group.add_subcommand(
+      "check", "Evaluate SPF, DKIM, DMARC and ARC of a message and print one JSON object. Without MESSAGE only SPF.");
+  command->add_option("message", arguments->message, "a file with the message, or - for standard input");
+  command->add_option("--ip", arguments->ip, "the address that handed it over");
+  command->add_option("--helo", arguments->helo, "what the client said in EHLO or HELO");
+  command->add_option("--mail-from", arguments->mail_from, "the reverse-path, with or without <>; empty: the null one");
+  command->add_option("--dns-file", arguments->dns_file, "DNS answers as JSON, instead of the real DNS");
+  command->add_option("--time", arguments->time, "Unix time of the check (default: now)");
+  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")->capture_default_str();
+  command->add_flag("--allow-weak-keys", arguments->allow_weak_keys,
+                    "lift the limits of RFC 8301 (rsa-sha1, keys under 1024 bits): for test corpora only");
+  command->callback([&global, arguments] { run_check(global, *arguments); });
+}
+
+void add_batch_command(CLI::App &group, GlobalOptions &global) {
+  struct Arguments {
+    std::string file, receiver = "localhost";
+  };
+  auto arguments = std::make_shared<Arguments>();
+  auto *command = group.add_subcommand("batch", "The same for many requests: one JSON object a line in, one a line out.");
+  command->add_option("file", arguments->file, "a file with the requests, or - for standard input")->required();
+  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")->capture_default_str();
+  command->callback([&global, arguments] { run_batch(global, arguments->file, arguments->receiver); });
+}
+
+void add_seal_command(CLI::App &group, GlobalOptions &global) {
+  auto arguments = std::make_shared<SealArguments>();
+  auto *command = group.add_subcommand(
+      "arc-seal", "Print the message with our ARC set in front. What it says of the message is taken from the "
+                  "Authentication-Results fields that bear our authserv-id; the state of an existing chain too, or it "
+                  "is validated.");
+  command->add_option("message", arguments->message, "a file with the message, or - for standard input")
+      ->capture_default_str();
+  command->add_option("--domain", arguments->domain, "d= of the seal")->required();
+  command->add_option("--selector", arguments->selector, "s= of the seal")->required();
+  command->add_option("--key", arguments->key_file, "the private key, PEM")->required();
+  command->add_option("--authserv-id", arguments->authserv_id, "our authserv-id")->required();
+  command->add_option("--time", arguments->time, "Unix time of the seal (default: now)");
+  command->add_option("--headers", arguments->headers, "the fields to sign, with colons between (default: a good list)");
+  command->add_option("--dns-file", arguments->dns_file, "DNS answers as JSON, instead of the real DNS");
+  command->add_flag("--allow-weak-keys", arguments->allow_weak_keys, "lift the limits of RFC 8301 for the chain so far");
+  command->callback([&global, arguments] {
+    const auto sealed = seal(*arguments);
+    if (!sealed) return fail(global, sealed.error().detail, 2);
+    std::fwrite(sealed->data(), 1, sealed->size(), stdout);
+  });
+}
+
+} // namespace
+
+void add_auth(CLI::App &program, GlobalOptions &global) {
+  auto *group = program.add_subcommand("auth", "Check messages with SPF, DKIM, DMARC and ARC; make ARC seals.");
+  group->require_subcommand(1);
+  add_check_command(*group, global);
+  add_batch_command(*group, global);
+  add_seal_command(*group, global);
+}
+
+} // namespace mta::cli
