@@ -25,6 +25,26 @@ const policy::Route *Config::find_route(const smtp::Domain &domain) const noexce
   return route ? &route->route : nullptr;
 }
 
+bool Config::is_within_own_domain(std::string_view domain) const {
+  for (;;) {
+    if (domains.contains(std::string(domain))) return true;
+    const auto dot = domain.find('.');
+    if (dot == std::string_view::npos) return false;
+    domain.remove_prefix(dot + 1);
+  }
+}
+
+std::vector<const SigningKeyConfig *> Config::find_dkim_keys(std::string_view author_domain) const {
+  std::vector<const SigningKeyConfig *> found;
+  for (;;) {
+    for (const SigningKeyConfig &key : dkim_keys)
+      if (key.domain.ascii() == author_domain) found.push_back(&key);
+    const auto dot = author_domain.find('.');
+    if (!found.empty() || dot == std::string_view::npos) return found;
+    author_domain.remove_prefix(dot + 1);
+  }
+}
+
 const RouteConfig *Config::find_route_config(const smtp::Domain &domain) const noexcept {
   const RouteConfig *best = nullptr;
   int specificity = 0;

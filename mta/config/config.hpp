@@ -10,7 +10,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "auth/core/results.hpp"
+#include "auth/dkim/signing_key.hpp"
 #include "policy/decide.hpp"
+#include "policy/message.hpp"
 #include "policy/partner.hpp"
 #include "policy/relay.hpp"
 #include "policy/retry.hpp"
@@ -174,6 +177,55 @@ struct RouteConfig {
   friend bool operator==(const RouteConfig &, const RouteConfig &) = default;
 };
 
+/// What becomes of a message that DMARC wants in quarantine.
+enum class QuarantineAction : std::uint8_t {
+  mark,     ///< delivered with a field that says so
+  redirect, ///< the same, to quarantine_recipient instead of its recipients
+  hold,     ///< kept in the queue until an operator releases or deletes it
+};
+
+/// [authentication]: the checks of mail from outside, and what follows from them.
+struct AuthenticationConfig {
+  bool enabled = true;
+  std::string authserv_id; ///< of our Authentication-Results fields; default: server.hostname
+  policy::MessageRules rules;
+  bool received_spf = false;
+  bool accept_partial_body = false;
+  std::size_t max_signatures = 8;
+  std::chrono::seconds timeout{30}; ///< for all DNS questions of one message
+  QuarantineAction quarantine = QuarantineAction::mark;
+  std::optional<smtp::Mailbox> quarantine_recipient;
+};
+
+/// [[dkim_key]], and the key of [arc].
+struct SigningKeyConfig {
+  smtp::Domain domain;
+  std::string selector;
+  std::string file;
+  std::shared_ptr<const auth::SigningKey> key; ///< never null
+  std::string place;
+};
+
+/// [arc]
+struct ArcConfig {
+  std::optional<SigningKeyConfig> key;           ///< nothing: nothing is sealed
+  std::vector<smtp::DomainPattern> recipients;   ///< mail to these is sealed
+};
+
+/// [dmarc_reports]
+enum class DmarcReportWord : std::uint8_t { automatic, rfc9990, rfc7489 };
+struct DmarcReportConfig {
+  bool enabled = false;
+  std::string org_name;              ///< default: server.hostname
+  std::optional<smtp::Mailbox> from; ///< set when enabled
+  std::string extra_contact;
+  unsigned hour = 1;                 ///< UTC
+  std::chrono::seconds spread{3600};
+  std::uint64_t max_size = 10'485'760;
+  unsigned keep_days = 14;
+  DmarcReportWord form = DmarcReportWord::automatic;
+};
+
 struct Config {
   std::string file;
   ServerConfig server;
@@ -189,6 +241,16 @@ struct Config {
   QueueConfig queue;
   std::vector<RouteConfig> routes;
   policy::PartnerTable partners;
+  AuthenticationConfig authentication;
+  std::vector<SigningKeyConfig> dkim_keys;
+  ArcConfig arc;
+  DmarcReportConfig dmarc_reports;
+
+  /// The keys that sign mail from an author of this domain: its own, or those of the nearest domain above it that has
+  /// some. Empty: the mail goes unsigned.
+  [[nodiscard]] std::vector<const SigningKeyConfig *> find_dkim_keys(std::string_view author_domain) const;
+  /// A domain of ours, or a name below one. Lower-case A-labels.
+  [[nodiscard]] bool is_within_own_domain(std::string_view domain) const;
 
   /// The route of a recipient domain: of our own domain, of the partner, or the best [[route]]; null: by MX.
   [[nodiscard]] const policy::Route *find_route(const smtp::Domain &domain) const noexcept;

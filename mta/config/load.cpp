@@ -92,6 +92,7 @@ LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &opti
   load_listeners(root, loading);
   load_domains(root, loading);
   load_routes(root, loading);
+  load_authentication(root, loading);
   root.finish();
   load_partner_folder(loading);
   check_whole(root, loading);

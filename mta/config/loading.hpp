@@ -44,6 +44,7 @@ void load_certificates(Section &root, Loading &loading); // [[certificate]]
 void load_listeners(Section &root, Loading &loading);    // [[listener]], after the certificates
 void load_domains(Section &root, Loading &loading);      // [[domain]]
 void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
+void load_authentication(Section &root, Loading &loading); // [authentication] [[dkim_key]] [arc] [dmarc_reports]
 void load_partner_folder(Loading &loading);
 void load_partner(std::string_view text, const std::string &file, Loading &loading);
 /// What only the whole can show: our own domains in the partner table, the postmaster's mailbox, …
