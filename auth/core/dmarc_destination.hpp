@@ -1,4 +1,4 @@
-// judge_destination: whether a report may go to a URI outside of the domain that asks for it (RFC 9990 section 4; RFC
+// judge_destination: whether a report may go to a URI outside of the domain that asks for it (RFC 9990 section 3; RFC
 // 7489 section 7.1).
 #pragma once
 
