@@ -20,7 +20,7 @@ namespace mta {
 /// The next time at which a day becomes due: the settings' hour of this day or of the next one, after `now`.
 [[nodiscard]] WallTime next_due_time(WallTime now, const DmarcReportSettings &settings);
 
-/// A timer that a test can replace. Thread-safe for cancel().
+/// A timer that a test can replace. cancel() is thread-safe.
 class ReportTimer {
 public:
   virtual ~ReportTimer() = default;
@@ -28,6 +28,7 @@ public:
   [[nodiscard]] virtual Task<bool> wait_until(WallTime time) = 0;
   /// Ends the wait under way and each later one.
   virtual void cancel() = 0;
+  [[nodiscard]] virtual bool is_cancelled() const noexcept = 0;
   /// On the system's clock.
   [[nodiscard]] static std::unique_ptr<ReportTimer> create(asio::any_io_executor executor);
 };

@@ -55,6 +55,10 @@ struct DmarcReport {
 /// out, as are domains whose name no DNS message can carry.
 [[nodiscard]] std::vector<DmarcReport> group_reports(DmarcDay day, DmarcReportForm form);
 
+/// The reporting period in seconds since 1970, both ends included.
+[[nodiscard]] std::int64_t begin_of(const DmarcReport &report);
+[[nodiscard]] std::int64_t end_of(const DmarcReport &report);
+
 /// dot-atom "@" dot-atom, unique for each domain, day and part, and the same when the report is made again.
 [[nodiscard]] std::string report_id(const DmarcReport &report, std::string_view submitter);
 /// receiver "!" policy-domain "!" begin "!" end [ "!" unique-id ] ".xml.gz" (RFC 9990 section 3.5.2).

@@ -7,29 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "auth/core/dmarc_destination.hpp"
 #include "mta/base/async.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/report/dmarc_report.hpp"
-#include "mta/report/report_uri.hpp"
 #include "mta/tally/dmarc_days.hpp"
 
 namespace mta {
 
-/// What the DNS says of a destination outside the policy domain's organization (RFC 9990 section 4).
-struct DestinationAnswer {
-  enum class Verdict : std::uint8_t {
-    accepted, ///< same Organizational Domain, or the destination publishes its consent
-    refused,  ///< no consent: the URI is ignored
-    temporary ///< the DNS could not be asked: the report is tried again later
-  };
-  Verdict verdict = Verdict::refused;
-  std::vector<std::string> rua; ///< URIs of the consent's own rua tag, which replace the published one; empty: none
-  std::string detail;           ///< for the log
-};
-
-/// Supplied by the integrator: asks the DNS for both Organizational Domains and the consent record. `policy_domain` is
-/// where the record was found, `host` the domain of the mailto URI.
-using CheckDestination = std::function<Task<DestinationAnswer>(std::string policy_domain, std::string host)>;
+/// Supplied by the integrator: asks the DNS until auth::judge_destination() misses nothing. `policy_domain` is where
+/// the record was found.
+using CheckDestination = std::function<Task<auth::DestinationVerdict>(std::string policy_domain, auth::DmarcUri uri)>;
 
 /// One mail, ready for the queue.
 struct ReadyReport {
@@ -90,8 +78,11 @@ private:
     smtp::Mailbox mailbox;
     std::uint64_t size_limit = 0;
   };
-  [[nodiscard]] Task<std::vector<Destination>>
-  find_destinations(const DmarcReport &report, const DmarcReportSettings &settings, DayOutcome &outcome) const;
+  struct Destinations {
+    std::vector<Destination> served;
+    std::vector<ReportNote> notes;
+  };
+  [[nodiscard]] Task<Destinations> find_destinations(DmarcPublished published, DmarcReportSettings settings) const;
   Services services_;
 };
 

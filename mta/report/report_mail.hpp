@@ -22,10 +22,7 @@ struct ReportMailFacts {
   std::chrono::system_clock::time_point now;
 };
 
-/// CRLF line ends, 7 bits, no line over 998 octets.
+/// CRLF line ends, no line over 998 octets, 7 bits but for addresses in UTF-8.
 [[nodiscard]] std::string build_report_mail(const ReportMailFacts &facts);
-
-/// What build_report_mail() makes of so many octets of attachment, or a little more.
-[[nodiscard]] std::uint64_t estimate_mail_size(std::uint64_t attachment_octets) noexcept;
 
 } // namespace mta

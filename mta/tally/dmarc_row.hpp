@@ -28,21 +28,21 @@ struct DmarcPublished {
   bool strict_dkim = false;
   bool strict_spf = false;
   bool testing = false;
-  std::string fo;               ///< as published; empty: not there
+  std::string fo = "0";         ///< what fo asks for
   std::vector<std::string> rua; ///< URIs as published
   bool uses_rfc9989 = false;    ///< one of the tags that RFC 7489 does not know is there: np, psd, t
   DmarcDiscovery discovery = DmarcDiscovery::tree_walk;
   friend bool operator==(const DmarcPublished &, const DmarcPublished &) = default;
 };
 
-/// Reads the verdict's record. Never fails: what cannot be read has its default.
+/// What the verdict's record says; what cannot be read has its default.
 [[nodiscard]] DmarcPublished read_published(const auth::DmarcVerdict &verdict);
 
 /// Why what was done is not what the policy asks for (RFC 9990, "Policy Override Reason").
-enum class DmarcOverride : std::uint8_t { local_policy, mailing_list, other, policy_test_mode, trusted_forwarder };
+enum class DmarcOverrideType : std::uint8_t { local_policy, mailing_list, other, policy_test_mode, trusted_forwarder };
 
 struct DmarcReason {
-  DmarcOverride type = DmarcOverride::other;
+  DmarcOverrideType type = DmarcOverrideType::other;
   std::string comment; ///< for people; may be empty
   friend bool operator==(const DmarcReason &, const DmarcReason &) = default;
 };
@@ -83,7 +83,7 @@ struct DmarcRow {
 };
 
 /// What make_dmarc_row() needs to know of a message. Views and references live for the call only.
-struct CheckedMessage {
+struct RowFacts {
   smtp::IpAddress source;
   const auth::SpfVerdicts &spf;
   std::span<const auth::DkimVerdict> dkim;
@@ -97,7 +97,7 @@ struct CheckedMessage {
 
 /// The row of a message, or nothing when nobody asks for a report: no DMARC record, no rua, a temporary result, or the
 /// message is a report that passed DMARC (RFC 9990: reports must pass), so that two reporters never answer each other.
-[[nodiscard]] std::optional<DmarcRow> make_dmarc_row(const CheckedMessage &message);
+[[nodiscard]] std::optional<DmarcRow> make_dmarc_row(const RowFacts &message);
 
 /// True for the Subject of DMARC and TLS reports: "Report Domain: … Submitter: …" (RFC 9990; RFC 8460 section 5.3).
 [[nodiscard]] bool is_report_subject(std::string_view subject);

@@ -1,0 +1,249 @@
+// The form of a DmarcRow in the tally's files: see dmarc_row.hpp. Numbers are LEB128 (seven bits an octet, the lowest
+// first), texts have their length in front.
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "mta/tally/dmarc_row.hpp"
+
+namespace mta {
+
+namespace {
+
+constexpr std::uint64_t row_version = 1;
+
+class RowWriter {
+public:
+  RowWriter() { octets_.reserve(384); }
+  void number(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7U) octets_ += static_cast<char>(0x80U | (value & 0x7FU));
+    octets_ += static_cast<char>(value);
+  }
+  void text(std::string_view value, std::size_t limit) {
+    value = value.substr(0, limit);
+    number(value.size());
+    octets_ += value;
+  }
+  template <typename Enum> void word(Enum value) { number(static_cast<std::uint64_t>(value)); }
+  void policy(const std::optional<auth::DmarcPolicy> &value) {
+    number(value ? 1 + static_cast<std::uint64_t>(*value) : 0);
+  }
+  void octets(std::string_view value) { octets_ += value; }
+  [[nodiscard]] std::string take() && { return std::move(octets_); }
+
+private:
+  std::string octets_;
+};
+
+/// The first failure is kept and every later value is empty, so that the decoder asks once, at its end.
+class RowReader {
+public:
+  explicit RowReader(std::string_view octets) : rest_(octets) {}
+
+  std::uint64_t number(std::string_view field, std::uint64_t limit) {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 63; shift += 7) {
+      if (rest_.empty()) return fail(fmt::format("{} is cut off", field));
+      const auto octet = static_cast<unsigned char>(rest_.front());
+      rest_.remove_prefix(1);
+      value |= std::uint64_t{octet & 0x7FU} << shift;
+      if ((octet & 0x80U) != 0) continue;
+      // The shortest form only, so that equal rows are equal octets.
+      if (octet == 0 && shift > 0) return fail(fmt::format("{} is padded", field));
+      if (value > limit) return fail(fmt::format("{} is {}, limit is {}", field, value, limit));
+      return value;
+    }
+    return fail(fmt::format("{} is over 63 bits", field));
+  }
+  bool truth(std::string_view field) { return number(field, 1) == 1; }
+  template <typename Enum> Enum word(std::string_view field, Enum last) {
+    return static_cast<Enum>(number(field, static_cast<std::uint64_t>(last)));
+  }
+  std::optional<auth::DmarcPolicy> policy(std::string_view field) {
+    const auto value = number(field, 1 + static_cast<std::uint64_t>(auth::DmarcPolicy::reject));
+    if (value == 0) return std::nullopt;
+    return static_cast<auth::DmarcPolicy>(value - 1);
+  }
+  std::string text(std::string_view field, std::size_t limit) { return std::string(octets(field, limit)); }
+  std::string_view octets(std::string_view field, std::size_t limit) {
+    const auto size = static_cast<std::size_t>(number(field, limit));
+    if (size > rest_.size()) {
+      fail(fmt::format("{} ends after {} of {} octets", field, rest_.size(), size));
+      return {};
+    }
+    const auto value = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return value;
+  }
+  std::uint64_t fail(std::string why) {
+    if (error_.empty()) error_ = std::move(why);
+    rest_ = {};
+    return 0;
+  }
+  [[nodiscard]] bool is_at_end() const noexcept { return rest_.empty(); }
+  [[nodiscard]] const std::string &error() const noexcept { return error_; }
+
+private:
+  std::string_view rest_;
+  std::string error_;
+};
+
+bool is_within(std::string_view name, std::string_view parent) {
+  return name == parent ||
+         (name.size() > parent.size() && name.ends_with(parent) && name[name.size() - parent.size() - 1] == '.');
+}
+
+/// RFC 9990, "DKIM Signatures in Aggregate Reports": which to keep when there are too many, the best first.
+int rank(const DkimFact &signature, const DmarcRow &row) {
+  if (signature.result != auth::DkimResult::pass) return 3;
+  if (signature.domain == row.header_from) return 0;
+  return !row.org_domain.empty() && is_within(signature.domain, row.org_domain) ? 1 : 2;
+}
+
+void write_published(RowWriter &out, const DmarcPublished &published) {
+  out.text(published.domain, DmarcRowLimits::name);
+  out.word(published.p);
+  out.policy(published.sp);
+  out.policy(published.np);
+  out.number(published.strict_dkim);
+  out.number(published.strict_spf);
+  out.number(published.testing);
+  out.number(published.uses_rfc9989);
+  out.word(published.discovery);
+  out.text(published.fo, DmarcRowLimits::name);
+  // A URI that does not fit is none when it is cut, so it is left out.
+  const auto fits = [](const std::string &uri) { return uri.size() <= DmarcRowLimits::uri; };
+  const auto count = std::min<std::size_t>(
+      static_cast<std::size_t>(std::count_if(published.rua.begin(), published.rua.end(), fits)), DmarcRowLimits::uris);
+  out.number(count);
+  std::size_t written = 0;
+  for (const std::string &uri : published.rua)
+    if (fits(uri) && written++ < count) out.text(uri, DmarcRowLimits::uri);
+}
+
+DmarcPublished read_policy(RowReader &in) {
+  DmarcPublished published;
+  published.domain = in.text("policy domain", DmarcRowLimits::name);
+  published.p = in.word("p", auth::DmarcPolicy::reject);
+  published.sp = in.policy("sp");
+  published.np = in.policy("np");
+  published.strict_dkim = in.truth("adkim");
+  published.strict_spf = in.truth("aspf");
+  published.testing = in.truth("testing");
+  published.uses_rfc9989 = in.truth("newer tags");
+  published.discovery = in.word("discovery", DmarcDiscovery::psl);
+  published.fo = in.text("fo", DmarcRowLimits::name);
+  for (auto left = in.number("rua count", DmarcRowLimits::uris); left > 0; --left)
+    published.rua.push_back(in.text("rua", DmarcRowLimits::uri));
+  return published;
+}
+
+void write_signatures(RowWriter &out, const DmarcRow &row) {
+  std::vector<const DkimFact *> order;
+  order.reserve(row.dkim.size());
+  for (const DkimFact &signature : row.dkim) order.push_back(&signature);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const DkimFact *left, const DkimFact *right) { return rank(*left, row) < rank(*right, row); });
+  order.resize(std::min(order.size(), DmarcRowLimits::signatures));
+  out.number(order.size());
+  for (const DkimFact *signature : order) {
+    out.text(signature->domain, DmarcRowLimits::name);
+    out.text(signature->selector, DmarcRowLimits::name);
+    out.word(signature->result);
+  }
+}
+
+smtp::IpAddress read_address(RowReader &in) {
+  const std::string_view octets = in.octets("source", 16);
+  std::array<std::uint8_t, 16> six{};
+  std::copy(octets.begin(), octets.end(), six.begin());
+  if (octets.size() == 16) {
+    const auto address = smtp::IpAddress::v6(six);
+    if (!address.is_v6()) in.fail("source is a mapped address");
+    return address;
+  }
+  if (octets.size() != 4) in.fail(fmt::format("source is {} octets, an address is 4 or 16", octets.size()));
+  return smtp::IpAddress::v4({six[0], six[1], six[2], six[3]});
+}
+
+} // namespace
+
+std::string encode_row(const DmarcRow &row) {
+  RowWriter out;
+  out.number(row_version);
+  const std::size_t address_size = row.source.is_v6() ? 16 : 4;
+  out.number(address_size);
+  for (std::size_t i = 0; i < address_size; ++i) {
+    const char octet = static_cast<char>(row.source.octets()[i]);
+    out.octets({&octet, 1});
+  }
+  write_published(out, row.published);
+  out.text(row.header_from, DmarcRowLimits::name);
+  out.text(row.org_domain, DmarcRowLimits::name);
+  out.word(row.policy);
+  out.word(row.disposition);
+  out.number(row.spf_aligned);
+  out.number(row.dkim_aligned);
+  out.number(row.is_report);
+  const auto reasons = std::min(row.reasons.size(), DmarcRowLimits::reasons);
+  out.number(reasons);
+  for (std::size_t i = 0; i < reasons; ++i) {
+    out.word(row.reasons[i].type);
+    out.text(row.reasons[i].comment, DmarcRowLimits::comment);
+  }
+  const auto identities = std::min(row.spf.size(), DmarcRowLimits::identities);
+  out.number(identities);
+  for (std::size_t i = 0; i < identities; ++i) {
+    out.text(row.spf[i].domain, DmarcRowLimits::name);
+    out.word(row.spf[i].scope);
+    out.word(row.spf[i].result);
+  }
+  write_signatures(out, row);
+  out.text(row.envelope_from, DmarcRowLimits::name);
+  out.text(row.envelope_to, DmarcRowLimits::name);
+  return std::move(out).take();
+}
+
+smtp::Result<DmarcRow> decode_row(std::string_view octets) {
+  RowReader in(octets);
+  if (const auto version = in.number("version", std::numeric_limits<std::uint64_t>::max()); version != row_version)
+    in.fail(fmt::format("version is {}, known is {}", version, row_version));
+  DmarcRow row;
+  row.source = read_address(in);
+  row.published = read_policy(in);
+  row.header_from = in.text("header from", DmarcRowLimits::name);
+  row.org_domain = in.text("organizational domain", DmarcRowLimits::name);
+  row.policy = in.word("policy", auth::DmarcPolicy::reject);
+  row.disposition = in.word("disposition", auth::DmarcPolicy::reject);
+  row.spf_aligned = in.truth("spf aligned");
+  row.dkim_aligned = in.truth("dkim aligned");
+  row.is_report = in.truth("report");
+  for (auto left = in.number("reason count", DmarcRowLimits::reasons); left > 0; --left) {
+    DmarcReason reason;
+    reason.type = in.word("reason type", DmarcOverrideType::trusted_forwarder);
+    reason.comment = in.text("reason comment", DmarcRowLimits::comment);
+    row.reasons.push_back(std::move(reason));
+  }
+  for (auto left = in.number("spf count", DmarcRowLimits::identities); left > 0; --left) {
+    SpfFact fact;
+    fact.domain = in.text("spf domain", DmarcRowLimits::name);
+    fact.scope = in.word("spf scope", SpfScope::mail_from);
+    fact.result = in.word("spf result", auth::SpfResult::permerror);
+    row.spf.push_back(std::move(fact));
+  }
+  for (auto left = in.number("dkim count", DmarcRowLimits::signatures); left > 0; --left) {
+    DkimFact fact;
+    fact.domain = in.text("dkim domain", DmarcRowLimits::name);
+    fact.selector = in.text("dkim selector", DmarcRowLimits::name);
+    fact.result = in.word("dkim result", auth::DkimResult::permerror);
+    row.dkim.push_back(std::move(fact));
+  }
+  row.envelope_from = in.text("envelope from", DmarcRowLimits::name);
+  row.envelope_to = in.text("envelope to", DmarcRowLimits::name);
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
+  return row;
+}
+
+} // namespace mta
