@@ -49,15 +49,15 @@ private:
   void simple(std::string_view octets, OctetSink &sink);
   void relaxed(std::string_view octets, OctetSink &sink);
   void put(std::string_view octets, OctetSink &sink);
+  void white(char octet, OctetSink &sink);
   void put_held_lines(OctetSink &sink);
+  void put_held_space(OctetSink &sink);
   void flush(OctetSink &sink);
-  void emit(std::string_view octets, OctetSink &sink);
 
   Canonical canonical_;
   std::optional<std::uint64_t> limit_;
   std::uint64_t length_ = 0;
   std::uint64_t held_lines_ = 0; ///< line ends not yet written: the body may end with them
-  bool in_line_ = false;         ///< the last octet written does not end a line
   bool held_space_ = false;      ///< relaxed: white space not yet written: its line may end
   bool held_cr_ = false;         ///< a CR at the end of a piece
   std::string buffer_;           ///< short runs on their way to the sink

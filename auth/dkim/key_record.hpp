@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,8 @@ struct KeyRecord {
   bool allows_sha256 = true; ///< h= is absent or names sha256
   bool allows_email = true;  ///< s= is absent or names "*" or "email"
   bool testing = false;      ///< t=y
+  /// g= of RFC 4871, which RFC 6376 dropped: only the verifier's mode for old test corpora looks at it.
+  std::optional<std::string> granularity;
   bool no_subdomain = false; ///< t=s: the domain of i= is d= itself
 
   /// Errors: too_long over max_key_record octets; bad_syntax for octets that are not text, a broken tag list, a v= that

@@ -20,9 +20,11 @@ inline constexpr std::size_t max_signature_fields = 100;
 
 struct DkimOptions {
   std::size_t max_signatures = 8; ///< from the top; the others are reported as policy and cost nothing
-  bool allow_weak_keys = false;   ///< lifts RFC 8301's limits (rsa-sha1, RSA under 1024 bits), for test corpora
-  std::int64_t now = 0;           ///< Unix seconds
-  std::int64_t clock_skew = 300;  ///< seconds that the signer's clock may differ from ours
+  /// For old test corpora only: lifts RFC 8301's limits (rsa-sha1, RSA under 1024 bits), takes signatures of the drafts
+  /// before RFC 4871 (no v=, v=0.5) and obeys g= of key records.
+  bool allow_weak_keys = false;
+  std::int64_t now = 0;          ///< Unix seconds
+  std::int64_t clock_skew = 300; ///< seconds that the signer's clock may differ from ours
 };
 
 /// Begins with the whole header section, takes the body in pieces, and gives its verdicts behind end(), as often as

@@ -1,0 +1,47 @@
+// FieldIndex: finds the fields that h= names, from the bottom up, each once (RFC 6376 section 5.4.2).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/core/header_fields.hpp"
+#include "auth/dkim/canonical.hpp"
+
+namespace auth {
+
+/// Made once for a message; the fields must outlive it. A lookup costs the same in a header section of ten thousand
+/// fields.
+class FieldIndex {
+public:
+  explicit FieldIndex(const HeaderFields &fields);
+
+  /// Begins a new selection: every field may be picked again.
+  void restart();
+  /// The lowest field of this name that was not picked yet; nullptr when there is none (it is signed as absent).
+  [[nodiscard]] const HeaderField *pick(std::string_view name);
+  /// How many fields have this name.
+  [[nodiscard]] std::size_t count(std::string_view name) const;
+  /// The canonical fields that `names` select, in their order.
+  [[nodiscard]] std::string canonical_fields(const std::vector<std::string> &names, Canonical canonical);
+
+private:
+  /// All fields of one name, or of several whose hashes fall together.
+  struct Entry {
+    std::uint64_t hash = 0;
+    std::uint32_t position = 0;
+  };
+  struct Range {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+  };
+  [[nodiscard]] Range range_of(std::uint64_t hash) const;
+
+  const std::vector<HeaderField> &fields_;
+  std::vector<Entry> entries_;      ///< sorted by hash, then from the top down
+  std::vector<std::uint8_t> taken_; ///< for each of entries_
+  std::vector<std::size_t> cursor_; ///< at a range's begin: nothing at or above this entry is left
+};
+
+} // namespace auth

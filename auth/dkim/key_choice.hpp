@@ -1,0 +1,28 @@
+// What a key's DNS answer means for one signature (RFC 6376 section 6.1.2): shared by DKIM and ARC.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "auth/core/dns_facts.hpp"
+#include "auth/core/results.hpp"
+#include "auth/dkim/key_record.hpp"
+#include "auth/dkim/public_key.hpp"
+#include "auth/dkim/signature.hpp"
+
+namespace auth {
+
+/// A key that may check the signature, or why there is none.
+struct KeyChoice {
+  enum class State { ready, unusable, temporary, missing };
+  State state = State::missing;
+  std::string reason;           ///< for unusable and temporary
+  KeyRecord record;             ///< for ready
+  std::optional<PublicKey> key; ///< for ready
+};
+
+/// Looks up `signature`'s key. With several records the first that fits the signature counts (section 6.1.2 step 5
+/// leaves the choice); when none fits, the first one's fault is the reason.
+[[nodiscard]] KeyChoice choose_key(const SignatureBase &signature, DnsFacts &facts);
+
+} // namespace auth
