@@ -18,6 +18,12 @@ public:
   /// Asks for a hash; the same again gives the same number. Only before write().
   [[nodiscard]] std::size_t want(Canonical canonical, HashKind hash, std::optional<std::uint64_t> limit);
 
+  /// The number of a hash that was asked for before.
+  [[nodiscard]] std::optional<std::size_t> find(Canonical canonical, HashKind hash,
+                                                std::optional<std::uint64_t> limit) const;
+  /// Different hashes so far.
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+
   void write(std::string_view octets);
   /// The body is complete. Once.
   void end();

@@ -99,7 +99,7 @@ smtp::Result<std::string> DkimSigner::Implementation::sign(const Job &job) const
   header.write(text);
   const auto signature = job.identity.key->sign_digest(header.finish());
   if (!signature) return tl::unexpected(signature.error());
-  std::string field = writer.field(to_base64(*signature));
+  std::string field = writer.field(to_base64(*signature), TagWriter::SignatureFolds::short_lines);
   // A domain, selector or identity that no verifier would take is found here, by our own.
   Signature read;
   if (const auto vetted =

@@ -60,10 +60,10 @@ void TagWriter::signature_tag(std::string_view name) {
   signature_ = value_.size();
 }
 
-std::string TagWriter::field(std::string_view signature) const {
+std::string TagWriter::field(std::string_view signature, SignatureFolds folds) const {
   std::string field = name_ + ':';
   field.append(value_, 0, signature_);
-  constexpr std::size_t width = margin - 4; // behind " b="
+  const std::size_t width = folds == SignatureFolds::short_lines ? margin - 4 : signature.size();
   for (std::size_t at = 0; at < signature.size(); at += width) {
     if (at != 0) field += fold;
     field.append(signature.substr(at, width));

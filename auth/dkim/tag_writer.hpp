@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,10 @@ public:
   /// Behind the colon, with an empty signature, without a final CRLF: what is hashed.
   [[nodiscard]] const std::string &value() const noexcept { return value_; }
   [[nodiscard]] std::string_view field_name() const noexcept { return name_; }
-  /// The whole field with this base64 in its place, folded, and the final CRLF.
-  [[nodiscard]] std::string field(std::string_view signature) const;
+  /// The whole field with this base64 in its place and the final CRLF. The signature is folded to short lines, or kept
+  /// whole: a later seal hashes its folds.
+  enum class SignatureFolds : std::uint8_t { short_lines, none };
+  [[nodiscard]] std::string field(std::string_view signature, SignatureFolds folds) const;
 
 private:
   void begin_tag(std::size_t width);
