@@ -180,10 +180,12 @@ smtp::Result<void> check_domain_spec(std::string_view text) {
   return {};
 }
 
-bool uses_validated_name(std::string_view text) noexcept {
-  for (auto at = text.find("%{"); at != std::string_view::npos; at = text.find("%{", at + 2)) {
-    if (at > 0 && text[at - 1] == '%' && (at < 2 || text[at - 2] != '%')) continue; // "%%{" is a literal brace
-    if (at + 2 < text.size() && smtp::to_lower(text[at + 2]) == 'p') return true;
+bool uses_validated_name(std::string_view text) {
+  while (!text.empty()) {
+    const auto token = read_token(text);
+    if (!token) return false;
+    if (token->letter == 'p') return true;
+    text.remove_prefix(token->text.size());
   }
   return false;
 }

@@ -25,7 +25,7 @@ enum class MacroPlace : std::uint8_t { domain_spec, free_text };
 /// domain-spec = macro-string domain-end (section 7.1). Errors: bad_syntax, too_long.
 [[nodiscard]] smtp::Result<void> check_domain_spec(std::string_view text);
 /// True when %{p} or %{P} is in the (checked) text.
-[[nodiscard]] bool uses_validated_name(std::string_view text) noexcept;
+[[nodiscard]] bool uses_validated_name(std::string_view text);
 
 /// What the letters stand for (section 7.2). All ASCII but, with SMTPUTF8, local_part.
 struct MacroValues {
