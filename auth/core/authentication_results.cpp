@@ -182,6 +182,37 @@ void add_arc(const CheckedMessage &message, std::vector<std::string> &lines) {
   lines.push_back(line.text());
 }
 
+/// Follows quotes and comments through a value, word by word.
+struct Lexer {
+  enum class Cut : std::uint8_t { outside, anywhere };
+
+  bool in_quotes = false;
+  std::size_t depth = 0;
+  bool new_line = false; ///< the last word ended a result
+
+  /// Where the word ends that begins at `at`.
+  std::size_t read_word(std::string_view value, std::size_t at, Cut cut) {
+    std::size_t end = at;
+    for (; end < value.size(); ++end) {
+      const char c = value[end];
+      const bool inside = in_quotes || depth > 0;
+      if (c == ' ' && end > at && (!inside || cut == Cut::anywhere)) break;
+      if (c == '\\' && inside && end + 1 < value.size())
+        ++end;
+      else if (in_quotes)
+        in_quotes = c != '"';
+      else if (c == '"' && depth == 0)
+        in_quotes = true;
+      else if (c == '(')
+        ++depth;
+      else if (c == ')' && depth > 0)
+        --depth;
+    }
+    new_line = value[end - 1] == ';' && !in_quotes && depth == 0;
+    return end;
+  }
+};
+
 std::string_view result_of(const SpfVerdicts &spf, SpfIdentity identity, const SpfVerdict *&verdict) {
   verdict = identity == SpfIdentity::helo ? &spf.helo : &spf.mail_from;
   return to_string(verdict->result);
@@ -226,33 +257,24 @@ std::string fold_results(std::string_view name, std::string_view value) {
   field += ':';
   field.reserve(field.size() + value.size() + value.size() / 16 + 8);
   std::size_t line = field.size(); // octets of the line so far
-  bool in_quotes = false;
-  bool new_line = false; // behind a ';' that ends a result
-  std::size_t depth = 0;
-  std::size_t at = 0;
-  while (at < value.size()) {
-    std::size_t end = at;
-    // A word ends at a lone space; folding there is right inside of comments and quoted strings too.
-    while (end < value.size() && (value[end] != ' ' || end == at)) {
-      const char c = value[end];
-      if (c == '\\' && (in_quotes || depth > 0) && end + 1 < value.size())
-        ++end;
-      else if (in_quotes)
-        in_quotes = c != '"';
-      else if (c == '"' && depth == 0)
-        in_quotes = true;
-      else if (c == '(')
-        ++depth;
-      else if (c == ')' && depth > 0)
-        --depth;
-      ++end;
+  Lexer lexer;
+  for (std::size_t at = 0; at < value.size();) {
+    // A word ends at a space; one within a comment or a quoted string only where the whole would not fit a line.
+    // Folding there is right too: unfolding gives the same text.
+    Lexer behind = lexer;
+    std::size_t end = behind.read_word(value, at, Lexer::Cut::outside);
+    if (end - at >= line_aim) {
+      behind = lexer;
+      end = behind.read_word(value, at, Lexer::Cut::anywhere);
     }
+    const bool ends_result = lexer.new_line;
+    lexer = behind;
     const std::string_view word = value.substr(at, end - at);
-    const bool fold = line > name.size() + 1 && (new_line || line + 1 + word.size() > line_aim) && word.front() != ' ';
+    const bool fold =
+        line > name.size() + 1 && (ends_result || line + 1 + word.size() > line_aim) && word.front() != ' ';
     field += fold ? "\r\n " : " ";
-    line = (fold ? 0 : line) + 1 + word.size();
     field += word;
-    new_line = word.ends_with(';') && !in_quotes && depth == 0;
+    line = (fold ? 0 : line) + 1 + word.size();
     at = end + 1;
   }
   field += "\r\n";

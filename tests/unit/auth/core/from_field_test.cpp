@@ -1,0 +1,239 @@
+// Author domains of header From: RFC 5322 address lists in all their forms, and what is refused.
+#include "auth/core/from_field.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace auth {
+namespace {
+
+using Domains = std::vector<std::string>;
+
+struct Row {
+  std::string name;
+  std::string value;
+  FromStatus status = FromStatus::ok;
+  Domains domains = {};
+};
+
+std::ostream &operator<<(std::ostream &out, const Row &row) {
+  return out << row.name;
+}
+
+class FromField : public ::testing::TestWithParam<Row> {};
+
+TEST_P(FromField, GivesItsDomains) {
+  const AuthorDomains authors = parse_from_field(GetParam().value);
+  EXPECT_EQ(to_string(authors.status), to_string(GetParam().status)) << authors.problem;
+  EXPECT_EQ(authors.domains, GetParam().domains);
+  EXPECT_EQ(authors.problem.empty(), authors.is_ok());
+}
+
+const Row accepted[] = {
+    {.name = "a bare address", .value = "user@example.com", .domains = {"example.com"}},
+    {.name = "an address in brackets", .value = " <user@example.com>", .domains = {"example.com"}},
+    {.name = "white space inside the brackets", .value = " <user@example.com > ", .domains = {"example.com"}},
+    {.name = "a display name of atoms", .value = "Sample Middle User <user@example.com>", .domains = {"example.com"}},
+    {.name = "a quoted display name", .value = "\"Sample User\" <user@example.com>", .domains = {"example.com"}},
+    {.name = "a display name with a dot", .value = "John Q. Public <j@example.com>", .domains = {"example.com"}},
+    {.name = "an address inside a quoted name is no author",
+     .value = "\"ceo@bank.example\" <x@evil.example>",
+     .domains = {"evil.example"}},
+    {.name = "an escaped quote does not end the name",
+     .value = R"("a\" <b@bank.example>" <x@evil.example>)",
+     .domains = {"evil.example"}},
+    {.name = "an address inside a comment is no author",
+     .value = "(<ceo@bank.example>) x@evil.example",
+     .domains = {"evil.example"}},
+    {.name = "comments nest",
+     .value = "(a (b) <c@d.example>) x@evil.example (tail (more))",
+     .domains = {"evil.example"}},
+    {.name = "an escaped parenthesis does not end a comment",
+     .value = R"((a\) y@bank.example) x@evil.example)",
+     .domains = {"evil.example"}},
+    {.name = "folds between all words",
+     .value = "\r\n Sample\r\n User\r\n <user\r\n @\r\n example.com>\r\n ",
+     .domains = {"example.com"}},
+    {.name = "comments around every part", .value = "a(1)@(2)example(3).(4)com(5)", .domains = {"example.com"}},
+    {.name = "a quoted local part with an at sign",
+     .value = "\"a@bank.example\"@example.com",
+     .domains = {"example.com"}},
+    {.name = "an obsolete local part of words", .value = "\"a\".b.\"c\"@example.com", .domains = {"example.com"}},
+    {.name = "dots at odd places of the local part", .value = "a..b.@docomo.example", .domains = {"docomo.example"}},
+    {.name = "upper case", .value = "User@EXAMPLE.Com", .domains = {"example.com"}},
+    {.name = "a final dot", .value = "user@example.com.", .domains = {"example.com"}},
+    {.name = "an underscore in the domain", .value = "user@my_host.example.com", .domains = {"my_host.example.com"}},
+    {.name = "an obsolete route", .value = "<@a.example,@b.example:user@example.com>", .domains = {"example.com"}},
+    {.name = "an obsolete route with empty members",
+     .value = "<,, @a.example, (c) : user@example.com>",
+     .domains = {"example.com"}},
+    {.name = "a U-label becomes an A-label", .value = "Jörg <j@bücher.example>", .domains = {"xn--bcher-kva.example"}},
+    {.name = "U-label and A-label are one domain",
+     .value = "a@bücher.example, b@xn--bcher-kva.example",
+     .domains = {"xn--bcher-kva.example"}},
+    {.name = "a UTF-8 local part", .value = "δοκιμή@example.com", .domains = {"example.com"}},
+    {.name = "octets of another charset in the name", .value = "J\xf6rg <j@example.com>", .domains = {"example.com"}},
+    {.name = "an encoded word", .value = "=?utf-8?Q?J=C3=B6rg?= <j@example.com>", .domains = {"example.com"}},
+    {.name = "an encoded word with specials is one atom",
+     .value = "=?utf-8?Q?a@b.example,_<c>(?= <j@example.com>",
+     .domains = {"example.com"}},
+    {.name = "two addresses of one domain", .value = "a@example.com, b@Example.com", .domains = {"example.com"}},
+    {.name = "two addresses of two domains",
+     .value = "A <a@example.com>,B<b@example2.com>",
+     .domains = {"example.com", "example2.com"}},
+    {.name = "empty members of an obsolete list",
+     .value = ", a@example.com, ,(x), b@b.example,",
+     .domains = {"example.com", "b.example"}},
+    {.name = "a group", .value = "The team: a@example.com, B <b@b.example>;", .domains = {"example.com", "b.example"}},
+    {.name = "a group among addresses",
+     .value = "x@x.example, g:a@example.com,;, y@y.example",
+     .domains = {"x.example", "example.com", "y.example"}},
+    {.name = "an unquoted address as the name of the same domain",
+     .value = "info@example.com <info@example.com>",
+     .domains = {"example.com"}},
+    {.name = "an unquoted address as the name of another domain is an author too",
+     .value = "ceo@bank.example <x@evil.example>",
+     .domains = {"bank.example", "evil.example"}},
+    {.name = "an unquoted address within a longer name is an author too",
+     .value = "via ceo@bank.example the list <x@evil.example>",
+     .domains = {"bank.example", "evil.example"}},
+};
+
+const Row refused[] = {
+    {.name = "an empty value", .value = "", .status = FromStatus::no_domain},
+    {.name = "only a comment", .value = " (nobody)", .status = FromStatus::no_domain},
+    {.name = "an empty group", .value = "Undisclosed:;", .status = FromStatus::no_domain},
+    {.name = "a domain literal", .value = "a@[192.0.2.1]", .status = FromStatus::no_domain},
+    {.name = "a domain literal beside a domain",
+     .value = "a@[192.0.2.1], b@example.com",
+     .status = FromStatus::no_domain,
+     .domains = {"example.com"}},
+    {.name = "a name without an address", .value = "\"Test 1.1.5\"", .status = FromStatus::malformed},
+    {.name = "a word", .value = "user", .status = FromStatus::malformed},
+    {.name = "empty brackets", .value = "<>", .status = FromStatus::malformed},
+    {.name = "no domain", .value = "user@", .status = FromStatus::malformed},
+    {.name = "no local part", .value = "@example.com", .status = FromStatus::malformed},
+    {.name = "no local part in brackets", .value = "<@example.com>", .status = FromStatus::malformed},
+    {.name = "brackets that do not close",
+     .value = "Name <user@example.com",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a bracket that was not opened",
+     .value = "user@example.com>",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a second address without a comma",
+     .value = "a@example.com b@b.example",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a second pair of brackets",
+     .value = "<a@example.com> <b@b.example>",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "text behind the brackets",
+     .value = "<a@example.com> tail",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a semicolon between addresses",
+     .value = "a@example.com; b@b.example",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a local part with spaces", .value = "John Public@example.com", .status = FromStatus::malformed},
+    {.name = "two at signs", .value = "a@b@example.com", .status = FromStatus::malformed, .domains = {"b"}},
+    {.name = "an empty label", .value = "a@example..com", .status = FromStatus::malformed},
+    {.name = "a percent sign in the domain", .value = "a@exa%mple.com", .status = FromStatus::malformed},
+    {.name = "a label of 64 octets", .value = "a@" + std::string(64, 'a') + ".com", .status = FromStatus::malformed},
+    {.name = "a domain that is not UTF-8",
+     .value = "a@b\xfc"
+              "cher.example",
+     .status = FromStatus::malformed},
+    {.name = "a quoted string that does not end", .value = "\"Name <a@example.com>", .status = FromStatus::malformed},
+    {.name = "a comment that does not end", .value = "(Name <a@example.com>", .status = FromStatus::malformed},
+    {.name = "comments that nest too deep",
+     .value = std::string(65, '(') + std::string(65, ')') + "a@example.com",
+     .status = FromStatus::malformed},
+    {.name = "a group that does not end",
+     .value = "g: a@example.com",
+     .status = FromStatus::malformed,
+     .domains = {"example.com"}},
+    {.name = "a group within a group", .value = "g: h: a@example.com;;", .status = FromStatus::malformed},
+    {.name = "a NUL octet", .value = std::string("a\0b <a@example.com>", 19), .status = FromStatus::malformed},
+    {.name = "a NUL octet in a quoted name",
+     .value = std::string("\"a\0b\" <a@example.com>", 21),
+     .status = FromStatus::malformed},
+    {.name = "a bare LF", .value = "a@example.com\n <b@b.example>", .status = FromStatus::malformed},
+    {.name = "a bare CR", .value = "a\r@example.com", .status = FromStatus::malformed},
+    {.name = "a CRLF that folds nothing", .value = "Name\r\n<a@example.com>", .status = FromStatus::malformed},
+};
+
+INSTANTIATE_TEST_SUITE_P(Accepted, FromField, ::testing::ValuesIn(accepted));
+INSTANTIATE_TEST_SUITE_P(Refused, FromField, ::testing::ValuesIn(refused));
+
+TEST(FromFieldLimits, AHundredAddressesAreReadAndOneMoreIsNot) {
+  std::string list;
+  for (int i = 0; i < 100; ++i) list += "a@d" + std::to_string(i) + ".example,";
+  EXPECT_EQ(parse_from_field(list).domains.size(), 100U);
+  EXPECT_TRUE(parse_from_field(list).is_ok());
+  const AuthorDomains many = parse_from_field(list + "a@b.example");
+  EXPECT_EQ(many.status, FromStatus::malformed);
+  EXPECT_NE(many.problem.find("100"), std::string::npos) << many.problem;
+}
+
+TEST(FromFieldLimits, TheFieldHasALimit) {
+  const std::string tail = "<a@example.com>";
+  EXPECT_TRUE(parse_from_field(std::string(longest_from_field - tail.size(), ' ') + tail).is_ok());
+  const AuthorDomains longer = parse_from_field(std::string(longest_from_field - tail.size() + 1, ' ') + tail);
+  EXPECT_EQ(longer.status, FromStatus::malformed);
+  EXPECT_NE(longer.problem.find("65536"), std::string::npos) << longer.problem;
+}
+
+TEST(FromFieldLimits, ProblemsArePrintableAscii) {
+  for (const Row &row : refused)
+    for (const char c : parse_from_field(row.value + "\x01\xff").problem) EXPECT_TRUE(c >= ' ' && c <= '~') << row.name;
+}
+
+struct HeaderRow {
+  std::string name;
+  std::string header;
+  FromStatus status = FromStatus::ok;
+  Domains domains = {};
+};
+
+TEST(FindAuthorDomains, LooksAtAllFromFields) {
+  const HeaderRow rows[] = {
+      {.name = "one field", .header = "Subject: x\r\nFrom: a@example.com\r\n\r\n", .domains = {"example.com"}},
+      {.name = "the name in another case, with a space",
+       .header = "fROM : a@example.com\r\n",
+       .domains = {"example.com"}},
+      {.name = "no field",
+       .header = "Subject: From: a@example.com\r\nX-From: b@b.example\r\n",
+       .status = FromStatus::no_field},
+      {.name = "an empty header", .header = "", .status = FromStatus::no_field},
+      {.name = "two fields",
+       .header = "From: a@example.com\r\nFrom: b@b.example\r\n",
+       .status = FromStatus::several_fields,
+       .domains = {"example.com", "b.example"}},
+      {.name = "twice the same field",
+       .header = "From: a@example.com\r\nFrom: a@example.com\r\n",
+       .status = FromStatus::several_fields,
+       .domains = {"example.com"}},
+      {.name = "a broken one and a good one",
+       .header = "From: a@@\r\nFrom: a@example.com\r\n",
+       .status = FromStatus::several_fields,
+       .domains = {"example.com"}},
+      {.name = "a folded field",
+       .header = "From: \"A\r\n B\"\r\n <a@example.com>\r\nTo: x@y.example\r\n",
+       .domains = {"example.com"}},
+  };
+  for (const HeaderRow &row : rows) {
+    const HeaderFields fields(row.header);
+    const AuthorDomains authors = find_author_domains(fields);
+    EXPECT_EQ(to_string(authors.status), to_string(row.status)) << row.name << ": " << authors.problem;
+    EXPECT_EQ(authors.domains, row.domains) << row.name;
+  }
+}
+
+} // namespace
+} // namespace auth
