@@ -217,7 +217,7 @@ std::optional<std::string> SpfEvaluation::record(std::string_view name) {
   Ask *ask = find_ask(name);
   if (ask == nullptr || !may_go_on() || !begin(*ask)) return std::nullopt;
   const auto target = target_of(*ask);
-  if (!target) return stopped_ ? std::nullopt : std::optional(nothing_yet);
+  if (!target) return stopped_ ? std::nullopt : std::optional<std::string>(nothing_yet);
   switch (load(*target)) {
   case Load::ready: break;
   case Load::missing: return nothing_yet;

@@ -25,7 +25,7 @@ inline constexpr std::size_t spf_name_limit = 10;
 /// Ours: the RFC would let one check ask 110 questions and more. Permerror when a check uses more.
 inline constexpr std::size_t spf_question_limit = 30;
 /// Ours: a first miss goes on to gather others only while there are fewer facts and misses than this.
-inline constexpr std::size_t spf_gather_limit = 20;
+inline constexpr std::size_t spf_gather_limit = 24;
 /// Octets of an explanation (RFC 7208 section 6.2: it should be short, it goes into a reply).
 inline constexpr std::size_t spf_explanation_limit = 450;
 

@@ -21,7 +21,7 @@ struct SpfRequest {
 /// One evaluation of check_host() (RFC 7208 section 4) with libspf2. Never blocks; may run in several threads at once,
 /// each with its own facts. The verdict is preliminary while facts.missing() is not empty afterwards: it then says
 /// temperror, or fail when only the explanation is missing. One evaluation uses at most 30 answers, and notes more than
-/// one missing answer at a time only while the facts and the missing ones are fewer than 20.
+/// one missing answer at a time only while the facts and the missing ones are fewer than 24.
 [[nodiscard]] SpfVerdict check_spf_helo(const SpfRequest &request, DnsFacts &facts);
 /// The same for MAIL FROM; for the null reverse-path it checks postmaster@HELO (RFC 7208 section 2.4).
 [[nodiscard]] SpfVerdict check_spf_mail_from(const SpfRequest &request, DnsFacts &facts);
