@@ -38,7 +38,7 @@ Compiled compile(SPF_server_t *server, SPF_response_t *response, const std::stri
   return compiled;
 }
 
-/// The record of an include or redirect. libspf2 would else ask for type SPF first and compare texts by itself.
+/// The record of an include or redirect, without the detour over a TXT answer among which libspf2 would choose.
 SPF_errcode_t get_record(SPF_server_t *server, SPF_request_t *request, SPF_response_t *response,
                          SPF_record_t **made) noexcept {
   *made = nullptr;
