@@ -9,6 +9,7 @@
 #include "auth/dkim/body_hashes.hpp"
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/key_choice.hpp"
+#include "auth/dkim/signed_header.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -135,10 +136,7 @@ void ArcValidator::Implementation::prepare_message(Link &link, const ArcFieldSet
     return;
   }
   link.body = bodies.want(signature.body, signature.hash, signature.length);
-  std::string text = index.canonical_fields(signature.names, signature.header);
-  append_canonical_field(signature.header, set.message->name, without_signature(set.message->value), text);
-  text.resize(text.size() - 2);
-  link.message_digest = digest_of(signature.hash, text);
+  link.message_digest = hash_signed_header(index, *set.message, signature);
 }
 
 Check ArcValidator::Implementation::check_message(const Link &link, DnsFacts &facts) const {

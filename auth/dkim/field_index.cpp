@@ -63,6 +63,12 @@ const HeaderField *FieldIndex::pick(std::string_view name) {
   return nullptr;
 }
 
+void FieldIndex::leave_out(const HeaderField &field) {
+  const Range range = range_of(hash_name(field.name));
+  for (std::size_t at = range.begin; at < range.end; ++at)
+    if (&fields_[entries_[at].position] == &field) taken_[at] = 1;
+}
+
 std::size_t FieldIndex::count(std::string_view name) const {
   const Range range = range_of(hash_name(name));
   std::size_t count = 0;
@@ -71,8 +77,10 @@ std::size_t FieldIndex::count(std::string_view name) const {
   return count;
 }
 
-std::string FieldIndex::canonical_fields(const std::vector<std::string> &names, Canonical canonical) {
+std::string FieldIndex::canonical_fields(const std::vector<std::string> &names, Canonical canonical,
+                                         const HeaderField *own) {
   restart();
+  if (own != nullptr) leave_out(*own);
   std::string text;
   text.reserve(2048);
   for (const std::string &name : names)

@@ -21,10 +21,14 @@ public:
   void restart();
   /// The lowest field of this name that was not picked yet; nullptr when there is none (it is signed as absent).
   [[nodiscard]] const HeaderField *pick(std::string_view name);
+  /// No pick gives this field until the next restart(): a signature never covers itself as one of h= (section 3.5).
+  void leave_out(const HeaderField &field);
   /// How many fields have this name.
   [[nodiscard]] std::size_t count(std::string_view name) const;
-  /// The canonical fields that `names` select, in their order.
-  [[nodiscard]] std::string canonical_fields(const std::vector<std::string> &names, Canonical canonical);
+  /// The canonical fields that `names` select, in their order. `own` is the signature's field, where it is there
+  /// already.
+  [[nodiscard]] std::string canonical_fields(const std::vector<std::string> &names, Canonical canonical,
+                                             const HeaderField *own = nullptr);
 
 private:
   /// All fields of one name, or of several whose hashes fall together.

@@ -1,6 +1,7 @@
 // DkimVerifier: see the header.
 #include "auth/dkim/verify.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -9,7 +10,9 @@
 #include "auth/dkim/body_hashes.hpp"
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/key_choice.hpp"
+#include "auth/dkim/library_hashes.hpp"
 #include "auth/dkim/signature.hpp"
+#include "auth/dkim/signed_header.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -69,34 +72,39 @@ public:
   DkimOptions options;
   std::vector<Candidate> candidates;
   BodyHashes bodies;
-  bool wants_body = false;
   bool ended = false;
 };
 
 DkimVerifier::Implementation::Implementation(const HeaderFields &fields, const DkimOptions &chosen) : options(chosen) {
-  std::optional<FieldIndex> index;
-  for (const HeaderField *field : fields.named("dkim-signature")) {
-    if (candidates.size() == max_signature_fields) break;
-    Candidate &candidate = candidates.emplace_back();
+  const auto found = fields.named("dkim-signature");
+  candidates.resize(std::min(found.size(), max_signature_fields));
+  std::vector<VettedField> vetted;
+  std::vector<std::size_t> numbers; // of the vetted among the candidates
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    Candidate &candidate = candidates[i];
     if (fields.section().size() > max_signed_header) {
       decide(candidate, DkimResult::permerror,
              fmt::format("header section is {} octets, limit is {}", fields.section().size(), max_signed_header));
-      continue;
-    }
-    if (candidates.size() > options.max_signatures) {
+    } else if (i >= options.max_signatures) {
       decide(candidate, DkimResult::policy, fmt::format("more than {} signatures", options.max_signatures));
-      continue;
+    } else {
+      vet(candidate, *found[i], options);
     }
-    vet(candidate, *field, options);
     if (candidate.decided) continue;
+    vetted.push_back({found[i], &candidate.signature});
+    numbers.push_back(i);
     const Signature &signature = candidate.signature;
-    if (!index) index.emplace(fields);
-    std::string text = index->canonical_fields(signature.names, signature.header);
-    append_canonical_field(signature.header, field->name, without_signature(field->value), text);
-    text.resize(text.size() - 2); // section 3.7: without the final CRLF
-    candidate.header_digest = digest_of(signature.hash, text);
     candidate.body = bodies.want(signature.body, signature.hash, signature.length);
-    wants_body = true;
+  }
+  if (vetted.empty()) return;
+  const std::vector<std::string> digests = library_header_hashes(fields, vetted);
+  std::optional<FieldIndex> index;
+  for (std::size_t i = 0; i < vetted.size(); ++i) {
+    Candidate &candidate = candidates[numbers[i]];
+    candidate.header_digest = digests[i];
+    if (!candidate.header_digest.empty()) continue;
+    if (!index) index.emplace(fields);
+    candidate.header_digest = hash_signed_header(*index, *vetted[i].field, candidate.signature);
   }
 }
 
@@ -149,7 +157,7 @@ DkimVerifier::DkimVerifier(DkimVerifier &&) noexcept = default;
 DkimVerifier &DkimVerifier::operator=(DkimVerifier &&) noexcept = default;
 
 void DkimVerifier::body(std::string_view octets) {
-  if (implementation_->wants_body) implementation_->bodies.write(octets);
+  implementation_->bodies.write(octets);
 }
 
 void DkimVerifier::end() {
