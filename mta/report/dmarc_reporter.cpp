@@ -119,10 +119,11 @@ void add_note(DayOutcome &outcome, ReportNote note) {
 
 /// For dry_run(). The text belongs to the waiting caller.
 Task<bool> print_report(std::string *text, ReadyReport report) {
-  *text += fmt::format("From: <>\nTo: {}\nSubject: Report Domain: {} Report-ID: <{}>\nFile: {}\n"
-                       "Size: {} octets\nCounts: {} messages in {} records\n\n{}\n",
-                       report.to.to_string(), report.policy_domain, report.report_id, report.filename,
-                       report.mail.size(), report.messages, report.rows, report.xml);
+  *text += fmt::format("Envelope: from <> to <{}>, {} octets\n", report.to.to_string(), report.mail.size());
+  std::string header = report.mail.substr(0, report.mail.find("\r\n\r\n"));
+  std::erase(header, '\r');
+  *text += fmt::format("{}\n\nAttachment: {}, of {} messages in {} records\n{}\n", header, report.filename,
+                       report.messages, report.rows, report.xml);
   co_return true;
 }
 

@@ -70,7 +70,7 @@ public:
   /// Hands each mail of the day to `take`, one after the other. Marks nothing. Errors: the day's files cannot be read.
   [[nodiscard]] Task<smtp::Result<DayOutcome>> run(UtcDay day, DmarcReportSettings settings, Scope scope, Take take);
 
-  /// What would be sent, for people: for each mail its envelope, subject, size and XML, then the notes.
+  /// What would be sent, for people: for each mail its envelope, header section and XML, then the notes and the sums.
   [[nodiscard]] Task<smtp::Result<std::string>> dry_run(UtcDay day, DmarcReportSettings settings);
 
 private:

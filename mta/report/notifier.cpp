@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/auth/sign_message.hpp"
 #include "mta/report/notice_text.hpp"
 #include "smtp/message/header_scan.hpp"
 #include "smtp/message/notification.hpp"
@@ -186,6 +187,9 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &se
 
   auto notice = std::make_shared<QueuedMessage>(envelope_of(*text, sender, config));
   notice->id = id;
+  auto signatures = sign_message(config, *text, notice->envelope.arrival);
+  if (!signatures) return refuse(signatures.error());
+  notice->envelope.trace = std::move(*signatures);
   std::string blob = encode_envelope(*notice);
   // The writer lives until its commit is done; the log line is one for each notice.
   std::shared_ptr<MessageWriter> kept = std::move(*writer);
