@@ -197,6 +197,7 @@ struct Lexer {
       const char c = value[end];
       const bool inside = in_quotes || depth > 0;
       if (c == ' ' && end > at && (!inside || cut == Cut::anywhere)) break;
+      if (cut == Cut::outside && end - at >= line_aim) break; // too long for a line: no need to know how long
       if (c == '\\' && inside && end + 1 < value.size())
         ++end;
       else if (in_quotes)

@@ -12,6 +12,8 @@ namespace auth {
 namespace {
 
 constexpr std::size_t longest_value = 64 * 1024;
+/// No name is longer, however it is written.
+constexpr std::size_t longest_id = 2048;
 constexpr std::size_t most_results = 200;
 constexpr std::size_t most_properties = 50;
 
@@ -208,7 +210,7 @@ std::string decode_words(std::string_view text) {
 /// authserv-id as the grammar has it: the first piece, or all pieces as obsolete syntax with CFWS around dots; a
 /// version behind it.
 bool head_is(const std::vector<Piece> &pieces, std::string_view id) {
-  if (pieces.empty()) return false;
+  if (pieces.empty() || pieces.front().text.size() > longest_id) return false;
   if (normalised(pieces.front().text) == id) return true;
   std::string joined;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -216,6 +218,7 @@ bool head_is(const std::vector<Piece> &pieces, std::string_view id) {
     if (i > 0 && i + 1 == pieces.size() && pieces[i].spaced && is_version(pieces[i].text) && normalised(joined) == id)
       return true;
     joined += pieces[i].text;
+    if (joined.size() > longest_id) return false;
     // Between any two pieces the name may end: "mx.example.org spf=pass" has lost its semicolon.
     if ((i + 1 == pieces.size() || pieces[i + 1].spaced) && normalised(joined) == id) return true;
   }

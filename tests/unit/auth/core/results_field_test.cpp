@@ -42,6 +42,8 @@ TEST(BearsAuthservId, KnowsEverySpelling) {
       {.name = "comments and folds around the dots", .field = ar + " mx (a) . (b) example\r\n .org; dkim=pass"},
       {.name = "comments around the dots and a version", .field = ar + " mx.(a)example.org 1; dkim=pass"},
       {.name = "quotes around a part", .field = ar + " mx.\"example\".org; dkim=pass"},
+      {.name = "quoted, with something at its end", .field = ar + " \"mx.example.org\"x; dkim=pass"},
+      {.name = "an equals sign at its end", .field = ar + " mx.example.org=1; dkim=pass"},
       {.name = "brackets", .field = ar + " <mx.example.org>; dkim=pass"},
       {.name = "full-width letters that map to ours", .field = ar + " ｍｘ.example.org; dkim=pass"},
       {.name = "full-width dots", .field = ar + " mx。example。org; dkim=pass"},
