@@ -266,7 +266,7 @@ std::optional<std::vector<smtp::IpAddress>> SpfEvaluation::addresses(std::string
   if (!target) return stopped_ ? std::nullopt : std::optional(found);
   if (ask->term->mechanism == Mechanism::a) return addresses_of(*ask, *target);
   if (ask->term->mechanism == Mechanism::ptr) {
-    ask->matched = matches_ptr(*target);
+    ask->matched = matches_ptr(*ask, *target);
   } else { // exists, section 5.7: type A for IPv6 clients too
     const DnsFact *fact = find_for(*ask, *target, RecordType::a);
     ask->matched = fact != nullptr && fact->status == smtp::DnsStatus::ok;
@@ -319,15 +319,16 @@ const DnsFact *SpfEvaluation::find_for(Ask &ask, std::string_view name, RecordTy
     stop(SpfResult::temperror, fmt::format("{}: {}: {}", text_of(ask), smtp::escape(name), smtp::escape(fact->detail)));
     return nullptr;
   }
-  // Section 4.6.4: terms with a void lookup. libspf2 does not count them.
-  if (fact->status != smtp::DnsStatus::ok && !ask.was_void) {
-    ask.was_void = true;
-    if (++verdict_.void_lookups > spf_void_limit) {
-      stop(SpfResult::permerror, fmt::format("more than {} void lookups: {}", spf_void_limit, text_of(ask)));
-      return nullptr;
-    }
-  }
-  return fact;
+  return fact->status == smtp::DnsStatus::ok || count_void(ask) ? fact : nullptr;
+}
+
+/// Section 4.6.4 counts the terms that have a void lookup. libspf2 does not.
+bool SpfEvaluation::count_void(Ask &ask) {
+  if (ask.was_void) return true;
+  ask.was_void = true;
+  if (++verdict_.void_lookups <= spf_void_limit) return true;
+  stop(SpfResult::permerror, fmt::format("more than {} void lookups: {}", spf_void_limit, text_of(ask)));
+  return false;
 }
 
 std::optional<std::string> SpfEvaluation::target_of(const Ask &ask) {
@@ -348,11 +349,14 @@ std::optional<std::string> SpfEvaluation::expand_name(std::string_view domain_sp
   return name ? fit_domain_name(std::move(*name)) : std::string();
 }
 
-// The client's names (sections 5.5 and 7.3). Errors and void answers are the client's, not the domain's: no name.
+// The client's names (sections 5.5 and 7.3). A DNS error means that there is no name, or that it is not the client's.
 
-std::vector<std::string> SpfEvaluation::client_names() {
+std::vector<std::string> SpfEvaluation::client_names(Ask *ask) {
   const DnsFact *fact = find(identity_.client.reverse_name(), RecordType::ptr);
   std::vector<std::string> names;
+  if (ask != nullptr && fact != nullptr && fact->status != smtp::DnsStatus::ok &&
+      fact->status != smtp::DnsStatus::temporary)
+    static_cast<void>(count_void(*ask));
   if (fact != nullptr && fact->status == smtp::DnsStatus::ok) names = fact->texts;
   if (names.size() > spf_name_limit) names.resize(spf_name_limit); // section 4.6.4: the rest is ignored
   return names;
@@ -365,16 +369,16 @@ bool SpfEvaluation::validates(const std::string &name) {
          std::find(fact->addresses.begin(), fact->addresses.end(), identity_.client) != fact->addresses.end();
 }
 
-bool SpfEvaluation::matches_ptr(const std::string &target) {
+bool SpfEvaluation::matches_ptr(Ask &ask, const std::string &target) {
   bool matches = false;
-  for (const std::string &name : client_names())
+  for (const std::string &name : client_names(&ask))
     if (!matches && is_within(name, target)) matches = validates(name);
   return matches;
 }
 
 std::string SpfEvaluation::validated_name(const std::string &domain) {
   // The domain itself, else a name below it, else any, else "unknown".
-  auto names = client_names();
+  auto names = client_names(nullptr);
   const auto rank = [&](const std::string &name) {
     return smtp::equals_ignoring_case(name, domain) ? 0 : is_within(name, domain) ? 1 : 2;
   };

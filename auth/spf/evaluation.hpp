@@ -78,14 +78,18 @@ private:
   /// As find() for a term: void answers are counted, a temporary error ends the evaluation.
   const DnsFact *find_for(Ask &ask, std::string_view name, RecordType type);
   std::optional<std::vector<smtp::IpAddress>> addresses_of(Ask &ask, std::string_view name);
+  /// False when that was one too many.
+  bool count_void(Ask &ask);
+  /// Counts the term as a lookup; false when that was one too many.
   bool begin(Ask &ask);
   /// The domain that the term is about; nothing when %{p} in it waits for the DNS.
   std::optional<std::string> target_of(const Ask &ask);
   std::optional<std::string> expand_name(std::string_view domain_spec, const std::string &current_domain);
   bool validates(const std::string &name);
-  bool matches_ptr(const std::string &target);
+  bool matches_ptr(Ask &ask, const std::string &target);
   std::string validated_name(const std::string &domain);
-  std::vector<std::string> client_names();
+  /// The void lookup counts for `ask`, if there is one.
+  std::vector<std::string> client_names(Ask *ask);
   std::string explain();
   /// What matched, from the answers that were given: for the reason, and to hold libspf2's result against.
   Match find_match(std::size_t index) const;
