@@ -97,19 +97,42 @@ private:
   bool clean_ = true;
 };
 
-/// One form for all spellings of a name: lower case, A-labels, no final dot, no brackets around it.
-std::string normalised(std::string_view id) {
+/// Without white space and NUL, brackets around it and a final dot; A-Z in lower case.
+std::string stripped(std::string_view id) {
   std::string plain;
   for (const char c : id)
-    if (!is_white(c) && c != '\0') plain += c;
+    if (!is_white(c) && c != '\0') plain += smtp::to_lower(c);
   std::string_view name = plain;
   while (!name.empty() && std::string_view("<[(\"'").find(name.front()) != std::string_view::npos)
     name.remove_prefix(1);
   while (!name.empty() && std::string_view(">])\"'.,").find(name.back()) != std::string_view::npos)
     name.remove_suffix(1);
-  if (const auto domain = smtp::Domain::parse(name)) return domain->ascii();
-  return smtp::to_lower(name);
+  return std::string(name);
 }
+
+/// One form for all spellings of a name: stripped(), and A-labels. IDNA is slow: see Budget.
+std::string normalised(std::string_view id) {
+  std::string name = stripped(id);
+  if (smtp::is_ascii(name)) return name;
+  if (const auto domain = smtp::Domain::parse(name)) return domain->ascii();
+  return name;
+}
+
+/// A name of ours, in the forms that are compared.
+struct Id {
+  std::string ascii;
+  std::string unicode;
+  explicit Id(std::string_view text) : ascii(normalised(text)) {
+    const auto domain = smtp::Domain::parse(ascii);
+    unicode = domain ? domain->unicode() : ascii;
+  }
+};
+
+/// How many names with octets above 127 are taken through IDNA for one header. Nobody has use for more: beyond it, such
+/// a field is taken for one that bears our name.
+struct Budget {
+  int conversions = 100;
+};
 
 bool is_version(std::string_view text) noexcept {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -209,23 +232,45 @@ std::string decode_words(std::string_view text) {
 
 /// authserv-id as the grammar has it: the first piece, or all pieces as obsolete syntax with CFWS around dots; a
 /// version behind it.
-bool head_is(const std::vector<Piece> &pieces, std::string_view id) {
+bool head_is(const std::vector<Piece> &pieces, const Id &id, Budget &budget) {
   if (pieces.empty() || pieces.front().text.size() > longest_id) return false;
-  if (normalised(pieces.front().text) == id) return true;
+  const auto matches = [&](std::string_view text) {
+    if (smtp::is_ascii(text)) return stripped(text) == id.ascii;
+    return budget.conversions-- <= 0 || normalised(text) == id.ascii;
+  };
+  if (matches(pieces.front().text)) return true;
   std::string joined;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const bool last = i + 1 == pieces.size();
     // "mx.example.org 1": the version is no part of the name.
-    if (i > 0 && i + 1 == pieces.size() && pieces[i].spaced && is_version(pieces[i].text) && normalised(joined) == id)
-      return true;
+    if (i > 1 && last && pieces[i].spaced && is_version(pieces[i].text) && matches(joined)) return true;
     joined += pieces[i].text;
     if (joined.size() > longest_id) return false;
-    // Between any two pieces the name may end: "mx.example.org spf=pass" has lost its semicolon.
-    if ((i + 1 == pieces.size() || pieces[i + 1].spaced) && normalised(joined) == id) return true;
+    if (i == 0) continue;
+    // Between any two pieces the name may end: "mx.(a)example.org spf=pass" has lost its semicolon.
+    const bool may_end = last || (pieces[i + 1].spaced && smtp::is_ascii(joined));
+    if (may_end && matches(joined)) return true;
   }
   // RFC 5451 readers know "mx.example.org/1".
-  const std::string whole = normalised(joined);
-  const auto slash = whole.find('/');
-  return slash != std::string::npos && normalised(std::string_view(whole).substr(0, slash)) == id;
+  const auto slash = joined.find('/');
+  return slash != std::string::npos && matches(std::string_view(joined).substr(0, slash));
+}
+
+bool bears(const HeaderField &field, const Id &id, Budget &budget) {
+  if (!smtp::equals_ignoring_case(field.name, "Authentication-Results") || id.ascii.empty()) return false;
+  const Head head = read_head(field.value);
+  if (head_is(head.pieces, id, budget)) return true;
+  const bool has_encoded_word = field.value.substr(0, field.value.find(';')).find("=?") != std::string_view::npos;
+  if (has_encoded_word && has_word(smtp::to_lower(decode_words(unfold(field.value))), id.ascii)) return true;
+  // "Our name" behind something else, where only a version may stand, or behind an empty first part.
+  const bool has_result = std::any_of(head.pieces.begin(), head.pieces.end(), [](const Piece &p) { return p.is('='); });
+  const bool regular = head.pieces.size() == 1 || (head.pieces.size() == 2 && is_version(head.pieces[1].text));
+  if (head.clean && !head.pieces.empty() && (regular || has_result)) return false;
+  // No grammar: whoever reads this at all may read our name in it.
+  std::string text;
+  for (const char c : field.value)
+    if (c != '\0' && c != '\r' && c != '\n' && c != '\\' && c != '"') text += smtp::to_lower(c);
+  return has_word(text, id.ascii) || has_word(text, id.unicode);
 }
 
 } // namespace
@@ -282,31 +327,16 @@ ResultsPayload parse_results(std::string_view value) {
 }
 
 bool bears_authserv_id(const HeaderField &field, std::string_view authserv_id) {
-  if (!smtp::equals_ignoring_case(field.name, "Authentication-Results")) return false;
-  const std::string id = normalised(authserv_id);
-  if (id.empty()) return false;
-  const Head head = read_head(field.value);
-  if (head_is(head.pieces, id)) return true;
-  const bool has_encoded_word = field.value.substr(0, field.value.find(';')).find("=?") != std::string_view::npos;
-  if (has_encoded_word && has_word(smtp::to_lower(decode_words(unfold(field.value))), id)) return true;
-  // "Our name" behind something else, where only a version may stand, or behind an empty first part.
-  const bool has_result = std::any_of(head.pieces.begin(), head.pieces.end(), [](const Piece &p) { return p.is('='); });
-  const bool regular = head.pieces.size() == 1 || (head.pieces.size() == 2 && is_version(head.pieces[1].text));
-  if (head.clean && !head.pieces.empty() && (regular || has_result)) return false;
-  // No grammar: whoever reads this at all may read our name in it.
-  std::string text;
-  for (const char c : field.value)
-    if (c != '\0' && c != '\r' && c != '\n' && c != '\\' && c != '"') text += smtp::to_lower(c);
-  if (has_word(text, id)) return true;
-  const auto unicode = smtp::Domain::parse(id);
-  return unicode && has_word(text, unicode->unicode());
+  Budget budget;
+  return bears(field, Id(authserv_id), budget);
 }
 
 std::vector<const HeaderField *> find_forged(const HeaderFields &fields, std::span<const std::string> authserv_ids) {
+  const std::vector<Id> ids(authserv_ids.begin(), authserv_ids.end());
+  Budget budget;
   std::vector<const HeaderField *> forged;
   for (const HeaderField &field : fields.all())
-    if (std::any_of(authserv_ids.begin(), authserv_ids.end(),
-                    [&](const std::string &id) { return bears_authserv_id(field, id); }))
+    if (std::any_of(ids.begin(), ids.end(), [&](const Id &id) { return bears(field, id, budget); }))
       forged.push_back(&field);
   return forged;
 }

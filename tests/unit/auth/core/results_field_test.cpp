@@ -104,6 +104,21 @@ TEST(RemoveForged, TakesOutOursAndLeavesAllElseAsItWas) {
   EXPECT_EQ(remove_forged(odd, ids), "no field at all\r\nX: y\r\n");
 }
 
+TEST(RemoveForged, TakesOutFloodsOfNamesThatNeedIdna) {
+  std::string flood;
+  for (int i = 0; i < 500; ++i)
+    flood += "Authentication-Results: mx.b\xc3\xbc"
+             "cher" +
+             std::to_string(i) + ".example; none\r\n";
+  const std::string foreign = "Authentication-Results: mx.other.example; none\r\n";
+  const HeaderFields fields(flood + foreign);
+  const HeaderFields kept(remove_forged(fields, std::vector<std::string>{"mx.example.org"}));
+  // The first hundred are told apart from ours, the rest is not looked at any more; plain names are not touched by
+  // that.
+  EXPECT_EQ(kept.all().size(), 101U);
+  EXPECT_EQ(kept.all().back().text, foreign);
+}
+
 std::string summary(const ResultsPayload &payload) {
   std::string text = "[" + payload.authserv_id + "]";
   for (const MethodResult &result : payload.results) {
