@@ -2,6 +2,7 @@
 #include "auth/dkim/canonical.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "smtp/base/text.hpp"
 
@@ -25,20 +26,23 @@ std::size_t find_change(std::string_view text, std::size_t at) {
   const char *const p = text.data();
   const std::size_t end = text.size() - 1;
   const auto changes = [p](std::size_t i) {
-    return (p[i] == '\t') | ((p[i] == ' ') & ((p[i + 1] == ' ') | (p[i + 1] == '\t') | (p[i + 1] == '\r')));
+    if (p[i] > ' ') return false;
+    return p[i] == '\t' || (p[i] == ' ' && (is_wsp(p[i + 1]) || p[i + 1] == '\r'));
   };
-  // Whole blocks without a branch, which the compiler turns into vector instructions.
+  // Text with many changes is walked octet by octet…
+  for (const std::size_t near = std::min(end, at + 32); at < near; ++at)
+    if (changes(at)) return at;
+  // … all other in whole blocks without a branch, which the compiler turns into vector instructions.
   constexpr std::size_t block = 64;
   for (; at + block <= end; at += block) {
     unsigned char any = 0;
     for (std::size_t i = 0; i < block; ++i) {
       const char c = p[at + i];
       const char next = p[at + i + 1];
-      any = static_cast<unsigned char>(
-          any | static_cast<unsigned char>(c == '\t') |
-          (static_cast<unsigned char>(c == ' ') &
-           (static_cast<unsigned char>(next == ' ') | static_cast<unsigned char>(next == '\t') |
-            static_cast<unsigned char>(next == '\r'))));
+      const auto space = static_cast<unsigned char>(c == ' ');
+      const auto white = static_cast<unsigned char>(next == ' ') | static_cast<unsigned char>(next == '\t') |
+                         static_cast<unsigned char>(next == '\r');
+      any = static_cast<unsigned char>(any | static_cast<unsigned char>(c == '\t') | (space & white));
     }
     if (any != 0) break;
   }
@@ -207,8 +211,10 @@ void BodyCanonicaliser::put(std::string_view octets, OctetSink &sink) {
   if (limit_ && length_ > *limit_)
     octets = octets.substr(0, *limit_ > before ? static_cast<std::size_t>(*limit_ - before) : 0);
   if (octets.size() < direct) {
-    buffer_.append(octets);
-    if (buffer_.size() >= buffer) flush(sink);
+    if (buffer_.empty()) buffer_.resize(buffer);
+    if (used_ + octets.size() > buffer) flush(sink);
+    std::memcpy(buffer_.data() + used_, octets.data(), octets.size());
+    used_ += octets.size();
     return;
   }
   flush(sink);
@@ -216,9 +222,9 @@ void BodyCanonicaliser::put(std::string_view octets, OctetSink &sink) {
 }
 
 void BodyCanonicaliser::flush(OctetSink &sink) {
-  if (buffer_.empty()) return;
-  sink.write(buffer_);
-  buffer_.clear();
+  if (used_ == 0) return;
+  sink.write(std::string_view(buffer_).substr(0, used_));
+  used_ = 0;
 }
 
 } // namespace auth

@@ -60,7 +60,8 @@ private:
   std::uint64_t held_lines_ = 0; ///< line ends not yet written: the body may end with them
   bool held_space_ = false;      ///< relaxed: white space not yet written: its line may end
   bool held_cr_ = false;         ///< a CR at the end of a piece
-  std::string buffer_;           ///< short runs on their way to the sink
+  std::string buffer_;           ///< short runs on their way to the sink; its size never changes once it is used
+  std::size_t used_ = 0;         ///< octets in it
 };
 
 } // namespace auth
