@@ -180,6 +180,7 @@ Task<> run_daily_reports(const DailyReportServices &services) {
         if (!waited) co_return;
         // What was counted last may still be in memory.
         if (const auto flushed = services.tally.flush(); !flushed) log_problem(services, flushed.error());
+        due = find_due(services, settings); // meanwhile another day may have become due
       }
       for (const UtcDay day : due) {
         if (services.timer.is_cancelled()) co_return;
