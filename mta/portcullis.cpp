@@ -20,6 +20,8 @@ int main(int count, char **arguments) {
   mta::cli::add_daemon_commands(program, global);
   mta::cli::add_certificate(program, global);
   mta::cli::add_auth(program, global);
+  mta::cli::add_dkim(program, global);
+  mta::cli::add_report(program, global);
   CLI11_PARSE(program, count, arguments);
   return global.status;
 }

@@ -22,6 +22,7 @@
 #include <fmt/format.h>
 
 #include "mta/app/privileges.hpp"
+#include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
 #include "mta/base/version.hpp"
 #include "mta/config/load.hpp"
@@ -29,6 +30,7 @@
 #include "mta/control/server.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/report/notifier.hpp"
+#include "mta/report/report_settings.hpp"
 
 namespace mta {
 
@@ -100,6 +102,7 @@ private:
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Delivery> delivery_;
@@ -148,9 +151,12 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
                   .with("queued", static_cast<std::uint64_t>(recovered.size())));
   scheduler_->start(std::move(recovered));
   start_control();
+  auto reports = ReportService::open({snapshot_, *spool_, *log_, *resolver_, submit, now, random_unit}, tally_folder(config()));
+  if (!reports) return tl::unexpected(reports.error());
+  reports_ = std::move(*reports);
   for (const auto &bound : inbound_->status().bound)
     log_->write(Event("listening").with("listener", bound.listener).with("address", bound.address));
-  inbound_->start();
+  inbound_->start(resolver_.get(), reports_->tally());
   return {};
 }
 
@@ -275,6 +281,7 @@ ExitStatus Running::run() {
   workers_.stop();
   workers_.join();
   loader_.join();
+  reports_->stop();
   spool_->close();
   log_->write(Event("stopped"));
   log_->flush();

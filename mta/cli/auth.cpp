@@ -3,19 +3,18 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <memory>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "auth/arc/seal.hpp"
 #include "auth/core/results_field.hpp"
-#include "mta/auth/dns_fetch.hpp"
 #include "mta/auth/offline.hpp"
 #include "mta/auth/zone.hpp"
 #include "mta/cli/command.hpp"
+#include "mta/cli/dns_source.hpp"
+#include "mta/cli/files.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta::cli {
@@ -25,81 +24,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t message_limit = std::size_t{256} * 1024 * 1024;
-constexpr std::size_t zone_limit = std::size_t{64} * 1024 * 1024;
-
-/// "-" is standard input.
-smtp::Result<std::string> read_input(const std::string &path, std::size_t limit) {
-  std::ifstream file;
-  if (path != "-") {
-    file.open(path, std::ios::binary);
-    if (!file) return smtp::fail(smtp::ErrorCode::not_found, fmt::format("{}: cannot be read", path));
-  }
-  std::istream &stream = path == "-" ? std::cin : file;
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (text.size() > limit)
-    return smtp::fail(smtp::ErrorCode::too_long, fmt::format("{}: over the limit of {} octets", path, limit));
-  return text;
-}
-
-/// The real DNS, asked from here.
-class LiveDns {
-public:
-  static smtp::Result<std::unique_ptr<LiveDns>> open() {
-    auto dns = std::make_unique<LiveDns>();
-    auto resolver = make_resolver(DnsConfig{}, dns->context_.get_executor());
-    if (!resolver) return tl::unexpected(resolver.error());
-    dns->resolver_ = std::move(*resolver);
-    return dns;
-  }
-  void answer_all(auth::DnsFacts &facts) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    context_.restart();
-    bool done = false;
-    asio::co_spawn(context_, fetch_missing(*resolver_, facts, deadline), [&](const std::exception_ptr & /*thrown*/) {
-      done = true;
-      context_.stop();
-    });
-    const auto work = asio::make_work_guard(context_);
-    while (!done) context_.run_one();
-  }
-
-private:
-  asio::io_context context_{1};
-  std::unique_ptr<Resolver> resolver_;
-};
-
-/// Where answers come from: a zone file, or the real DNS. Opened when first needed, once.
-class DnsSource {
-public:
-  smtp::Result<AnswerAll> from_file(const std::string &path) {
-    if (path.empty()) return live();
-    if (path != zone_path_ || !zone_) {
-      const auto text = read_input(path, zone_limit);
-      if (!text) return tl::unexpected(text.error());
-      auto zone = Zone::parse(*text);
-      if (!zone) return smtp::fail(zone.error().code, fmt::format("{}: {}", path, zone.error().detail));
-      zone_ = std::make_shared<const Zone>(std::move(*zone));
-      zone_path_ = path;
-    }
-    return answers_of(zone_);
-  }
-  static AnswerAll answers_of(const std::shared_ptr<const Zone> &zone) {
-    return [zone](auth::DnsFacts &facts) { zone->answer_all(facts); };
-  }
-
-private:
-  smtp::Result<AnswerAll> live() {
-    if (!live_) {
-      auto opened = LiveDns::open();
-      if (!opened) return tl::unexpected(opened.error());
-      live_ = std::move(*opened);
-    }
-    return AnswerAll([this](auth::DnsFacts &facts) { live_->answer_all(facts); });
-  }
-  std::string zone_path_;
-  std::shared_ptr<const Zone> zone_;
-  std::unique_ptr<LiveDns> live_;
-};
 
 std::int64_t time_or_now(std::int64_t time) {
   return time != 0 ? time
@@ -161,7 +85,7 @@ smtp::Result<json::object> batch_line(std::string_view line, DnsSource &source, 
   if (const json::value *dns = object.if_contains("dns"); dns != nullptr && dns->is_object()) {
     auto zone = Zone::from(dns->get_object());
     if (!zone) return tl::unexpected(zone.error());
-    return check_offline(*request, DnsSource::answers_of(std::make_shared<const Zone>(std::move(*zone))));
+    return check_offline(*request, DnsSource::from_zone(std::move(*zone)));
   }
   const auto answers = source.from_file(text_at(object, "dns_file"));
   if (!answers) return tl::unexpected(answers.error());

@@ -1,17 +1,13 @@
 // portcullis cert: a self-signed certificate for a fresh start, keys and certificate requests for a CA.
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <vector>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "mta/cli/command.hpp"
+#include "mta/cli/files.hpp"
 #include "smtp/names/domain.hpp"
 #include "tls/certificate.hpp"
 
@@ -28,19 +24,6 @@ struct CertificateArguments {
   std::string country;
   unsigned days = 397;
 };
-
-/// Writes a new file; an existing one is never overwritten, because a lost key cannot be made again.
-smtp::Result<void> write_new(const std::string &path, const std::string &text, mode_t mode) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (descriptor < 0)
-    return smtp::fail(smtp::ErrorCode::io, fmt::format("cannot create {}: {}", path, std::strerror(errno)));
-  const auto written = ::write(descriptor, text.data(), text.size());
-  const bool synced = ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  if (written != static_cast<ssize_t>(text.size()) || !synced)
-    return smtp::fail(smtp::ErrorCode::io, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
-  return {};
-}
 
 tls::KeyType key_type(const std::string &word) {
   if (word == "rsa-2048") return tls::KeyType::rsa_2048;

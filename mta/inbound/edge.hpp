@@ -12,6 +12,7 @@
 #include "mta/inbound/connection_limits.hpp"
 #include "mta/inbound/memory_gauge.hpp"
 #include "mta/inbound/server.hpp"
+#include "mta/tally/dmarc_tally.hpp"
 #include "smtp/wire/reply.hpp"
 
 namespace mta::inbound {
@@ -24,6 +25,8 @@ struct Edge {
 
   InboundServer::Services services;
   InboundOptions options;
+  Resolver *resolver = nullptr; ///< of the checks; set before the first session
+  DmarcTally *tally = nullptr;  ///< null: nothing is counted
   ConnectionLimits limits;
   MemoryGauge memory;
   std::atomic<bool> accepting{true};

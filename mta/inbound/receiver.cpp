@@ -127,6 +127,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   writer_ = std::move(*writer);
   const smtp::Limits &limits = in_force_.snapshot->config().limits.smtp;
   scanner_ = std::make_unique<smtp::HeaderScanner>(limits.header_size, limits.received_hops);
+  begin_intake();
   failure_.reset();
   receiving_ = true;
   machine_.answer(smtp::Reply{.code = 354, .enhanced = std::nullopt, .text = "end data with <CRLF>.<CRLF>"});
@@ -143,11 +144,14 @@ std::optional<Need> Receiver::take(smtp::Body &action) {
     } else {
       failure_ = make_reply(552, {5, 3, 4}, scanned.error().detail);
     }
-  } else if (const auto kept = writer_->append(action.octets); !kept) {
-    failure_ = storage_reply(kept.error());
+  } else {
+    if (scanner_->is_header_complete()) add_missing_fields();
+    const auto kept = intake_ ? intake_->feed(action.octets, *scanner_, *writer_) : writer_->append(action.octets);
+    if (!kept) failure_ = storage_reply(kept.error());
   }
   if (failure_) {
     writer_.reset();
+    intake_.reset();
     return std::nullopt;
   }
   if (writer_->wants_pause()) return Need::room;
@@ -155,22 +159,33 @@ std::optional<Need> Receiver::take(smtp::Body &action) {
 }
 
 std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
+  if (!failure_) {
+    add_missing_fields();
+    if (intake_)
+      if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
+  }
   if (failure_) {
-    receiving_ = false;
+    end_message();
     message_.reset();
-    scanner_.reset();
     const std::string reason = failure_->text;
     refuse("message", std::move(*std::exchange(failure_, std::nullopt)), reason);
     return std::nullopt;
   }
+  if (intake_ && intake_->check() != nullptr) return Need::checks;
   complete_envelope();
   return Need::commit;
 }
 
-std::optional<Need> Receiver::take(smtp::AbortBody & /*action*/) {
-  if (std::exchange(receiving_, false)) edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
+void Receiver::end_message() {
+  receiving_ = false;
   writer_.reset();
   scanner_.reset();
+  intake_.reset();
+}
+
+std::optional<Need> Receiver::take(smtp::AbortBody & /*action*/) {
+  if (std::exchange(receiving_, false)) edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
+  end_message();
   failure_.reset();
   return std::nullopt;
 }
@@ -210,19 +225,13 @@ void Receiver::complete_envelope() {
     received.client_certificate_verified = certificate.verified;
   }
   if (message.recipients.size() == 1) received.only_recipient = message.recipients.front().recipient.mailbox;
-  envelope.trace = smtp::format_received(received);
-  envelope.message_id = seen.message_id;
-  // RFC 6409 sections 8.1 and 8.2: what a client of ours left out is added; in mail from elsewhere nothing is touched.
-  if (in_force_.listener->role == policy::ListenerRole::relay && judge_.is_trusted(now)) {
-    if (!seen.has_date) envelope.trace += "Date: " + smtp::format_date(now) + "\r\n";
-    if (!seen.has_message_id) {
-      envelope.message_id = fmt::format("<{}@{}>", id, config.server.hostname);
-      envelope.trace += "Message-ID: " + envelope.message_id + "\r\n";
-    }
-  }
+  const std::uint64_t removed = intake_ ? intake_->removed() : 0;
+  if (intake_) envelope.trace += intake_->signatures();
+  envelope.trace += smtp::format_received(received) + added_fields_;
+  envelope.message_id = added_message_id_.empty() ? seen.message_id : added_message_id_;
   envelope.arrival = now;
-  envelope.body_size = seen.size;
-  envelope.header_size = seen.header_size;
+  envelope.body_size = seen.size - removed;
+  envelope.header_size = seen.header_size - removed;
   envelope.has_8bit = seen.has_8bit;
   envelope.needs_smtputf8 = seen.header_has_8bit;
   envelope.client = fmt::format("{} ({})", client_.to_string(), session.helo);
@@ -235,9 +244,7 @@ void Receiver::commit(std::function<void(smtp::Result<void>)> done) {
 }
 
 void Receiver::committed(const smtp::Result<void> &result) {
-  receiving_ = false;
-  writer_.reset();
-  scanner_.reset();
+  end_message();
   if (!result) {
     message_.reset();
     refuse("message", storage_reply(result.error()), result.error().detail);

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "mta/inbound/edge.hpp"
+#include "mta/inbound/intake.hpp"
 #include "mta/inbound/judge.hpp"
 #include "mta/queue/message.hpp"
 #include "mta/spool/spool.hpp"
@@ -24,6 +25,7 @@ enum class Need : std::uint8_t {
   octets,    ///< write output(), read, feed()
   write,     ///< write output(): enough has gathered
   room,      ///< when_room()
+  checks,    ///< settle intake()'s checks, then checked(), then commit when it says so
   commit,    ///< commit(), then committed()
   handshake, ///< write output(), shake hands, then tls_done()
   close,     ///< write output(), close; close_reason() says why
@@ -50,6 +52,10 @@ public:
   [[nodiscard]] std::string &output() noexcept { return output_; }
   /// `ready` is called once on any thread.
   void when_room(std::function<void()> ready) { writer_->when_ready(std::move(ready)); }
+  /// Of the message that is complete; with Need::checks its check is there.
+  [[nodiscard]] Intake &intake() noexcept { return *intake_; }
+  /// `settled`: the checks' results count. True: the message is to be committed; false: it has been refused.
+  [[nodiscard]] bool checked(bool settled);
   /// `done` is called once on any thread, when the message is durable or lost.
   void commit(std::function<void(smtp::Result<void>)> done);
   void committed(const smtp::Result<void> &result);
@@ -80,6 +86,14 @@ private:
   std::optional<Need> take(smtp::Close &action);
 
   void complete_envelope();
+  void begin_intake();
+  /// RFC 6409 sections 8.1 and 8.2: the fields that a client of ours left out.
+  void add_missing_fields();
+  [[nodiscard]] bool from_client_of_ours();
+  void end_message();
+  void quarantine(const policy::MessageDecision &decision);
+  void log_checks(const policy::MessageDecision &decision);
+  void count_for_report(const policy::MessageDecision &decision);
   void refuse(std::string_view command, smtp::Reply reply, std::string_view reason);
   void note_refusals(std::string_view replies);
   void log_refusal(std::string_view command, std::string_view reply, std::string_view reason);
@@ -96,6 +110,10 @@ private:
   std::shared_ptr<QueuedMessage> message_; ///< from MAIL until its end; its recipients are those accepted so far
   std::unique_ptr<MessageWriter> writer_;
   std::unique_ptr<smtp::HeaderScanner> scanner_;
+  std::unique_ptr<Intake> intake_; ///< null: the octets go into the spool as they are
+  std::string added_fields_;       ///< Date and Message-ID, where a client of ours left them out
+  std::string added_message_id_;
+  bool fields_added_ = false;
   std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
   bool receiving_ = false;
 

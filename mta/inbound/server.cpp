@@ -261,7 +261,9 @@ smtp::Result<void> InboundServer::bind(const Config &config) {
   return {};
 }
 
-void InboundServer::start() {
+void InboundServer::start(Resolver *resolver, DmarcTally *tally) {
+  impl_->edge.resolver = resolver;
+  impl_->edge.tally = tally;
   for (auto &acceptor : impl_->acceptors) {
     asio::co_spawn(acceptor->edge.worker().context, accept_connections(*acceptor), asio::detached);
   }

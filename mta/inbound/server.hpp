@@ -16,6 +16,9 @@
 
 namespace mta {
 
+class DmarcTally;
+class Resolver;
+
 struct InboundStatus {
   std::uint64_t sessions = 0; ///< open now
   std::uint64_t sessions_total = 0;
@@ -55,7 +58,9 @@ public:
   /// Binds every listener's addresses (SO_REUSEPORT, one socket for each worker). Needs the rights for low ports; call
   /// before the privileges are dropped. Errors name listener, address and place.
   [[nodiscard]] smtp::Result<void> bind(const Config &config);
-  void start();
+  /// `resolver` answers the checks of mail from outside (null: they find temporary failures); `tally` counts their
+  /// results for reports (null: not).
+  void start(Resolver *resolver, DmarcTally *tally);
   /// No new connections; open sessions say 421 at their next safe point; what is left after `grace` is cut. `done`
   /// once.
   void shut_down(std::chrono::seconds grace, std::function<void()> done);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "mta/auth/run_checks.hpp"
+
 namespace mta::inbound {
 
 namespace {
@@ -241,6 +243,18 @@ Task<> wait_for_room(Session &session) {
   session.window_start_ += Session::Clock::now() - before; // our own slowness is not the client's
 }
 
+/// Settles the checks of a complete message; true when it is to be committed.
+Task<bool> check_message(Session &session) {
+  Receiver &receiver = session.receiver_;
+  Edge &edge = session.edge_.shared();
+  session.stream_.set_deadline(std::nullopt); // the DNS is slow, not the client
+  const auto limit = session.in_force_.snapshot->config().authentication.timeout;
+  MessageCheck &check = *receiver.intake().check();
+  const bool settled =
+      co_await run_checks(check, receiver.intake().facts(), edge.resolver, Session::Clock::now() + limit);
+  co_return receiver.checked(settled);
+}
+
 Task<> commit_message(Session &session) {
   Receiver &receiver = session.receiver_;
   auto start = [&receiver](auto done) { receiver.commit(done); };
@@ -287,6 +301,11 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
     }
     case Need::write: open = co_await write_output(session); break;
     case Need::room: co_await wait_for_room(session); break;
+    case Need::checks: {
+      const bool wanted = co_await check_message(session);
+      if (wanted) co_await commit_message(session);
+      break;
+    }
     case Need::commit: co_await commit_message(session); break;
     case Need::handshake:
       open = co_await write_output(session);

@@ -49,6 +49,7 @@ private:
   friend Task<bool> write_output(Session &session);
   friend Task<> end_reading(Session &session, std::optional<smtp::Error> error);
   friend Task<> wait_for_room(Session &session);
+  friend Task<bool> check_message(Session &session);
   friend Task<> commit_message(Session &session);
   friend Task<> say_farewell(Session &session, smtp::Reply reply);
 

@@ -1,6 +1,7 @@
 // The blobs of a queued message in the spool: see message.hpp.
 //
-//   envelope = 'E' version sender arrival expires trace sizes flags texts count *( recipient )
+//   envelope = 'E' version sender arrival expires trace sizes flags texts hold-reason count *( recipient )
+//              ; version 1 lacks the hold-reason; empty: not held
 //   update   = 'U' version held hold-reason count *( %x00 / %x01 state )   ; %x00: never tried, as the envelope left it
 #include "mta/queue/message.hpp"
 
@@ -13,7 +14,8 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t envelope_version = 2;
+constexpr std::uint8_t update_version = 1;
 /// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has
 /// passed tighter limits before it came here.
 constexpr std::size_t address_limit = 1024;
@@ -130,7 +132,7 @@ void read_recipient(OctetReader &in, QueuedMessage &message) {
   message.recipients.push_back(RecipientState{smtp::Recipient{std::move(*mailbox), std::move(parameters)}});
 }
 
-void read_envelope(OctetReader &in, QueuedMessage &message) {
+void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version) {
   Envelope &envelope = message.envelope;
   if (in.truth("has sender")) {
     auto mailbox = read_mailbox(in, "sender");
@@ -154,6 +156,8 @@ void read_envelope(OctetReader &in, QueuedMessage &message) {
   envelope.message_id = in.text("message_id", line_limit);
   envelope.client = in.text("client", line_limit);
   envelope.tls_in = in.text("tls_in", line_limit);
+  if (version >= 2) message.hold_reason = in.text("hold_reason", line_limit);
+  message.held = !message.hold_reason.empty();
   const auto count = in.number<std::uint32_t>("recipient count");
   if (count > recipient_limit)
     return in.set_error(fmt::format("field recipient count is {}, limit is {}", count, recipient_limit));
@@ -163,7 +167,7 @@ void read_envelope(OctetReader &in, QueuedMessage &message) {
   for (std::uint32_t i = 0; i < count && !in.has_failed(); ++i) read_recipient(in, message);
 }
 
-void read_update(OctetReader &in, QueuedMessage &message) {
+void read_update(OctetReader &in, QueuedMessage &message, std::uint8_t /*version*/) {
   message.held = in.truth("held");
   message.hold_reason = in.text("hold_reason", line_limit);
   const auto count = in.number<std::uint32_t>("state count");
@@ -177,13 +181,14 @@ void read_update(OctetReader &in, QueuedMessage &message) {
 
 /// Reads kind, version and what `read` reads of a blob that must end there.
 template <typename Read>
-smtp::Result<void> read_blob(std::string_view blob, char kind, std::string_view name, QueuedMessage &message,
-                             Read read) {
+smtp::Result<void> read_blob(std::string_view blob, char kind, std::uint8_t newest, std::string_view name,
+                             QueuedMessage &message, Read read) {
   OctetReader in(blob);
   if (in.number<std::uint8_t>("kind") != static_cast<std::uint8_t>(kind)) in.set_error("field kind is wrong");
-  if (const auto found = in.number<std::uint8_t>("version"); found != version)
-    in.set_error(fmt::format("field version is {}, only {} is known", found, version));
-  if (!in.has_failed()) read(in, message);
+  const auto version = in.number<std::uint8_t>("version");
+  if (!in.has_failed() && (version < 1 || version > newest))
+    in.set_error(fmt::format("field version is {}, known are 1 to {}", version, newest));
+  if (!in.has_failed()) read(in, message, version);
   if (!in.has_failed() && in.remaining() > 0)
     in.set_error(fmt::format("{} octets follow the last field", in.remaining()));
   if (in.has_failed())
@@ -217,7 +222,7 @@ std::string encode_envelope(const QueuedMessage &message) {
   const Envelope &envelope = message.envelope;
   OctetWriter out(256 + envelope.trace.size() + 64 * message.recipients.size());
   out.number(static_cast<std::uint8_t>('E'));
-  out.number(version);
+  out.number(envelope_version);
   const smtp::Mailbox *sender = envelope.sender.path.mailbox();
   out.truth(sender != nullptr);
   if (sender != nullptr) out.text(sender->to_string());
@@ -239,6 +244,7 @@ std::string encode_envelope(const QueuedMessage &message) {
   out.text(cut(envelope.message_id, line_limit));
   out.text(cut(envelope.client, line_limit));
   out.text(cut(envelope.tls_in, line_limit));
+  out.text(message.held ? cut(message.hold_reason, line_limit) : std::string_view());
   out.number(static_cast<std::uint32_t>(message.recipients.size()));
   for (const RecipientState &state : message.recipients) write_recipient(out, state.recipient);
   return std::move(out).take();
@@ -247,7 +253,7 @@ std::string encode_envelope(const QueuedMessage &message) {
 std::string encode_update(const QueuedMessage &message) {
   OctetWriter out(64 + 128 * message.recipients.size());
   out.number(static_cast<std::uint8_t>('U'));
-  out.number(version);
+  out.number(update_version);
   out.truth(message.held);
   out.text(cut(message.hold_reason, line_limit));
   out.number(static_cast<std::uint32_t>(message.recipients.size()));
@@ -262,10 +268,10 @@ std::string encode_update(const QueuedMessage &message) {
 smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope, std::string_view update) {
   QueuedMessage message;
   message.id = id;
-  if (auto read = read_blob(envelope, 'E', "envelope", message, read_envelope); !read)
+  if (auto read = read_blob(envelope, 'E', envelope_version, "envelope", message, read_envelope); !read)
     return tl::unexpected(read.error());
   if (update.empty()) return message;
-  if (auto read = read_blob(update, 'U', "update", message, read_update); !read) return tl::unexpected(read.error());
+  if (auto read = read_blob(update, 'U', update_version, "update", message, read_update); !read) return tl::unexpected(read.error());
   return message;
 }
 

@@ -19,6 +19,10 @@ DmarcReportForm form_of(DmarcReportWord word) noexcept {
 
 } // namespace
 
+std::string tally_folder(const Config &config) {
+  return config.spool.path + "/tally";
+}
+
 DmarcReportSettings make_report_settings(const Config &config) {
   const DmarcReportConfig &from = config.dmarc_reports;
   DmarcReportSettings settings;

@@ -15,6 +15,9 @@ namespace mta {
 /// [dmarc_reports], with our host name as the submitter.
 [[nodiscard]] DmarcReportSettings make_report_settings(const Config &config);
 
+/// Where the tally is: "…/tally" in the spool's folder.
+[[nodiscard]] std::string tally_folder(const Config &config);
+
 /// A CheckDestination once `resolver` is bound: asks until auth::judge_destination() misses nothing, or `timeout` has
 /// passed (temporary). The executor must run on one thread; `resolver` must outlive the coroutine.
 [[nodiscard]] Task<auth::DestinationVerdict> check_report_destination(Resolver *resolver,

@@ -33,6 +33,8 @@ public:
   HeaderScanner(std::size_t header_limit, std::size_t hop_limit) : header_limit_(header_limit), hop_limit_(hop_limit) {}
   Result<void> feed(std::string_view octets);
   [[nodiscard]] const MessageFacts &facts() const noexcept { return facts_; }
+  /// The header section has ended: facts().header_size is final.
+  [[nodiscard]] bool is_header_complete() const noexcept { return !in_header_; }
 
 private:
   enum class Field : std::uint8_t { none, other, message_id, subject };

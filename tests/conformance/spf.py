@@ -25,7 +25,6 @@ def zone_of(zonedata):
                         continue
                     kind = "TXT"
                 if kind == "TXT" and value == "NONE":
-                    types.setdefault("TXT", [])
                     continue
                 if value == "TIMEOUT":
                     types[kind] = "TIMEOUT"

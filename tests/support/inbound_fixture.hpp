@@ -90,13 +90,16 @@ inline mta::Config base_config() {
     const std::string key = domain.domain.ascii();
     config.domains.emplace(key, std::move(domain));
   }
+  config.authentication.enabled = false; // tests of the checks switch them on, with answers from their resolver
+  config.authentication.authserv_id = config.server.hostname;
   config.queue.postmaster = smtp::Mailbox::parse("postmaster@example.org").value();
   return config;
 }
 
 class InboundFixture {
 public:
-  explicit InboundFixture(mta::Config config = base_config(), mta::InboundOptions options = {}, std::size_t threads = 2)
+  explicit InboundFixture(mta::Config config = base_config(), mta::InboundOptions options = {}, std::size_t threads = 2,
+                          mta::Resolver *resolver = nullptr)
       : workers_(threads) {
     auto shared = std::make_shared<const mta::Config>(std::move(config));
     auto snapshot = mta::Snapshot::build(shared, std::make_shared<tls::TicketKeys>());
@@ -115,7 +118,7 @@ public:
         options);
     if (const auto bound = server_->bind(*shared); !bound) throw std::runtime_error(bound.error().detail);
     workers_.start();
-    server_->start();
+    server_->start(resolver, nullptr);
   }
   ~InboundFixture() {
     spool.release();

@@ -1,0 +1,17 @@
+// run_checks: fetches what a message's checks ask for until they are settled, within a time limit.
+#pragma once
+
+#include <chrono>
+
+#include "mta/auth/message_check.hpp"
+#include "mta/base/async.hpp"
+#include "mta/dns/resolver.hpp"
+
+namespace mta {
+
+/// `resolver` null: every question fails for now. What has no answer by `deadline` is a temporary failure, so this ends
+/// soon after it. False when the checks ask more rounds of questions than any message needs: its results do not count.
+[[nodiscard]] Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
+                                    std::chrono::steady_clock::time_point deadline);
+
+} // namespace mta

@@ -1,0 +1,69 @@
+// Intake: takes a message's octets on their way into the spool; checks or signs them, and removes forged result fields.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "auth/core/dns_facts.hpp"
+#include "auth/dkim/sign.hpp"
+#include "mta/auth/message_check.hpp"
+#include "mta/config/config.hpp"
+#include "mta/spool/spool.hpp"
+#include "policy/message.hpp"
+#include "smtp/message/header_scan.hpp"
+
+namespace mta::inbound {
+
+/// One message. Holds its header section while that arrives (limits.header_size bounds it), and nothing of the body.
+class Intake {
+public:
+  /// Mail from outside: checked.
+  Intake(const Config &config, CheckRequest request);
+  /// Mail from a client that may send for us: signed when its author is ours and a key is there.
+  Intake(const Config &config, std::chrono::system_clock::time_point now);
+
+  /// `scanner` has been fed with the same octets.
+  [[nodiscard]] smtp::Result<void> feed(std::string_view octets, const smtp::HeaderScanner &scanner, MessageWriter &writer);
+  /// The message is complete. `added`: fields that will stand in front of it and are to be signed (Date, Message-ID).
+  [[nodiscard]] smtp::Result<void> end(MessageWriter &writer);
+  /// Fields that are put in front of a client's message and are signed with it; before end of the header section.
+  void add_fields(std::string fields) { added_ = std::move(fields); }
+
+  /// Null for mail that is signed.
+  [[nodiscard]] MessageCheck *check() noexcept { return check_.get(); }
+  [[nodiscard]] auth::DnsFacts &facts() noexcept { return facts_; }
+  /// The DKIM-Signature fields; empty when nothing signs. After end().
+  [[nodiscard]] const std::string &signatures() const noexcept { return signatures_; }
+  /// Octets of forged fields that were not stored.
+  [[nodiscard]] std::uint64_t removed() const noexcept { return removed_; }
+  [[nodiscard]] std::size_t removed_fields() const noexcept { return removed_fields_; }
+  /// The Subject field's value, at most 1,000 octets: by it reports are known.
+  [[nodiscard]] const std::string &subject() const noexcept { return subject_; }
+
+private:
+  [[nodiscard]] smtp::Result<void> end_header(std::size_t size, MessageWriter &writer);
+  [[nodiscard]] smtp::Result<void> feed_body(std::string_view octets, MessageWriter &writer);
+  void begin_signing(const auth::HeaderFields &fields);
+
+  const Config &config_;
+  std::unique_ptr<MessageCheck> check_;
+  std::optional<auth::DkimSigner> signer_;
+  std::chrono::system_clock::time_point now_{};
+  auth::DnsFacts facts_;
+  std::string header_; ///< until the header section is complete
+  bool header_done_ = false;
+  std::string added_;
+  std::string signatures_;
+  std::string subject_;
+  std::uint64_t removed_ = 0;
+  std::size_t removed_fields_ = 0;
+};
+
+/// The rules, the check and the config's own domains put before policy.
+[[nodiscard]] policy::MessageDecision judge_message(const Config &config, const MessageCheck &check);
+
+} // namespace mta::inbound

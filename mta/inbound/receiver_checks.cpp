@@ -1,0 +1,202 @@
+// What Receiver does with a message's checks: ask for them, act on their results, write them down.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "auth/core/authentication_results.hpp"
+#include "mta/inbound/receiver.hpp"
+#include "mta/tally/dmarc_row.hpp"
+#include "smtp/base/text.hpp"
+#include "smtp/message/plain_text.hpp"
+#include "smtp/message/received.hpp"
+
+namespace mta::inbound {
+
+namespace {
+
+std::string address_of(const smtp::ReversePath &path) {
+  const smtp::Mailbox *mailbox = path.mailbox();
+  return mailbox != nullptr ? mailbox->to_string() : std::string();
+}
+
+std::string domain_of(const smtp::Mailbox *mailbox) {
+  return mailbox != nullptr && mailbox->domain() != nullptr ? mailbox->domain()->ascii() : std::string();
+}
+
+/// "pass" of the strongest signature, or the result of the first.
+std::string_view dkim_word(const std::vector<auth::DkimVerdict> &verdicts) {
+  if (verdicts.empty()) return "none";
+  const auto passed = std::find_if(verdicts.begin(), verdicts.end(),
+                                   [](const auto &verdict) { return verdict.result == auth::DkimResult::pass; });
+  return auth::to_string(passed != verdicts.end() ? passed->result : verdicts.front().result);
+}
+
+std::string dkim_domains(const std::vector<auth::DkimVerdict> &verdicts) {
+  std::string text;
+  for (const auth::DkimVerdict &verdict : verdicts) {
+    if (!text.empty()) text += ',';
+    text += fmt::format("{}:{}", verdict.domain, auth::to_string(verdict.result));
+    if (text.size() > 300) return text + ",...";
+  }
+  return text;
+}
+
+DmarcOverrideType report_word(policy::OverrideKind kind) {
+  switch (kind) {
+  case policy::OverrideKind::local_policy: return DmarcOverrideType::local_policy;
+  case policy::OverrideKind::mailing_list: return DmarcOverrideType::mailing_list;
+  case policy::OverrideKind::other: return DmarcOverrideType::other;
+  case policy::OverrideKind::policy_test_mode: return DmarcOverrideType::policy_test_mode;
+  case policy::OverrideKind::trusted_forwarder: return DmarcOverrideType::trusted_forwarder;
+  }
+  return DmarcOverrideType::other;
+}
+
+} // namespace
+
+bool Receiver::from_client_of_ours() {
+  return in_force_.listener->role == policy::ListenerRole::relay && judge_.is_trusted(std::chrono::system_clock::now());
+}
+
+void Receiver::begin_intake() {
+  const Config &config = in_force_.snapshot->config();
+  const auto now = std::chrono::system_clock::now();
+  intake_.reset();
+  added_fields_.clear();
+  added_message_id_.clear();
+  fields_added_ = false;
+  if (from_client_of_ours()) {
+    if (!config.dkim_keys.empty()) intake_ = std::make_unique<Intake>(config, now);
+    return;
+  }
+  const AuthenticationConfig &rules = config.authentication;
+  if (!rules.enabled) return;
+  CheckRequest request;
+  request.client = client_;
+  request.helo = machine_.facts().helo;
+  request.mail_from = address_of(message_->envelope.sender.path);
+  request.receiver = config.server.hostname;
+  request.dkim.max_signatures = rules.max_signatures;
+  request.dkim.now = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+  request.dmarc.accept_partial_body = rules.accept_partial_body;
+  intake_ = std::make_unique<Intake>(config, std::move(request));
+}
+
+void Receiver::add_missing_fields() {
+  if (std::exchange(fields_added_, true) || !from_client_of_ours()) return;
+  const Config &config = in_force_.snapshot->config();
+  const smtp::MessageFacts &seen = scanner_->facts();
+  if (!seen.has_date) added_fields_ += "Date: " + smtp::format_date(std::chrono::system_clock::now()) + "\r\n";
+  if (!seen.has_message_id) {
+    added_message_id_ = fmt::format("<{}@{}>", writer_->id().to_string(), config.server.hostname);
+    added_fields_ += "Message-ID: " + added_message_id_ + "\r\n";
+  }
+  if (intake_) intake_->add_fields(added_fields_);
+}
+
+bool Receiver::checked(bool settled) {
+  const Config &config = in_force_.snapshot->config();
+  const MessageCheck &check = *intake_->check();
+  policy::MessageDecision decision = judge_message(config, check);
+  if (!settled) {
+    decision.action = policy::MessageAction::defer;
+    decision.reply = smtp::Reply{
+        .code = 451, .enhanced = smtp::EnhancedCode{4, 7, 0}, .text = "the sender checks did not end, try again later"};
+    decision.reasons = {"the checks ask for more DNS answers than the limit allows"};
+  }
+  log_checks(decision);
+  if (settled) count_for_report(decision);
+  if (decision.reply) {
+    const std::string reason = decision.reasons.empty() ? decision.reply->text : decision.reasons.back();
+    end_message();
+    message_.reset();
+    refuse("message", std::move(*decision.reply), reason);
+    return false;
+  }
+  std::string tls;
+  if (const tls::Facts *facts = judge_.facts())
+    tls = fmt::format("{} {}", tls::to_string(facts->version), facts->suite);
+  const ClientCertificate certificate = judge_.certificate(std::chrono::system_clock::now());
+  if (!tls.empty() && !certificate.name.empty())
+    tls += fmt::format(" client={} verified={}", certificate.name, certificate.verified ? "yes" : "no");
+  const auth::CheckedMessage view = describe_checks(check, config.authentication.authserv_id, true, std::move(tls));
+  std::string fields = auth::format_authentication_results(view);
+  if (config.authentication.received_spf) fields += auth::format_received_spf(view, auth::SpfIdentity::mail_from);
+  message_->envelope.trace = std::move(fields);
+  if (decision.action == policy::MessageAction::quarantine) quarantine(decision);
+  complete_envelope();
+  return true;
+}
+
+void Receiver::quarantine(const policy::MessageDecision &decision) {
+  const AuthenticationConfig &rules = in_force_.snapshot->config().authentication;
+  const std::string reason = decision.reasons.empty() ? "DMARC policy" : decision.reasons.back();
+  std::string value = reason;
+  if (rules.quarantine == QuarantineAction::redirect && rules.quarantine_recipient) {
+    value += "; intended for:";
+    for (const RecipientState &state : message_->recipients) value += ' ' + state.recipient.mailbox.to_string();
+    message_->recipients.clear();
+    smtp::RecipientParameters parameters;
+    parameters.notify.given = true;
+    parameters.notify.never = true;
+    message_->recipients.push_back(RecipientState{smtp::Recipient{*rules.quarantine_recipient, std::move(parameters)}});
+  }
+  if (rules.quarantine == QuarantineAction::hold) {
+    message_->held = true;
+    message_->hold_reason = "quarantine: " + reason;
+  }
+  message_->envelope.trace +=
+      smtp::fold_field("Portcullis-Quarantine", smtp::one_line(value, smtp::TextCharset::ascii, 4000));
+}
+
+void Receiver::log_checks(const policy::MessageDecision &decision) {
+  const CheckResults &results = intake_->check()->results();
+  const bool refused = decision.reply.has_value();
+  std::string overrides;
+  for (const policy::PolicyOverride &entry : decision.overrides)
+    overrides += fmt::format("{}{}: {}", overrides.empty() ? "" : "; ", policy::to_string(entry.kind), entry.comment);
+  const std::string author = results.authors.domains.empty() ? std::string() : results.authors.domains.front();
+  edge_.log().write(
+      Event("auth", refused ? LogLevel::warning : LogLevel::info)
+          .with("session", session_)
+          .with("id", writer_->id().to_string())
+          .with("client", client_.to_string())
+          .with_if("from_domain", author)
+          .with("spf", auth::to_string(results.spf.mail_from.result))
+          .with_if("spf_domain", results.spf.mail_from.domain)
+          .with("spf_helo", auth::to_string(results.spf.helo.result))
+          .with("dkim", dkim_word(results.dkim))
+          .with_if("dkim_signatures", dkim_domains(results.dkim))
+          .with("dmarc", auth::to_string(results.dmarc.result))
+          .with("policy", auth::to_string(results.dmarc.policy))
+          .with("arc", auth::to_string(results.arc.result))
+          .with("iprev", auth::to_string(results.iprev.result))
+          .with("action", policy::to_string(decision.action))
+          .with("observed", policy::to_string(decision.observed))
+          .with_if("override", overrides)
+          .with_if("forged_fields_removed", intake_->removed_fields() == 0 ? std::string() : std::to_string(intake_->removed_fields()))
+          .with_if("reason", decision.reasons.empty() ? std::string() : decision.reasons.back()));
+}
+
+void Receiver::count_for_report(const policy::MessageDecision &decision) {
+  DmarcTally *tally = edge_.shared().tally;
+  if (tally == nullptr || !in_force_.snapshot->config().dmarc_reports.enabled) return;
+  const CheckResults &results = intake_->check()->results();
+  const std::string from = domain_of(message_->envelope.sender.path.mailbox());
+  const std::string to =
+      message_->recipients.empty() ? std::string() : domain_of(&message_->recipients.front().recipient.mailbox);
+  RowFacts counted{.source = client_,
+                         .spf = results.spf,
+                         .dkim = results.dkim,
+                         .dmarc = results.dmarc,
+                         .disposition = decision.disposition,
+                         .reasons = {},
+                         .envelope_from = from,
+                         .envelope_to = to,
+                         .subject = intake_->subject()};
+  for (const policy::PolicyOverride &entry : decision.overrides)
+    counted.reasons.push_back({report_word(entry.kind), entry.comment});
+  if (const auto row = make_dmarc_row(counted)) tally->add(*row, std::chrono::system_clock::now());
+}
+
+} // namespace mta::inbound
