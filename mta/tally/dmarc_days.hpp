@@ -96,7 +96,7 @@ public:
   [[nodiscard]] std::string rows_file(UtcDay day) const;
   [[nodiscard]] std::string marks_file(UtcDay day) const;
 
-  static constexpr std::size_t default_row_limit = 200'000;
+  static constexpr std::size_t default_row_limit = 100'000;
 
 private:
   [[nodiscard]] smtp::Result<void> append_mark(UtcDay day, std::string_view text) const;
