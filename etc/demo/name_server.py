@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -41,7 +42,15 @@ class Knot:
             except OSError:
                 return False
 
+    def pause(self):
+        """Stops answering, as a dead server does."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def stop(self):
+        self.go_on()
         stop_process(self.process)
         self.log.close()
 
