@@ -164,7 +164,8 @@ smtp::Result<std::string> ArcSealer::end() {
   const SealOptions &options = sealer.options;
   if (sealer.instance == 0) return std::string();
   std::string results = options.results;
-  if (!smtp::starts_with_ignoring_case(results, options.authserv_id))
+  if (!smtp::equals_ignoring_case(smtp::trim(std::string_view(results).substr(0, results.find(';'))),
+                                  options.authserv_id))
     results = results.empty() ? options.authserv_id + "; none" : options.authserv_id + "; " + results;
   if (!stays_one_field(results)) return smtp::fail(ErrorCode::bad_syntax, "results for ARC are not one header field");
   sealer.bodies.end();
@@ -214,6 +215,12 @@ smtp::Result<std::string> ArcSealer::end() {
   if (const auto read = read_arc_message_signature(found.sets.back().message->value, message_back); !read)
     return smtp::fail(ErrorCode::bad_syntax,
                       "ARC-Message-Signature for " + options.domain + ": " + read.error().detail);
+  const std::string domain = smtp::to_lower(options.domain);
+  const std::string selector = smtp::to_lower(options.selector);
+  if (read_back.domain != domain || read_back.selector != selector || message_back.domain != domain ||
+      message_back.selector != selector || message_back.length)
+    return smtp::fail(ErrorCode::bad_syntax,
+                      "ARC set for " + smtp::escape(domain) + ": domain or selector is not just that");
   return set;
 }
 

@@ -76,6 +76,11 @@ bool may_see(const VettedField &vetted) {
   return !names(*vetted.signature, "dkim-signature");
 }
 
+/// The library takes a field for a C string: what stands behind a NUL would not count.
+bool reads_alike(const HeaderField &field) {
+  return field.text.find('\0') == std::string_view::npos;
+}
+
 DKIM_STAT feed(DKIM *message, const HeaderField &field) {
   std::string_view text = field.text;
   if (text.ends_with("\r\n")) text.remove_suffix(2);
@@ -98,7 +103,7 @@ std::vector<std::string> library_header_hashes(const HeaderFields &fields, const
     const bool named = std::any_of(seen.begin(), seen.end(),
                                    [&](std::size_t i) { return names(*signatures[i].signature, field.name); });
     if (!named) continue;
-    if (wanted.size() == max_fields || field.text.find('\0') != std::string_view::npos) return digests;
+    if (wanted.size() == max_fields || !reads_alike(field)) return digests;
     wanted.push_back(&field);
   }
 

@@ -10,6 +10,7 @@
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/signature.hpp"
 #include "auth/dkim/tag_writer.hpp"
+#include "smtp/base/text.hpp"
 
 namespace auth {
 
@@ -106,6 +107,11 @@ smtp::Result<std::string> DkimSigner::Implementation::sign(const Job &job) const
           read_dkim_signature(std::string_view(field).substr(writer.field_name().size() + 1), Dialect::rfc6376, read);
       !vetted)
     return smtp::fail(smtp::ErrorCode::bad_syntax, "signature for " + options.domain + ": " + vetted.error().detail);
+  // One that ends its tag early has begun others.
+  if (read.domain != smtp::to_lower(options.domain) || read.selector != smtp::to_lower(options.selector) ||
+      (!options.identity.empty() && read.identity != options.identity))
+    return smtp::fail(smtp::ErrorCode::bad_syntax, "signature for " + smtp::escape(options.domain) +
+                                                       ": domain, selector or identity is not just that");
   return field;
 }
 
