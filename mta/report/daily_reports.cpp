@@ -186,8 +186,8 @@ Task<> run_daily_reports(const DailyReportServices &services) {
         if (services.timer.is_cancelled()) co_return;
         co_await report_day(&services, day, settings);
       }
-      remove_old(services, settings);
     }
+    remove_old(services, settings); // also of a time when reports were sent
     const WallTime next = std::min<WallTime>(next_due_time(services.now(), settings), services.now() + longest_wait);
     const bool waited = co_await services.timer.wait_until(next);
     if (!waited) co_return;

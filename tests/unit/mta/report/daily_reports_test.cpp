@@ -259,6 +259,17 @@ TEST_F(DailyTest, switched_off_it_sends_nothing) {
   EXPECT_FALSE(is_complete("2026-11-21"));
 }
 
+TEST_F(DailyTest, switched_off_it_keeps_no_rows_for_ever) {
+  settings_.enabled = false;
+  count("2026-11-21", "example.com", "mailto:r@example.com");
+  timer_.now = at("2026-12-19", 2h);
+  run(2);
+  EXPECT_EQ(tally_->days().list().value().size(), 1U) << "28 days";
+  timer_.now = at("2026-12-20", 2h);
+  run(2);
+  EXPECT_TRUE(tally_->days().list().value().empty()) << "more than 28";
+}
+
 TEST_F(DailyTest, cancelled_while_it_waits_it_ends) {
   timer_.cancelled = true;
   count("2026-11-21", "example.com", "mailto:r@example.com");
