@@ -81,7 +81,7 @@ ArcValidator::Implementation::Implementation(const HeaderFields &fields, const D
 /// Steps 1 to 3 of section 5.2, and all hashes.
 void ArcValidator::Implementation::prepare(const HeaderFields &fields, const ArcFields &found) {
   const auto fault = [this](std::string text) {
-    if (verdict.reason.empty()) verdict.reason = std::move(text);
+    if (verdict.reason.empty()) verdict.reason = to_printable(std::move(text));
   };
   links.resize(found.sets.size());
   for (std::size_t i = 0; i < links.size(); ++i) {
@@ -90,7 +90,7 @@ void ArcValidator::Implementation::prepare(const HeaderFields &fields, const Arc
     const auto instance = static_cast<unsigned>(i + 1);
     verdict.chain.push_back({instance, links[i].seal.domain, links[i].seal.selector,
                              smtp::escape(unfold(found.sets[i].results_text), 2000)});
-    if (!read) fault(fmt::format("ARC-Seal i={}: {}", instance, smtp::escape(read.error().detail)));
+    if (!read) fault(fmt::format("ARC-Seal i={}: {}", instance, read.error().detail));
   }
   if (fields.section().size() > max_signed_header)
     fault(fmt::format("header section is {} octets, limit is {}", fields.section().size(), max_signed_header));
@@ -123,7 +123,7 @@ void ArcValidator::Implementation::prepare(const HeaderFields &fields, const Arc
 void ArcValidator::Implementation::prepare_message(Link &link, const ArcFieldSet &set, FieldIndex &index) {
   Signature &signature = link.message;
   if (const auto read = read_arc_message_signature(set.message->value, signature); !read) {
-    link.message_fault = smtp::escape(read.error().detail);
+    link.message_fault = read.error().detail;
     return;
   }
   const std::int64_t latest = options.now - options.clock_skew;
@@ -154,7 +154,7 @@ ArcVerdict ArcValidator::Implementation::judge(DnsFacts &facts) const {
   ArcVerdict result = verdict;
   if (links.empty()) return result;
   const auto settle = [&](const Check &check, std::string_view field, std::size_t instance) {
-    result.reason = fmt::format("{} i={}: {}", field, instance, check.reason);
+    result.reason = to_printable(fmt::format("{} i={}: {}", field, instance, check.reason));
     result.temporary = check.outcome == Check::Outcome::waiting;
     return result;
   };

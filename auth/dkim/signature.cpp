@@ -219,6 +219,12 @@ smtp::Result<void> read_dkim_signature(std::string_view value, Dialect dialect, 
   return {};
 }
 
+std::string to_printable(std::string text) {
+  for (char &c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
 std::string without_signature(std::string_view value) {
   std::size_t at = 0;
   while (at < value.size()) {

@@ -59,6 +59,9 @@ enum class Dialect : std::uint8_t { rfc6376, drafts };
 /// A number of seconds: digits only. Errors: anything else.
 [[nodiscard]] smtp::Result<std::optional<std::uint64_t>> read_time(const TagList &tags, std::string_view name);
 
+/// `text` with a '?' for each octet that is not printable ASCII: reasons hold words of strangers.
+[[nodiscard]] std::string to_printable(std::string text);
+
 /// A field's value with the value of b= taken out, white space around it too (RFC 6376 section 3.5, b=).
 [[nodiscard]] std::string without_signature(std::string_view value);
 

@@ -30,7 +30,7 @@ struct Candidate {
 
 void decide(Candidate &candidate, DkimResult result, std::string reason) {
   candidate.verdict.result = result;
-  candidate.verdict.reason = std::move(reason);
+  candidate.verdict.reason = to_printable(std::move(reason));
   candidate.decided = true;
 }
 
@@ -45,7 +45,7 @@ void vet(Candidate &candidate, const HeaderField &field, const DkimOptions &opti
   verdict.identity = smtp::escape(signature.identity);
   verdict.algorithm = smtp::escape(signature.algorithm, 40);
   verdict.signature_start = smtp::escape(signature.start);
-  if (!read) return decide(candidate, DkimResult::permerror, smtp::escape(read.error().detail));
+  if (!read) return decide(candidate, DkimResult::permerror, read.error().detail);
   // Section 6.1.1: an expired signature is a PERMFAIL. A t= in the future is no reason (section 3.5: MAY ignore).
   const std::int64_t latest = options.now - options.clock_skew;
   if (signature.expires && latest > 0 && *signature.expires < static_cast<std::uint64_t>(latest))
@@ -115,7 +115,7 @@ DkimVerdict DkimVerifier::Implementation::judge(Candidate &candidate, DnsFacts &
   const Signature &signature = candidate.signature;
   const auto settle = [&](DkimResult result, std::string reason) {
     verdict.result = result;
-    verdict.reason = std::move(reason);
+    verdict.reason = to_printable(std::move(reason));
     return verdict;
   };
   const KeyChoice choice = choose_key(signature, facts);
