@@ -125,7 +125,9 @@ private:
 
   void judge_unusable_from() {
     say(fmt::format("no author domain: {}", printable(dmarc_.reason)));
-    if (!rules_.refuse_unusable_from) return;
+    // A message that names no author claims to be from nobody; a relaxed reader shows none.
+    const bool is_absent = checks_.authors.status == auth::FromStatus::no_field;
+    if (is_absent ? !rules_.refuse_missing_from : !rules_.refuse_unusable_from) return;
     want(DmarcPolicy::reject, refusal(1, fmt::format("Email rejected: {}", printable(dmarc_.reason))));
   }
 

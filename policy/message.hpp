@@ -45,7 +45,8 @@ struct DmarcOverride {
 struct MessageRules {
   Mode mode = Mode::enforce;
   bool own_domain_shield = true;    ///< mail from outside with our domain in From must pass SPF or DKIM aligned
-  bool refuse_unusable_from = true; ///< no From, several, several domains, or a malformed one: 550
+  bool refuse_unusable_from = true; ///< several From fields, several domains, or a malformed one: 550
+  bool refuse_missing_from = false; ///< no From at all: 550
   auth::DmarcPolicy on_spf_fail = auth::DmarcPolicy::none; ///< for SPF fail of MAIL FROM where no DMARC record applies
   std::vector<DmarcOverride> overrides = {};               ///< the most specific pattern wins, then the first
   std::vector<std::string> trusted_sealers = {};           ///< d= of ARC seals, lower case

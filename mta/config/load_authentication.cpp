@@ -80,6 +80,7 @@ void load_checks(Section &root, Loading &loading) {
   read_mode(*section, rules.mode);
   section->read("own_domain_shield", rules.own_domain_shield);
   section->read("refuse_unusable_from", rules.refuse_unusable_from);
+  section->read("refuse_missing_from", rules.refuse_missing_from);
   read_disposition(*section, "on_spf_fail", rules.on_spf_fail);
   section->read("received_spf", out.received_spf);
   section->read("accept_partial_body", out.accept_partial_body);

@@ -40,7 +40,7 @@ const std::vector<Row> table = {
     {"mta/tally/", {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "smtp/"}, {"fmt/"}},
     {"mta/auth/", {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/queue/", {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
-    {"mta/inbound/", {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/inbound/", {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/outbound/", {"mta/outbound/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/report/", {"mta/report/", "mta/tally/", "mta/auth/", "mta/dns/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "fmt/", "pugixml.hpp", "zlib.h"}},
     {"mta/control/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},

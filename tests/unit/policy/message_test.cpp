@@ -94,6 +94,7 @@ struct Row {
   auth::ArcVerdict arc = {};
   bool own = false;
   bool outside = true;
+  auth::FromStatus from = auth::FromStatus::several_fields; ///< counts only where the verdict is permerror
 };
 
 /// "reject 550 5.7.1 disposition=reject override=local_policy would=reject".
@@ -108,7 +109,7 @@ std::string summary(const MessageDecision &decision) {
 }
 
 MessageDecision judge(const Row &row) {
-  const auth::AuthorDomains authors;
+  const auth::AuthorDomains authors{.status = row.from, .domains = {}, .problem = {}};
   return judge_message(row.rules, {.authors = authors,
                                    .spf = row.spf,
                                    .dkim = row.dkim,
@@ -165,6 +166,15 @@ TEST(JudgeMessage, FollowsThePublishedPolicy) {
        .verdict = dmarc(DmarcResult::temperror, none),
        .expected = "accept"},
       {.name = "no usable author", .verdict = no_author(), .expected = rejected},
+      {.name = "no author at all",
+       .verdict = no_author(),
+       .expected = "accept",
+       .from = auth::FromStatus::no_field},
+      {.name = "no author at all, refused",
+       .verdict = no_author(),
+       .expected = rejected,
+       .rules = {.refuse_missing_from = true},
+       .from = auth::FromStatus::no_field},
       {.name = "no usable author, allowed",
        .verdict = no_author(),
        .expected = "accept",
