@@ -67,18 +67,26 @@ bool is_signature(const HeaderField &field) {
   return smtp::equals_ignoring_case(field.name, "dkim-signature");
 }
 
+/// Whether the library reads the field as we do: it takes it for a C string, and bare CR, bare LF, VT and FF for white
+/// space.
+bool reads_alike(const HeaderField &field) {
+  const std::string_view text = field.text;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto octet = static_cast<unsigned char>(text[at]);
+    if (octet >= ' ' || octet == '\t') continue;
+    if (text.substr(at, 2) != "\r\n") return false;
+    ++at;
+  }
+  return true;
+}
+
 /// Whether the library may see this signature. What it would read differently from us is kept from it: it takes the
 /// value for a C string of ASCII, tells no case in tag names, and counts its own field among the DKIM-Signature fields
 /// in h=.
 bool may_see(const VettedField &vetted) {
   if (vetted.field->text.size() > max_field || vetted.signature->names.size() > max_names) return false;
-  if (!smtp::is_ascii(vetted.field->text) || vetted.field->text.find('\0') != std::string_view::npos) return false;
+  if (!smtp::is_ascii(vetted.field->text) || !reads_alike(*vetted.field)) return false;
   return !names(*vetted.signature, "dkim-signature");
-}
-
-/// The library takes a field for a C string: what stands behind a NUL would not count.
-bool reads_alike(const HeaderField &field) {
-  return field.text.find('\0') == std::string_view::npos;
 }
 
 DKIM_STAT feed(DKIM *message, const HeaderField &field) {

@@ -247,6 +247,19 @@ TEST(LibraryHashes, LeaveToUsWhatTheLibraryWouldReadDifferently) {
   }
 }
 
+TEST(LibraryHashes, LeaveToUsMessagesWithOddOctetsInSignedFields) {
+  for (const std::string value : {"a\nb", "a\r b", "a\vb", std::string("a\0b", 3)}) {
+    const auto digests_of = [&](const std::string &field) {
+      const auto made = std::make_unique<auth::HeaderFields>("DKIM-Signature: " + tags() + "\r\nFrom: a\r\n" + field);
+      auth::Signature signature;
+      EXPECT_TRUE(auth::read_dkim_signature(made->all()[0].value, Dialect::rfc6376, signature).has_value());
+      return auth::library_header_hashes(*made, {{&made->all()[0], &signature}});
+    };
+    EXPECT_EQ(digests_of("To: " + value + "\r\n").at(0), "");
+    EXPECT_EQ(digests_of("X-Not-Signed: " + value + "\r\n").at(0).size(), 32U);
+  }
+}
+
 TEST(LibraryHashes, OneThatItDoesNotTakeLeavesTheOthers) {
   const auth::HeaderFields fields("DKIM-Signature: " + tags("x", "1000000000") + "\r\nDKIM-Signature: " + tags() +
                                   "\r\nDKIM-Signature: v=1; rubbish\r\nFrom: a\r\n");
