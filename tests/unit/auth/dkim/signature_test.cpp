@@ -1,6 +1,9 @@
 // The vetting of signature fields: RFC 6376 sections 3.5 and 6.1.1; and the choice of the fields that h= names.
 #include "auth/dkim/signature.hpp"
 
+#include <array>
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "auth/dkim/base64.hpp"
@@ -248,7 +251,8 @@ TEST(LibraryHashes, LeaveToUsWhatTheLibraryWouldReadDifferently) {
 }
 
 TEST(LibraryHashes, LeaveToUsMessagesWithOddOctetsInSignedFields) {
-  for (const std::string value : {"a\nb", "a\r b", "a\vb", std::string("a\0b", 3)}) {
+  for (const std::string &value :
+       {std::string("a\nb"), std::string("a\r b"), std::string("a\vb"), std::string("a\0b", 3)}) {
     const auto digests_of = [&](const std::string &field) {
       const auto made = std::make_unique<auth::HeaderFields>("DKIM-Signature: " + tags() + "\r\nFrom: a\r\n" + field);
       auth::Signature signature;
