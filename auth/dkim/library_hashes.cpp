@@ -80,12 +80,24 @@ bool reads_alike(const HeaderField &field) {
   return true;
 }
 
+/// Whether the library takes out the value of b= and nothing else: it looks only at the octet in front of the first '='
+/// of a tag, so that it takes "xb=" for b= and does not know "b =".
+bool finds_signature(std::string_view value) {
+  for (const std::string_view tag : smtp::split(value, ';')) {
+    const auto equals = tag.find('=');
+    if (equals == std::string_view::npos || equals == 0) continue;
+    if ((tag[equals - 1] == 'b') != (remove_folds(tag.substr(0, equals)) == "b")) return false;
+  }
+  return true;
+}
+
 /// Whether the library may see this signature. What it would read differently from us is kept from it: it takes the
 /// value for a C string of ASCII, tells no case in tag names, and counts its own field among the DKIM-Signature fields
 /// in h=.
 bool may_see(const VettedField &vetted) {
   if (vetted.field->text.size() > max_field || vetted.signature->names.size() > max_names) return false;
   if (!smtp::is_ascii(vetted.field->text) || !reads_alike(*vetted.field)) return false;
+  if (!finds_signature(vetted.field->value)) return false;
   return !names(*vetted.signature, "dkim-signature");
 }
 

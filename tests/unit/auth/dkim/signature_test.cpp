@@ -209,10 +209,14 @@ TEST(FieldIndex, ManyFieldsOfOneNameCostNoMore) {
 TEST(LibraryHashes, AgreeWithOurs) {
   const std::string section =
       "Received: by a\r\n\twith b\r\nFrom:   Jo\t <jo@example.org>  \r\nSUBJECT : one\r\n two\r\n  three \r\n"
-      "To:\r\nX-Empty: \r\n \r\nX-Colon: a:b;c=d\r\nReceived: by c\r\nX-8: \xc3\xa4\r\nsubject: again\r\n";
-  const std::vector<std::string> lists = {"from", "From:Subject:To:subject:SUBJECT",
-                                          "received:received:received:from:x-empty", "x-colon:from:x-8:nothing:to",
-                                          "from : \r\n\t to : x-empty"};
+      "To:\r\nX-Empty: \r\n \r\nX-Fold:\r\n\tvalue\r\nX-Colon: a:b;c=d\r\nReceived: by c\r\nX-8: \xc3\xa4\r\nsubject: "
+      "again\r\n";
+  const std::vector<std::string> lists = {"from",
+                                          "From:Subject:To:subject:SUBJECT",
+                                          "received:received:received:from:x-empty",
+                                          "x-colon:from:x-8:nothing:to",
+                                          "from : \r\n\t to : x-empty",
+                                          "from:x-fold"};
   for (const auto &list : lists) {
     for (const std::string canonical : {"simple/simple", "relaxed/relaxed", "relaxed", "simple/relaxed"}) {
       for (const std::string form : {"DKIM-Signature: ", "dkim-signature :\t", "DKIM-Signature:\r\n "}) {
@@ -239,10 +243,13 @@ TEST(LibraryHashes, LeaveToUsWhatTheLibraryWouldReadDifferently) {
       {"is not ASCII", "i", "j\xc3\xb6@example.org"},
       {"is expired by the real clock, which is not our time", "x", "1000000000"},
       {"was made in what is the future by the real clock", "t", "99999999999"},
+      {"has another tag that ends in b", "xb", "1"},
+      {"has white space behind the name of b=", "y", "1; b = QUJD"},
       {"is too long for its buffers", "z", std::string(5000, 'z')},
   };
   for (const auto &row : rows) {
-    const auth::HeaderFields fields("DKIM-Signature: " + tags(row[1], row[2]) + "\r\nFrom: a\r\n");
+    const std::string value = row[1] == "y" ? tags("b", "-") + "b = QUJD" : tags(row[1], row[2]);
+    const auth::HeaderFields fields("DKIM-Signature: " + value + "\r\nFrom: a\r\n");
     auth::Signature signature;
     ASSERT_TRUE(auth::read_dkim_signature(fields.all()[0].value, Dialect::rfc6376, signature).has_value()) << row[0];
     EXPECT_EQ(auth::library_header_hashes(fields, {{&fields.all()[0], &signature}}), std::vector<std::string>{""})
