@@ -98,10 +98,10 @@ public:
   std::shared_ptr<const SigningKey> key;
   SealOptions options;
   unsigned instance = 0; ///< ours; 0: the chain may not be continued
-  std::string_view chain;
+  bool first = false;    ///< no chain came with the message
+  std::string sets;      ///< the canonical sets that came: our seal covers them when they pass
   std::vector<std::string> names; ///< of h=
   Digest message{HashKind::sha256};
-  Digest before{HashKind::sha256}; ///< the sets that our seal covers besides ours
   BodyHashes bodies;
   std::size_t body = 0;
 };
@@ -117,15 +117,9 @@ ArcSealer::Implementation::Implementation(const HeaderFields &fields, std::share
     if (read_seal(found.sets.back().seal->value, newest) && newest.chain == ChainValue::fail) return;
   }
   instance = found.highest + 1;
-  const bool first = found.highest == 0 && found.fault.empty();
-  chain = chain_word(options.incoming, first);
-  // RFC 8617 section 5.1.2: the seal over a failed chain covers its own set only.
-  if (chain == "pass") {
-    std::string text;
-    for (const ArcFieldSet &set : found.sets)
-      if (set.whole()) append_canonical_set(set, false, text);
-    before.write(text);
-  }
+  first = found.highest == 0 && found.fault.empty();
+  for (const ArcFieldSet &set : found.sets)
+    if (set.whole()) append_canonical_set(set, false, sets);
   FieldIndex index(fields);
   for (const std::string &name : options.headers) names.insert(names.end(), index.count(name), smtp::to_lower(name));
   // A name that the caller lists several times is signed as often as the message has it all the same.
@@ -159,6 +153,11 @@ void ArcSealer::body(std::string_view octets) {
   if (implementation_->instance != 0) implementation_->bodies.write(octets);
 }
 
+void ArcSealer::set_results(std::string results, ArcVerdict incoming) {
+  implementation_->options.results = std::move(results);
+  implementation_->options.incoming = std::move(incoming);
+}
+
 smtp::Result<std::string> ArcSealer::end() {
   Implementation &sealer = *implementation_;
   const SealOptions &options = sealer.options;
@@ -189,14 +188,16 @@ smtp::Result<std::string> ArcSealer::end() {
   TagWriter seal("ARC-Seal");
   seal.tag("a", sealer.key->algorithm());
   seal.signature_tag("b");
-  seal.tag("cv", sealer.chain);
+  const std::string_view chain = chain_word(options.incoming, sealer.first);
+  seal.tag("cv", chain);
   seal.tag("d", options.domain);
   seal.tag("i", instance);
   seal.tag("s", options.selector);
   seal.tag("t", std::to_string(options.now));
   const HeaderFields ours(results_text + *message_text);
-  Digest covered = sealer.before;
-  std::string text;
+  Digest covered{HashKind::sha256};
+  // RFC 8617 section 5.1.2: the seal over a failed chain covers its own set only.
+  std::string text = chain == "pass" ? sealer.sets : std::string();
   for (const HeaderField &field : ours.all()) append_canonical_field(Canonical::relaxed, field, text);
   covered.write(text);
   const auto seal_text = sealer.sign(seal, std::move(covered));

@@ -41,6 +41,8 @@ public:
 
   /// CRLF lines, any cut; nothing of it is kept.
   void body(std::string_view octets);
+  /// Replaces the options' results and incoming, which are known only once the body is. Before end().
+  void set_results(std::string results, ArcVerdict incoming);
   /// The body is complete: ARC-Seal, ARC-Message-Signature and ARC-Authentication-Results, folded, each with its final
   /// CRLF, to be put in front of the message in this order; the empty string when the chain may not be continued (it
   /// ends with cv=fail, or has 50 sets). Call once. Errors as DkimSigner::end().

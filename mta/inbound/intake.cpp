@@ -16,8 +16,8 @@ constexpr std::size_t subject_limit = 1000;
 
 } // namespace
 
-Intake::Intake(const Config &config, CheckRequest request)
-    : config_(config), check_(std::make_unique<MessageCheck>(std::move(request))) {}
+Intake::Intake(const Config &config, CheckRequest request, bool sealed)
+    : config_(config), check_(std::make_unique<MessageCheck>(std::move(request))), sealed_(sealed) {}
 
 Intake::Intake(const Config &config, std::chrono::system_clock::time_point now) : config_(config), now_(now) {}
 
@@ -54,11 +54,13 @@ smtp::Result<void> Intake::end_header(std::size_t size, MessageWriter &writer) {
     const std::array<std::string, 1> ids{config_.authentication.authserv_id};
     removed_fields_ = auth::find_forged(fields, ids).size();
     if (removed_fields_ == 0) {
+      begin_sealing(fields);
       kept = writer.append(fields.section());
     } else {
-      const std::string cleaned = auth::remove_forged(fields, ids);
-      removed_ = fields.section().size() - cleaned.size();
-      kept = writer.append(cleaned);
+      const auth::HeaderFields cleaned(auth::remove_forged(fields, ids));
+      removed_ = fields.section().size() - cleaned.section().size();
+      begin_sealing(cleaned);
+      kept = writer.append(cleaned.section());
     }
   } else {
     begin_signing(fields);
@@ -71,6 +73,7 @@ smtp::Result<void> Intake::end_header(std::size_t size, MessageWriter &writer) {
 smtp::Result<void> Intake::feed_body(std::string_view octets, MessageWriter &writer) {
   if (check_) check_->body(octets);
   if (signer_) signer_->body(octets);
+  if (sealer_) sealer_->body(octets);
   return writer.append(octets);
 }
 
@@ -83,6 +86,24 @@ void Intake::begin_signing(const auth::HeaderFields &fields) {
     const auth::HeaderFields with_added(added_ + fields.section());
     signer_.emplace(with_added, std::move(identities));
   }
+}
+
+void Intake::begin_sealing(const auth::HeaderFields &fields) {
+  if (!sealed_ || !config_.arc.key) return;
+  auth::SealOptions options;
+  options.domain = config_.arc.key->domain.ascii();
+  options.selector = config_.arc.key->selector;
+  options.authserv_id = config_.authentication.authserv_id;
+  options.now = check_->request().dkim.now;
+  sealer_.emplace(fields, config_.arc.key->key, std::move(options));
+}
+
+smtp::Result<std::string> Intake::seal(std::string results) {
+  if (!sealer_) return std::string();
+  sealer_->set_results(std::move(results), check_->results().arc);
+  auto made = sealer_->end();
+  sealer_.reset();
+  return made;
 }
 
 policy::MessageDecision judge_message(const Config &config, const MessageCheck &check) {

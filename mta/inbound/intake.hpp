@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "auth/arc/seal.hpp"
 #include "auth/core/dns_facts.hpp"
 #include "auth/dkim/sign.hpp"
 #include "mta/auth/message_check.hpp"
@@ -21,8 +22,8 @@ namespace mta::inbound {
 /// One message. Holds its header section while that arrives (limits.header_size bounds it), and nothing of the body.
 class Intake {
 public:
-  /// Mail from outside: checked.
-  Intake(const Config &config, CheckRequest request);
+  /// Mail from outside: checked, and `sealed` when it is passed on to someone who is to see our results.
+  Intake(const Config &config, CheckRequest request, bool sealed);
   /// Mail from a client that may send for us: signed when its author is ours and a key is there.
   Intake(const Config &config, std::chrono::system_clock::time_point now);
 
@@ -32,6 +33,10 @@ public:
   [[nodiscard]] smtp::Result<void> end(MessageWriter &writer);
   /// Fields that are put in front of a client's message and are signed with it; before end of the header section.
   void add_fields(std::string fields) { added_ = std::move(fields); }
+
+  /// The ARC set with these results ("mx.example.org; spf=pass …"); empty when nothing is sealed or the chain may not be
+  /// continued. Once, after end() and when the check is settled.
+  [[nodiscard]] smtp::Result<std::string> seal(std::string results);
 
   /// Null for mail that is signed.
   [[nodiscard]] MessageCheck *check() noexcept { return check_.get(); }
@@ -48,10 +53,14 @@ private:
   [[nodiscard]] smtp::Result<void> end_header(std::size_t size, MessageWriter &writer);
   [[nodiscard]] smtp::Result<void> feed_body(std::string_view octets, MessageWriter &writer);
   void begin_signing(const auth::HeaderFields &fields);
+  /// `fields` as they are stored.
+  void begin_sealing(const auth::HeaderFields &fields);
 
   const Config &config_;
   std::unique_ptr<MessageCheck> check_;
   std::optional<auth::DkimSigner> signer_;
+  bool sealed_ = false;
+  std::optional<auth::ArcSealer> sealer_;
   std::chrono::system_clock::time_point now_{};
   auth::DnsFacts facts_;
   std::string header_; ///< until the header section is complete

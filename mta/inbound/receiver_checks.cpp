@@ -41,6 +41,16 @@ std::string dkim_domains(const std::vector<auth::DkimVerdict> &verdicts) {
   return text;
 }
 
+/// Some recipient's mail goes on to where our results are to be believed.
+bool wants_seal(const Config &config, const QueuedMessage &message) {
+  if (!config.arc.key) return false;
+  return std::any_of(message.recipients.begin(), message.recipients.end(), [&](const RecipientState &state) {
+    const smtp::Domain *domain = state.recipient.mailbox.domain();
+    return domain != nullptr && std::any_of(config.arc.recipients.begin(), config.arc.recipients.end(),
+                                            [&](const auto &pattern) { return pattern.matches(*domain); });
+  });
+}
+
 DmarcOverrideType report_word(policy::OverrideKind kind) {
   switch (kind) {
   case policy::OverrideKind::local_policy: return DmarcOverrideType::local_policy;
@@ -79,7 +89,7 @@ void Receiver::begin_intake() {
   request.dkim.max_signatures = rules.max_signatures;
   request.dkim.now = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   request.dmarc.accept_partial_body = rules.accept_partial_body;
-  intake_ = std::make_unique<Intake>(config, std::move(request));
+  intake_ = std::make_unique<Intake>(config, std::move(request), wants_seal(config, *message_));
 }
 
 void Receiver::add_missing_fields() {
@@ -121,6 +131,15 @@ bool Receiver::checked(bool settled) {
     tls += fmt::format(" client={} verified={}", certificate.name, certificate.verified ? "yes" : "no");
   const auth::CheckedMessage view = describe_checks(check, config.authentication.authserv_id, true, std::move(tls));
   std::string fields = auth::format_authentication_results(view);
+  auto seal = intake_->seal(auth::format_results_payload(view));
+  if (!seal) { // the mail is whole without it
+    edge_.log().write(Event("arc_seal", LogLevel::error)
+                          .with("session", session_)
+                          .with("id", writer_->id().to_string())
+                          .with("problem", seal.error().detail));
+  } else {
+    fields.insert(0, *seal);
+  }
   if (config.authentication.received_spf) fields += auth::format_received_spf(view, auth::SpfIdentity::mail_from);
   message_->envelope.trace = std::move(fields);
   if (decision.action == policy::MessageAction::quarantine) quarantine(decision);

@@ -1,0 +1,183 @@
+// Mail from outside is checked on its way into the spool: refusals, results in front, forged results left out, signatures.
+#include <gtest/gtest.h>
+
+#include "auth/dkim/verify.hpp"
+#include "tests/support/fake_resolver.hpp"
+#include "tests/support/inbound_fixture.hpp"
+
+namespace {
+
+using support::base_config;
+using support::InboundFixture;
+using support::SmtpClient;
+
+mta::Config checking_config() {
+  mta::Config config = base_config();
+  config.authentication.enabled = true;
+  return config;
+}
+
+test::FakeResolver &zone(test::FakeResolver &dns) {
+  return dns.add_txt("sender.example", "v=spf1 ip4:127.0.0.1 -all")
+      .add_txt("_dmarc.sender.example", "v=DMARC1; p=reject")
+      .add_txt("victim.example", "v=spf1 -all")
+      .add_txt("_dmarc.victim.example", "v=DMARC1; p=reject")
+      .add_txt("careful.example", "v=spf1 -all")
+      .add_txt("_dmarc.careful.example", "v=DMARC1; p=quarantine");
+}
+
+/// One transaction; the reply to the final dot.
+std::string deliver(SmtpClient &client, const std::string &from, const std::string &extra = "",
+                    const std::string &body = "hello\r\n") {
+  client.ask("MAIL FROM:<" + from + ">\r\n");
+  client.ask("RCPT TO:<alice@example.org>\r\n");
+  client.ask("DATA\r\n");
+  return client.ask(extra + "From: <" + from + ">\r\nSubject: x\r\n\r\n" + body + ".\r\n");
+}
+
+bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+
+std::string unfolded(std::string text) {
+  for (std::size_t at = 0; (at = text.find("\r\n ", at)) != std::string::npos;) text.erase(at, 2);
+  return text;
+}
+
+TEST(InboundChecks, AnAlignedMessageIsStoredWithItsResultsInFront) {
+  test::FakeResolver dns;
+  zone(dns);
+  InboundFixture fixture(checking_config(), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(deliver(client, "ann@sender.example").substr(0, 9), "250 2.0.0");
+  ASSERT_EQ(fixture.submitted().size(), 1U);
+  const mta::Envelope &envelope = fixture.submitted()[0]->envelope;
+  const std::string trace = unfolded(envelope.trace);
+  EXPECT_TRUE(trace.starts_with("Authentication-Results: mx.example.org;")) << trace;
+  EXPECT_TRUE(has(trace, "spf=pass") && has(trace, "dmarc=pass") && has(trace, "\r\nReceived: ")) << trace;
+  EXPECT_EQ(fixture.spool.stored(1).body, "From: <ann@sender.example>\r\nSubject: x\r\n\r\nhello\r\n");
+}
+
+TEST(InboundChecks, ASpoofedMessageIsRefusedAndTheSessionGoesOn) {
+  test::FakeResolver dns;
+  zone(dns);
+  InboundFixture fixture(checking_config(), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  const std::string reply = deliver(client, "boss@victim.example");
+  EXPECT_EQ(reply.substr(0, 9), "550 5.7.1") << reply;
+  EXPECT_TRUE(has(reply, "victim.example")) << reply;
+  fixture.spool.wait_until_no_writers();
+  EXPECT_EQ(fixture.spool.count(), 0U);
+  EXPECT_EQ(deliver(client, "ann@sender.example").substr(0, 9), "250 2.0.0");
+}
+
+TEST(InboundChecks, ATemporaryFailureIs451AndNeverAPass) {
+  test::FakeResolver dns;
+  zone(dns).fail("_dmarc.sender.example");
+  InboundFixture fixture(checking_config(), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  const std::string reply = deliver(client, "ann@sender.example");
+  EXPECT_EQ(reply.substr(0, 6), "451 4.") << reply;
+  EXPECT_EQ(fixture.spool.count(), 0U);
+}
+
+TEST(InboundChecks, ForgedResultsAreLeftOutAndTheSizesAreThoseOfWhatIsStored) {
+  test::FakeResolver dns;
+  zone(dns);
+  InboundFixture fixture(checking_config(), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  const std::string forged = "AUTHENTICATION-RESULTS: (x)\r\n MX.example.ORG; dmarc=pass\r\n";
+  EXPECT_EQ(deliver(client, "ann@sender.example", forged + "Authentication-Results: other.example; spf=fail\r\n").substr(0, 3), "250");
+  const std::string stored = fixture.spool.stored(1).body;
+  EXPECT_FALSE(has(stored, "MX.example.ORG")) << stored;
+  EXPECT_TRUE(has(stored, "other.example; spf=fail")) << stored;
+  const mta::Envelope &envelope = fixture.submitted()[0]->envelope;
+  EXPECT_EQ(envelope.body_size, stored.size());
+  EXPECT_EQ(envelope.header_size, stored.size() - 7);
+}
+
+TEST(InboundChecks, AMessageThatIsOnlyAHeaderOrOnlyABodyIsKeptWhole) {
+  test::FakeResolver dns;
+  zone(dns);
+  mta::Config config = checking_config();
+  config.authentication.rules.refuse_unusable_from = false;
+  InboundFixture fixture(std::move(config), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  std::uint64_t id = 0;
+  for (const std::string text : {"From: <ann@sender.example>\r\n", "\r\njust text\r\n", "no header at all\r\n", "", "From: <ann@sender.example>\r\nnot a field\r\n\r\nx\r\n"}) {
+    client.ask("MAIL FROM:<ann@sender.example>\r\n");
+    client.ask("RCPT TO:<alice@example.org>\r\n");
+    client.ask("DATA\r\n");
+    const std::string reply = client.ask(text + ".\r\n");
+    EXPECT_EQ(reply.substr(0, 3), "250") << text << reply;
+    EXPECT_EQ(fixture.spool.stored(++id).body, text);
+  }
+}
+
+TEST(InboundChecks, QuarantineIsMarkedRedirectedOrHeld) {
+  test::FakeResolver dns;
+  zone(dns);
+  for (const auto action : {mta::QuarantineAction::mark, mta::QuarantineAction::redirect, mta::QuarantineAction::hold}) {
+    mta::Config config = checking_config();
+    config.authentication.quarantine = action;
+    if (action == mta::QuarantineAction::redirect)
+      config.authentication.quarantine_recipient = smtp::Mailbox::parse("bob@example.org").value();
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    SmtpClient client = fixture.greeted();
+    ASSERT_EQ(deliver(client, "ann@careful.example").substr(0, 3), "250");
+    const auto message = fixture.submitted().at(0);
+    EXPECT_TRUE(has(message->envelope.trace, "\r\nPortcullis-Quarantine: ")) << message->envelope.trace;
+    EXPECT_EQ(message->held, action == mta::QuarantineAction::hold);
+    EXPECT_EQ(message->recipients.at(0).recipient.mailbox.to_string(),
+              action == mta::QuarantineAction::redirect ? "bob@example.org" : "alice@example.org");
+    // What a restart would find.
+    const auto stored = fixture.spool.stored(1);
+    const auto decoded = mta::decode_message(stored.id, stored.envelope, "");
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->held, message->held);
+  }
+}
+
+TEST(InboundChecks, ObserveLetsEverythingPassAndSaysWhatItWouldHaveDone) {
+  test::FakeResolver dns;
+  zone(dns);
+  mta::Config config = checking_config();
+  config.authentication.rules.mode = policy::Mode::observe;
+  InboundFixture fixture(std::move(config), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(deliver(client, "boss@victim.example").substr(0, 3), "250");
+  const support::LoggedEvent event = fixture.log.wait_for("auth");
+  EXPECT_EQ(event.fields.at("observed"), "reject");
+  EXPECT_EQ(event.fields.at("action"), "accept");
+}
+
+TEST(InboundChecks, ALargeBodyInManyPiecesIsSignedAndVerifies) {
+  mta::Config config = base_config();
+  config.listeners[0].role = policy::ListenerRole::relay;
+  config.listeners[0].trusted_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+  auto key = std::make_shared<const auth::SigningKey>(auth::SigningKey::generate_ed25519().value());
+  config.dkim_keys.push_back({.domain = smtp::Domain::parse("example.org").value(),
+                              .selector = "s",
+                              .file = "",
+                              .key = key,
+                              .place = "portcullis.toml:9"});
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  std::string body;
+  for (int line = 0; line < 20'000; ++line) body += "line " + std::to_string(line) + "  of text \r\n";
+  ASSERT_EQ(deliver(client, "alice@example.org", "", body).substr(0, 3), "250");
+  const std::string message = fixture.submitted().at(0)->envelope.trace + fixture.spool.stored(1).body;
+  const auto split = message.find("\r\n\r\n") + 4;
+  auth::DkimVerifier verifier(auth::HeaderFields(message.substr(0, split)), {.now = ::time(nullptr)});
+  verifier.body(std::string_view(message).substr(split));
+  verifier.end();
+  auth::DnsFacts facts;
+  auth::DnsFact record;
+  record.status = smtp::DnsStatus::ok;
+  record.texts = {key->public_record()};
+  facts.put({"s._domainkey.example.org", auth::RecordType::txt}, record);
+  const auto verdicts = verifier.verdicts(facts);
+  ASSERT_EQ(verdicts.size(), 1U);
+  EXPECT_EQ(verdicts[0].result, auth::DkimResult::pass) << verdicts[0].reason;
+  EXPECT_TRUE(has(message, "Message-ID: ") && has(message, "Date: "));
+}
+
+} // namespace
