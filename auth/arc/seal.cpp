@@ -1,8 +1,6 @@
 // ArcSealer: see the header.
 #include "auth/arc/seal.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "auth/arc/sets.hpp"
@@ -97,9 +95,9 @@ public:
 
   std::shared_ptr<const SigningKey> key;
   SealOptions options;
-  unsigned instance = 0; ///< ours; 0: the chain may not be continued
-  bool first = false;    ///< no chain came with the message
-  std::string sets;      ///< the canonical sets that came: our seal covers them when they pass
+  unsigned instance = 0;          ///< ours; 0: the chain may not be continued
+  bool first = false;             ///< no chain came with the message
+  std::string sets;               ///< the canonical sets that came: our seal covers them when they pass
   std::vector<std::string> names; ///< of h=
   Digest message{HashKind::sha256};
   BodyHashes bodies;
@@ -121,13 +119,9 @@ ArcSealer::Implementation::Implementation(const HeaderFields &fields, std::share
   for (const ArcFieldSet &set : found.sets)
     if (set.whole()) append_canonical_set(set, false, sets);
   FieldIndex index(fields);
-  for (const std::string &name : options.headers) names.insert(names.end(), index.count(name), smtp::to_lower(name));
-  // A name that the caller lists several times is signed as often as the message has it all the same.
-  std::vector<std::string> unique;
-  for (const std::string &name : names)
-    if (static_cast<std::size_t>(std::count(unique.begin(), unique.end(), name)) < index.count(name))
-      unique.push_back(name);
-  names = std::move(unique);
+  for (const std::string &name : options.headers) names.push_back(smtp::to_lower(name));
+  if (names.empty())
+    for (const std::string &name : sealed_headers()) names.insert(names.end(), index.count(name), name);
   message.write(index.canonical_fields(names, Canonical::relaxed));
   body = bodies.want(Canonical::relaxed, HashKind::sha256, std::nullopt);
 }

@@ -22,10 +22,11 @@ struct SealOptions {
   std::string selector;    ///< s=
   std::string authserv_id; ///< in front of `results` when these do not begin with it
   std::int64_t now = 0;    ///< t=, Unix seconds
-  std::vector<std::string> headers =
-      sealed_headers(); ///< in the order of h=; a name that the message lacks is left out
-  std::string results;  ///< what stands behind "i=N; " in ARC-Authentication-Results: "mx.example.org; spf=pass …"
-  ArcVerdict incoming;  ///< of the message as it came
+  /// h= just so: a name that the message lacks is signed as absent. Empty: sealed_headers(), each as often as it
+  /// occurs.
+  std::vector<std::string> headers;
+  std::string results; ///< what stands behind "i=N; " in ARC-Authentication-Results: "mx.example.org; spf=pass …"
+  ArcVerdict incoming; ///< of the message as it came
 };
 
 /// The chain is continued as RFC 8617 section 5.1 says: cv=none for the first set, cv=pass behind a chain that passed,

@@ -188,7 +188,7 @@ ArcValidator::ArcValidator(ArcValidator &&) noexcept = default;
 ArcValidator &ArcValidator::operator=(ArcValidator &&) noexcept = default;
 
 void ArcValidator::body(std::string_view octets) {
-  if (!implementation_->links.empty()) implementation_->bodies.write(octets);
+  if (!implementation_->links.empty() && !implementation_->ended) implementation_->bodies.write(octets);
 }
 
 void ArcValidator::end() {

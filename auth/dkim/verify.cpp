@@ -157,7 +157,7 @@ DkimVerifier::DkimVerifier(DkimVerifier &&) noexcept = default;
 DkimVerifier &DkimVerifier::operator=(DkimVerifier &&) noexcept = default;
 
 void DkimVerifier::body(std::string_view octets) {
-  implementation_->bodies.write(octets);
+  if (!implementation_->ended) implementation_->bodies.write(octets);
 }
 
 void DkimVerifier::end() {

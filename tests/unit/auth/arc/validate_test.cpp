@@ -241,6 +241,17 @@ TEST(ArcSealer, WritesTheFieldsInTheirOrder) {
   EXPECT_NE(set.find("h=from:to:subject:date:message-id;"), std::string::npos) << "only what the message has: " << set;
 }
 
+TEST(ArcSealer, TakesAListOfFieldsAsItIs) {
+  auto options = seal_options("rsa", {});
+  options.headers = {"From", "cc", "To", "from"};
+  const std::string set = try_seal(header, body, test::rsa_key(), options).value();
+  EXPECT_NE(set.find("h=from:cc:to:from;"), std::string::npos) << set;
+  auto facts = test::key_facts();
+  EXPECT_EQ(validate(set + header, body, facts).result, ArcResult::pass);
+  EXPECT_EQ(validate("Cc: eve@example.com\r\n" + set + header, body, facts).result, ArcResult::fail)
+      << "what was absent stays absent";
+}
+
 TEST(ArcSealer, AFailedChainIsSealedOnceAndNeverContinued) {
   auto facts = test::key_facts();
   const std::string broken = replaced(chain_of(1), "Subject: a", "Subject: b");
