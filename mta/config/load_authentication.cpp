@@ -61,8 +61,6 @@ void read_quarantine(Section &section, AuthenticationConfig &out) {
   section.read_parsed("quarantine_recipient", out.quarantine_recipient, parse_mailbox);
   if (out.quarantine == QuarantineAction::redirect && !section.has("quarantine_recipient"))
     section.error("quarantine", "\"redirect\" needs quarantine_recipient, the mailbox that gets such mail");
-  if (out.quarantine != QuarantineAction::redirect && section.has("quarantine_recipient"))
-    section.error("quarantine_recipient", "is used only with quarantine = \"redirect\"");
 }
 
 void load_checks(Section &root, Loading &loading) {

@@ -40,7 +40,8 @@ TEST(Offline, WithoutAMessageOnlySpfIsThere) {
 
 TEST(Offline, AMessageOfNothingHasDefinedResults) {
   OfflineRequest request;
-  request.message = std::string("\0\xff\xfe: \x80\r\nDKIM-Signature: v=1; a=\xff; d=\xc3\x28\r\n\r\n", 47);
+  constexpr char octets[] = "\0\xff\xfe: \x80\r\nDKIM-Signature: v=1; a=\xff; d=\xc3\x28\r\n\r\n";
+  request.message = std::string(octets, sizeof octets - 1);
   const auto answer = check(std::move(request), "{}");
   EXPECT_EQ(answer.at("dmarc").as_object().at("result").as_string(), "permerror");
   EXPECT_EQ(answer.at("arc").as_object().at("result").as_string(), "none");

@@ -59,6 +59,9 @@ struct Loaded {
 Loaded load(const std::string &text) {
   test::MemoryFiles files;
   files.every_file_exists = true;
+  const std::string signing_key = auth::SigningKey::generate_ed25519().value().to_pem();
+  for (const char *name : {"s2026", "arc2026"})
+    files.files[std::string("/etc/portcullis/dkim/example.org.") + name + ".key"] = signing_key;
   files.certificate.key_type = "EC";
   files.certificate.key_bits = 256;
   files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
@@ -139,6 +142,37 @@ TEST_F(ShippedConfig, TheRoutesKeysStandAtTheirDefaults) {
   defaults.route.hosts = route.route.hosts;
   defaults.route.place = route.route.place;
   EXPECT_EQ(route, defaults);
+}
+
+TEST_F(ShippedConfig, TheChecksStandAtTheirDefaults) {
+  for (const Config *config : {plain.result.config.get(), full.result.config.get()}) {
+    const AuthenticationConfig &given = config->authentication;
+    const AuthenticationConfig defaults;
+    EXPECT_EQ(given.authserv_id, "mx.example.org");
+    EXPECT_EQ(given.enabled, defaults.enabled);
+    EXPECT_EQ(given.rules.mode, defaults.rules.mode);
+    EXPECT_EQ(given.rules.own_domain_shield, defaults.rules.own_domain_shield);
+    EXPECT_EQ(given.rules.refuse_unusable_from, defaults.rules.refuse_unusable_from);
+    EXPECT_EQ(given.rules.refuse_missing_from, defaults.rules.refuse_missing_from);
+    EXPECT_EQ(given.rules.on_spf_fail, defaults.rules.on_spf_fail);
+    EXPECT_EQ(given.received_spf, defaults.received_spf);
+    EXPECT_EQ(given.accept_partial_body, defaults.accept_partial_body);
+    EXPECT_EQ(given.max_signatures, defaults.max_signatures);
+    EXPECT_EQ(given.timeout, defaults.timeout);
+    EXPECT_EQ(given.quarantine, defaults.quarantine);
+  }
+  const Config &config = *full.result.config;
+  EXPECT_EQ(config.authentication.rules.overrides.size(), 1U);
+  EXPECT_EQ(config.authentication.rules.trusted_sealers, (std::vector<std::string>{"lists.example.net"}));
+  EXPECT_EQ(config.dkim_keys.size(), 1U);
+  EXPECT_TRUE(config.arc.key);
+  const DmarcReportConfig reports;
+  EXPECT_EQ(config.dmarc_reports.hour, reports.hour);
+  EXPECT_EQ(config.dmarc_reports.spread, reports.spread);
+  EXPECT_EQ(config.dmarc_reports.max_size, reports.max_size);
+  EXPECT_EQ(config.dmarc_reports.keep_days, reports.keep_days);
+  EXPECT_EQ(config.dmarc_reports.form, reports.form);
+  EXPECT_FALSE(plain.result.config->dmarc_reports.enabled);
 }
 
 TEST_F(ShippedConfig, ListsEveryKey) {

@@ -69,12 +69,37 @@ TEST(QueuedMessageTest, every_field_survives_the_spool) {
   EXPECT_EQ(*decoded, message);
 }
 
+TEST(QueuedMessageTest, an_update_takes_back_the_hold_of_the_beginning) {
+  QueuedMessage message = full_message();
+  const std::string envelope = encode_envelope(message);
+  message.held = false;
+  message.hold_reason.clear();
+  const auto decoded = decode_message(message.id, envelope, encode_update(message));
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_FALSE(decoded->held);
+}
+
+TEST(QueuedMessageTest, an_envelope_of_version_1_is_still_read) {
+  QueuedMessage message = full_message();
+  message.held = false;
+  std::string envelope = encode_envelope(message);
+  // The hold-reason, empty, stands between tls_in and the recipient count: a length of 4 octets.
+  const auto at = envelope.find(message.envelope.tls_in) + message.envelope.tls_in.size();
+  envelope.erase(at, 4);
+  envelope[1] = 1;
+  const auto decoded = decode_message(message.id, envelope, "");
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(decoded->envelope, message.envelope);
+  EXPECT_EQ(decoded->recipients.size(), message.recipients.size());
+}
+
 TEST(QueuedMessageTest, without_an_update_every_recipient_is_untouched) {
   QueuedMessage message = full_message();
   const auto decoded = decode_message(message.id, encode_envelope(message), "");
   ASSERT_TRUE(decoded) << decoded.error().detail;
   EXPECT_EQ(decoded->envelope, message.envelope);
-  EXPECT_FALSE(decoded->held);
+  EXPECT_TRUE(decoded->held) << "a message may be held from the beginning";
+  EXPECT_EQ(decoded->hold_reason, message.hold_reason);
   for (std::size_t i = 0; i < message.recipients.size(); ++i) {
     RecipientState fresh{message.recipients[i].recipient};
     EXPECT_EQ(decoded->recipients[i], fresh);
