@@ -4,6 +4,8 @@
 // message go out one by one, as smtp-source of Postfix sends them, or pipelined with --pipeline.
 #include <atomic>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +44,7 @@ struct Options {
   bool pipeline = false;
   std::string sender = "load@source.example";
   std::string recipient = "user@sink.example";
+  std::string message;            ///< a whole message with CRLF ends and stuffed dots, sent behind X-Load-Id; empty: made here
   std::size_t domains = 1;        ///< recipient domains d0.… to dN-1.…; 1: as given
   double idle_seconds = 0;        ///< open the sessions (greeted, in TLS) and hold them so long, sending nothing
   std::shared_ptr<const tls::Context> context;
@@ -127,10 +130,11 @@ std::string recipient_of(const Options &options, std::uint64_t id) {
 asio::awaitable<int> send_message(Client &client, const Options &options, std::uint64_t id, const std::string &body) {
   const std::string mail = fmt::format("MAIL FROM:<{}>\r\n", options.sender);
   const std::string rcpt = fmt::format("RCPT TO:<{}>\r\n", recipient_of(options, id));
-  std::string message = fmt::format("From: <{}>\r\nTo: <{}>\r\nSubject: load {}\r\nX-Load-Id: {}\r\n"
+  std::string message = options.message.empty() ? std::string() : fmt::format("X-Load-Id: {}\r\n{}", id, options.message);
+  if (message.empty()) message = fmt::format("From: <{}>\r\nTo: <{}>\r\nSubject: load {}\r\nX-Load-Id: {}\r\n"
                                     "Date: Sun, 22 Nov 2026 00:00:00 +0000\r\nMessage-ID: <{}@source.example>\r\n\r\n",
                                     options.sender, recipient_of(options, id), id, id, id);
-  message += body;
+  if (options.message.empty()) message += body;
   message += ".\r\n";
   int worst = 0;
   if (options.pipeline) {
@@ -225,6 +229,8 @@ int main(int count, char **arguments) {
   app.add_flag("--pipeline", options.pipeline, "MAIL, RCPT and DATA in one write");
   app.add_option("--sender", options.sender, "envelope sender");
   app.add_option("--recipient", options.recipient, "envelope recipient");
+  std::string message_file;
+  app.add_option("--message", message_file, "a file with the message to send: CRLF ends, dots stuffed");
   app.add_option("--domains", options.domains, "spread over d0. to dN-1. of the recipient's domain");
   app.add_option("--idle", options.idle_seconds, "hold the sessions idle for so many seconds instead of sending");
   CLI11_PARSE(app, count, arguments);
@@ -235,6 +241,14 @@ int main(int count, char **arguments) {
       return 2;
     }
     options.context = *context;
+  }
+  if (!message_file.empty()) {
+    std::ifstream file(message_file, std::ios::binary);
+    options.message.assign(std::istreambuf_iterator<char>(file), {});
+    if (options.message.empty()) {
+      std::fprintf(stderr, "load: %s: cannot be read\n", message_file.c_str());
+      return 2;
+    }
   }
   const std::string body = make_body(options.size);
   Totals totals;
