@@ -1,8 +1,8 @@
 // Snapshot: one configuration made ready for use, with its TLS contexts and trust stores; swapped whole on reload.
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -38,14 +38,22 @@ private:
   std::unordered_map<std::string, std::shared_ptr<const tls::TrustStore>> trust_;
 };
 
-/// The snapshot in force. Thread-safe.
+/// The snapshot in force. Thread-safe. A mutex, because load() of std::atomic<std::shared_ptr> in libstdc++ 12 gives its
+/// lock back with relaxed order (GCC bug 101761), which ThreadSanitizer rightly calls a race.
 class CurrentSnapshot {
 public:
-  [[nodiscard]] std::shared_ptr<const Snapshot> get() const { return pointer_.load(); }
-  void set(std::shared_ptr<const Snapshot> snapshot) { pointer_.store(std::move(snapshot)); }
+  [[nodiscard]] std::shared_ptr<const Snapshot> get() const {
+    const std::scoped_lock lock(mutex_);
+    return pointer_;
+  }
+  void set(std::shared_ptr<const Snapshot> snapshot) {
+    const std::scoped_lock lock(mutex_);
+    pointer_.swap(snapshot); // the old one is let go outside of the lock, with its last user
+  }
 
 private:
-  std::atomic<std::shared_ptr<const Snapshot>> pointer_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Snapshot> pointer_;
 };
 
 } // namespace mta
