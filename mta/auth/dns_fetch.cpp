@@ -52,15 +52,22 @@ std::optional<smtp::IpAddress> address_of(std::string_view reverse_name) {
   return smtp::IpAddress::v6(octets);
 }
 
-template <typename Record> DnsFact fact_of(smtp::DnsAnswer<Record> &answer, std::vector<Record> DnsFact::*list) {
+/// An answer and how long it lives.
+struct Fetched {
   DnsFact fact;
-  fact.status = answer.status;
-  fact.detail = std::move(answer.detail);
-  fact.*list = std::move(answer.records);
-  return fact;
+  std::chrono::seconds ttl{0};
+};
+
+template <typename Record> Fetched fact_of(smtp::DnsAnswer<Record> &answer, std::vector<Record> DnsFact::*list) {
+  Fetched fetched;
+  fetched.ttl = answer.ttl;
+  fetched.fact.status = answer.status;
+  fetched.fact.detail = std::move(answer.detail);
+  fetched.fact.*list = std::move(answer.records);
+  return fetched;
 }
 
-Task<DnsFact> ask(Resolver &resolver, DnsQuestion question) {
+Task<Fetched> ask(Resolver &resolver, DnsQuestion question) {
   switch (question.type) {
   case RecordType::a: {
     auto answer = co_await resolver.addresses_v4(question.name);
@@ -81,15 +88,15 @@ Task<DnsFact> ask(Resolver &resolver, DnsQuestion question) {
   case RecordType::ptr: {
     const auto address = address_of(question.name);
     if (!address) {
-      DnsFact none;
-      none.status = smtp::DnsStatus::no_name;
+      Fetched none;
+      none.fact.status = smtp::DnsStatus::no_name;
       co_return none;
     }
     auto answer = co_await resolver.ptr(*address);
     co_return fact_of(answer, &DnsFact::texts);
   }
   }
-  co_return DnsFact{};
+  co_return Fetched{};
 }
 
 /// One round of questions; it stays alive until the last of them has its answer, which may be after the deadline.
@@ -98,31 +105,50 @@ struct Round {
       : questions(std::move(asked)), answers(questions.size()), left(questions.size()), timer(executor) {}
 
   std::vector<DnsQuestion> questions;
-  std::vector<DnsFact> answers;
+  std::vector<Fetched> answers;
   std::size_t left;
   asio::steady_timer timer; ///< cancelled by the last answer
 };
 
 Task<> answer_one(Resolver &resolver, std::shared_ptr<Round> round, std::size_t index) {
-  DnsFact fact = co_await ask(resolver, round->questions[index]);
-  round->answers[index] = std::move(fact);
+  Fetched fetched = co_await ask(resolver, round->questions[index]);
+  round->answers[index] = std::move(fetched);
   if (--round->left == 0) round->timer.cancel();
 }
 
 } // namespace
 
-Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts, std::chrono::steady_clock::time_point deadline) {
+void take_from_cache(const FactCache &cache, auth::DnsFacts &facts) {
+  const auto now = FactCache::Clock::now();
+  const auto missing = facts.missing();
+  facts.clear_missing();
+  for (const DnsQuestion &question : missing) {
+    if (const DnsFact *known = cache.find(question, now))
+      facts.put(question, *known);
+    else
+      static_cast<void>(facts.find(question.name, question.type)); // notes it again
+  }
+}
+
+Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts, std::chrono::steady_clock::time_point deadline,
+                     FactCache *cache) {
+  if (cache != nullptr) take_from_cache(*cache, facts);
   if (facts.missing().empty()) co_return;
   const auto executor = co_await asio::this_coro::executor;
   const auto round = std::make_shared<Round>(executor, facts.missing());
   facts.clear_missing();
-  for (DnsFact &answer : round->answers) answer.detail = "no answer within the time limit of the checks";
+  for (Fetched &answer : round->answers) answer.fact.detail = "no answer within the time limit of the checks";
   round->timer.expires_at(deadline);
   for (std::size_t i = 0; i < round->questions.size(); ++i)
     asio::co_spawn(executor, answer_one(resolver, round, i), asio::detached);
   boost::system::error_code ended; // by the last answer, or by the deadline
   if (round->left != 0) co_await round->timer.async_wait(asio::redirect_error(asio::use_awaitable, ended));
-  for (std::size_t i = 0; i < round->questions.size(); ++i) facts.put(round->questions[i], round->answers[i]);
+  const auto now = FactCache::Clock::now();
+  for (std::size_t i = 0; i < round->questions.size(); ++i) {
+    const Fetched &answer = round->answers[i];
+    if (cache != nullptr) cache->put(round->questions[i], answer.fact, answer.ttl, now);
+    facts.put(round->questions[i], answer.fact);
+  }
 }
 
 } // namespace mta

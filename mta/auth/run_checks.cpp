@@ -21,7 +21,7 @@ void fail_missing(auth::DnsFacts &facts, const std::string &why) {
 } // namespace
 
 Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
-                      std::chrono::steady_clock::time_point deadline) {
+                      std::chrono::steady_clock::time_point deadline, FactCache *cache) {
   for (int round = 0; round < most_rounds; ++round) {
     if (check.advance(facts)) co_return true;
     if (resolver == nullptr) {
@@ -29,7 +29,7 @@ Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *reso
     } else if (std::chrono::steady_clock::now() >= deadline) {
       fail_missing(facts, "no answer within the time limit of the checks");
     } else {
-      co_await fetch_missing(*resolver, facts, deadline);
+      co_await fetch_missing(*resolver, facts, deadline, cache);
     }
   }
   co_return false;

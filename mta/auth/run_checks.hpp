@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "mta/auth/fact_cache.hpp"
 #include "mta/auth/message_check.hpp"
 #include "mta/base/async.hpp"
 #include "mta/dns/resolver.hpp"
@@ -10,8 +11,8 @@
 namespace mta {
 
 /// `resolver` null: every question fails for now. What has no answer by `deadline` is a temporary failure, so this ends
-/// soon after it. False when the checks ask more rounds of questions than any message needs: its results do not count.
+/// soon after it. `cache` (null: none) belongs to the coroutine's thread. False when the checks ask more rounds of questions than any message needs: its results do not count.
 [[nodiscard]] Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
-                                    std::chrono::steady_clock::time_point deadline);
+                                    std::chrono::steady_clock::time_point deadline, FactCache *cache = nullptr);
 
 } // namespace mta

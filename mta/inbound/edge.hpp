@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "mta/auth/fact_cache.hpp"
 #include "mta/inbound/connection_limits.hpp"
 #include "mta/inbound/memory_gauge.hpp"
 #include "mta/inbound/server.hpp"
@@ -45,6 +46,8 @@ public:
   [[nodiscard]] MailLog &log() noexcept { return shared_.services.log; }
   [[nodiscard]] Worker &worker() noexcept { return worker_; }
   [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
+  /// DNS answers of the checks on this worker.
+  [[nodiscard]] FactCache &facts() noexcept { return facts_; }
   /// "1-00002f": unique while the process lives.
   [[nodiscard]] std::string next_session_name();
 
@@ -73,6 +76,7 @@ private:
   Edge &shared_;
   Worker &worker_;
   std::size_t number_;
+  FactCache facts_;
   std::uint64_t named_ = 0;
   Session *first_ = nullptr;
   std::size_t sessions_ = 0;

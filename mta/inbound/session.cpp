@@ -250,8 +250,8 @@ Task<bool> check_message(Session &session) {
   session.stream_.set_deadline(std::nullopt); // the DNS is slow, not the client
   const auto limit = session.in_force_.snapshot->config().authentication.timeout;
   MessageCheck &check = *receiver.intake().check();
-  const bool settled =
-      co_await run_checks(check, receiver.intake().facts(), edge.resolver, Session::Clock::now() + limit);
+  const bool settled = co_await run_checks(check, receiver.intake().facts(), edge.resolver,
+                                           Session::Clock::now() + limit, &session.edge_.facts());
   co_return receiver.checked(settled);
 }
 
