@@ -88,6 +88,7 @@ struct ListenerConfig {
   bool refuse_early_talkers = true;
   std::chrono::milliseconds greeting_delay{0}; ///< waited before the banner to see early talkers; 0: only looks
   smtp::BareLf bare_lf = smtp::BareLf::refuse;
+  bool check_senders = true; ///< SPF, DKIM, DMARC, ARC of mail from outside; off for listeners in a network without public DNS
   std::vector<smtp::Network> trusted_networks; ///< relay role
   /// relay role: client certificates that may relay.
   std::vector<std::string> trusted_names; ///< certificate names (patterns of one label)

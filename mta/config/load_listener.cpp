@@ -173,6 +173,7 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
                                           {{"mx", policy::ListenerRole::mx}, {"relay", policy::ListenerRole::relay}});
   read_tls(section, listener, loading);
   section.read("refuse_early_talkers", listener.refuse_early_talkers);
+  section.read("check_senders", listener.check_senders);
   section.read_duration("greeting_delay", listener.greeting_delay, 0ms, 30s);
   section.read_word<smtp::BareLf>("bare_lf", listener.bare_lf,
                                   {{"refuse", smtp::BareLf::refuse}, {"convert", smtp::BareLf::convert}});

@@ -80,7 +80,7 @@ void Receiver::begin_intake() {
     return;
   }
   const AuthenticationConfig &rules = config.authentication;
-  if (!rules.enabled) return;
+  if (!rules.enabled || !in_force_.listener->check_senders) return;
   CheckRequest request;
   request.client = client_;
   request.helo = machine_.facts().helo;

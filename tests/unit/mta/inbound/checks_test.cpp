@@ -149,6 +149,18 @@ TEST(InboundChecks, ObserveLetsEverythingPassAndSaysWhatItWouldHaveDone) {
   EXPECT_EQ(event.fields.at("action"), "accept");
 }
 
+TEST(InboundChecks, AListenerOfAPrivateNetworkChecksNothing) {
+  test::FakeResolver dns;
+  zone(dns);
+  mta::Config config = checking_config();
+  config.listeners[0].check_senders = false;
+  InboundFixture fixture(std::move(config), {}, 2, &dns);
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(deliver(client, "boss@victim.example").substr(0, 3), "250");
+  EXPECT_TRUE(fixture.submitted().at(0)->envelope.trace.starts_with("Received: "));
+  EXPECT_EQ(dns.asked("txt victim.example"), 0U);
+}
+
 TEST(InboundChecks, ALargeBodyInManyPiecesIsSignedAndVerifies) {
   mta::Config config = base_config();
   config.listeners[0].role = policy::ListenerRole::relay;
