@@ -89,7 +89,7 @@ private:
       want(DmarcPolicy::reject,
            refusal(1, "Mail from outside with a header From of this site needs SPF or DKIM aligned with it"));
       say("header From is a domain of ours, the client is outside, and neither SPF nor DKIM is aligned");
-      exception_ = PolicyOverride{OverrideKind::local_policy, "own domain used from outside without alignment"};
+      exception_ = auth::PolicyOverride{auth::OverrideKind::local_policy, "own domain used from outside without alignment"};
     }
   }
 
@@ -100,7 +100,7 @@ private:
     if (dmarc_.policy_domain != dmarc_.domain) line += fmt::format(" at {}", printable(dmarc_.policy_domain));
     if (dmarc_.testing && dmarc_.policy != dmarc_.disposition) {
       line += fmt::format(", t=y makes it {}", to_string(dmarc_.disposition));
-      exception_ = PolicyOverride{OverrideKind::policy_test_mode, "t=y"};
+      exception_ = auth::PolicyOverride{auth::OverrideKind::policy_test_mode, "t=y"};
     }
     say(std::move(line));
     if (disposition_ == DmarcPolicy::reject)
@@ -151,26 +151,26 @@ private:
   void apply_exceptions() {
     if (const DmarcOverride *rule = deferred_ ? nullptr : find_rule(OverrideSubject::author)) {
       if (dmarc_.result == DmarcResult::none && is_aligned()) return;
-      apply_rule(*rule, OverrideKind::local_policy);
+      apply_rule(*rule, auth::OverrideKind::local_policy);
       return;
     }
     if (!deferred_ && disposition_ == DmarcPolicy::none) return;
     if (const DmarcOverride *rule = find_rule(OverrideSubject::forwarder)) {
       if (!deferred_ && rule->disposition >= disposition_) return;
       deferred_ = deferred_ && rule->disposition != DmarcPolicy::none;
-      if (!deferred_) apply_rule(*rule, OverrideKind::trusted_forwarder);
+      if (!deferred_) apply_rule(*rule, auth::OverrideKind::trusted_forwarder);
       return;
     }
     if (!deferred_) apply_arc();
   }
 
-  void apply_rule(const DmarcOverride &rule, OverrideKind kind) {
+  void apply_rule(const DmarcOverride &rule, auth::OverrideKind kind) {
     const std::string who = fmt::format("{} ({})", printable(rule.reason), printable(rule.owner));
     say(fmt::format("{}: rule for {} makes it {}: {}", printable(rule.place), rule.domains.to_string(),
                     to_string(rule.disposition), who));
     if (rule.disposition == disposition_) return;
     want(rule.disposition, refusal(1, fmt::format("Email rejected per local policy for {}", shown_domain())));
-    exception_ = PolicyOverride{kind, who};
+    exception_ = auth::PolicyOverride{kind, who};
   }
 
   [[nodiscard]] bool has_author_rule() const {
@@ -226,7 +226,7 @@ private:
         comment += fmt::format(" as[{0}].d={1} as[{0}].s={2}", other->instance, printable(other->domain),
                                printable(other->selector));
       say(fmt::format("trusted sealer {} saw it pass for {}", printable(set->domain), shown_domain()));
-      exception_ = PolicyOverride{OverrideKind::local_policy, std::move(comment)};
+      exception_ = auth::PolicyOverride{auth::OverrideKind::local_policy, std::move(comment)};
       return;
     }
   }
@@ -263,7 +263,7 @@ private:
     if (rules_.mode == Mode::observe && decision_.action != MessageAction::accept) {
       say(fmt::format("mode observe: {} would have been the action", to_string(decision_.action)));
       if (disposition_ != DmarcPolicy::none)
-        decision_.overrides.push_back({OverrideKind::local_policy, "policy is observed, not enforced"});
+        decision_.overrides.push_back({auth::OverrideKind::local_policy, "policy is observed, not enforced"});
       decision_.action = MessageAction::accept;
       decision_.disposition = DmarcPolicy::none;
       decision_.reply.reset();
@@ -278,7 +278,7 @@ private:
   DmarcPolicy disposition_ = DmarcPolicy::none; ///< as the rules so far have it
   bool deferred_ = false;
   smtp::Reply reply_; ///< for reject or defer
-  std::optional<PolicyOverride> exception_;
+  std::optional<auth::PolicyOverride> exception_;
 };
 
 } // namespace
@@ -289,17 +289,6 @@ std::string_view to_string(MessageAction action) noexcept {
   case MessageAction::quarantine: return "quarantine";
   case MessageAction::reject: return "reject";
   case MessageAction::defer: return "defer";
-  }
-  return "?";
-}
-
-std::string_view to_string(OverrideKind kind) noexcept {
-  switch (kind) {
-  case OverrideKind::local_policy: return "local_policy";
-  case OverrideKind::mailing_list: return "mailing_list";
-  case OverrideKind::other: return "other";
-  case OverrideKind::policy_test_mode: return "policy_test_mode";
-  case OverrideKind::trusted_forwarder: return "trusted_forwarder";
   }
   return "?";
 }

@@ -20,11 +20,6 @@ enum class MessageAction : std::uint8_t { accept, quarantine, reject, defer };
 /// "accept", "quarantine", "reject", "defer".
 [[nodiscard]] std::string_view to_string(MessageAction action) noexcept;
 
-/// RFC 9990, "Policy Override Reason".
-enum class OverrideKind : std::uint8_t { local_policy, mailing_list, other, policy_test_mode, trusted_forwarder };
-/// The words of the report.
-[[nodiscard]] std::string_view to_string(OverrideKind kind) noexcept;
-
 /// Whose name a rule of the configuration looks at.
 enum class OverrideSubject : std::uint8_t {
   author,    ///< the domain of header From
@@ -63,17 +58,11 @@ struct MessageChecks {
   bool from_outside = true;     ///< not from a client that may send for our domains
 };
 
-struct PolicyOverride {
-  OverrideKind kind = OverrideKind::other;
-  std::string comment; ///< printable ASCII
-  friend bool operator==(const PolicyOverride &, const PolicyOverride &) = default;
-};
-
 struct MessageDecision {
   MessageAction action = MessageAction::accept;
   std::optional<smtp::Reply> reply;      ///< for reject (550 5.7.x) and defer (451 4.7.x)
   std::vector<std::string> reasons;      ///< each a line for people, printable ASCII; what was decided last stands last
-  std::vector<PolicyOverride> overrides; ///< why the disposition is not the published policy, for the report
+  std::vector<auth::PolicyOverride> overrides; ///< why the disposition is not the published policy, for the report
   auth::DmarcPolicy disposition = auth::DmarcPolicy::none; ///< to be reported
   MessageAction observed = MessageAction::accept; ///< what enforce would have done; equals action with mode enforce
 };

@@ -58,4 +58,15 @@ std::string_view to_string(DmarcPolicy policy) noexcept {
   return "?";
 }
 
+std::string_view to_string(OverrideKind kind) noexcept {
+  switch (kind) {
+  case OverrideKind::local_policy: return "local_policy";
+  case OverrideKind::mailing_list: return "mailing_list";
+  case OverrideKind::other: return "other";
+  case OverrideKind::policy_test_mode: return "policy_test_mode";
+  case OverrideKind::trusted_forwarder: return "trusted_forwarder";
+  }
+  return "?";
+}
+
 } // namespace auth

@@ -84,10 +84,21 @@ struct DmarcVerdict {
   std::string reason;        ///< for people, printable ASCII
 };
 
+/// Why what was done is not what the policy asks for (RFC 9990, "Policy Override Reason").
+enum class OverrideKind : std::uint8_t { local_policy, mailing_list, other, policy_test_mode, trusted_forwarder };
+
+struct PolicyOverride {
+  OverrideKind kind = OverrideKind::other;
+  std::string comment; ///< for people, printable ASCII; may be empty
+  friend bool operator==(const PolicyOverride &, const PolicyOverride &) = default;
+};
+
 [[nodiscard]] std::string_view to_string(SpfResult result) noexcept;
 [[nodiscard]] std::string_view to_string(DkimResult result) noexcept;
 [[nodiscard]] std::string_view to_string(ArcResult result) noexcept;
 [[nodiscard]] std::string_view to_string(DmarcResult result) noexcept;
 [[nodiscard]] std::string_view to_string(DmarcPolicy policy) noexcept;
+/// The words of the report.
+[[nodiscard]] std::string_view to_string(OverrideKind kind) noexcept;
 
 } // namespace auth

@@ -1,6 +1,7 @@
 // SigningKey: see the header.
 #include "auth/dkim/signing_key.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "auth/dkim/base64.hpp"
 #include "auth/dkim/evp.hpp"
 #include "auth/dkim/public_key.hpp"
+#include "smtp/base/text.hpp"
 
 namespace auth {
 
@@ -32,7 +34,24 @@ int no_passphrase(char *, int, int, void *) {
   return 0;
 }
 
+bool is_selector_label(std::string_view label) {
+  return !label.empty() && label.size() <= 63 && std::all_of(label.begin(), label.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
 } // namespace
+
+smtp::Result<std::string> parse_selector(std::string_view text) {
+  std::string selector = smtp::to_lower(text);
+  const auto labels = smtp::split(selector, '.');
+  if (selector.size() > 190 || !std::all_of(labels.begin(), labels.end(), is_selector_label))
+    return smtp::fail(ErrorCode::bad_syntax,
+                      fmt::format("\"{}\" is no selector: labels of letters, digits, '-' and '_' of at most 63 octets, "
+                                  "with dots between, at most 190 octets in all",
+                                  smtp::escape(text, 80)));
+  return selector;
+}
 
 SigningKey::SigningKey(std::shared_ptr<const Implementation> implementation)
     : implementation_(std::move(implementation)) {}

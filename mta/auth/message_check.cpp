@@ -36,20 +36,14 @@ void MessageCheck::end() {
   arc_->end();
 }
 
-/// An evaluation that asked for nothing new is final.
-template <typename Evaluate> void MessageCheck::settle(bool &settled, auth::DnsFacts &facts, Evaluate evaluate) {
-  if (settled) return;
-  const std::size_t before = facts.missing().size();
-  evaluate();
-  settled = facts.missing().size() == before;
-}
-
 bool MessageCheck::advance(auth::DnsFacts &facts) {
-  // Each evaluation counts its own misses: a question that an earlier one noted must be noted again.
+  // An evaluation that misses nothing is final. Each counts its own misses, also those that an earlier one noted.
   std::vector<auth::DnsQuestion> missing;
   const auto run = [&](bool &settled, auto evaluate) {
+    if (settled) return;
     facts.clear_missing();
-    settle(settled, facts, evaluate);
+    evaluate();
+    settled = facts.missing().empty();
     missing.insert(missing.end(), facts.missing().begin(), facts.missing().end());
   };
   if (request_.client) {

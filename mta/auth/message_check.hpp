@@ -59,7 +59,6 @@ public:
   [[nodiscard]] const CheckRequest &request() const noexcept { return request_; }
 
 private:
-  template <typename Evaluate> void settle(bool &settled, auth::DnsFacts &facts, Evaluate evaluate);
   [[nodiscard]] auth::Iprev check_iprev(auth::DnsFacts &facts) const;
 
   const CheckRequest request_;

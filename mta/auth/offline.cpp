@@ -7,6 +7,7 @@
 
 #include "auth/core/authentication_results.hpp"
 #include "smtp/base/text.hpp"
+#include "smtp/message/header_scan.hpp"
 
 namespace mta {
 
@@ -20,13 +21,6 @@ constexpr int most_rounds = 60;
 /// Foreign text as JSON takes it.
 std::string text_of(std::string_view text) {
   return smtp::is_utf8(text) ? std::string(text) : smtp::escape(text, text.size() * 4);
-}
-
-/// Where the header section ends: behind its empty line, or at the first line that is no field.
-std::size_t header_end(std::string_view message) {
-  if (message.starts_with("\r\n")) return 2;
-  const auto end = message.find("\r\n\r\n");
-  return end == std::string_view::npos ? message.size() : end + 4;
 }
 
 json::object spf_object(const auth::SpfVerdict &verdict, bool with_counts) {
@@ -127,7 +121,7 @@ json::object check_offline(const OfflineRequest &request, const AnswerAll &answe
   MessageCheck check(std::move(checks));
   if (request.message) {
     const std::string_view message = *request.message;
-    const std::size_t end = header_end(message);
+    const std::size_t end = smtp::find_body(message);
     check.header(auth::HeaderFields(std::string(message.substr(0, end))));
     check.body(message.substr(end));
     check.end();

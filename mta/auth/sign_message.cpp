@@ -2,6 +2,7 @@
 #include "mta/auth/sign_message.hpp"
 
 #include "auth/core/from_field.hpp"
+#include "smtp/message/header_scan.hpp"
 
 namespace mta {
 
@@ -23,8 +24,7 @@ std::vector<auth::SigningIdentity> find_identities(const Config &config, const a
 smtp::Result<std::string> sign_message(const Config &config, std::string_view message,
                                        std::chrono::system_clock::time_point now) {
   if (config.dkim_keys.empty()) return std::string();
-  const auto end = message.find("\r\n\r\n");
-  const std::size_t split = end == std::string_view::npos ? message.size() : end + 4;
+  const std::size_t split = smtp::find_body(message);
   const auth::HeaderFields fields(std::string(message.substr(0, split)));
   auto identities = find_identities(config, fields, now);
   if (identities.empty()) return std::string();

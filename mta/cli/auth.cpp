@@ -15,7 +15,9 @@
 #include "mta/cli/command.hpp"
 #include "mta/cli/dns_source.hpp"
 #include "mta/cli/files.hpp"
+#include "mta/config/load.hpp"
 #include "smtp/base/text.hpp"
+#include "smtp/message/header_scan.hpp"
 
 namespace mta::cli {
 
@@ -24,6 +26,13 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t message_limit = std::size_t{256} * 1024 * 1024;
+constexpr std::size_t line_limit = std::size_t{64} * 1024 * 1024;
+
+/// How the daemon of this machine asks the DNS, when its configuration can be read here; else full recursion.
+DnsConfig dns_of(const GlobalOptions &global) {
+  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
+  return loaded.config ? loaded.config->dns : DnsConfig{};
+}
 
 std::int64_t time_or_now(std::int64_t time) {
   return time != 0 ? time
@@ -61,35 +70,88 @@ smtp::Result<OfflineRequest> request_of(const CheckArguments &arguments) {
 void run_check(GlobalOptions &global, const CheckArguments &arguments) {
   const auto request = request_of(arguments);
   if (!request) return fail(global, request.error().detail, 2);
-  DnsSource source;
+  DnsSource source([&global] { return dns_of(global); });
   const auto answers = source.from_file(arguments.dns_file);
   if (!answers) return fail(global, answers.error().detail, 2);
   print_json(check_offline(*request, *answers));
 }
 
-smtp::Result<json::object> batch_line(std::string_view line, DnsSource &source, const std::string &receiver) {
-  boost::system::error_code error;
-  const json::value value = json::parse(json::string_view(line.data(), line.size()), error);
-  if (error || !value.is_object()) return smtp::fail(smtp::ErrorCode::bad_syntax, "not a JSON object");
-  const json::object &object = value.get_object();
+/// A member of a request, with the type that it must have; absent and null leave the value as it is.
+class Members {
+public:
+  explicit Members(const json::object &object) : object_(object) {}
+  void read(std::string_view name, std::string &out) {
+    if (const json::value *value = find(name, &json::value::is_string, "a string")) out = std::string_view(value->get_string());
+  }
+  void read(std::string_view name, std::int64_t &out) {
+    if (const json::value *value = find(name, &json::value::is_int64, "a whole number")) out = value->get_int64();
+  }
+  void read(std::string_view name, bool &out) {
+    if (const json::value *value = find(name, &json::value::is_bool, "true or false")) out = value->get_bool();
+  }
+  [[nodiscard]] const json::object *object(std::string_view name) {
+    const json::value *value = find(name, &json::value::is_object, "an object");
+    return value != nullptr ? &value->get_object() : nullptr;
+  }
+  /// Empty: every member had its type.
+  [[nodiscard]] const std::string &problem() const noexcept { return problem_; }
+
+private:
+  const json::value *find(std::string_view name, bool (json::value::*is_right)() const noexcept, std::string_view wanted) {
+    const json::value *value = object_.if_contains(name);
+    if (value == nullptr || value->is_null()) return nullptr;
+    if ((value->*is_right)()) return value;
+    problem_ = fmt::format("\"{}\" is not {}", name, wanted);
+    return nullptr;
+  }
+  const json::object &object_;
+  std::string problem_;
+};
+
+smtp::Result<json::object> answer_request(const json::object &object, DnsSource &source, const std::string &receiver) {
   CheckArguments arguments;
-  arguments.ip = text_at(object, "ip");
-  arguments.helo = text_at(object, "helo");
-  arguments.mail_from = text_at(object, "mail_from");
-  arguments.message = text_at(object, "message_file");
-  arguments.time = number_at(object, "time");
-  arguments.allow_weak_keys = flag_at(object, "allow_weak_keys");
   arguments.receiver = receiver;
+  Members members(object);
+  members.read("ip", arguments.ip);
+  members.read("helo", arguments.helo);
+  members.read("mail_from", arguments.mail_from);
+  members.read("message_file", arguments.message);
+  members.read("dns_file", arguments.dns_file);
+  members.read("time", arguments.time);
+  members.read("allow_weak_keys", arguments.allow_weak_keys);
+  const json::object *dns = members.object("dns");
+  if (!members.problem().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, members.problem());
   const auto request = request_of(arguments);
   if (!request) return tl::unexpected(request.error());
-  if (const json::value *dns = object.if_contains("dns"); dns != nullptr && dns->is_object()) {
-    auto zone = Zone::from(dns->get_object());
+  if (dns != nullptr) {
+    auto zone = Zone::from(*dns);
     if (!zone) return tl::unexpected(zone.error());
     return check_offline(*request, DnsSource::from_zone(std::move(*zone)));
   }
-  const auto answers = source.from_file(text_at(object, "dns_file"));
+  const auto answers = source.from_file(arguments.dns_file);
   if (!answers) return tl::unexpected(answers.error());
   return check_offline(*request, *answers);
+}
+
+/// The answer to a line, with the id that it has.
+json::object answer_line(std::string_view line, DnsSource &source, const std::string &receiver, bool &failed) {
+  json::object out;
+  boost::system::error_code error;
+  json::value request;
+  if (line.size() <= line_limit) request = json::parse(json::string_view(line.data(), line.size()), error);
+  smtp::Result<json::object> answer = smtp::fail(smtp::ErrorCode::bad_syntax, "not a JSON object");
+  if (line.size() > line_limit) {
+    answer = smtp::fail(smtp::ErrorCode::too_long, fmt::format("over the limit of {} octets", line_limit));
+  } else if (!error && request.is_object()) {
+    if (const json::value *id = request.get_object().if_contains("id")) out["id"] = *id;
+    answer = answer_request(request.get_object(), source, receiver);
+  }
+  failed = !answer;
+  if (answer)
+    for (auto &entry : *answer) out[entry.key()] = std::move(entry.value());
+  else
+    out["error"] = answer.error().detail;
+  return out;
 }
 
 void run_batch(GlobalOptions &global, const std::string &path, const std::string &receiver) {
@@ -99,20 +161,14 @@ void run_batch(GlobalOptions &global, const std::string &path, const std::string
     if (!file) return fail(global, fmt::format("{}: cannot be read", path), 2);
   }
   std::istream &stream = path == "-" ? std::cin : file;
-  DnsSource source;
+  DnsSource source([&global] { return dns_of(global); });
   std::string line;
   for (std::size_t number = 1; std::getline(stream, line); ++number) {
     if (smtp::trim(line).empty()) continue;
-    auto answer = batch_line(line, source, receiver);
-    json::object out;
-    boost::system::error_code error;
-    const json::value asked = json::parse(line, error);
-    if (!error && asked.is_object())
-      if (const json::value *id = asked.get_object().if_contains("id")) out["id"] = *id;
-    if (answer) {
-      for (auto &entry : *answer) out[entry.key()] = std::move(entry.value());
-    } else {
-      out["error"] = fmt::format("line {}: {}", number, answer.error().detail);
+    bool failed = false;
+    json::object out = answer_line(line, source, receiver, failed);
+    if (failed) {
+      out["error"] = fmt::format("line {}: {}", number, std::string_view(out["error"].as_string()));
       global.status = 2;
     }
     print_json(out);
@@ -135,8 +191,10 @@ OwnResults own_results(const auth::HeaderFields &fields, const std::string &auth
   OwnResults own;
   own.payload = authserv_id;
   for (const auth::HeaderField *field : fields.named("Authentication-Results")) {
-    if (!auth::bears_authserv_id(*field, authserv_id)) continue;
-    for (const auto &result : auth::parse_results(field->value).results) {
+    // What must be removed as forged is anything that somebody might take for ours; what is believed must surely be.
+    const auth::ResultsPayload payload = auth::parse_results(field->value);
+    if (!smtp::equals_ignoring_case(payload.authserv_id, authserv_id)) continue;
+    for (const auto &result : payload.results) {
       if (result.method != "arc") continue;
       if (result.result == "pass") own.arc = auth::ArcResult::pass;
       if (result.result == "fail") own.arc = auth::ArcResult::fail;
@@ -153,7 +211,7 @@ OwnResults own_results(const auth::HeaderFields &fields, const std::string &auth
   return own;
 }
 
-smtp::Result<std::string> seal(const SealArguments &arguments) {
+smtp::Result<std::string> seal(const GlobalOptions &global, const SealArguments &arguments) {
   const auto pem = read_input(arguments.key_file, 65'536);
   if (!pem) return tl::unexpected(pem.error());
   auto key = auth::SigningKey::parse(*pem);
@@ -161,8 +219,7 @@ smtp::Result<std::string> seal(const SealArguments &arguments) {
   const auto text = read_input(arguments.message, message_limit);
   if (!text) return tl::unexpected(text.error());
   const std::string message = with_crlf(*text);
-  const auto split = message.find("\r\n\r\n");
-  const std::size_t end = split == std::string::npos ? message.size() : split + 4;
+  const std::size_t end = smtp::find_body(message);
   const auth::HeaderFields fields(message.substr(0, end));
   const OwnResults own = own_results(fields, arguments.authserv_id);
 
@@ -177,7 +234,7 @@ smtp::Result<std::string> seal(const SealArguments &arguments) {
   if (own.arc && !incoming.chain.empty()) {
     incoming.result = *own.arc; // our own verdict, made when the message came in
   } else if (!facts.missing().empty()) {
-    DnsSource source;
+    DnsSource source([&global] { return dns_of(global); });
     const auto answers = source.from_file(arguments.dns_file);
     if (!answers) return tl::unexpected(answers.error());
     for (int round = 0; round < 10 && !facts.missing().empty(); ++round) {
@@ -250,7 +307,7 @@ void add_seal_command(CLI::App &group, GlobalOptions &global) {
   command->add_option("--dns-file", arguments->dns_file, "DNS answers as JSON, instead of the real DNS");
   command->add_flag("--allow-weak-keys", arguments->allow_weak_keys, "lift the limits of RFC 8301 for the chain so far");
   command->callback([&global, arguments] {
-    const auto sealed = seal(*arguments);
+    const auto sealed = seal(global, *arguments);
     if (!sealed) return fail(global, sealed.error().detail, 2);
     std::fwrite(sealed->data(), 1, sealed->size(), stdout);
   });

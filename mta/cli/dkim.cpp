@@ -13,7 +13,6 @@
 #include "mta/cli/dns_source.hpp"
 #include "mta/cli/files.hpp"
 #include "mta/config/load.hpp"
-#include "smtp/base/text.hpp"
 
 namespace mta::cli {
 
@@ -58,9 +57,9 @@ smtp::Result<Made> make_key(const smtp::Domain &domain, const std::string &selec
 void run_keygen(GlobalOptions &global, const KeygenArguments &arguments) {
   const auto domain = smtp::Domain::parse(arguments.domain);
   if (!domain) return fail(global, fmt::format("{}: {}", arguments.domain, domain.error().detail), 2);
-  const std::string selector = smtp::to_lower(arguments.selector);
-  const auto is_selector = smtp::Domain::parse(selector + ".example");
-  if (!is_selector) return fail(global, fmt::format("{}: not a selector: {}", selector, is_selector.error().detail), 2);
+  const auto parsed = auth::parse_selector(arguments.selector);
+  if (!parsed) return fail(global, parsed.error().detail, 2);
+  const std::string &selector = *parsed;
   std::vector<std::pair<std::string, std::string>> wanted; // selector, type
   if (arguments.type == "both")
     wanted = {{selector, "rsa-2048"}, {selector + "-ed25519", "ed25519"}};
@@ -107,7 +106,7 @@ std::string problem_of(const SigningKeyConfig &key, const AnswerAll &answer) {
 void run_check(GlobalOptions &global, const std::string &dns_file) {
   const auto loaded = load_config(global.config, std::chrono::system_clock::now());
   if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  DnsSource source(loaded.config->dns);
+  DnsSource source([&] { return loaded.config->dns; });
   const auto answers = source.from_file(dns_file);
   if (!answers) return fail(global, answers.error().detail, 2);
   std::vector<SigningKeyConfig> keys = loaded.config->dkim_keys;

@@ -49,7 +49,7 @@ private:
   std::unique_ptr<Resolver> resolver_;
 };
 
-DnsSource::DnsSource(DnsConfig config) : config_(std::move(config)) {}
+DnsSource::DnsSource(std::function<DnsConfig()> config) : config_(std::move(config)) {}
 
 DnsSource::~DnsSource() = default;
 
@@ -72,7 +72,7 @@ AnswerAll DnsSource::from_zone(Zone zone) {
 
 smtp::Result<AnswerAll> DnsSource::live() {
   if (!live_) {
-    auto opened = LiveDns::open(config_);
+    auto opened = LiveDns::open(config_());
     if (!opened) return tl::unexpected(opened.error());
     live_ = std::move(*opened);
   }

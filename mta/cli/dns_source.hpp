@@ -1,6 +1,7 @@
 // DnsSource: where the DNS answers of a command come from: a zone file, or the real DNS.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,8 +17,8 @@ class LiveDns;
 /// Opened when first needed, once. Must outlive the functions that it gives.
 class DnsSource {
 public:
-  /// `config`: how the real DNS is asked.
-  explicit DnsSource(DnsConfig config = {});
+  /// `config` says how the real DNS is asked, when it is.
+  explicit DnsSource(std::function<DnsConfig()> config);
   ~DnsSource();
   DnsSource(const DnsSource &) = delete;
   DnsSource &operator=(const DnsSource &) = delete;
@@ -28,7 +29,7 @@ public:
 
 private:
   [[nodiscard]] smtp::Result<AnswerAll> live();
-  DnsConfig config_;
+  std::function<DnsConfig()> config_;
   std::string zone_path_;
   std::shared_ptr<const Zone> zone_;
   std::unique_ptr<LiveDns> live_;

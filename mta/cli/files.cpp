@@ -5,7 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <iterator>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -22,9 +22,13 @@ smtp::Result<std::string> read_input(const std::string &path, std::size_t limit)
     if (!file) return smtp::fail(smtp::ErrorCode::not_found, fmt::format("{}: cannot be read", path));
   }
   std::istream &stream = path == "-" ? std::cin : file;
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (text.size() > limit)
-    return smtp::fail(smtp::ErrorCode::too_long, fmt::format("{}: over the limit of {} octets", path, limit));
+  std::string text;
+  std::vector<char> block(65'536);
+  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())) || stream.gcount() > 0) {
+    text.append(block.data(), static_cast<std::size_t>(stream.gcount()));
+    if (text.size() > limit)
+      return smtp::fail(smtp::ErrorCode::too_long, fmt::format("{}: over the limit of {} octets", path, limit));
+  }
   return text;
 }
 

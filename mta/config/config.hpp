@@ -213,8 +213,15 @@ struct ArcConfig {
   std::vector<smtp::DomainPattern> recipients;   ///< mail to these is sealed
 };
 
+/// Which document a report is.
+///   rfc9990    namespace urn:ietf:params:xml:ns:dmarc-2.0
+///   rfc7489    RFC 7489 appendix C, without a namespace, as it is commonly sent
+///   automatic  RFC 9990 says nothing of how to choose. A record that uses a tag of RFC 9989 (np, psd, t) comes from an
+///              owner who reads today's documents and gets RFC 9990's; one that asks for nothing newer gets RFC 7489's,
+///              which every consumer reads.
+enum class DmarcReportForm : std::uint8_t { automatic, rfc9990, rfc7489 };
+
 /// [dmarc_reports]
-enum class DmarcReportWord : std::uint8_t { automatic, rfc9990, rfc7489 };
 struct DmarcReportConfig {
   bool enabled = false;
   std::string org_name;              ///< default: server.hostname
@@ -224,7 +231,7 @@ struct DmarcReportConfig {
   std::chrono::seconds spread{3600};
   std::uint64_t max_size = 10'485'760;
   unsigned keep_days = 14;
-  DmarcReportWord form = DmarcReportWord::automatic;
+  DmarcReportForm form = DmarcReportForm::automatic;
 };
 
 struct Config {

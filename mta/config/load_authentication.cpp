@@ -92,22 +92,6 @@ void load_checks(Section &root, Loading &loading) {
   section->finish();
 }
 
-/// A selector is one label or more (RFC 6376 section 3.1), letters, digits, hyphens and underscores.
-smtp::Result<std::string> parse_selector(const std::string &text) {
-  const std::string selector = smtp::to_lower(text);
-  bool valid = !selector.empty() && selector.size() <= 190;
-  for (const std::string_view label : smtp::split(selector, '.'))
-    valid = valid && !label.empty() && label.size() <= 63 && std::all_of(label.begin(), label.end(), [](char c) {
-              return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-            });
-  if (!valid)
-    return smtp::fail(smtp::ErrorCode::bad_syntax,
-                      fmt::format("\"{}\" is no selector: labels of letters, digits, '-' and '_' of at most 63 octets, "
-                                  "with dots between",
-                                  smtp::escape(text, 80)));
-  return selector;
-}
-
 /// domain, selector and file of a key that signs for us.
 std::optional<SigningKeyConfig> read_key(Section &section, Loading &loading) {
   std::optional<smtp::Domain> domain;
@@ -119,7 +103,7 @@ std::optional<SigningKeyConfig> read_key(Section &section, Loading &loading) {
   });
   std::string selector, file;
   section.require("selector", "the name of the key in the DNS (s=)");
-  section.read_parsed("selector", selector, parse_selector);
+  section.read_parsed("selector", selector, [](const std::string &text) { return auth::parse_selector(text); });
   section.require("file", "the private key, PEM, as `portcullis dkim keygen` writes it");
   std::string shown;
   section.read("file", shown);
@@ -192,10 +176,10 @@ void load_reports(Section &root, Loading &loading) {
   section->read_duration("spread", out.spread, 0s, 20h);
   section->read_size("max_size", out.max_size, 65'536, 1ULL << 30U);
   section->read_count("keep_days", out.keep_days, 2, 366);
-  section->read_word<DmarcReportWord>("form", out.form,
-                                      {{"automatic", DmarcReportWord::automatic},
-                                       {"rfc9990", DmarcReportWord::rfc9990},
-                                       {"rfc7489", DmarcReportWord::rfc7489}});
+  section->read_word<DmarcReportForm>("form", out.form,
+                                      {{"automatic", DmarcReportForm::automatic},
+                                       {"rfc9990", DmarcReportForm::rfc9990},
+                                       {"rfc7489", DmarcReportForm::rfc7489}});
   section->finish();
 }
 

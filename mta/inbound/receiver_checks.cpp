@@ -51,17 +51,6 @@ bool wants_seal(const Config &config, const QueuedMessage &message) {
   });
 }
 
-DmarcOverrideType report_word(policy::OverrideKind kind) {
-  switch (kind) {
-  case policy::OverrideKind::local_policy: return DmarcOverrideType::local_policy;
-  case policy::OverrideKind::mailing_list: return DmarcOverrideType::mailing_list;
-  case policy::OverrideKind::other: return DmarcOverrideType::other;
-  case policy::OverrideKind::policy_test_mode: return DmarcOverrideType::policy_test_mode;
-  case policy::OverrideKind::trusted_forwarder: return DmarcOverrideType::trusted_forwarder;
-  }
-  return DmarcOverrideType::other;
-}
-
 } // namespace
 
 bool Receiver::from_client_of_ours() {
@@ -172,8 +161,8 @@ void Receiver::log_checks(const policy::MessageDecision &decision) {
   const CheckResults &results = intake_->check()->results();
   const bool refused = decision.reply.has_value();
   std::string overrides;
-  for (const policy::PolicyOverride &entry : decision.overrides)
-    overrides += fmt::format("{}{}: {}", overrides.empty() ? "" : "; ", policy::to_string(entry.kind), entry.comment);
+  for (const auth::PolicyOverride &entry : decision.overrides)
+    overrides += fmt::format("{}{}: {}", overrides.empty() ? "" : "; ", auth::to_string(entry.kind), entry.comment);
   const std::string author = results.authors.domains.empty() ? std::string() : results.authors.domains.front();
   edge_.log().write(
       Event("auth", refused ? LogLevel::warning : LogLevel::info)
@@ -204,17 +193,15 @@ void Receiver::count_for_report(const policy::MessageDecision &decision) {
   const std::string from = domain_of(message_->envelope.sender.path.mailbox());
   const std::string to =
       message_->recipients.empty() ? std::string() : domain_of(&message_->recipients.front().recipient.mailbox);
-  RowFacts counted{.source = client_,
+  const RowFacts counted{.source = client_,
                          .spf = results.spf,
                          .dkim = results.dkim,
                          .dmarc = results.dmarc,
                          .disposition = decision.disposition,
-                         .reasons = {},
+                         .reasons = decision.overrides,
                          .envelope_from = from,
                          .envelope_to = to,
                          .subject = intake_->subject()};
-  for (const policy::PolicyOverride &entry : decision.overrides)
-    counted.reasons.push_back({report_word(entry.kind), entry.comment});
   if (const auto row = make_dmarc_row(counted)) tally->add(*row, std::chrono::system_clock::now());
 }
 

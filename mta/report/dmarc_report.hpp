@@ -9,18 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "mta/config/config.hpp"
 #include "mta/tally/dmarc_days.hpp"
 #include "smtp/names/mailbox.hpp"
 
 namespace mta {
-
-/// Which document a report is.
-///   rfc9990    namespace urn:ietf:params:xml:ns:dmarc-2.0
-///   rfc7489    RFC 7489 appendix C, without a namespace, as it is commonly sent
-///   automatic  RFC 9990 says nothing of how to choose. A record that uses a tag of RFC 9989 (np, psd, t) comes from an
-///              owner who reads today's documents and gets RFC 9990's; one that asks for nothing newer gets RFC 7489's,
-///              which every consumer reads.
-enum class DmarcReportForm : std::uint8_t { automatic, rfc9990, rfc7489 };
 
 /// What the operator configures. The integrator fills it from the configuration file.
 struct DmarcReportSettings {

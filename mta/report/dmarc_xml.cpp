@@ -54,13 +54,13 @@ struct Reason {
   std::string comment;
 };
 
-Reason describe(const DmarcReason &reason, DmarcReportForm form) {
-  switch (reason.type) {
-  case DmarcOverrideType::local_policy: return {"local_policy", reason.comment};
-  case DmarcOverrideType::mailing_list: return {"mailing_list", reason.comment};
-  case DmarcOverrideType::other: return {"other", reason.comment};
-  case DmarcOverrideType::trusted_forwarder: return {"trusted_forwarder", reason.comment};
-  case DmarcOverrideType::policy_test_mode:
+Reason describe(const auth::PolicyOverride &reason, DmarcReportForm form) {
+  switch (reason.kind) {
+  case auth::OverrideKind::local_policy: return {"local_policy", reason.comment};
+  case auth::OverrideKind::mailing_list: return {"mailing_list", reason.comment};
+  case auth::OverrideKind::other: return {"other", reason.comment};
+  case auth::OverrideKind::trusted_forwarder: return {"trusted_forwarder", reason.comment};
+  case auth::OverrideKind::policy_test_mode:
     if (form == DmarcReportForm::rfc9990) return {"policy_test_mode", reason.comment};
     // RFC 7489 has no test mode.
     return {"other", "policy_test_mode" + (reason.comment.empty() ? "" : ": " + reason.comment)};
@@ -77,12 +77,12 @@ void add_policy_evaluated(pugi::xml_node parent, const DmarcRow &row, const Dmar
   add(evaluated, "disposition", is_pass ? std::string_view("pass") : auth::to_string(row.disposition));
   add(evaluated, "dkim", std::string_view(word_of(row.dkim_aligned)));
   add(evaluated, "spf", std::string_view(word_of(row.spf_aligned)));
-  std::vector<DmarcReason> reasons = row.reasons;
+  std::vector<auth::PolicyOverride> reasons = row.reasons;
   // RFC 9990: a failed message that was not treated as the policy says has a reason in any case.
   if (!passed && row.disposition != row.policy && reasons.empty())
     reasons.push_back(
-        {report.published.testing ? DmarcOverrideType::policy_test_mode : DmarcOverrideType::local_policy, {}});
-  for (const DmarcReason &given : reasons) {
+        {report.published.testing ? auth::OverrideKind::policy_test_mode : auth::OverrideKind::local_policy, {}});
+  for (const auth::PolicyOverride &given : reasons) {
     const Reason reason = describe(given, report.form);
     auto node = evaluated.append_child("reason");
     add(node, "type", std::string_view(reason.type));

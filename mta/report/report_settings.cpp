@@ -8,15 +8,6 @@ namespace {
 /// RFC 9989 section 4.10: a tree walk takes at most 8 queries, and there are two of them and one for the consent.
 constexpr int longest_walk = 24;
 
-DmarcReportForm form_of(DmarcReportWord word) noexcept {
-  switch (word) {
-  case DmarcReportWord::automatic: return DmarcReportForm::automatic;
-  case DmarcReportWord::rfc9990: return DmarcReportForm::rfc9990;
-  case DmarcReportWord::rfc7489: return DmarcReportForm::rfc7489;
-  }
-  return DmarcReportForm::automatic;
-}
-
 } // namespace
 
 std::string tally_folder(const Config &config) {
@@ -35,7 +26,7 @@ DmarcReportSettings make_report_settings(const Config &config) {
   settings.spread = from.spread;
   settings.max_size = from.max_size;
   settings.keep_days = from.keep_days;
-  settings.form = form_of(from.form);
+  settings.form = from.form;
   return settings;
 }
 

@@ -38,15 +38,6 @@ struct DmarcPublished {
 /// What the verdict's record says; what cannot be read has its default.
 [[nodiscard]] DmarcPublished read_published(const auth::DmarcVerdict &verdict);
 
-/// Why what was done is not what the policy asks for (RFC 9990, "Policy Override Reason").
-enum class DmarcOverrideType : std::uint8_t { local_policy, mailing_list, other, policy_test_mode, trusted_forwarder };
-
-struct DmarcReason {
-  DmarcOverrideType type = DmarcOverrideType::other;
-  std::string comment; ///< for people; may be empty
-  friend bool operator==(const DmarcReason &, const DmarcReason &) = default;
-};
-
 enum class SpfScope : std::uint8_t { helo, mail_from };
 
 struct SpfFact {
@@ -73,7 +64,7 @@ struct DmarcRow {
   auth::DmarcPolicy disposition = auth::DmarcPolicy::none; ///< what was done
   bool spf_aligned = false;                                ///< passed and aligned
   bool dkim_aligned = false;
-  std::vector<DmarcReason> reasons; ///< of overrides
+  std::vector<auth::PolicyOverride> reasons; ///< of overrides
   std::vector<SpfFact> spf;
   std::vector<DkimFact> dkim;
   std::string envelope_from; ///< domain of the reverse-path; empty: the null one
@@ -89,7 +80,7 @@ struct RowFacts {
   std::span<const auth::DkimVerdict> dkim;
   const auth::DmarcVerdict &dmarc;
   auth::DmarcPolicy disposition = auth::DmarcPolicy::none; ///< what was done, after overrides
-  std::vector<DmarcReason> reasons;
+  std::vector<auth::PolicyOverride> reasons;
   std::string_view envelope_from; ///< domain of the reverse-path; empty: the null one
   std::string_view envelope_to;   ///< domain of a recipient; may be empty
   std::string_view subject;       ///< the Subject field's value, to know reports

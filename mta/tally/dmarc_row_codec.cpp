@@ -189,7 +189,7 @@ std::string encode_row(const DmarcRow &row) {
   const auto reasons = std::min(row.reasons.size(), DmarcRowLimits::reasons);
   out.number(reasons);
   for (std::size_t i = 0; i < reasons; ++i) {
-    out.word(row.reasons[i].type);
+    out.word(row.reasons[i].kind);
     out.text(row.reasons[i].comment, DmarcRowLimits::comment);
   }
   const auto identities = std::min(row.spf.size(), DmarcRowLimits::identities);
@@ -220,8 +220,8 @@ smtp::Result<DmarcRow> decode_row(std::string_view octets) {
   row.dkim_aligned = in.truth("dkim aligned");
   row.is_report = in.truth("report");
   for (auto left = in.number("reason count", DmarcRowLimits::reasons); left > 0; --left) {
-    DmarcReason reason;
-    reason.type = in.word("reason type", DmarcOverrideType::trusted_forwarder);
+    auth::PolicyOverride reason;
+    reason.kind = in.word("reason type", auth::OverrideKind::trusted_forwarder);
     reason.comment = in.text("reason comment", DmarcRowLimits::comment);
     row.reasons.push_back(std::move(reason));
   }

@@ -155,4 +155,12 @@ void HeaderScanner::feed_body(std::string_view octets) {
   facts_.longest_line = longest;
 }
 
+std::size_t find_body(std::string_view message) {
+  constexpr std::size_t step = 65'536;
+  HeaderScanner scanner(message.size(), message.size());
+  for (std::size_t at = 0; at < message.size() && !scanner.is_header_complete(); at += step)
+    if (!scanner.feed(message.substr(at, step))) break; // no limit of these can be passed
+  return static_cast<std::size_t>(scanner.facts().header_size);
+}
+
 } // namespace smtp

@@ -60,4 +60,8 @@ private:
   std::optional<Error> error_;
 };
 
+/// Where the body of a whole message begins: behind the empty line, or at the first line that cannot be a field; its
+/// size when it is all header. The rule of HeaderScanner.
+[[nodiscard]] std::size_t find_body(std::string_view message);
+
 } // namespace smtp

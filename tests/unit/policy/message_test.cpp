@@ -102,7 +102,7 @@ std::string summary(const MessageDecision &decision) {
   std::string line(to_string(decision.action));
   if (decision.reply) line += " " + std::to_string(decision.reply->code) + " " + decision.reply->enhanced->to_string();
   if (decision.disposition != none) line += " disposition=" + std::string(to_string(decision.disposition));
-  for (const PolicyOverride &override_ : decision.overrides)
+  for (const auth::PolicyOverride &override_ : decision.overrides)
     line += " override=" + std::string(to_string(override_.kind));
   if (decision.observed != decision.action) line += " would=" + std::string(to_string(decision.observed));
   return line;
@@ -133,7 +133,7 @@ void expect_all(std::span<const Row> rows) {
               decision.action == MessageAction::reject || decision.action == MessageAction::defer)
         << row.name;
     EXPECT_FALSE(decision.reply && decision.reply->text.empty()) << row.name;
-    for (const PolicyOverride &override_ : decision.overrides) EXPECT_FALSE(override_.comment.empty()) << row.name;
+    for (const auth::PolicyOverride &override_ : decision.overrides) EXPECT_FALSE(override_.comment.empty()) << row.name;
   }
 }
 

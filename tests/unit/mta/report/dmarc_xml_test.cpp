@@ -110,7 +110,7 @@ struct EvaluatedRow {
   DmarcPolicy policy = DmarcPolicy::reject;
   DmarcPolicy done = DmarcPolicy::reject;
   bool testing = false;
-  std::vector<DmarcReason> reasons;
+  std::vector<auth::PolicyOverride> reasons;
   DmarcReportForm form = new_form;
   std::string disposition;
   std::string reason = "(absent)";
@@ -163,13 +163,13 @@ INSTANTIATE_TEST_SUITE_P(
                                  .disposition = "none"},
                     EvaluatedRow{.name = "an override",
                                  .done = DmarcPolicy::none,
-                                 .reasons = {{DmarcOverrideType::trusted_forwarder, "arc=pass"}},
+                                 .reasons = {{auth::OverrideKind::trusted_forwarder, "arc=pass"}},
                                  .disposition = "none",
                                  .reason = "trusted_forwarder",
                                  .comment = "arc=pass"},
                     EvaluatedRow{.name = "an override without a comment",
                                  .done = DmarcPolicy::quarantine,
-                                 .reasons = {{DmarcOverrideType::mailing_list, ""}},
+                                 .reasons = {{auth::OverrideKind::mailing_list, ""}},
                                  .disposition = "quarantine",
                                  .reason = "mailing_list"},
                     EvaluatedRow{.name = "a difference without a reason has one all the same",
@@ -186,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(
                     EvaluatedRow{.name = "RFC 7489 knows no test mode",
                                  .done = DmarcPolicy::quarantine,
                                  .testing = true,
-                                 .reasons = {{DmarcOverrideType::policy_test_mode, "t=y"}},
+                                 .reasons = {{auth::OverrideKind::policy_test_mode, "t=y"}},
                                  .form = old_form,
                                  .disposition = "quarantine",
                                  .reason = "other",
@@ -269,8 +269,8 @@ INSTANTIATE_TEST_SUITE_P(
                    }},
         HostileRow{"every override",
                    [](DmarcRow &row) {
-                     for (int i = 0; i <= static_cast<int>(DmarcOverrideType::trusted_forwarder); ++i)
-                       row.reasons.push_back({static_cast<DmarcOverrideType>(i), i % 2 == 0 ? "" : "a comment"});
+                     for (int i = 0; i <= static_cast<int>(auth::OverrideKind::trusted_forwarder); ++i)
+                       row.reasons.push_back({static_cast<auth::OverrideKind>(i), i % 2 == 0 ? "" : "a comment"});
                    }},
         HostileRow{"every octet in every text",
                    [](DmarcRow &row) {
@@ -278,11 +278,11 @@ INSTANTIATE_TEST_SUITE_P(
                      row.header_from = row.envelope_from = row.envelope_to = row.published.fo = octets;
                      row.spf = {{octets, SpfScope::mail_from, auth::SpfResult::fail}};
                      row.dkim = {{octets, octets, auth::DkimResult::fail}};
-                     row.reasons = {{DmarcOverrideType::other, octets}};
+                     row.reasons = {{auth::OverrideKind::other, octets}};
                    }},
         HostileRow{"texts that end in the middle of a character", [](DmarcRow &row) {
                      row.header_from = "\xE2\x82";
-                     row.reasons = {{DmarcOverrideType::other, std::string(999, 'a') + "\xF0\x9F\x98\x80"}};
+                     row.reasons = {{auth::OverrideKind::other, std::string(999, 'a') + "\xF0\x9F\x98\x80"}};
                    }}));
 
 TEST(DmarcXmlTest, what_xml_cannot_hold_is_replaced_and_the_rest_kept) {

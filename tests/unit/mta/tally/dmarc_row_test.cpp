@@ -147,7 +147,7 @@ TEST(DmarcRowTest, a_row_has_what_the_checks_found) {
                                    .dkim = dkim,
                                    .dmarc = verdict,
                                    .disposition = DmarcPolicy::quarantine,
-                                   .reasons = {{DmarcOverrideType::trusted_forwarder, "a list"}},
+                                   .reasons = {{auth::OverrideKind::trusted_forwarder, "a list"}},
                                    .envelope_from = "news.example.com",
                                    .envelope_to = "example.org",
                                    .subject = "Hello"});
@@ -236,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
         ChangeRow{"a report", [](DmarcRow &row) { row.is_report = true; }},
         ChangeRow{"a reason",
                   [](DmarcRow &row) {
-                    row.reasons = {{DmarcOverrideType::local_policy, "why"}};
+                    row.reasons = {{auth::OverrideKind::local_policy, "why"}};
                   }},
         ChangeRow{"spf result", [](DmarcRow &row) { row.spf[0].result = auth::SpfResult::permerror; }},
         ChangeRow{"no spf", [](DmarcRow &row) { row.spf.clear(); }},
@@ -271,7 +271,7 @@ TEST(DmarcRowTest, a_number_has_one_form_only) {
 TEST(DmarcRowTest, over_the_limits_texts_are_cut_and_entries_left_out) {
   DmarcRow row = support::a_row();
   row.header_from = std::string(1000, 'a');
-  row.reasons.assign(10, {DmarcOverrideType::other, std::string(1000, 'c')});
+  row.reasons.assign(10, {auth::OverrideKind::other, std::string(1000, 'c')});
   row.published.rua = {"mailto:" + std::string(1000, 'u')};
   for (int i = 0; i < 20; ++i) row.published.rua.push_back("mailto:r@example.com");
   row.dkim.clear();
