@@ -97,18 +97,18 @@ void add_reference(std::vector<std::string> &references, const std::string &name
     references.push_back(name);
 }
 
-std::vector<std::string> find_references(const std::vector<std::string> &match, const smtp::Domain &domain,
-                                         const NextHop &hop) {
+std::vector<std::string> find_references(const std::vector<std::string> &match,
+                                         const TlsSources &sources) {
   if (!match.empty()) return match;
   std::vector<std::string> references;
-  if (hop.mx_trust == NameTrust::dnssec && !hop.mx_names.empty()) {
-    for (const auto &name : hop.mx_names) add_reference(references, name);
+  if (sources.mx_trust == NameTrust::dnssec && !sources.host.empty()) {
+    add_reference(references, sources.host);
     return references;
   }
   // A name from an unauthenticated MX answer may be forged, so it is no reference.
-  add_reference(references, domain.ascii());
-  if (hop.route)
-    for (const auto &host : hop.route->hosts)
+  if (sources.domain) add_reference(references, sources.domain->ascii());
+  if (sources.route)
+    for (const auto &host : sources.route->hosts)
       if (!smtp::IpAddress::parse(host.host)) add_reference(references, host.host);
   return references;
 }
@@ -119,8 +119,7 @@ struct Weighed {
 };
 
 /// What all claims together demand; with `as_if_enforced` the observing ones count too.
-Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const OutboundDefaults &defaults,
-              const NextHop &hop) {
+Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const TlsSources &sources) {
   Weighed result;
   tls::Level level = tls::Level::none;
   Means means = *claims.front().means;
@@ -137,13 +136,13 @@ Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const Outbo
   }
   Requirement &requirement = result.requirement;
   requirement.level = level;
-  requirement.profile = lowered && level < tls::Level::encrypted ? defaults.profile : *means.profile;
+  requirement.profile = lowered && level < tls::Level::encrypted ? sources.defaults.profile : *means.profile;
   requirement.trust = *means.trust;
   requirement.references = *means.match;
   if (level >= tls::Level::authenticated) requirement.pins = *means.pins; // below it no certificate is judged
-  if (hop.route) {
-    requirement.client_certificate = hop.route->client_certificate;
-    requirement.implicit_tls = hop.route->implicit_tls;
+  if (sources.route) {
+    requirement.client_certificate = sources.route->client_certificate;
+    requirement.implicit_tls = sources.route->implicit_tls;
   }
   requirement.rule = claims[result.winner].reason.rule;
   return result;
@@ -158,33 +157,35 @@ bool demands_more(const Requirement &observed, const Requirement &enforced) {
 
 } // namespace
 
-Decision decide_tls(const PartnerTable &partners, const smtp::Domain &domain, const NextHop &hop,
-                    const OutboundDefaults &defaults, std::chrono::system_clock::time_point now) {
+Decision decide_tls(const TlsSources &sources) {
+  const OutboundDefaults &defaults = sources.defaults;
   // From the general to the particular; further sources take their place before the exceptions.
   std::vector<Claim> claims;
   claims.push_back(claim_of(defaults));
-  if (const Partner *partner = partners.find(domain); partner && partner->outbound)
-    claims.push_back(claim_of(*partner, *partner->outbound));
+  const bool by_table = sources.partners != nullptr && sources.domain != nullptr;
+  const Partner *partner = by_table ? sources.partners->find(*sources.domain) : nullptr;
+  if (partner && partner->outbound) claims.push_back(claim_of(*partner, *partner->outbound));
 
   std::vector<Reason> expired;
-  for (const Exception *exception : partners.find_exceptions(domain)) {
-    Claim claim = claim_of(*exception);
-    if (is_valid(*exception, now)) {
-      claims.push_back(std::move(claim));
-      break; // the most specific valid one is the exception for this domain
+  if (by_table)
+    for (const Exception *exception : sources.partners->find_exceptions(*sources.domain)) {
+      Claim claim = claim_of(*exception);
+      if (is_valid(*exception, sources.now)) {
+        claims.push_back(std::move(claim));
+        break; // the most specific valid one is the exception for this domain
+      }
+      claim.reason.said = "expired on " + date_text(exception->expires);
+      expired.push_back(std::move(claim.reason));
     }
-    claim.reason.said = "expired on " + date_text(exception->expires);
-    expired.push_back(std::move(claim.reason));
-  }
-  if (hop.route) claims.push_back(claim_of(*hop.route));
+  if (sources.route) claims.push_back(claim_of(*sources.route));
 
   Decision decision;
-  Weighed enforced = weigh(claims, false, defaults, hop);
-  enforced.requirement.references = find_references(enforced.requirement.references, domain, hop);
+  Weighed enforced = weigh(claims, false, sources);
+  enforced.requirement.references = find_references(enforced.requirement.references, sources);
   decision.enforced = std::move(enforced.requirement);
   if (std::any_of(claims.begin(), claims.end(), [](const Claim &claim) { return claim.mode == Mode::observe; })) {
-    Weighed observed = weigh(claims, true, defaults, hop);
-    observed.requirement.references = find_references(observed.requirement.references, domain, hop);
+    Weighed observed = weigh(claims, true, sources);
+    observed.requirement.references = find_references(observed.requirement.references, sources);
     if (demands_more(observed.requirement, decision.enforced)) decision.observed = std::move(observed.requirement);
   }
   claims[enforced.winner].reason.won = true;
@@ -193,11 +194,9 @@ Decision decide_tls(const PartnerTable &partners, const smtp::Domain &domain, co
   return decision;
 }
 
-Decision decide_tls_without_domain(const OutboundDefaults &defaults) {
-  Claim claim = claim_of(defaults);
-  Weighed weighed = weigh({claim}, false, defaults, NextHop());
-  claim.reason.won = true;
-  return {.enforced = std::move(weighed.requirement), .observed = std::nullopt, .reasons = {std::move(claim.reason)}};
+Mode mode_at(Mode mode, const std::optional<std::chrono::sys_days> &from,
+             std::chrono::system_clock::time_point now) noexcept {
+  return mode == Mode::enforce && from && std::chrono::floor<std::chrono::days>(now) < *from ? Mode::observe : mode;
 }
 
 } // namespace policy

@@ -1,4 +1,4 @@
-// decide_tls and judge_sender: the two pure decisions of the partner table, outbound and inbound.
+// decide_tls and judge_sender: the arbiter of every source of TLS policy, outbound, and the partner table's inbound half.
 #pragma once
 
 #include <chrono>
@@ -8,43 +8,39 @@
 
 #include "policy/partner.hpp"
 #include "policy/requirement.hpp"
+#include "policy/tls_sources.hpp"
 #include "smtp/names/ip_address.hpp"
 #include "smtp/names/mailbox.hpp"
 #include "smtp/wire/reply.hpp"
 
 namespace policy {
 
-/// Defaults for those who are not in the table; a [[route]] may raise them for its domains (Config::outbound_defaults).
-struct OutboundDefaults {
-  tls::Level level = tls::Level::opportunistic;
-  std::string profile = "internet";
-  std::string rule = "default";
-  std::string source = "default"; ///< Reason::source: "default" or "route"
-  std::string trust = "system";
-  std::vector<std::string> match; ///< reference identifiers; empty: as decide_tls says
-  std::vector<std::string> pins;
-};
+/// Decides what one host must give before mail is handed to it. Pure; the same for delivery, `explain` and `simulate`.
+/// Every source is weighed and listed in `reasons`; docs/architecture.md, "One arbiter", has the table:
+///   - The strictest level wins: default, route, partner (`enforce`), DANE, MTA-STS (`enforce`), memory, REQUIRETLS.
+///   - DANE usable: level dane; unusable: at least encrypted; failed: the host is `unusable`. DANE beats MTA-STS where
+///     both apply (RFC 8461 section 2): then the policy's MX patterns and the WebPKI are not judged. A partner's
+///     authenticated rule holds beside DANE (`and_certificate`).
+///   - MTA-STS enforce: the host must match a pattern, else it is `unusable`; level authenticated, system CAs, the
+///     reference is the host's name (RFC 8461 section 4.1). testing: `observed` only. failed: `unusable`.
+///   - A rule in observe mode (or before its `from` date) counts for nothing in `enforced`; what it would have demanded is
+///     in `observed`.
+///   - A dated exception, not expired at `now`, lowers (or raises) what all those before it demand.
+///   - REQUIRETLS raises to authenticated with a trusted name: a host whose name is neither secure, nor in a valid
+///     MTA-STS policy, nor configured is `unusable`. An exception does not lower it.
+///   - TLS-Required: No passes over DANE, MTA-STS and memory; a partner's mandate and REQUIRETLS are not passed over.
+///     A TLSRPT report of ours passes over every mandate.
+///   - An operator's override for the message sets the level, whatever the others say.
+/// The references of `authenticated` are, in this order: the partner's `match`; the host's name when its trust is sts or
+/// dnssec (dnssec: also the names that DANE gives); otherwise the recipient domain and, for a route, its host names. They
+/// are given at every level, so that what a connection proved is recorded even where nothing was demanded. A level below
+/// `encrypted` takes the default's profile: a strict one would only turn old TLS into clear text. A route with TLS from
+/// the first octet is never below `encrypted`: there is no clear text on such a port.
+[[nodiscard]] Decision decide_tls(const TlsSources &sources);
 
-/// What is known of the next hop when TLS is decided.
-struct NextHop {
-  const Route *route =
-      nullptr; ///< set when a route applies (partner's own, or a [[route]]); its host names are `configured`
-  std::vector<std::string> mx_names; ///< names of the MX hosts
-  NameTrust mx_trust = NameTrust::none;
-};
-
-/// Decides what the next hop for mail to `domain` must give. Pure. The strictest source wins, except that a dated
-/// exception, not expired at `now`, may lower it. The references of `authenticated` are, in this order: the partner's
-/// `match`; MX names when `mx_trust` is dnssec; otherwise the recipient domain and, for a route, its host names. They
-/// are given at every level, so that what a connection proved is recorded even where nothing was demanded. A rule in
-/// observe mode counts for nothing in `enforced`; what it would have demanded is in `observed`. An exception to
-/// `opportunistic` or `none` takes the default's profile: a strict one would only turn old TLS into clear text. A route
-/// with TLS from the first octet is never below `encrypted`: there is no clear text on such a port.
-[[nodiscard]] Decision decide_tls(const PartnerTable &partners, const smtp::Domain &domain, const NextHop &hop,
-                                  const OutboundDefaults &defaults, std::chrono::system_clock::time_point now);
-
-/// The decision for an address literal recipient: no partner can match, the default applies.
-[[nodiscard]] Decision decide_tls_without_domain(const OutboundDefaults &defaults);
+/// Whether a rule with this mode and date is enforced at `now`: not before its day (UTC).
+[[nodiscard]] Mode mode_at(Mode mode, const std::optional<std::chrono::sys_days> &from,
+                           std::chrono::system_clock::time_point now) noexcept;
 
 /// What is known of a client when it says MAIL.
 struct SenderFacts {
@@ -57,6 +53,7 @@ struct SenderFacts {
 /// when no certificate needs judging.
 struct NeededVerdict {
   std::string trust;
+  std::vector<std::string> crls;
   bool accept_server_auth = false;
 };
 [[nodiscard]] std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners,
@@ -75,6 +72,6 @@ struct SenderVerdict {
 /// rule. `authenticated` is met by TLS with a certificate that the rule accepts, or by TLS from one of the rule's
 /// networks.
 [[nodiscard]] SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath &sender,
-                                         const SenderFacts &facts);
+                                         const SenderFacts &facts, std::chrono::system_clock::time_point now);
 
 } // namespace policy

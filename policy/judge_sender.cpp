@@ -46,6 +46,9 @@ std::string describe_failure(const Verdict &verdict, const Requirement &requirem
     text += fmt::format("a client certificate for {}; {}", smtp::escape(join(requirement.references)), verdict.reason);
     break;
   case VerdictKind::wrong_pin: text += "a client certificate with a pinned key; " + verdict.reason; break;
+  case VerdictKind::revoked:
+  case VerdictKind::no_dane_match:
+  case VerdictKind::no_requiretls: text += verdict.reason; break;
   }
   if (has_networks) text += fmt::format(", and {} is not in its networks", facts.client.to_string());
   return text;
@@ -65,10 +68,11 @@ smtp::Reply refusal(OnFailure on_failure, VerdictKind kind, std::string text) {
 std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners, const smtp::ReversePath &sender) {
   const Found found = find_rule(partners, sender);
   if (!found.rule || found.rule->level < tls::Level::authenticated) return std::nullopt;
-  return NeededVerdict{.trust = found.rule->trust, .accept_server_auth = found.rule->accept_server_auth};
+  return NeededVerdict{.trust = found.rule->trust, .crls = found.rule->crls, .accept_server_auth = found.rule->accept_server_auth};
 }
 
-SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath &sender, const SenderFacts &facts) {
+SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath &sender, const SenderFacts &facts,
+                           std::chrono::system_clock::time_point now) {
   const Found found = find_rule(partners, sender);
   if (!found.rule) return {};
   const InboundRule &rule = *found.rule;
@@ -76,7 +80,7 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   SenderVerdict result;
   result.wanted = rule.level;
   result.rule = fmt::format("{} {} [inbound]", rule.place, found.partner->name);
-  result.mode = rule.mode;
+  result.mode = mode_at(rule.mode, rule.from, now);
 
   Requirement requirement;
   requirement.level = rule.level;
@@ -107,7 +111,7 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   result.satisfied = false;
   const std::string text = describe_failure(verdict, requirement, !rule.networks.empty(), facts);
   result.reason = text;
-  if (rule.mode == Mode::enforce)
+  if (result.mode == Mode::enforce)
     result.refusal =
         refusal(rule.on_failure, verdict.kind, fmt::format("mail from {}: {}", found.domain->ascii(), text));
   return result;

@@ -41,9 +41,11 @@ enum class OnFailure : std::uint8_t { reject, defer };
 
 struct OutboundRule {
   Mode mode = Mode::enforce;
+  std::optional<std::chrono::sys_days> from; ///< with mode enforce: observed before this day (UTC)
   tls::Level level = tls::Level::authenticated;
   std::vector<std::string> match;
   std::string trust = "system";
+  std::vector<std::string> crls; ///< files and http URLs; every certificate below the trust anchor must have a valid one
   std::vector<std::string> pins;
   std::string profile = "ncsc";
   std::optional<Route> route;
@@ -53,9 +55,11 @@ struct OutboundRule {
 
 struct InboundRule {
   Mode mode = Mode::enforce;
+  std::optional<std::chrono::sys_days> from; ///< as OutboundRule::from
   tls::Level level = tls::Level::encrypted; ///< encrypted or authenticated
   std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself, or any name on a leaf whose key is pinned
   std::string trust = "system";
+  std::vector<std::string> crls;
   std::vector<std::string> pins;
   bool accept_server_auth = false;
   std::vector<smtp::Network> networks; ///< instead of a certificate

@@ -124,6 +124,9 @@ const char *to_string(VerdictKind kind) noexcept {
   case VerdictKind::untrusted: return "untrusted";
   case VerdictKind::wrong_name: return "wrong_name";
   case VerdictKind::wrong_pin: return "wrong_pin";
+  case VerdictKind::no_dane_match: return "no_dane_match";
+  case VerdictKind::revoked: return "revoked";
+  case VerdictKind::no_requiretls: return "no_requiretls";
   }
   return "?";
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "policy/tls_fault.hpp"
+#include "smtp/dns/answer.hpp"
 #include "tls/core/facts.hpp"
 #include "tls/core/level.hpp"
 
@@ -20,7 +22,9 @@ enum class Mode : std::uint8_t { observe, enforce };
 
 /// One source of TLS policy and what it said, for logs and `explain`.
 struct Reason {
-  std::string source; ///< "partner", "exception", "route", "default"; later "dane", "mta-sts", "requiretls"
+  /// "default", "route", "partner", "dane", "mta-sts", "memory", "exception", "requiretls", "tls-required-no", "report",
+  /// "operator".
+  std::string source;
   std::string rule;   ///< "partners.d/example.toml:12 Example Department [outbound]"
   std::string said;   ///< "authenticated", "not yet enforced: authenticated", "expired on 2026-04-01", …
   bool won = false;
@@ -35,14 +39,33 @@ struct Requirement {
   std::vector<std::string> references; ///< reference identifiers for `authenticated`; empty then only where the pinned key of the leaf is the identity (inbound)
   std::vector<std::string> pins;       ///< base64 SPKI SHA-256; when not empty, one must be in the chain
   std::string client_certificate;      ///< name of a [[certificate]] to show; empty: none
+  std::vector<std::string> crls;       ///< CRL files and URLs that the chain is checked against; empty: none
   bool implicit_tls = false;           ///< TLS from the first octet (a route says so)
+  /// With level dane: the usable TLSA records, of which one must match; empty: nothing can satisfy it.
+  std::vector<smtp::TlsaRecord> tlsa;
+  std::vector<std::string> dane_names; ///< reference identifiers of usage 2; the first is the TLSA base domain
+  /// With level dane: a partner's rule of level authenticated holds as well, so the chain must also be trusted and carry
+  /// a reference.
+  bool and_certificate = false;
+  std::string server_name;             ///< SNI; empty: the host's name
+  bool requiretls = false;             ///< the host must offer REQUIRETLS inside TLS (RFC 8689 section 4.2.1)
   std::string rule;                    ///< the winning rule, as in Reason::rule
   friend bool operator==(const Requirement &, const Requirement &) = default;
 };
 
-/// decide_tls()'s answer: what is enforced, what an observing rule would have enforced, and why.
+/// Why a host must not be used at all, whatever it would show.
+struct Unusable {
+  std::string source; ///< as Reason::source: "dane", "mta-sts", "requiretls"
+  std::string reason; ///< one clause: "mx.evil.example is not among the MX hosts of the MTA-STS policy"
+  TlsFault fault = TlsFault::validation_failure;
+  friend bool operator==(const Unusable &, const Unusable &) = default;
+};
+
+/// decide_tls()'s answer for one host: what is enforced, what an observing rule would have enforced, and why.
 struct Decision {
   Requirement enforced;
+  std::optional<Unusable> unusable; ///< set: no connection is made to this host
+  NameTrust name_trust = NameTrust::none; ///< of this host's name
   std::optional<Requirement> observed; ///< set when a rule in observe mode demands more than `enforced`
   std::vector<Reason> reasons;
   friend bool operator==(const Decision &, const Decision &) = default;
@@ -55,6 +78,9 @@ enum class VerdictKind : std::uint8_t {
   untrusted, ///< chain not trusted: expired, self-signed, unknown CA, …
   wrong_name,
   wrong_pin,
+  no_dane_match,
+  revoked,       ///< by a CRL, or no valid CRL where one is demanded
+  no_requiretls, ///< the message demands REQUIRETLS and the host does not offer it
 };
 [[nodiscard]] const char *to_string(VerdictKind kind) noexcept;
 
@@ -67,6 +93,12 @@ struct Verdict {
   [[nodiscard]] bool ok() const noexcept { return kind == VerdictKind::satisfied; }
   friend bool operator==(const Verdict &, const Verdict &) = default;
 };
+
+/// Whether mail may leave in clear text under this requirement.
+[[nodiscard]] bool allows_clear_text(const Requirement &requirement) noexcept;
+
+/// The word of TLSRPT for a session that was judged so, for the policy that applied (RFC 8460 section 4.3).
+[[nodiscard]] TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept;
 
 /// Pure. `facts.verdict` must have been made against `requirement.trust` when the level is authenticated. A certificate
 /// whose chain is trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.

@@ -105,6 +105,7 @@ struct DomainConfig {
   std::unordered_set<std::string> recipients; ///< lower-case local parts (of this domain) from the list file
   std::string recipients_file;
   std::optional<policy::Route> route; ///< where its mail goes; without one: by MX with our own name removed
+  std::optional<OwnStsConfig> mta_sts;
   std::string place;
   friend bool operator==(const DomainConfig &, const DomainConfig &) = default;
 };
@@ -124,6 +125,15 @@ struct LimitConfig {
   friend bool operator==(const LimitConfig &, const LimitConfig &) = default;
 };
 
+/// [dns.truth_test]: names whose DNSSEC state is known; all empty: no test.
+struct TruthTestConfig {
+  std::string signed_name;   ///< validates
+  std::string unsigned_name; ///< resolves, insecure
+  std::string bogus_name;    ///< signed wrongly
+  [[nodiscard]] bool is_set() const noexcept { return !signed_name.empty(); }
+  friend bool operator==(const TruthTestConfig &, const TruthTestConfig &) = default;
+};
+
 /// [dns]
 struct DnsConfig {
   std::vector<smtp::SocketAddress> resolvers; ///< empty: full recursion from the root
@@ -133,6 +143,7 @@ struct DnsConfig {
   std::chrono::milliseconds timeout{10'000};
   std::string hosts_file;                    ///< static names (private networks); empty: none
   std::vector<std::string> insecure_domains; ///< names below which DNSSEC is not expected
+  TruthTestConfig truth_test;
   friend bool operator==(const DnsConfig &, const DnsConfig &) = default;
 };
 
@@ -150,6 +161,8 @@ struct OutboundConfig {
   bool ipv4 = true;
   std::uint16_t port = 25; ///< of MX hosts; other than 25 only for tests and private networks
   std::vector<smtp::IpAddress> source_addresses;
+  bool dane = true;
+  bool requiretls = true; ///< offer REQUIRETLS to clients and keep to it (RFC 8689)
   /// RFC 5321 section 4.5.3.2.
   std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
       recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
@@ -234,6 +247,67 @@ struct DmarcReportConfig {
   DmarcReportForm form = DmarcReportForm::automatic;
 };
 
+/// [mta_sts]: the policies of the domains that we send to.
+struct StsConfig {
+  bool enabled = true;
+  std::string trust = "system";      ///< CAs of the policy hosts
+  std::uint16_t port = 443;          ///< other than 443 only for tests and private networks
+  std::chrono::seconds timeout{60};  ///< for one fetch, RFC 8461 section 3.3
+  std::uint64_t max_size = 65'536;   ///< of a policy, section 3.3
+  std::chrono::seconds refresh{86'400}; ///< how often a kept policy is looked after without mail, section 3.3
+  std::size_t max_policies = 100'000;   ///< kept; over it the one that expires first goes
+};
+
+/// [domain.mta_sts]: the policy that a domain of ours publishes.
+struct OwnStsConfig {
+  enum class Mode : std::uint8_t { none, testing, enforce };
+  Mode mode = Mode::testing;
+  std::vector<std::string> mx;          ///< patterns; at least one unless mode is none
+  std::chrono::seconds max_age{1'209'600};
+  std::string place;
+  friend bool operator==(const OwnStsConfig &, const OwnStsConfig &) = default;
+};
+
+/// [tls_memory]
+struct TlsMemoryConfig {
+  bool enabled = true;
+  std::vector<smtp::DomainPattern> protect; ///< default "*.gov.uk"
+  std::chrono::seconds release_after{259'200}; ///< how long such mail waits for TLS to come back; 0: until an operator acts
+  unsigned keep_days = 400;          ///< without any session
+  unsigned many_domains = 10;        ///< this many unrelated domains that stop within an hour: the fault is near us
+  std::string place;                 ///< of `protect`
+};
+
+/// [tls_evidence]: what partner status, simulate, suggest and `explain --message` answer from.
+struct TlsEvidenceConfig {
+  bool enabled = true;
+  unsigned keep_days = 30;
+  std::uint64_t day_limit = 268'435'456; ///< octets of a day's file
+  unsigned alert_deferrals = 10;         ///< enforced deferrals of one partner within an hour that raise an alert; 0: none
+};
+
+/// [tls_reports]: TLSRPT, sent (RFC 8460).
+struct TlsReportConfig {
+  bool enabled = false;
+  std::string org_name;              ///< default: server.hostname
+  std::optional<smtp::Mailbox> from; ///< set when enabled
+  std::string contact;               ///< "contact-info"; default: the address of `from`
+  unsigned hour = 1;                 ///< UTC
+  std::chrono::seconds spread{14'400}; ///< RFC 8460 section 4.1: a random delay of up to four hours
+  std::uint64_t max_size = 10'485'760;
+  unsigned keep_days = 14;
+  bool https = true;                 ///< also to https: addresses
+  std::string https_trust = "system";
+};
+
+/// [received_reports]: reports of others about us.
+struct ReceivedReportsConfig {
+  std::vector<smtp::Mailbox> recipients; ///< mailboxes of our domains whose mail is read as reports; empty: none
+  std::vector<smtp::Mailbox> copy_to;    ///< also delivered there; empty: not
+  std::uint64_t max_size = 52'428'800;   ///< unpacked, of one report
+  unsigned keep_days = 400;
+};
+
 struct Config {
   std::string file;
   ServerConfig server;
@@ -253,6 +327,11 @@ struct Config {
   std::vector<SigningKeyConfig> dkim_keys;
   ArcConfig arc;
   DmarcReportConfig dmarc_reports;
+  StsConfig mta_sts;
+  TlsMemoryConfig tls_memory;
+  TlsEvidenceConfig tls_evidence;
+  TlsReportConfig tls_reports;
+  ReceivedReportsConfig received_reports;
 
   /// The keys that sign mail from an author of this domain: its own, or those of the nearest domain above it that has
   /// some. Empty: the mail goes unsigned.

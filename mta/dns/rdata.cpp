@@ -48,6 +48,11 @@ Result<smtp::MxRecord> parse_mx(Rdata data) {
   return smtp::MxRecord{preference, std::move(*host)};
 }
 
+Result<smtp::TlsaRecord> parse_tlsa(Rdata data) {
+  if (data.size() < 4) return fail(ErrorCode::bad_syntax, fmt::format("a TLSA record has {} octets", data.size()));
+  return smtp::TlsaRecord{data[0], data[1], data[2], std::string(data.begin() + 3, data.end())};
+}
+
 Result<std::string> parse_txt(Rdata data) {
   if (data.empty()) return fail(ErrorCode::bad_syntax, "a TXT record is empty");
   std::string text;

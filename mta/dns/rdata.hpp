@@ -24,6 +24,8 @@ using Rdata = std::span<const unsigned char>;
 [[nodiscard]] smtp::Result<smtp::MxRecord> parse_mx(Rdata data);
 /// The character-strings joined without anything between them (RFC 7208 section 3.3).
 [[nodiscard]] smtp::Result<std::string> parse_txt(Rdata data);
+/// usage, selector, matching type, association data (RFC 6698 section 2.1); at least one octet of data.
+[[nodiscard]] smtp::Result<smtp::TlsaRecord> parse_tlsa(Rdata data);
 [[nodiscard]] smtp::Result<smtp::IpAddress> parse_a(Rdata data);
 [[nodiscard]] smtp::Result<smtp::IpAddress> parse_aaaa(Rdata data);
 

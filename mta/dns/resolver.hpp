@@ -23,6 +23,7 @@ public:
   virtual Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v6(std::string name) = 0;
   /// Each record's strings joined.
   virtual Task<smtp::DnsAnswer<std::string>> txt(std::string name) = 0;
+  virtual Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) = 0;
   virtual Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &address) = 0;
 };
 

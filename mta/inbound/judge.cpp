@@ -38,7 +38,7 @@ const tls::Facts &ClientJudge::facts_against(const std::string &trust, tls::Purp
   if (const auto store = snapshot_.trust_store(trust)) {
     judged->facts.verdict = tls::verify_chain(chain_.get(), *store, purpose, now);
   } else {
-    judged->facts.verdict = tls::ChainVerdict{false, "the trust store \"" + trust + "\" is not loaded"};
+    judged->facts.verdict = tls::ChainVerdict{false, "the trust store \"" + trust + "\" is not loaded", tls::ChainFault::untrusted};
   }
   verified_ = verified_ || judged->facts.verdict->trusted;
   judged_ = std::move(judged);
@@ -55,7 +55,7 @@ policy::SenderVerdict ClientJudge::judge_sender(const smtp::ReversePath &sender,
     const auto purpose = needed->accept_server_auth ? tls::Purpose::client_or_server : tls::Purpose::client;
     facts.facts = &facts_against(needed->trust, purpose, now);
   }
-  return policy::judge_sender(partners, sender, facts);
+  return policy::judge_sender(partners, sender, facts, now);
 }
 
 std::optional<smtp::Reply> ClientJudge::judge_recipient(const smtp::ForwardPath &path, Now now) {

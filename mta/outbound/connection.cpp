@@ -12,7 +12,7 @@ tls::Facts facts_against(Connection &connection, const std::shared_ptr<const tls
   tls::Facts facts = connection.stream.facts();
   if (!facts.encrypted) return facts;
   if (!trust) {
-    facts.verdict = tls::ChainVerdict{false, "the trust store is not loaded"};
+    facts.verdict = tls::ChainVerdict{false, "the trust store is not loaded", tls::ChainFault::untrusted};
     return facts;
   }
   if (connection.verified_against != trust) {

@@ -164,25 +164,24 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
   co_return found;
 }
 
-policy::NextHop next_hop(const HostList &hosts) {
-  policy::NextHop hop;
-  hop.route = hosts.route;
-  hop.mx_trust = hosts.trust;
-  hop.mx_names.reserve(hosts.hosts.size());
-  for (const auto &host : hosts.hosts) hop.mx_names.push_back(host.name);
-  return hop;
-}
-
 policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
                             std::chrono::system_clock::time_point now) {
-  return policy::decide_tls(config.partners, domain, next_hop(hosts), config.outbound_defaults(domain), now);
+  policy::TlsSources sources;
+  sources.partners = &config.partners;
+  sources.domain = &domain;
+  sources.defaults = config.outbound_defaults(domain);
+  sources.route = hosts.route;
+  if (!hosts.hosts.empty()) sources.host = hosts.hosts.front().name;
+  sources.mx_trust = hosts.trust;
+  sources.now = now;
+  return policy::decide_tls(sources);
 }
 
 policy::Decision decide_for_literal(const Config &config) {
-  policy::OutboundDefaults defaults;
-  defaults.level = config.outbound.level;
-  defaults.profile = config.outbound.profile;
-  return policy::decide_tls_without_domain(defaults);
+  policy::TlsSources sources;
+  sources.defaults.level = config.outbound.level;
+  sources.defaults.profile = config.outbound.profile;
+  return policy::decide_tls(sources);
 }
 
 } // namespace mta

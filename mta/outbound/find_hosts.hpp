@@ -56,9 +56,8 @@ struct HostAddresses {
 /// Asks for the address families that the configuration allows.
 [[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
 
-/// What policy needs to know of the hosts.
-[[nodiscard]] policy::NextHop next_hop(const HostList &hosts);
-/// The TLS decision for mail to `domain` over these hosts: the one way in which delivery and explain reach it.
+/// The TLS decision for mail to `domain` over the first of these hosts: the one way in which delivery and explain reach
+/// it.
 [[nodiscard]] policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
                                           std::chrono::system_clock::time_point now);
 /// The same for user@[192.0.2.1]: no partner can match.

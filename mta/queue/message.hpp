@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mta/spool/spool.hpp"
+#include "policy/tls_sources.hpp"
 #include "smtp/names/mailbox.hpp"
 #include "smtp/wire/envelope.hpp"
 #include "smtp/wire/reply.hpp"
@@ -53,6 +54,8 @@ struct Envelope {
   std::string client;           ///< "192.0.2.7 (mail.example.org)" for the list
   std::string tls_in;           ///< "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated" for the list
   bool is_notification = false; ///< one of ours: never bounced
+  bool is_tls_report = false;   ///< a TLSRPT report of ours: no TLS mandate holds for it (RFC 8460 section 3)
+  bool tls_optional = false;    ///< the header says "TLS-Required: No" (RFC 8689 section 5)
   friend bool operator==(const Envelope &, const Envelope &) = default;
 };
 
@@ -62,6 +65,7 @@ struct QueuedMessage {
   std::vector<RecipientState> recipients;
   bool held = false;
   std::string hold_reason;
+  std::optional<policy::OperatorOverride> tls_override; ///< for this message only
   WallTime expires{};                              ///< arrival + give_up_after
   [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending
   friend bool operator==(const QueuedMessage &, const QueuedMessage &) = default;

@@ -26,6 +26,15 @@ struct MxRecord {
   friend auto operator<=>(const MxRecord &, const MxRecord &) = default;
 };
 
+/// RFC 6698 section 2.1. Any values: what can be used, policy says.
+struct TlsaRecord {
+  std::uint8_t usage = 0;         ///< 0 PKIX-TA, 1 PKIX-EE, 2 DANE-TA, 3 DANE-EE
+  std::uint8_t selector = 0;      ///< 0 certificate, 1 SubjectPublicKeyInfo
+  std::uint8_t matching_type = 0; ///< 0 exact, 1 SHA-256, 2 SHA-512
+  std::string data;               ///< certificate association data, raw octets
+  friend auto operator<=>(const TlsaRecord &, const TlsaRecord &) = default;
+};
+
 /// The outcome of one question.
 template <typename Record> struct DnsAnswer {
   DnsStatus status = DnsStatus::temporary;

@@ -37,6 +37,7 @@ struct Capabilities {
   bool chunking = false;
   bool dsn = false;
   bool enhanced_status_codes = false;
+  bool requiretls = false; ///< RFC 8689; counts only inside TLS
   bool size = false;
   std::uint64_t size_limit = 0;          ///< 0: offered without a limit, or not offered
   std::optional<std::size_t> rcpt_max{}; ///< LIMITS RCPTMAX (RFC 9422)

@@ -28,6 +28,7 @@ struct MailParameters {
   std::optional<std::uint64_t> size; ///< octets, as the client announced (RFC 1870)
   BodyType body = BodyType::seven_bit;
   bool smtputf8 = false;
+  bool requiretls = false; ///< RFC 8689
   DsnReturn ret = DsnReturn::unspecified;
   std::string envid; ///< decoded xtext, at most 100 octets on the wire; empty: not given
   friend bool operator==(const MailParameters &, const MailParameters &) = default;

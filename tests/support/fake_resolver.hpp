@@ -26,6 +26,9 @@ public:
     const auto address = smtp::IpAddress::parse(text).value();
     return add(address.is_v6() ? v6_ : v4_, name, address, trust);
   }
+  FakeResolver &add_tlsa(const std::string &name, smtp::TlsaRecord record, Trust trust = Trust::secure) {
+    return add(tlsa_, name, std::move(record), trust);
+  }
   FakeResolver &add_txt(const std::string &name, const std::string &text, Trust trust = Trust::insecure) {
     return add(txt_, name, text, trust);
   }
@@ -44,6 +47,7 @@ public:
     for (auto *map : {&v4_, &v6_}) map->erase(name);
     for (auto *map : {&txt_, &ptr_}) map->erase(name);
     mx_.erase(name);
+    tlsa_.erase(name);
     failures_.erase(name);
     return *this;
   }
@@ -70,6 +74,10 @@ public:
     auto answer = look_up(txt_, "txt", name);
     co_return answer;
   }
+  mta::Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) override {
+    auto answer = look_up(tlsa_, "tlsa", name);
+    co_return answer;
+  }
   mta::Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &address) override {
     return ptr_of(address.reverse_name());
   }
@@ -91,7 +99,7 @@ private:
     return *this;
   }
   [[nodiscard]] bool knows(const std::string &name) const {
-    return mx_.contains(name) || v4_.contains(name) || v6_.contains(name) || txt_.contains(name) || ptr_.contains(name);
+    return mx_.contains(name) || v4_.contains(name) || v6_.contains(name) || txt_.contains(name) || tlsa_.contains(name) || ptr_.contains(name);
   }
   template <typename Record>
   smtp::DnsAnswer<Record> look_up(const Map<Record> &map, const std::string &type, const std::string &name) {
@@ -111,6 +119,7 @@ private:
   Map<smtp::MxRecord> mx_;
   Map<smtp::IpAddress> v4_, v6_;
   Map<std::string> txt_, ptr_;
+  Map<smtp::TlsaRecord> tlsa_;
   std::map<std::string, std::string> failures_;
   std::map<std::string, std::size_t> asked_;
 };

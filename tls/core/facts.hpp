@@ -26,11 +26,29 @@ struct CertificateFacts {
   friend bool operator==(const CertificateFacts &, const CertificateFacts &) = default;
 };
 
+/// What kind of failure a chain had, for those who count.
+enum class ChainFault : std::uint8_t {
+  none,
+  expired,       ///< a certificate of the chain is past its end, or not yet valid
+  untrusted,     ///< unknown CA, self-signed, bad signature, wrong purpose, a weak key
+  revoked,       ///< a CRL lists it
+  no_revocation, ///< CRLs are demanded, and there is none that is valid for it
+};
+
 /// The result of building a chain from the peer's certificate to a trust store.
 struct ChainVerdict {
   bool trusted = false;
   std::string reason; ///< when not trusted: "certificate has expired", "self-signed certificate", …; else empty
+  ChainFault fault = ChainFault::none;
   friend bool operator==(const ChainVerdict &, const ChainVerdict &) = default;
+};
+
+/// The peer's chain against a TLSA set (RFC 7671, RFC 7672 section 3).
+struct DaneVerdict {
+  bool matched = false;
+  std::string reason;     ///< when not matched: what was wrong; else which record matched: "3 1 1 at depth 0"
+  std::string name;       ///< usage 2: the certificate name that satisfied a reference
+  friend bool operator==(const DaneVerdict &, const DaneVerdict &) = default;
 };
 
 /// What the handshake gave. `encrypted` false: no TLS; everything else is then empty.
@@ -44,6 +62,8 @@ struct Facts {
   std::vector<CertificateFacts> chain; ///< as the peer sent it, leaf first; empty: no certificate
   /// The chain judged against the trust store that the requirement names; nothing when it was not asked for.
   std::optional<ChainVerdict> verdict;
+  /// The chain judged against the TLSA records of the requirement; nothing when there are none.
+  std::optional<DaneVerdict> dane;
   friend bool operator==(const Facts &, const Facts &) = default;
 };
 

@@ -68,8 +68,23 @@ const Route implicit_route{.name = "hub",
                            .client_certificate = "",
                            .place = "portcullis.toml:9"};
 
+struct NextHop {
+  const Route *route = nullptr;
+  std::vector<std::string> mx_names;
+  NameTrust mx_trust = NameTrust::none;
+};
+
 Decision decide(const PartnerTable &partners, const NextHop &hop = {}, const OutboundDefaults &defaults = {}) {
-  return decide_tls(partners, domain("a.example"), hop, defaults, now);
+  const smtp::Domain recipient = domain("a.example");
+  TlsSources sources;
+  sources.partners = &partners;
+  sources.domain = &recipient;
+  sources.defaults = defaults;
+  sources.route = hop.route;
+  if (!hop.mx_names.empty()) sources.host = hop.mx_names.front();
+  sources.mx_trust = hop.mx_trust;
+  sources.now = now;
+  return decide_tls(sources);
 }
 
 std::string winner(const Decision &decision) {
@@ -387,7 +402,7 @@ TEST(DecideTls, DefaultsOfARouteCarryItsNamesTrustAndPins) {
 TEST(DecideTls, AnAddressLiteralGetsTheDefault) {
   OutboundDefaults defaults;
   defaults.level = Level::encrypted;
-  const auto decision = decide_tls_without_domain(defaults);
+  const auto decision = decide_tls({.defaults = defaults});
   EXPECT_EQ(decision.enforced.level, Level::encrypted);
   EXPECT_TRUE(decision.enforced.references.empty());
   EXPECT_EQ(winner(decision), "default");

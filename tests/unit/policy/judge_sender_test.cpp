@@ -5,6 +5,8 @@
 
 namespace {
 
+const std::chrono::system_clock::time_point now = std::chrono::sys_days(std::chrono::year(2026) / 11 / 20);
+
 using namespace policy;
 using tls::Level;
 
@@ -143,7 +145,7 @@ TEST(JudgeSender, Table) {
         for (const auto &network : row.networks) inbound.networks.push_back(smtp::Network::parse(network).value());
         const auto facts = facts_of(row.session);
         const auto verdict =
-            judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts});
+            judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now);
         const bool fails = *row.refusal != '\0';
         EXPECT_EQ(verdict.satisfied, !fails);
         EXPECT_EQ(verdict.wanted, row.level);
@@ -160,7 +162,7 @@ TEST(JudgeSender, Table) {
 
 TEST(JudgeSender, NoFactsAreClearText) {
   EXPECT_EQ(
-      judge_sender(table(rule(Level::encrypted)), sender("<a@partner.example>"), {.client = client, .facts = nullptr})
+      judge_sender(table(rule(Level::encrypted)), sender("<a@partner.example>"), {.client = client, .facts = nullptr}, now)
           .refusal->code,
       550);
 }
@@ -169,16 +171,16 @@ TEST(JudgeSender, WithoutNamesTheSendersDomainMustBeInTheCertificate) {
   auto inbound = rule(Level::authenticated);
   inbound.names.clear();
   auto facts = facts_of(Session::good);
-  EXPECT_TRUE(judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}).refusal);
+  EXPECT_TRUE(judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
   facts.chain.front().dns_names = {"partner.example"};
   EXPECT_FALSE(
-      judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}).refusal);
+      judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
 }
 
 TEST(JudgeSender, WhoHasNoRuleIsLetPass) {
   const auto partners = table(rule(Level::authenticated));
   for (const char *path : {"<>", "<a@[192.0.2.1]>", "<a@other.example>", "<a@sub.partner.example>"}) {
-    const auto verdict = judge_sender(partners, sender(path), {.client = client, .facts = nullptr});
+    const auto verdict = judge_sender(partners, sender(path), {.client = client, .facts = nullptr}, now);
     EXPECT_FALSE(verdict.refusal) << path;
     EXPECT_TRUE(verdict.rule.empty()) << path;
     EXPECT_EQ(verdict.wanted, Level::none) << path;
