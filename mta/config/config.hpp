@@ -98,6 +98,16 @@ struct ListenerConfig {
   friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
 
+/// [domain.mta_sts]: the policy that a domain of ours publishes.
+struct OwnStsConfig {
+  enum class Mode : std::uint8_t { none, testing, enforce };
+  Mode mode = Mode::testing;
+  std::vector<std::string> mx;          ///< patterns; at least one unless mode is none
+  std::chrono::seconds max_age{1'209'600};
+  std::string place;
+  friend bool operator==(const OwnStsConfig &, const OwnStsConfig &) = default;
+};
+
 /// [[domain]]: a domain of ours.
 struct DomainConfig {
   smtp::Domain domain;
@@ -256,16 +266,6 @@ struct StsConfig {
   std::uint64_t max_size = 65'536;   ///< of a policy, section 3.3
   std::chrono::seconds refresh{86'400}; ///< how often a kept policy is looked after without mail, section 3.3
   std::size_t max_policies = 100'000;   ///< kept; over it the one that expires first goes
-};
-
-/// [domain.mta_sts]: the policy that a domain of ours publishes.
-struct OwnStsConfig {
-  enum class Mode : std::uint8_t { none, testing, enforce };
-  Mode mode = Mode::testing;
-  std::vector<std::string> mx;          ///< patterns; at least one unless mode is none
-  std::chrono::seconds max_age{1'209'600};
-  std::string place;
-  friend bool operator==(const OwnStsConfig &, const OwnStsConfig &) = default;
 };
 
 /// [tls_memory]
