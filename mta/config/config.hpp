@@ -115,7 +115,7 @@ struct DomainConfig {
   std::unordered_set<std::string> recipients; ///< lower-case local parts (of this domain) from the list file
   std::string recipients_file;
   std::optional<policy::Route> route; ///< where its mail goes; without one: by MX with our own name removed
-  std::optional<OwnStsConfig> mta_sts;
+  std::optional<OwnStsConfig> mta_sts{};
   std::string place;
   friend bool operator==(const DomainConfig &, const DomainConfig &) = default;
 };
