@@ -31,8 +31,8 @@ struct TlsSession {
   bool starttls_offered = false;
   bool fallback = false;     ///< outbound: the planned attempt in clear
   tls::Facts facts;          ///< `verdict`: the chain against the rule's CAs; nothing when it was not judged
-  /// The chain against the operating system's CAs and the leaf's names against the host name and the domain, whatever
-  /// the rule demands: what a rule that does not exist yet would find.
+  /// The chain against the operating system's CAs, whatever the rule demands: what a rule that does not exist yet would
+  /// find. Names are not judged here; they are in `facts`.
   bool system_trusted = false;
   std::string chain_digest;  ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
 
