@@ -42,6 +42,7 @@ const std::vector<Row> table = {
     {"mta/tally/", {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "policy/", "tls/core/", "smtp/"}, {"boost/json", "fmt/"}},
     {"mta/auth/", {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/queue/", {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
+    {"mta/received/", {"mta/received/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "auth/dkim/digest.hpp", "policy/", "smtp/"}, {"boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
     {"mta/inbound/", {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/outbound/", {"mta/outbound/", "mta/sts/", "mta/tally/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/report/", {"mta/report/", "mta/http/", "mta/tally/", "mta/auth/", "mta/dns/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
@@ -68,7 +69,7 @@ bool starts_with_any(const std::string &text, const std::vector<std::string> &pr
 /// Third-party headers are those with a folder or an ending, or the names in this list; the rest is the standard library or POSIX.
 bool is_library(const std::string &header) {
   if (starts_with_any(header, {"sys/", "netinet/", "arpa/", "net/", "linux/"})) return false;
-  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" || header == "pugixml.hpp";
+  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" || header == "pugixml.hpp" || header.starts_with("archive");
 }
 
 /// An include line: what stands between quotes or angle brackets.

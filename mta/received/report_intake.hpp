@@ -1,0 +1,49 @@
+// ReportIntake: mail for the configured report addresses, taken out of the queue, read and stored on a thread of its
+// own.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "mta/config/snapshot.hpp"
+#include "mta/log/mail_log.hpp"
+#include "mta/queue/job.hpp"
+#include "mta/spool/spool.hpp"
+
+namespace mta {
+
+/// Destination of such mail in the queue (Job::destination).
+inline constexpr const char *report_destination = "reports:";
+
+/// Thread-safe. Everything referred to must outlive it. What a sender can cause never bounces and never stays in the
+/// queue: a message without a readable report is stored as an entry that says why, logged as event=report_received
+/// result=unreadable, and counts as delivered. Only trouble of ours (the disk) is a temporary failure.
+class ReportIntake {
+public:
+  struct Services {
+    CurrentSnapshot &snapshot;
+    Spool &spool;
+    MailLog &log;
+    std::function<WallTime()> now;
+  };
+  explicit ReportIntake(Services services);
+  /// As shut_down().
+  ~ReportIntake();
+  ReportIntake(const ReportIntake &) = delete;
+  ReportIntake &operator=(const ReportIntake &) = delete;
+
+  /// mta::Deliver for jobs whose destination is report_destination. Returns at once; `done` is called exactly once, on
+  /// the intake's thread, or on the caller's after shut_down().
+  void take(Job job, std::function<void(JobResult)> done);
+  /// Ends the thread after the message at hand; jobs that wait, and later ones, are answered as temporary failures.
+  void shut_down();
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// True when mail for this recipient is read as reports.
+[[nodiscard]] bool is_report_recipient(const ReceivedReportsConfig &config, const smtp::Mailbox &recipient) noexcept;
+
+} // namespace mta
