@@ -8,7 +8,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "policy/chain_judgement.hpp"
 #include "policy/requirement.hpp"
 #include "policy/tls_fault.hpp"
 #include "policy/tls_sources.hpp"
@@ -28,12 +30,16 @@ struct TlsSession {
   std::string address;       ///< of the peer; empty: passed over before a connection was opened
   std::string local_address; ///< ours (RFC 8460 "sending-mta-ip")
   bool by_route = false;     ///< outbound: the host is configured, not found in the DNS
+  policy::NameTrust name_trust = policy::NameTrust::none; ///< outbound: of the host's name (Decision::name_trust)
   bool starttls_offered = false;
   bool fallback = false;     ///< outbound: the planned attempt in clear
   tls::Facts facts;          ///< `verdict`: the chain against the rule's CAs; nothing when it was not judged
   /// The chain against the operating system's CAs, whatever the rule demands: what a rule that does not exist yet would
   /// find. Names are not judged here; they are in `facts`.
   bool system_trusted = false;
+  /// The chain against every store of CAs that it was judged against: that of the rule, that of an observing rule, the
+  /// system's (which says why it is not `system_trusted`). From these the rule is judged that does not exist yet.
+  std::vector<policy::ChainJudgement> judgements;
   std::string chain_digest;  ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
 
   policy::DaneFacts dane;
