@@ -1,0 +1,120 @@
+// TlsMemory: remembers the best TLS that each domain's hosts gave, and notices when a domain that had it has it no more.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "mta/config/config.hpp"
+#include "mta/log/mail_log.hpp"
+#include "mta/tally/periodic.hpp"
+#include "mta/tally/tally_file.hpp"
+#include "mta/tally/tls_memory_row.hpp"
+#include "mta/tally/tls_recall.hpp"
+#include "mta/tally/tls_session.hpp"
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+struct TlsMemoryOptions {
+  std::string folder;                             ///< "…/spool/tally"
+  std::size_t max_domains = 200'000;              ///< over it the oldest go, those that are protected last
+  std::chrono::milliseconds flush_interval{1000}; ///< what a crash may lose
+  std::function<std::chrono::system_clock::time_point()> now = [] { return std::chrono::system_clock::now(); };
+};
+
+/// One domain as `portcullis tls-memory` shows it.
+struct RememberedDomain {
+  DomainMemory memory;
+  policy::MemoryFacts facts;
+};
+
+/// Thread-safe; only release() and flush() wait for the disk. A session is "without TLS" when STARTTLS was not offered, was
+/// refused, or the handshake failed. Counted are outbound sessions by MX.
+///
+///   unknown ── TLS ──► always ── without TLS ──► failing ── TLS ──► always      (held mail goes on)
+///                                                   │
+///                             release, or time, or not protected: let go ── TLS ──► always, from this day on
+class TlsMemory final : public TlsObserver, public TlsRecall {
+public:
+  /// Reads what was remembered. Damage is passed over and logged. Errors: the folder or the file. `log` must outlive it.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<TlsMemory>> open(TlsMemoryOptions options,
+                                                                     const TlsMemoryConfig &config, MailLog &log);
+  ~TlsMemory() override;
+  TlsMemory(const TlsMemory &) = delete;
+  TlsMemory &operator=(const TlsMemory &) = delete;
+
+  /// After each reload.
+  void configure(const TlsMemoryConfig &config);
+
+  void session(const std::shared_ptr<const TlsSession> &session) override;
+  void messages(const std::shared_ptr<const TlsSession> &, std::string_view, std::uint32_t) override {}
+  [[nodiscard]] policy::MemoryFacts recall(std::string_view domain) const override;
+
+  /// An operator lets mail for the domain leave without TLS until TLS comes back. Durable when it returns. Errors:
+  /// not_found when the domain is not remembered, bad_syntax when nothing holds its mail, and those of the disk.
+  [[nodiscard]] smtp::Result<void> release(std::string_view domain, std::string reason, std::string by);
+  [[nodiscard]] std::optional<RememberedDomain> show(std::string_view domain) const;
+  /// Those that fail now first, then by name; at most `limit`. `failing_only` leaves the others out.
+  [[nodiscard]] std::vector<RememberedDomain> list(std::size_t limit, bool failing_only) const;
+  [[nodiscard]] std::size_t size() const;
+
+  /// Writes out what changed; blocks on the disk.
+  [[nodiscard]] smtp::Result<void> flush();
+
+private:
+  using WallTime = std::chrono::system_clock::time_point;
+  struct Entry {
+    DomainMemory memory;
+    bool is_dirty = false;
+    std::chrono::sys_seconds written; ///< last activity that is on disk
+    std::chrono::sys_seconds warned;  ///< the last tls_stripped
+  };
+  struct Stripped {
+    WallTime time;
+    std::string domain;
+    std::string provider; ///< who ran its hosts
+  };
+  using Events = std::vector<Event>;
+
+  TlsMemory(TlsMemoryOptions options, const TlsMemoryConfig &config, MailLog &log);
+  [[nodiscard]] smtp::Result<void> load();
+  [[nodiscard]] smtp::Result<void> rewrite();
+  void note_tls(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
+  void note_clear(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
+  void note_stripped(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
+  void make_room();
+  void forget_old();
+  [[nodiscard]] const smtp::DomainPattern *protecting(std::string_view domain) const;
+  [[nodiscard]] bool is_let_go(const DomainMemory &memory, std::chrono::sys_seconds now) const;
+  [[nodiscard]] policy::MemoryFacts facts_of(const DomainMemory &memory, std::chrono::sys_seconds now) const;
+  void mark(Entry &entry, bool is_news);
+  [[nodiscard]] std::string file_name() const;
+
+  const TlsMemoryOptions options_;
+  MailLog &log_;
+
+  mutable std::mutex mutex_; ///< guards what follows, up to file_mutex_
+  TlsMemoryConfig config_;
+  std::unordered_map<std::string, Entry> domains_;
+  std::vector<std::string> dirty_;
+  std::deque<Stripped> stripped_; ///< of the last hour
+  std::optional<WallTime> widely_warned_;
+  std::chrono::sys_days cleaned_{};
+  std::string problem_; ///< of the last flush
+
+  std::mutex file_mutex_; ///< guards the file; taken before mutex_
+  std::optional<TallyFile> file_;
+  Periodic thread_; ///< last: ends first
+};
+
+} // namespace mta
