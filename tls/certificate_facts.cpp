@@ -12,26 +12,6 @@ namespace {
 
 constexpr int max_subject_octets = 1024;
 
-std::string text_of(const X509_NAME *name) {
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (!bio || name == nullptr || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
-  char *data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  if (size <= 0) return {};
-  return std::string(data, static_cast<std::size_t>(std::min<long>(size, max_subject_octets)));
-}
-
-/// Seconds since 1970, held within what the clock's type can say: certificates may run to the year 9999.
-std::chrono::system_clock::time_point time_of(const ASN1_TIME *time) {
-  using Clock = std::chrono::system_clock;
-  std::tm parts{};
-  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return {};
-  const std::chrono::seconds seconds(timegm(&parts));
-  const auto lowest = std::chrono::ceil<std::chrono::seconds>(Clock::duration::min());
-  const auto highest = std::chrono::floor<std::chrono::seconds>(Clock::duration::max());
-  return Clock::time_point(std::clamp(seconds, lowest, highest));
-}
-
 /// A name from a certificate that can be compared: printable ASCII without spaces. An embedded NUL, the old trick to
 /// make C programs read "mx.example.org\0.evil.example" as another name, drops it.
 bool is_usable_name(std::string_view name) {
@@ -92,6 +72,25 @@ std::string key_digest(X509 &certificate) {
 }
 
 } // namespace
+
+std::string text_of(const X509_NAME *name) {
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  if (!bio || name == nullptr || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
+  char *data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  if (size <= 0) return {};
+  return std::string(data, static_cast<std::size_t>(std::min<long>(size, max_subject_octets)));
+}
+
+std::chrono::system_clock::time_point time_of(const ASN1_TIME *time) {
+  using Clock = std::chrono::system_clock;
+  std::tm parts{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return {};
+  const std::chrono::seconds seconds(timegm(&parts));
+  const auto lowest = std::chrono::ceil<std::chrono::seconds>(Clock::duration::min());
+  const auto highest = std::chrono::floor<std::chrono::seconds>(Clock::duration::max());
+  return Clock::time_point(std::clamp(seconds, lowest, highest));
+}
 
 std::string subject_of(const X509 &certificate) {
   return text_of(X509_get_subject_name(&certificate));

@@ -34,18 +34,17 @@ BioPtr memory_bio(const std::string &text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-/// True when the newest error only says that no further PEM block follows.
-bool is_end_of_pem() noexcept {
-  const unsigned long error = ERR_peek_last_error();
-  return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-}
-
 int no_passphrase(char *, int, int, void *asked) {
   *static_cast<bool *>(asked) = true;
   return -1;
 }
 
 } // namespace
+
+bool is_end_of_pem() noexcept {
+  const unsigned long error = ERR_peek_last_error();
+  return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+}
 
 std::string take_error_text(std::string_view otherwise) {
   const unsigned long error = ERR_peek_error();

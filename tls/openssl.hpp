@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,7 @@ using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
 using RequestPtr = std::unique_ptr<X509_REQ, Free<X509_REQ_free>>;
 using X509StackPtr = std::unique_ptr<STACK_OF(X509), Free<free_certificates>>;
+using CrlPtr = std::unique_ptr<X509_CRL, Free<X509_CRL_free>>;
 using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), Free<free_names>>;
 using CipherStackPtr = std::unique_ptr<STACK_OF(SSL_CIPHER), Free<free_suites>>;
 using ExtensionStackPtr = std::unique_ptr<STACK_OF(X509_EXTENSION), Free<free_extensions>>;
@@ -67,6 +69,10 @@ using CipherPtr = std::unique_ptr<EVP_CIPHER, Free<EVP_CIPHER_free>>;
 [[nodiscard]] smtp::Result<std::vector<X509Ptr>> parse_pem_certificates(const std::string &text,
                                                                         const std::string &path);
 [[nodiscard]] smtp::Result<std::vector<X509Ptr>> load_pem_certificates(const std::string &path);
+/// True when the newest error only says that no further PEM block follows.
+[[nodiscard]] bool is_end_of_pem() noexcept;
+/// Revocation lists, PEM or DER; limits and errors as read_crl() (tls/crl.hpp).
+[[nodiscard]] smtp::Result<std::vector<CrlPtr>> parse_crls(std::string_view octets);
 /// The first private key of a PEM file; a key behind a passphrase is refused, nobody is there to type it.
 [[nodiscard]] smtp::Result<KeyPtr> load_pem_key(const std::string &path);
 
@@ -75,7 +81,18 @@ inline constexpr std::size_t max_certificate_names = 100;
 inline constexpr std::size_t max_name_octets = 255;
 inline constexpr std::size_t max_pem_octets = 4 * 1024 * 1024;
 
+/// OpenSSL's security level 2 for chains: 112 bits, so RSA 2048 and SHA-2 signatures (roots excepted).
+inline constexpr int chain_security_level = 2;
+/// What kind of failure an X509_V_ERR_… is.
+[[nodiscard]] ChainFault chain_fault(int error) noexcept;
+/// Why X509_verify_cert() said no, with the place in the chain.
+[[nodiscard]] std::string failure_text(X509_STORE_CTX &context);
+
 [[nodiscard]] CertificateFacts certificate_facts(X509 &certificate);
+/// RFC 2253 text, at most 1024 octets of it; empty for null.
+[[nodiscard]] std::string text_of(const X509_NAME *name);
+/// Held within what the clock's type can say: certificates may run to the year 9999.
+[[nodiscard]] std::chrono::system_clock::time_point time_of(const ASN1_TIME *time);
 /// The subject as RFC 2253 text.
 [[nodiscard]] std::string subject_of(const X509 &certificate);
 
@@ -99,6 +116,7 @@ struct SocketState {
 
 struct TrustStore::Impl {
   StorePtr store;
+  bool revocation = false; ///< chains are checked against the store's lists
 };
 
 struct PeerChain::Impl {

@@ -1,23 +1,34 @@
 // TrustStore and verify_chain: see context.hpp.
 #include <fmt/format.h>
 
+#include "tls/crl.hpp"
 #include "tls/openssl.hpp"
 
 namespace tls {
 namespace {
 
-/// X509_V_OK or why not, with the place in the chain.
+/// Every certificate, with partitioned lists, indirect ones and deltas as far as OpenSSL knows them.
+constexpr unsigned long revocation_flags =
+    X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS;
+
+/// That no list covers the trust anchor itself is no fault: who trusts it has decided so (RFC 5280 section 6.1 begins
+/// below it).
+int excuse_anchor(int good, X509_STORE_CTX *context) {
+  if (good == 1) return 1;
+  const bool at_anchor =
+      X509_STORE_CTX_get_error_depth(context) == sk_X509_num(X509_STORE_CTX_get0_chain(context)) - 1;
+  return at_anchor && X509_STORE_CTX_get_error(context) == X509_V_ERR_UNABLE_TO_GET_CRL ? 1 : 0;
+}
+
+/// X509_V_OK or why not.
 struct Outcome {
   int error = X509_V_ERR_UNSPECIFIED;
   std::string reason;
 };
 
-/// OpenSSL's security level 2 for the chain: 112 bits, so RSA 2048 and SHA-2 signatures (roots excepted).
-constexpr int chain_security_level = 2;
-
-Outcome verify_for(const PeerChain::Impl &chain, X509_STORE &store, int purpose, std::time_t now) {
+Outcome verify_for(const PeerChain::Impl &chain, const TrustStore::Impl &trust, int purpose, std::time_t now) {
   const StoreContextPtr context(X509_STORE_CTX_new());
-  if (!context || X509_STORE_CTX_init(context.get(), &store, chain.leaf.get(), chain.others.get()) != 1 ||
+  if (!context || X509_STORE_CTX_init(context.get(), trust.store.get(), chain.leaf.get(), chain.others.get()) != 1 ||
       X509_STORE_CTX_set_purpose(context.get(), purpose) != 1) {
     return {X509_V_ERR_OUT_OF_MEM, take_error_text("the chain cannot be checked")};
   }
@@ -25,46 +36,115 @@ Outcome verify_for(const PeerChain::Impl &chain, X509_STORE &store, int purpose,
   X509_VERIFY_PARAM_set_time(parameters, now);
   X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(max_chain_certificates));
   X509_VERIFY_PARAM_set_auth_level(parameters, chain_security_level);
-  if (X509_verify_cert(context.get()) == 1) return {X509_V_OK, {}};
-
-  Outcome outcome;
-  outcome.error = X509_STORE_CTX_get_error(context.get());
-  outcome.reason = fmt::format("{} (depth {}", X509_verify_cert_error_string(outcome.error),
-                               X509_STORE_CTX_get_error_depth(context.get()));
-  if (const X509 *where = X509_STORE_CTX_get_current_cert(context.get()); where != nullptr) {
-    outcome.reason += ", " + subject_of(*where);
+  if (trust.revocation) {
+    X509_VERIFY_PARAM_set_flags(parameters, revocation_flags);
+    X509_STORE_CTX_set_verify_cb(context.get(), excuse_anchor);
   }
-  outcome.reason += ')';
-  return outcome;
+  if (X509_verify_cert(context.get()) == 1) return {X509_V_OK, {}};
+  return {X509_STORE_CTX_get_error(context.get()), failure_text(*context)};
 }
 
-} // namespace
+smtp::Result<void> add_crls(X509_STORE &store, const CrlFile &file) {
+  const auto octets = read_small_file(file.path, max_crl_octets);
+  auto lists = octets ? parse_crls(*octets) : tl::unexpected(octets.error());
+  if (!lists) {
+    if (file.fetched) return {};
+    if (octets) lists.error().detail = fmt::format("{}: {}", file.path, lists.error().detail);
+    return tl::unexpected(std::move(lists.error()));
+  }
+  for (const CrlPtr &list : *lists) {
+    if (X509_STORE_add_crl(&store, list.get()) != 1) {
+      return smtp::fail(smtp::ErrorCode::tls, file.path + ": " + take_error_text("a revocation list cannot be added"));
+    }
+  }
+  return {};
+}
 
-TrustStore::TrustStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-TrustStore::~TrustStore() = default;
-
-smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::system() {
+smtp::Result<std::unique_ptr<TrustStore::Impl>> load_system() {
   ERR_clear_error();
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_unique<TrustStore::Impl>();
   impl->store.reset(X509_STORE_new());
   if (!impl->store || X509_STORE_set_default_paths(impl->store.get()) != 1) {
     return smtp::fail(smtp::ErrorCode::tls, "the system's CA certificates: " + take_error_text("cannot be loaded"));
   }
   ERR_clear_error();
-  return std::make_shared<const TrustStore>(std::move(impl));
+  return impl;
 }
 
-smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::from_file(const std::string &path) {
+smtp::Result<std::unique_ptr<TrustStore::Impl>> load_file(const std::string &path) {
   auto certificates = load_pem_certificates(path);
   if (!certificates) return tl::unexpected(certificates.error());
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_unique<TrustStore::Impl>();
   impl->store.reset(X509_STORE_new());
   for (const X509Ptr &certificate : *certificates) {
     if (!impl->store || X509_STORE_add_cert(impl->store.get(), certificate.get()) != 1) {
       return smtp::fail(smtp::ErrorCode::tls, path + ": " + take_error_text("a certificate cannot be added"));
     }
   }
-  return std::make_shared<const TrustStore>(std::move(impl));
+  return impl;
+}
+
+} // namespace
+
+ChainFault chain_fault(int error) noexcept {
+  switch (error) {
+  case X509_V_OK: return ChainFault::none;
+  case X509_V_ERR_CERT_HAS_EXPIRED:
+  case X509_V_ERR_CERT_NOT_YET_VALID:
+  case X509_V_ERR_ERROR_IN_CERT_NOT_BEFORE_FIELD:
+  case X509_V_ERR_ERROR_IN_CERT_NOT_AFTER_FIELD: return ChainFault::expired;
+  case X509_V_ERR_CERT_REVOKED: return ChainFault::revoked;
+  case X509_V_ERR_UNABLE_TO_GET_CRL:
+  case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+  case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+  case X509_V_ERR_CRL_NOT_YET_VALID:
+  case X509_V_ERR_CRL_HAS_EXPIRED:
+  case X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD:
+  case X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+  case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+  case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+  case X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION:
+  case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+  case X509_V_ERR_CRL_PATH_VALIDATION_ERROR: return ChainFault::no_revocation;
+  default: return ChainFault::untrusted;
+  }
+}
+
+std::string failure_text(X509_STORE_CTX &context) {
+  const int error = X509_STORE_CTX_get_error(&context);
+  const X509 *where = X509_STORE_CTX_get_current_cert(&context);
+  std::string text;
+  if (chain_fault(error) == ChainFault::no_revocation && where != nullptr) {
+    text = fmt::format("there is no valid CRL of {}: ", text_of(X509_get_issuer_name(where)));
+  }
+  text += fmt::format("{} (depth {}", X509_verify_cert_error_string(error), X509_STORE_CTX_get_error_depth(&context));
+  if (where != nullptr) text += ", " + subject_of(*where);
+  text += ')';
+  return text;
+}
+
+TrustStore::TrustStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TrustStore::~TrustStore() = default;
+
+smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::load(const std::string &trust,
+                                                                 const std::vector<CrlFile> &crls) {
+  auto impl = trust == "system" ? load_system() : load_file(trust);
+  if (!impl) return tl::unexpected(std::move(impl.error()));
+  for (const CrlFile &file : crls) {
+    if (auto added = add_crls(*(*impl)->store, file); !added) return tl::unexpected(std::move(added.error()));
+  }
+  (*impl)->revocation = !crls.empty();
+  return std::make_shared<const TrustStore>(std::move(*impl));
+}
+
+smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::system() {
+  return load("system", {});
+}
+
+smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::from_file(const std::string &path) {
+  auto impl = load_file(path);
+  if (!impl) return tl::unexpected(std::move(impl.error()));
+  return std::make_shared<const TrustStore>(std::move(*impl));
 }
 
 PeerChain::PeerChain(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -72,18 +152,21 @@ PeerChain::~PeerChain() = default;
 
 ChainVerdict verify_chain(const PeerChain *chain, const TrustStore &trust, Purpose purpose,
                           std::chrono::system_clock::time_point now) {
-  if (chain == nullptr) return {.trusted = false, .reason = "no certificate was presented"};
-  ERR_clear_error();
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  X509_STORE &store = *trust.impl().store;
-  // A partner's gateway often shows its server certificate as a client, so that one is tried first where both may be.
-  const int first = purpose == Purpose::client ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
-  Outcome outcome = verify_for(chain->impl(), store, first, seconds);
-  if (purpose == Purpose::client_or_server && outcome.error == X509_V_ERR_INVALID_PURPOSE) {
-    outcome = verify_for(chain->impl(), store, X509_PURPOSE_SSL_CLIENT, seconds);
+  if (chain == nullptr) {
+    return {.trusted = false, .reason = "no certificate was presented", .fault = ChainFault::untrusted};
   }
   ERR_clear_error();
-  return {.trusted = outcome.error == X509_V_OK, .reason = std::move(outcome.reason)};
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  // A partner's gateway often shows its server certificate as a client, so that one is tried first where both may be.
+  const int first = purpose == Purpose::client ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
+  Outcome outcome = verify_for(chain->impl(), trust.impl(), first, seconds);
+  if (purpose == Purpose::client_or_server && outcome.error == X509_V_ERR_INVALID_PURPOSE) {
+    outcome = verify_for(chain->impl(), trust.impl(), X509_PURPOSE_SSL_CLIENT, seconds);
+  }
+  ERR_clear_error();
+  return {.trusted = outcome.error == X509_V_OK,
+          .reason = std::move(outcome.reason),
+          .fault = chain_fault(outcome.error)};
 }
 
 } // namespace tls
