@@ -187,7 +187,7 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
   }
   DayOutcome outcome;
   outcome.day = day;
-  outcome.messages = rows->messages;
+  outcome.messages = rows->total;
   if (rows->damaged > 0)
     add_note(
         outcome,

@@ -1,93 +1,17 @@
-// The form of a DmarcRow in the tally's files: see dmarc_row.hpp. Numbers are LEB128 (seven bits an octet, the lowest
-// first), texts have their length in front.
+// The form of a DmarcRow in the tally's files: see dmarc_row.hpp.
 #include <algorithm>
 #include <limits>
 
 #include <fmt/format.h>
 
 #include "mta/tally/dmarc_row.hpp"
+#include "mta/tally/row_octets.hpp"
 
 namespace mta {
 
 namespace {
 
 constexpr std::uint64_t row_version = 1;
-
-class RowWriter {
-public:
-  RowWriter() { octets_.reserve(384); }
-  void number(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7U) octets_ += static_cast<char>(0x80U | (value & 0x7FU));
-    octets_ += static_cast<char>(value);
-  }
-  void text(std::string_view value, std::size_t limit) {
-    value = value.substr(0, limit);
-    number(value.size());
-    octets_ += value;
-  }
-  template <typename Enum> void word(Enum value) { number(static_cast<std::uint64_t>(value)); }
-  void policy(const std::optional<auth::DmarcPolicy> &value) {
-    number(value ? 1 + static_cast<std::uint64_t>(*value) : 0);
-  }
-  void octets(std::string_view value) { octets_ += value; }
-  [[nodiscard]] std::string take() && { return std::move(octets_); }
-
-private:
-  std::string octets_;
-};
-
-/// The first failure is kept and every later value is empty, so that the decoder asks once, at its end.
-class RowReader {
-public:
-  explicit RowReader(std::string_view octets) : rest_(octets) {}
-
-  std::uint64_t number(std::string_view field, std::uint64_t limit) {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 63; shift += 7) {
-      if (rest_.empty()) return fail(fmt::format("{} is cut off", field));
-      const auto octet = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      value |= std::uint64_t{octet & 0x7FU} << shift;
-      if ((octet & 0x80U) != 0) continue;
-      // The shortest form only, so that equal rows are equal octets.
-      if (octet == 0 && shift > 0) return fail(fmt::format("{} is padded", field));
-      if (value > limit) return fail(fmt::format("{} is {}, limit is {}", field, value, limit));
-      return value;
-    }
-    return fail(fmt::format("{} is over 63 bits", field));
-  }
-  bool truth(std::string_view field) { return number(field, 1) == 1; }
-  template <typename Enum> Enum word(std::string_view field, Enum last) {
-    return static_cast<Enum>(number(field, static_cast<std::uint64_t>(last)));
-  }
-  std::optional<auth::DmarcPolicy> policy(std::string_view field) {
-    const auto value = number(field, 1 + static_cast<std::uint64_t>(auth::DmarcPolicy::reject));
-    if (value == 0) return std::nullopt;
-    return static_cast<auth::DmarcPolicy>(value - 1);
-  }
-  std::string text(std::string_view field, std::size_t limit) { return std::string(octets(field, limit)); }
-  std::string_view octets(std::string_view field, std::size_t limit) {
-    const auto size = static_cast<std::size_t>(number(field, limit));
-    if (size > rest_.size()) {
-      fail(fmt::format("{} ends after {} of {} octets", field, rest_.size(), size));
-      return {};
-    }
-    const auto value = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return value;
-  }
-  std::uint64_t fail(std::string why) {
-    if (error_.empty()) error_ = std::move(why);
-    rest_ = {};
-    return 0;
-  }
-  [[nodiscard]] bool is_at_end() const noexcept { return rest_.empty(); }
-  [[nodiscard]] const std::string &error() const noexcept { return error_; }
-
-private:
-  std::string_view rest_;
-  std::string error_;
-};
 
 bool is_within(std::string_view name, std::string_view parent) {
   return name == parent ||
@@ -104,8 +28,8 @@ int rank(const DkimFact &signature, const DmarcRow &row) {
 void write_published(RowWriter &out, const DmarcPublished &published) {
   out.text(published.domain, DmarcRowLimits::name);
   out.word(published.p);
-  out.policy(published.sp);
-  out.policy(published.np);
+  out.optional_word(published.sp);
+  out.optional_word(published.np);
   out.number(published.strict_dkim);
   out.number(published.strict_spf);
   out.number(published.testing);
@@ -126,8 +50,8 @@ DmarcPublished read_policy(RowReader &in) {
   DmarcPublished published;
   published.domain = in.text("policy domain", DmarcRowLimits::name);
   published.p = in.word("p", auth::DmarcPolicy::reject);
-  published.sp = in.policy("sp");
-  published.np = in.policy("np");
+  published.sp = in.optional_word("sp", auth::DmarcPolicy::reject);
+  published.np = in.optional_word("np", auth::DmarcPolicy::reject);
   published.strict_dkim = in.truth("adkim");
   published.strict_spf = in.truth("aspf");
   published.testing = in.truth("testing");

@@ -17,8 +17,8 @@ void require(bool condition) {
 
 std::vector<std::string> scan(std::string_view octets, std::size_t cut) {
   std::vector<std::string> rows;
-  const auto visit = [&](const mta::DmarcRecord &record) { rows.emplace_back(record.row); };
-  mta::DmarcRecordScanner scanner;
+  const auto visit = [&](const mta::TallyRecord &record) { rows.emplace_back(record.row); };
+  mta::TallyRecordScanner scanner;
   scanner.feed(octets.substr(0, cut), visit);
   scanner.feed(octets.substr(cut), visit);
   scanner.finish(visit);

@@ -45,7 +45,7 @@ protected:
 TEST_F(DmarcDaysTest, equal_rows_are_counted_together) {
   const DmarcDay found = read(record_of("a", 1, 7) + record_of("b", 5) + record_of("a", 3, 2));
   EXPECT_EQ(names(found), "a:4 b:5 ");
-  EXPECT_EQ(found.messages, 9U);
+  EXPECT_EQ(found.total, 9U);
   EXPECT_EQ(found.rows[0].last, sys_seconds(date_) + seconds(7));
   EXPECT_EQ(found.damaged, 0U);
 }
@@ -105,16 +105,16 @@ TEST_F(DmarcDaysTest, a_file_of_many_pieces_is_read_whole) {
   ASSERT_GT(octets.size(), 900'000U);
   const DmarcDay found = read(octets);
   EXPECT_EQ(found.rows.size(), 100U);
-  EXPECT_EQ(found.messages, 5000U);
+  EXPECT_EQ(found.total, 5000U);
   EXPECT_EQ(found.damaged, 0U);
 }
 
 TEST_F(DmarcDaysTest, the_scanner_takes_any_pieces) {
   const std::string octets = record_of("a") + "noise" + record_of("b");
   for (std::size_t size = 1; size <= octets.size(); ++size) {
-    DmarcRecordScanner scanner;
+    TallyRecordScanner scanner;
     std::uint64_t found = 0;
-    const auto visit = [&](const DmarcRecord &record) { found += record.count; };
+    const auto visit = [&](const TallyRecord &record) { found += record.count; };
     for (std::size_t at = 0; at < octets.size(); at += size)
       scanner.feed(std::string_view(octets).substr(at, size), visit);
     scanner.finish(visit);
@@ -126,7 +126,7 @@ TEST_F(DmarcDaysTest, the_scanner_takes_any_pieces) {
 TEST_F(DmarcDaysTest, rows_over_the_limit_are_counted_as_left_out) {
   const DmarcDay found = read(record_of("a") + record_of("b") + record_of("c", 7) + record_of("a", 4), 2);
   EXPECT_EQ(names(found), "a:5 b:1 ");
-  EXPECT_EQ(found.messages, 6U);
+  EXPECT_EQ(found.total, 6U);
   EXPECT_EQ(found.omitted, 7U);
 }
 

@@ -73,7 +73,7 @@ TEST_F(DmarcTallyTest, equal_rows_are_one_record_with_a_count) {
   ASSERT_TRUE(tally->flush());
   const DmarcDay found = read("2026-11-21");
   ASSERT_EQ(found.rows.size(), 2U);
-  EXPECT_EQ(found.messages, 1001U);
+  EXPECT_EQ(found.total, 1001U);
   EXPECT_LT(std::filesystem::file_size(tally->days().rows_file(day("2026-11-21"))), 1000U);
   for (const CountedRow &counted : found.rows)
     EXPECT_EQ(counted.last, std::chrono::floor<std::chrono::seconds>(noon) + (counted.count == 1 ? 0s : 999s));
@@ -84,15 +84,15 @@ TEST_F(DmarcTallyTest, equal_rows_are_one_record_with_a_count) {
 TEST_F(DmarcTallyTest, rows_are_written_by_themselves_after_the_interval) {
   auto tally = open(1ms);
   tally->add(a_row(), noon);
-  while (read("2026-11-21").messages == 0) std::this_thread::yield();
+  while (read("2026-11-21").total == 0) std::this_thread::yield();
   tally->add(a_row(), noon);
-  while (read("2026-11-21").messages == 1) std::this_thread::yield();
-  EXPECT_EQ(read("2026-11-21").messages, 2U);
+  while (read("2026-11-21").total == 1) std::this_thread::yield();
+  EXPECT_EQ(read("2026-11-21").total, 2U);
 }
 
 TEST_F(DmarcTallyTest, the_end_writes_out_what_is_pending) {
   open()->add(a_row(), noon);
-  EXPECT_EQ(read("2026-11-21").messages, 1U);
+  EXPECT_EQ(read("2026-11-21").total, 1U);
 }
 
 TEST_F(DmarcTallyTest, a_restart_goes_on_counting) {
@@ -100,7 +100,7 @@ TEST_F(DmarcTallyTest, a_restart_goes_on_counting) {
   open()->add(a_row(), noon);
   const DmarcDay found = read("2026-11-21");
   EXPECT_EQ(found.rows.size(), 1U);
-  EXPECT_EQ(found.messages, 2U);
+  EXPECT_EQ(found.total, 2U);
 }
 
 TEST_F(DmarcTallyTest, a_restart_after_a_torn_write_goes_on_counting) {
@@ -110,7 +110,7 @@ TEST_F(DmarcTallyTest, a_restart_after_a_torn_write_goes_on_counting) {
   support::write_all(file, whole + whole.substr(0, whole.size() / 2));
   open()->add(a_row(), noon);
   const DmarcDay found = read("2026-11-21");
-  EXPECT_EQ(found.messages, 2U);
+  EXPECT_EQ(found.total, 2U);
   EXPECT_EQ(found.damaged, 1U);
 }
 
@@ -141,13 +141,13 @@ TEST_F(DmarcTallyTest, a_full_day_drops_rows_counts_them_and_says_so_once) {
     ASSERT_TRUE(tally->flush());
   }
   EXPECT_LE(std::filesystem::file_size(tally->days().rows_file(day("2026-11-21"))), 1000U);
-  const auto written = read("2026-11-21").messages;
+  const auto written = read("2026-11-21").total;
   EXPECT_GT(written, 0U);
   EXPECT_EQ(tally->status().dropped, 50 - written);
   EXPECT_EQ(log_.count_locked({"event=dmarc_tally", "limit=day_limit", "octets=1000", "day=2026-11-21"}), 1U);
   tally->add(a_row(), noon + 24h);
   ASSERT_TRUE(tally->flush());
-  EXPECT_EQ(read("2026-11-22").messages, 1U) << "the next day has its own room";
+  EXPECT_EQ(read("2026-11-22").total, 1U) << "the next day has its own room";
 }
 
 TEST_F(DmarcTallyTest, a_full_buffer_drops_rows_but_still_counts_known_ones) {
@@ -186,7 +186,7 @@ TEST_F(DmarcTallyTest, a_full_disk_keeps_the_rows_until_it_has_room) {
   tally->add(a_row(), noon);
   std::filesystem::remove(file);
   ASSERT_TRUE(tally->flush());
-  EXPECT_EQ(read("2026-11-21").messages, 3U);
+  EXPECT_EQ(read("2026-11-21").total, 3U);
   EXPECT_EQ(tally->status().pending, 0U);
   EXPECT_EQ(tally->status().dropped, 0U);
   EXPECT_EQ(log_.count_locked({"can be written again"}), 1U);
@@ -202,7 +202,7 @@ TEST_F(DmarcTallyTest, the_background_thread_tries_a_full_disk_again) {
   log_.wait_for({"No space left"});
   std::filesystem::remove(file);
   log_.wait_for({"can be written again"});
-  EXPECT_EQ(read("2026-11-21").messages, 1U);
+  EXPECT_EQ(read("2026-11-21").total, 1U);
 }
 
 TEST_F(DmarcTallyTest, many_threads_lose_no_message) {
@@ -219,7 +219,7 @@ TEST_F(DmarcTallyTest, many_threads_lose_no_message) {
   tally.reset();
   const DmarcDay found = read("2026-11-21");
   EXPECT_EQ(found.rows.size(), 37U);
-  EXPECT_EQ(found.messages, static_cast<std::uint64_t>(threads * messages));
+  EXPECT_EQ(found.total, static_cast<std::uint64_t>(threads * messages));
   EXPECT_EQ(found.damaged, 0U);
 }
 

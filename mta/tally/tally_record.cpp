@@ -1,14 +1,15 @@
-// The records of a day's file: see dmarc_days.hpp.
+// The records of a day's file: see tally_record.hpp.
 //
 //   0  4 octets  "\xD7" "DMR"
 //   4  u32       length of the body
 //   8  u64       checksum of the length and the body
-//  16  body      u64 count, u64 seconds since 1970, encode_row()
+//  16  body      u64 count, u64 seconds since 1970, the row
 //
 // Numbers are little-endian.
+#include "mta/tally/tally_record.hpp"
+
 #include <limits>
 
-#include "mta/tally/dmarc_days.hpp"
 #include "mta/tally/tally_file.hpp"
 
 namespace mta {
@@ -19,8 +20,8 @@ constexpr std::string_view magic = "\xD7"
                                    "DMR";
 constexpr std::size_t header_size = 16;
 constexpr std::size_t body_head = 16;
-/// Above the largest row that DmarcRowLimits allow, and what a damaged length makes the reader hold.
-constexpr std::size_t longest_body = 65'536;
+/// What a damaged length makes the reader hold.
+constexpr std::size_t longest_body = body_head + longest_tally_row;
 
 template <typename Number> void put(std::string &out, Number value) {
   for (std::size_t i = 0; i < sizeof(Number); ++i)
@@ -42,7 +43,7 @@ std::uint64_t checksum_of(std::string_view length, std::string_view body) {
 
 } // namespace
 
-void append_record(std::string &out, const DmarcRecord &record) {
+void append_record(std::string &out, const TallyRecord &record) {
   const std::size_t start = out.size();
   out += magic;
   put(out, static_cast<std::uint32_t>(body_head + record.row.size()));
@@ -56,16 +57,16 @@ void append_record(std::string &out, const DmarcRecord &record) {
   out.replace(start + 8, sum.size(), sum);
 }
 
-void DmarcRecordScanner::feed(std::string_view octets, const Visit &visit) {
+void TallyRecordScanner::feed(std::string_view octets, const Visit &visit) {
   held_ += octets;
   scan(visit, false);
 }
 
-void DmarcRecordScanner::finish(const Visit &visit) {
+void TallyRecordScanner::finish(const Visit &visit) {
   scan(visit, true);
 }
 
-void DmarcRecordScanner::scan(const Visit &visit, bool at_end) {
+void TallyRecordScanner::scan(const Visit &visit, bool at_end) {
   const std::string_view all = held_;
   std::size_t at = 0;
   const auto damage = [&] {

@@ -1,12 +1,9 @@
-// DmarcDays: see dmarc_days.hpp. A day has two files: `dmarc-YYYY-MM-DD.rows`, the records, and
-// `dmarc-YYYY-MM-DD.done`, one mark a line: "sent REPORT CHECKSUM" or "complete CHECKSUM", the checksum in 16
-// hexadecimal digits.
-#include "mta/tally/dmarc_days.hpp"
+// DayFiles: see day_files.hpp. A day has two files: `PREFIXYYYY-MM-DD.rows`, the records, and `PREFIXYYYY-MM-DD.done`,
+// one mark a line: "sent REPORT CHECKSUM" or "complete CHECKSUM", the checksum in 16 hexadecimal digits.
+#include "mta/tally/day_files.hpp"
 
-#include <algorithm>
 #include <array>
 #include <filesystem>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -17,33 +14,12 @@ namespace mta {
 
 namespace {
 
-constexpr std::string_view prefix = "dmarc-";
 constexpr std::string_view rows_ending = ".rows";
 constexpr std::string_view marks_ending = ".done";
 constexpr std::string_view sent_word = "sent ";
 constexpr std::string_view complete_word = "complete";
 /// Octets of a file of marks: some hundred thousand reports.
 constexpr std::size_t longest_marks = 67'108'864;
-
-/// The day of "dmarc-2026-11-22.rows".
-std::optional<UtcDay> day_of(std::string_view name, std::string_view ending) {
-  if (!name.starts_with(prefix) || !name.ends_with(ending)) return std::nullopt;
-  name.remove_prefix(prefix.size());
-  return parse_day(name.substr(0, name.size() - ending.size()));
-}
-
-/// The days that have a file with one of the endings.
-smtp::Result<std::set<UtcDay>> days_with(const std::string &folder, const std::vector<std::string_view> &endings) {
-  std::set<UtcDay> days;
-  std::error_code error;
-  std::filesystem::directory_iterator entries(folder, error);
-  if (error == std::errc::no_such_file_or_directory) return days;
-  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
-    for (const std::string_view ending : endings)
-      if (const auto day = day_of(entries->path().filename().string(), ending)) days.insert(*day);
-  if (error) return smtp::fail(smtp::ErrorCode::io, fmt::format("cannot list {}: {}", folder, error.message()));
-  return days;
-}
 
 /// Feeds the file to `take` in pieces. A file that is not there has no octets.
 template <typename Take> smtp::Result<void> read_pieces(const std::string &path, Take take) {
@@ -85,54 +61,48 @@ std::optional<UtcDay> parse_day(std::string_view text) {
   return UtcDay(date);
 }
 
-std::string DmarcDays::rows_file(UtcDay day) const {
-  return fmt::format("{}/{}{}{}", folder_, prefix, format_day(day), rows_ending);
+std::string DayFiles::rows_file(UtcDay day) const {
+  return fmt::format("{}/{}{}{}", folder_, prefix_, format_day(day), rows_ending);
 }
 
-std::string DmarcDays::marks_file(UtcDay day) const {
-  return fmt::format("{}/{}{}{}", folder_, prefix, format_day(day), marks_ending);
+std::string DayFiles::marks_file(UtcDay day) const {
+  return fmt::format("{}/{}{}{}", folder_, prefix_, format_day(day), marks_ending);
 }
 
-smtp::Result<std::vector<UtcDay>> DmarcDays::list() const {
-  const auto days = days_with(folder_, {rows_ending});
+/// The days that have a file with one of the endings.
+smtp::Result<std::set<UtcDay>> DayFiles::days_with(const std::vector<std::string_view> &endings) const {
+  std::set<UtcDay> days;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder_, error);
+  if (error == std::errc::no_such_file_or_directory) return days;
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    if (!name.starts_with(prefix_)) continue;
+    const std::string_view rest = std::string_view(name).substr(prefix_.size());
+    for (const std::string_view ending : endings) {
+      if (!rest.ends_with(ending)) continue;
+      if (const auto day = parse_day(rest.substr(0, rest.size() - ending.size()))) days.insert(*day);
+    }
+  }
+  if (error) return smtp::fail(smtp::ErrorCode::io, fmt::format("cannot list {}: {}", folder_, error.message()));
+  return days;
+}
+
+smtp::Result<std::vector<UtcDay>> DayFiles::list() const {
+  const auto days = days_with({rows_ending});
   if (!days) return tl::unexpected(days.error());
   return std::vector<UtcDay>(days->begin(), days->end());
 }
 
-smtp::Result<DmarcDay> DmarcDays::read(UtcDay day, std::size_t row_limit) const {
-  DmarcDay result;
-  result.day = day;
-  std::unordered_map<std::string, std::size_t> places;
-  std::uint64_t unreadable = 0;
-  const DmarcRecordScanner::Visit visit = [&](const DmarcRecord &record) {
-    auto found = places.find(std::string(record.row));
-    if (found == places.end()) {
-      if (places.size() >= row_limit) {
-        result.omitted += record.count;
-        return;
-      }
-      auto row = decode_row(record.row);
-      if (!row) {
-        ++unreadable;
-        return;
-      }
-      found = places.emplace(record.row, result.rows.size()).first;
-      result.rows.push_back({std::move(*row), 0, record.last});
-    }
-    CountedRow &counted = result.rows[found->second];
-    counted.count += record.count;
-    counted.last = std::max(counted.last, record.last);
-    result.messages += record.count;
-  };
-  DmarcRecordScanner scanner;
+smtp::Result<std::uint64_t> DayFiles::scan(UtcDay day, const TallyRecordScanner::Visit &visit) const {
+  TallyRecordScanner scanner;
   auto done = read_pieces(rows_file(day), [&](std::string_view piece) { scanner.feed(piece, visit); });
   if (!done) return tl::unexpected(done.error());
   scanner.finish(visit);
-  result.damaged = scanner.damaged() + unreadable;
-  return result;
+  return scanner.damaged();
 }
 
-smtp::Result<DmarcDays::Marks> DmarcDays::marks(UtcDay day) const {
+smtp::Result<DayFiles::Marks> DayFiles::marks(UtcDay day) const {
   std::string text;
   bool too_long = false;
   auto done = read_pieces(marks_file(day), [&](std::string_view piece) {
@@ -155,24 +125,24 @@ smtp::Result<DmarcDays::Marks> DmarcDays::marks(UtcDay day) const {
   return marks;
 }
 
-smtp::Result<void> DmarcDays::append_mark(UtcDay day, std::string_view text) const {
+smtp::Result<void> DayFiles::append_mark(UtcDay day, std::string_view text) const {
   auto file = TallyFile::open_for_append(marks_file(day));
   if (!file) return tl::unexpected(file.error());
   return file->append(mark_line(text));
 }
 
-smtp::Result<void> DmarcDays::mark_submitted(UtcDay day, std::string_view report) const {
+smtp::Result<void> DayFiles::mark_submitted(UtcDay day, std::string_view report) const {
   if (report.find_first_of("\r\n") != std::string_view::npos)
     return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("mark \"{}\" has a line end", smtp::escape(report)));
   return append_mark(day, std::string(sent_word).append(report));
 }
 
-smtp::Result<void> DmarcDays::mark_complete(UtcDay day) const {
+smtp::Result<void> DayFiles::mark_complete(UtcDay day) const {
   return append_mark(day, complete_word);
 }
 
-smtp::Result<std::vector<UtcDay>> DmarcDays::remove_old(UtcDay today, unsigned keep) const {
-  const auto days = days_with(folder_, {rows_ending, marks_ending});
+smtp::Result<std::vector<UtcDay>> DayFiles::remove_old(UtcDay today, unsigned keep) const {
+  const auto days = days_with({rows_ending, marks_ending});
   if (!days) return tl::unexpected(days.error());
   std::vector<UtcDay> removed;
   for (const UtcDay day : *days) {
@@ -183,12 +153,29 @@ smtp::Result<std::vector<UtcDay>> DmarcDays::remove_old(UtcDay today, unsigned k
       if (!known) return tl::unexpected(known.error());
       if (!known->complete) continue;
     }
-    // The rows first: marks without rows are harmless, rows without marks would be reported again.
-    for (const std::string &path : {rows_file(day), marks_file(day)})
-      if (auto gone = remove_tally_file(path); !gone) return tl::unexpected(gone.error());
+    if (auto gone = remove(day); !gone) return tl::unexpected(gone.error());
     removed.push_back(day);
   }
   return removed;
+}
+
+smtp::Result<std::vector<UtcDay>> DayFiles::remove_older(UtcDay today, unsigned keep) const {
+  const auto days = days_with({rows_ending, marks_ending});
+  if (!days) return tl::unexpected(days.error());
+  std::vector<UtcDay> removed;
+  for (const UtcDay day : *days) {
+    if (today - day <= std::chrono::days(keep)) continue;
+    if (auto gone = remove(day); !gone) return tl::unexpected(gone.error());
+    removed.push_back(day);
+  }
+  return removed;
+}
+
+smtp::Result<void> DayFiles::remove(UtcDay day) const {
+  // The rows first: marks without rows are harmless, rows without marks would be reported again.
+  for (const std::string &path : {rows_file(day), marks_file(day)})
+    if (auto gone = remove_tally_file(path); !gone) return gone;
+  return {};
 }
 
 } // namespace mta
