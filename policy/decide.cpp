@@ -1,108 +1,46 @@
-// decide_tls and judge_sender: see decide.hpp.
+// decide_tls: the claims of all sources, weighed; see decide.hpp and claims.hpp.
 #include "policy/decide.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "policy/claims.hpp"
 #include "smtp/base/text.hpp"
 
 namespace policy {
 
 namespace {
 
-/// How a rule wants a level to be proven; views into the rule.
-struct Means {
-  const std::string *profile = nullptr;
-  const std::string *trust = nullptr;
-  const std::vector<std::string> *match = nullptr;
-  const std::vector<std::string> *pins = nullptr;
-};
-
-/// One source's demand, weighed against the others: the highest level wins, of equal ones the later (closer to the
-/// domain).
-struct Claim {
-  Reason reason;
-  tls::Level level = tls::Level::none;
-  std::optional<Means> means; ///< nothing: the source demands a level only
-  Mode mode = Mode::enforce;
-  bool overrides = false; ///< a valid exception: its level stands whatever the claims before it said
-};
-
-std::string date_text(std::chrono::sys_days day) {
-  const std::chrono::year_month_day date(day);
-  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()));
-}
-
-std::string rule_text(const std::string &place, const std::string &name, const char *section) {
-  return fmt::format("{} {} {}", place, name, section);
-}
-
-Claim claim_of(const OutboundDefaults &defaults) {
-  return {.reason = {.source = defaults.source,
-                     .rule = defaults.rule,
-                     .said = tls::to_string(defaults.level),
-                     .won = false},
-          .level = defaults.level,
-          .means = Means{&defaults.profile, &defaults.trust, &defaults.match, &defaults.pins},
-          .mode = Mode::enforce,
-          .overrides = false};
-}
-
-Claim claim_of(const Partner &partner, const OutboundRule &rule) {
-  std::string said = tls::to_string(rule.level);
-  if (rule.mode == Mode::observe) said = "not yet enforced: " + said;
-  return {.reason = {.source = "partner",
-                     .rule = rule_text(rule.place, partner.name, "[outbound]"),
-                     .said = std::move(said),
-                     .won = false},
-          .level = rule.level,
-          .means = Means{&rule.profile, &rule.trust, &rule.match, &rule.pins},
-          .mode = rule.mode,
-          .overrides = false};
-}
-
-Claim claim_of(const Route &route) {
-  return {.reason = {.source = "route",
-                     .rule = route.name == route.place ? route.place : fmt::format("{} {}", route.place, route.name),
-                     .said = route.implicit_tls ? "encrypted: TLS from the first octet" : "hosts by configuration",
-                     .won = false},
-          .level = route.implicit_tls ? tls::Level::encrypted : tls::Level::none,
-          .means = std::nullopt,
-          .mode = Mode::enforce,
-          .overrides = false};
-}
-
-Claim claim_of(const Exception &exception) {
-  return {.reason = {.source = "exception",
-                     .rule = fmt::format("{} [[exception]] {}", exception.place, exception.domain.to_string()),
-                     .said = fmt::format("{} until {} ({}: {})", tls::to_string(exception.level),
-                                         date_text(exception.expires), exception.owner, exception.reason),
-                     .won = false},
-          .level = exception.level,
-          .means = std::nullopt,
-          .mode = Mode::enforce,
-          .overrides = true};
-}
-
-/// "Counts through its day": valid until the end of the day, UTC. Compared in days: a far date does not fit the clock's
-/// unit.
-bool is_valid(const Exception &exception, std::chrono::system_clock::time_point now) {
-  return std::chrono::floor<std::chrono::days>(now) <= exception.expires;
-}
+using Effect = Claim::Effect;
 
 void add_reference(std::vector<std::string> &references, const std::string &name) {
   if (!name.empty() && std::find(references.begin(), references.end(), name) == references.end())
     references.push_back(name);
 }
 
-std::vector<std::string> find_references(const std::vector<std::string> &match,
-                                         const TlsSources &sources) {
+/// RFC 7672 section 3.2.2: the TLSA base domain first; behind a secure MX answer the next-hop domain as well.
+std::vector<std::string> find_dane_names(const TlsSources &sources) {
+  std::vector<std::string> names;
+  add_reference(names, sources.dane.base_domain.empty() ? sources.host : sources.dane.base_domain);
+  for (const auto &name : sources.dane.names) add_reference(names, name);
+  if (sources.mx_trust == NameTrust::dnssec && sources.domain) add_reference(names, sources.domain->ascii());
+  return names;
+}
+
+std::vector<std::string> find_references(const std::vector<std::string> &match, const TlsSources &sources,
+                                         NameTrust name_trust) {
   if (!match.empty()) return match;
   std::vector<std::string> references;
-  if (sources.mx_trust == NameTrust::dnssec && !sources.host.empty()) {
+  if (!sources.host.empty() && (name_trust == NameTrust::dnssec || name_trust == NameTrust::sts)) {
     add_reference(references, sources.host);
+    const auto state = sources.dane.state;
+    const bool secure =
+        state == DaneFacts::State::none || state == DaneFacts::State::unusable || state == DaneFacts::State::usable;
+    if (name_trust == NameTrust::dnssec && secure) {
+      add_reference(references, sources.dane.base_domain);
+      for (const auto &name : sources.dane.names) add_reference(references, name);
+    }
     return references;
   }
   // A name from an unauthenticated MX answer may be forged, so it is no reference.
@@ -113,84 +51,150 @@ std::vector<std::string> find_references(const std::vector<std::string> &match,
   return references;
 }
 
+/// What the claims so far come to.
 struct Weighed {
-  Requirement requirement;
+  tls::Level level = tls::Level::none;
   std::size_t winner = 0;
+  Means means;                   ///< of the closest rule that counts: it says how, even when another one says how much
+  bool lowered = false;          ///< the last claim that set the level put it below what stood before
+  bool rule_proves = false;      ///< a rule of ours demands authenticated or more, so its means hold
+  bool rule_beside_dane = false; ///< that rule was written for these domains
+  bool partner_proves = false;   ///< that rule is the partner's
+  bool by_host_name = false;     ///< MTA-STS demands the host's own name
+  std::optional<Unusable> unusable;
+
+  void add(const Claim &claim, std::size_t index);
 };
+
+void Weighed::add(const Claim &claim, std::size_t index) {
+  if (claim.means) means = *claim.means;
+  switch (claim.effect) {
+  case Effect::none: return;
+  case Effect::caps:
+  case Effect::sets:
+    unusable.reset();
+    if (claim.effect == Effect::caps && level <= claim.level) return;
+    lowered = claim.level < level;
+    level = claim.level;
+    winner = index;
+    // By the partner's means where it has some: the exception says how much, not how.
+    rule_proves = level >= tls::Level::authenticated;
+    rule_beside_dane = partner_proves = by_host_name = false;
+    return;
+  case Effect::demands: break;
+  }
+  if (claim.forbids && !unusable && !(claim.yields_to_partner && partner_proves)) unusable = claim.forbids;
+  by_host_name = by_host_name || claim.by_host_name;
+  if (claim.means && claim.level >= tls::Level::authenticated) {
+    rule_proves = true;
+    rule_beside_dane = claim.for_domain && claim.level == tls::Level::authenticated;
+    partner_proves = claim.reason.source == "partner";
+  }
+  if (claim.level > level || (claim.level == level && claim.means)) {
+    level = claim.level;
+    lowered = false;
+    winner = index;
+  }
+}
 
 /// What all claims together demand; with `as_if_enforced` the observing ones count too.
 Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const TlsSources &sources) {
-  Weighed result;
-  tls::Level level = tls::Level::none;
-  Means means = *claims.front().means;
-  bool lowered = false;
+  Weighed weighed;
+  std::size_t route = 0;
   for (std::size_t i = 0; i < claims.size(); ++i) {
-    const Claim &claim = claims[i];
-    if (claim.mode == Mode::observe && !as_if_enforced) continue;
-    if (claim.means) means = *claim.means; // the closest rule says how, even when another one says how much
-    if (claim.overrides || claim.level > level || (claim.level == level && claim.means)) {
-      lowered = claim.overrides && claim.level < level;
-      level = claim.level;
-      result.winner = i;
-    }
+    if (claims[i].mode == Mode::observe && !as_if_enforced) continue;
+    weighed.add(claims[i], i);
+    if (claims[i].reason.source == "route" && i != 0) route = i;
   }
-  Requirement &requirement = result.requirement;
-  requirement.level = level;
-  requirement.profile = lowered && level < tls::Level::encrypted ? sources.defaults.profile : *means.profile;
-  requirement.trust = *means.trust;
-  requirement.references = *means.match;
-  if (level >= tls::Level::authenticated) requirement.pins = *means.pins; // below it no certificate is judged
+  if (sources.route && sources.route->implicit_tls && weighed.level < tls::Level::encrypted) {
+    weighed.level = tls::Level::encrypted; // whoever lowered it: there is no clear text on such a port
+    weighed.winner = route;
+  }
+  if (weighed.level == tls::Level::dane && !weighed.unusable && sources.dane.state != DaneFacts::State::usable) {
+    // Demanded by a rule of ours, or by an operator: RFC 8460 section 4.3.2.1.
+    const bool failed = sources.dane.state == DaneFacts::State::failed;
+    weighed.unusable =
+        Unusable{.source = "dane",
+                 .reason = fmt::format("DANE is demanded, and {} has no usable TLSA record{}{}",
+                                       sources.host.empty() ? "no host is known that" : smtp::escape(sources.host),
+                                       sources.dane.detail.empty() ? "" : ": ", smtp::escape(sources.dane.detail, 200)),
+                 .fault = failed ? TlsFault::dnssec_invalid : TlsFault::dane_required};
+  }
+  return weighed;
+}
+
+Requirement make_requirement(const Weighed &weighed, const std::vector<Claim> &claims, const TlsSources &sources,
+                             NameTrust name_trust) {
+  const Means &means = weighed.means;
+  Requirement requirement;
+  requirement.level = weighed.level;
+  requirement.profile =
+      weighed.lowered && weighed.level < tls::Level::encrypted ? sources.defaults.profile : *means.profile;
+  requirement.requiretls = sources.wish == Wish::require_tls;
+  requirement.rule = claims[weighed.winner].reason.rule;
   if (sources.route) {
     requirement.client_certificate = sources.route->client_certificate;
     requirement.implicit_tls = sources.route->implicit_tls;
   }
-  requirement.rule = claims[result.winner].reason.rule;
-  return result;
+  if (weighed.by_host_name && !weighed.rule_proves) {
+    requirement.trust = "system"; // RFC 8461 section 4.2, whatever a rule for a lower level says
+    add_reference(requirement.references, sources.host);
+  } else {
+    requirement.trust = *means.trust;
+    if (means.crls) requirement.crls = *means.crls;
+    requirement.references = find_references(*means.match, sources, name_trust);
+  }
+  if (weighed.level == tls::Level::dane) {
+    requirement.and_certificate = weighed.rule_beside_dane;
+    requirement.server_name = sources.dane.base_domain; // RFC 7672 section 8.1
+    requirement.dane_names = find_dane_names(sources);
+    if (sources.dane.state == DaneFacts::State::usable) {
+      for (const auto &record : sources.dane.records)
+        if (record.usage == 2 || record.usage == 3) requirement.tlsa.push_back(record);
+      // The DNS turns the order with every answer; equal sets are to be equal requirements.
+      std::sort(requirement.tlsa.begin(), requirement.tlsa.end());
+    }
+  }
+  // Below `authenticated` no certificate is judged.
+  if (weighed.level == tls::Level::authenticated ? weighed.rule_proves || !weighed.by_host_name
+                                                 : requirement.and_certificate)
+    requirement.pins = *means.pins;
+  return requirement;
 }
 
 bool demands_more(const Requirement &observed, const Requirement &enforced) {
   if (observed.level != enforced.level) return observed.level > enforced.level;
   if (observed.level < tls::Level::authenticated) return false;
-  return observed.trust != enforced.trust || observed.references != enforced.references ||
-         observed.pins != enforced.pins;
+  if (observed.level == tls::Level::dane && !observed.and_certificate) return false;
+  return observed.and_certificate != enforced.and_certificate || observed.trust != enforced.trust ||
+         observed.crls != enforced.crls || observed.references != enforced.references || observed.pins != enforced.pins;
 }
 
 } // namespace
 
 Decision decide_tls(const TlsSources &sources) {
-  const OutboundDefaults &defaults = sources.defaults;
-  // From the general to the particular; further sources take their place before the exceptions.
-  std::vector<Claim> claims;
-  claims.push_back(claim_of(defaults));
-  const bool by_table = sources.partners != nullptr && sources.domain != nullptr;
-  const Partner *partner = by_table ? sources.partners->find(*sources.domain) : nullptr;
-  if (partner && partner->outbound) claims.push_back(claim_of(*partner, *partner->outbound));
-
-  std::vector<Reason> expired;
-  if (by_table)
-    for (const Exception *exception : sources.partners->find_exceptions(*sources.domain)) {
-      Claim claim = claim_of(*exception);
-      if (is_valid(*exception, sources.now)) {
-        claims.push_back(std::move(claim));
-        break; // the most specific valid one is the exception for this domain
-      }
-      claim.reason.said = "expired on " + date_text(exception->expires);
-      expired.push_back(std::move(claim.reason));
-    }
-  if (sources.route) claims.push_back(claim_of(*sources.route));
-
   Decision decision;
+  decision.name_trust = trust_of_name(sources);
+  std::vector<Claim> claims = collect_claims(sources, decision.name_trust);
+
   Weighed enforced = weigh(claims, false, sources);
-  enforced.requirement.references = find_references(enforced.requirement.references, sources);
-  decision.enforced = std::move(enforced.requirement);
+  decision.enforced = make_requirement(enforced, claims, sources, decision.name_trust);
+  decision.unusable = std::move(enforced.unusable);
   if (std::any_of(claims.begin(), claims.end(), [](const Claim &claim) { return claim.mode == Mode::observe; })) {
     Weighed observed = weigh(claims, true, sources);
-    observed.requirement.references = find_references(observed.requirement.references, sources);
-    if (demands_more(observed.requirement, decision.enforced)) decision.observed = std::move(observed.requirement);
+    Requirement requirement = make_requirement(observed, claims, sources, decision.name_trust);
+    const bool forbids = observed.unusable && !decision.unusable;
+    if (forbids) {
+      decision.observed_unusable = std::move(observed.unusable);
+      requirement.references.clear(); // nothing that the host may show would do
+      requirement.pins.clear();
+    }
+    if (forbids || demands_more(requirement, decision.enforced)) decision.observed = std::move(requirement);
   }
   claims[enforced.winner].reason.won = true;
+  decision.reasons.reserve(claims.size());
   for (auto &claim : claims) decision.reasons.push_back(std::move(claim.reason));
-  for (auto &reason : expired) decision.reasons.push_back(std::move(reason));
+  for (auto &reason : list_expired(sources)) decision.reasons.push_back(std::move(reason));
   return decision;
 }
 

@@ -46,6 +46,12 @@ bool pin_is_met(const Requirement &requirement, const tls::Facts &facts, bool tr
   return false;
 }
 
+/// A CRL lists a certificate of the chain, or CRLs are demanded and there is no valid one.
+bool is_revoked(const tls::Facts &facts) {
+  return facts.verdict && !facts.verdict->trusted &&
+         (facts.verdict->fault == tls::ChainFault::revoked || facts.verdict->fault == tls::ChainFault::no_revocation);
+}
+
 /// What the certificate proves about the peer, whatever was demanded; satisfied: a trusted certificate with the right
 /// name and pin.
 Verdict judge_certificate(const Requirement &requirement, const tls::Facts &facts) {
@@ -56,6 +62,12 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
     return verdict;
   }
   const bool trusted = facts.verdict && facts.verdict->trusted;
+  // A certificate that its CA took back is not good for its key alone, pinned or not.
+  if (is_revoked(facts)) {
+    verdict.kind = VerdictKind::revoked;
+    verdict.reason = fmt::format("the certificate's revocation: {}", smtp::escape(facts.verdict->reason));
+    return verdict;
+  }
   if (!trusted && !leaf_is_pinned(requirement, facts)) {
     verdict.kind = VerdictKind::untrusted;
     if (!facts.verdict)
@@ -131,10 +143,42 @@ const char *to_string(VerdictKind kind) noexcept {
   return "?";
 }
 
+namespace {
+
+/// RFC 7672 section 2.2; `certificate` is what the certificate proves beside the TLSA records.
+Verdict judge_dane(const Requirement &requirement, const tls::Facts &facts, Verdict certificate) {
+  if (facts.chain.empty() || (requirement.and_certificate && certificate.kind == VerdictKind::no_certificate)) {
+    certificate.kind = VerdictKind::no_certificate;
+    return certificate;
+  }
+  if (requirement.tlsa.empty() || !facts.dane || !facts.dane->matched) {
+    certificate.kind = VerdictKind::no_dane_match;
+    certificate.matched_name.clear();
+    if (requirement.tlsa.empty() || !facts.dane)
+      certificate.reason = "DANE is demanded and no TLSA record was matched";
+    else
+      certificate.reason = fmt::format("no TLSA record matches the certificate: {}", smtp::escape(facts.dane->reason));
+    return certificate;
+  }
+  if (requirement.and_certificate && certificate.kind != VerdictKind::satisfied) {
+    certificate.reason = "DANE matches, and the partner's rule holds beside it: " + certificate.reason;
+    return certificate;
+  }
+  return {.kind = VerdictKind::satisfied,
+          .got = tls::Level::dane,
+          .reason = fmt::format("the TLSA record matches: {}", smtp::escape(facts.dane->reason)),
+          .matched_name = requirement.and_certificate ? certificate.matched_name : facts.dane->name};
+}
+
+} // namespace
+
+bool allows_clear_text(const Requirement &requirement) noexcept {
+  return requirement.level <= tls::Level::opportunistic && !requirement.implicit_tls && !requirement.requiretls;
+}
+
 Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
   if (!facts.encrypted) {
-    const bool demanded = requirement.level > tls::Level::opportunistic || requirement.implicit_tls;
-    return {.kind = demanded ? VerdictKind::not_encrypted : VerdictKind::satisfied,
+    return {.kind = allows_clear_text(requirement) ? VerdictKind::satisfied : VerdictKind::not_encrypted,
             .got = tls::Level::none,
             .reason = "the session is not encrypted",
             .matched_name = {}};
@@ -157,28 +201,75 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
     }
     return verdict;
   case tls::Level::authenticated: return verdict;
-  case tls::Level::dane: break;
+  case tls::Level::dane: return judge_dane(requirement, facts, std::move(verdict));
   }
-  // Nothing that is known here can satisfy DANE, so nothing does.
-  if (verdict.kind == VerdictKind::satisfied) verdict.kind = VerdictKind::untrusted;
-  verdict.reason = "DANE is demanded and no TLSA record was matched";
   return verdict;
 }
+
+Verdict judge_requiretls(const Requirement &requirement, Verdict verdict, bool offered) {
+  if (!requirement.requiretls || !verdict.ok() || (offered && verdict.got != tls::Level::none)) return verdict;
+  verdict.kind = VerdictKind::no_requiretls;
+  verdict.reason = "the message demands REQUIRETLS and the host does not offer it";
+  return verdict;
+}
+
+TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept {
+  switch (verdict.kind) {
+  case VerdictKind::satisfied:
+  case VerdictKind::no_requiretls: return TlsFault::none;
+  case VerdictKind::not_encrypted: return TlsFault::starttls_not_supported;
+  case VerdictKind::wrong_name: return TlsFault::certificate_host_mismatch;
+  case VerdictKind::untrusted:
+    return facts.verdict && facts.verdict->fault == tls::ChainFault::expired ? TlsFault::certificate_expired
+                                                                             : TlsFault::certificate_not_trusted;
+  case VerdictKind::revoked: return TlsFault::certificate_not_trusted;
+  case VerdictKind::no_dane_match:
+    return requirement.tlsa.empty() ? TlsFault::dane_required : TlsFault::validation_failure;
+  case VerdictKind::no_certificate:
+  case VerdictKind::wrong_pin: return TlsFault::validation_failure;
+  }
+  return TlsFault::validation_failure;
+}
+
+namespace {
+
+void add_list(std::string &key, std::string_view title, const std::vector<std::string> &values) {
+  if (values.empty()) return;
+  (key += '\n') += title;
+  for (const auto &value : values) (key += '\t') += value;
+}
+
+void add_tlsa(std::string &key, const std::vector<smtp::TlsaRecord> &records) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  key += "\ntlsa";
+  for (const auto &record : records) {
+    key += fmt::format("\t{} {} {} ", record.usage, record.selector, record.matching_type);
+    for (const char octet : record.data) {
+      const auto value = static_cast<unsigned char>(octet);
+      key += digits[value >> 4U];
+      key += digits[value & 0xfU];
+    }
+  }
+}
+
+} // namespace
 
 std::string requirement_key(const Requirement &requirement) {
   // '\n' and '\t' cannot stand in any part. What is not demanded at a level does not keep connections apart.
   std::string key = fmt::format("{}\n{}\n{}\n{}", tls::to_string(requirement.level), requirement.profile,
                                 requirement.client_certificate, requirement.implicit_tls ? "implicit" : "starttls");
-  if (requirement.level >= tls::Level::authenticated) {
-    key += '\n';
-    key += requirement.trust;
-    key += '\n';
-    for (const auto &reference : requirement.references) (key += reference) += '\t';
+  if (requirement.requiretls) key += "\nrequiretls";
+  if (!requirement.server_name.empty()) (key += "\nsni ") += requirement.server_name;
+  if (requirement.level == tls::Level::dane) {
+    add_tlsa(key, requirement.tlsa);
+    add_list(key, "names", requirement.dane_names);
   }
-  if (requirement.level >= tls::Level::encrypted && !requirement.pins.empty()) {
-    key += "\npins\t";
-    for (const auto &pin : requirement.pins) (key += pin) += '\t';
+  if (requirement.level == tls::Level::authenticated || requirement.and_certificate) {
+    (key += "\ntrust ") += requirement.trust;
+    add_list(key, "references", requirement.references);
+    add_list(key, "crls", requirement.crls);
   }
+  if (requirement.level >= tls::Level::encrypted) add_list(key, "pins", requirement.pins);
   return key;
 }
 

@@ -66,7 +66,10 @@ struct Decision {
   Requirement enforced;
   std::optional<Unusable> unusable; ///< set: no connection is made to this host
   NameTrust name_trust = NameTrust::none; ///< of this host's name
-  std::optional<Requirement> observed; ///< set when a rule in observe mode demands more than `enforced`
+  /// Set when a rule in observe mode, or an MTA-STS policy in testing, demands more than `enforced`.
+  std::optional<Requirement> observed;
+  /// Set when it would not use this host at all, as `enforced` does; `observed` then has no reference and cannot be met.
+  std::optional<Unusable> observed_unusable;
   std::vector<Reason> reasons;
   friend bool operator==(const Decision &, const Decision &) = default;
 };
@@ -84,7 +87,8 @@ enum class VerdictKind : std::uint8_t {
 };
 [[nodiscard]] const char *to_string(VerdictKind kind) noexcept;
 
-/// judge_tls()'s answer. `got` is the level that the connection really reached: none (clear), encrypted, authenticated.
+/// judge_tls()'s answer. `got` is the level that the connection really reached: none (clear), encrypted, authenticated;
+/// dane only where it was demanded.
 struct Verdict {
   VerdictKind kind = VerdictKind::not_encrypted;
   tls::Level got = tls::Level::none;
@@ -97,12 +101,19 @@ struct Verdict {
 /// Whether mail may leave in clear text under this requirement.
 [[nodiscard]] bool allows_clear_text(const Requirement &requirement) noexcept;
 
-/// The word of TLSRPT for a session that was judged so, for the policy that applied (RFC 8460 section 4.3).
+/// The word of TLSRPT for a session that was judged so, for the policy that applied (RFC 8460 section 4.3). Of a session
+/// without TLS it says starttls_not_supported: a handshake that failed is the edge's to tell apart (validation_failure).
+/// A REQUIRETLS that the host does not offer is no fault of its TLS.
 [[nodiscard]] TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept;
 
-/// Pure. `facts.verdict` must have been made against `requirement.trust` when the level is authenticated. A certificate
-/// whose chain is trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
+/// Pure. `facts.verdict` must have been made against `requirement.trust` and its `crls` when the level is authenticated or
+/// `and_certificate` holds, `facts.dane` against `tlsa` and `dane_names` when it is dane. A certificate whose chain is
+/// trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
+
+/// `verdict` once the host's EHLO inside TLS is known: no_requiretls where the requirement demands REQUIRETLS and the host
+/// does not offer it, or there is no TLS (RFC 8689 section 4.2.1, step 5); else `verdict`.
+[[nodiscard]] Verdict judge_requiretls(const Requirement &requirement, Verdict verdict, bool offered);
 
 /// A stable text that is equal for requirements that a connection may be shared between.
 [[nodiscard]] std::string requirement_key(const Requirement &requirement);

@@ -249,7 +249,7 @@ const std::vector<Row> rows = {
      .observed = {},
      .winner = "partner",
      .said = {"opportunistic", "authenticated", "encrypted: TLS from the first octet"}},
-    {.name = "dane, should it come, stays the strictest",
+    {.name = "dane stays the strictest",
      .defaults = Level::dane,
      .outbound = rule(Level::authenticated),
      .wanted = Level::dane,
@@ -402,7 +402,9 @@ TEST(DecideTls, DefaultsOfARouteCarryItsNamesTrustAndPins) {
 TEST(DecideTls, AnAddressLiteralGetsTheDefault) {
   OutboundDefaults defaults;
   defaults.level = Level::encrypted;
-  const auto decision = decide_tls({.defaults = defaults});
+  TlsSources sources;
+  sources.defaults = defaults;
+  const auto decision = decide_tls(sources);
   EXPECT_EQ(decision.enforced.level, Level::encrypted);
   EXPECT_TRUE(decision.enforced.references.empty());
   EXPECT_EQ(winner(decision), "default");
