@@ -79,6 +79,7 @@ void load_outbound(Section &root, Loading &loading) {
   section->read_count("messages_per_connection", outbound.messages_per_connection, 1, 1'000'000);
   section->read_duration("connect_timeout", outbound.connect_timeout, 1s, 1h);
   section->read_duration("ipv6_head_start", outbound.ipv6_head_start, 0ms, 10s);
+  section->read("requiretls", outbound.requiretls);
   section->read("ipv6", outbound.ipv6);
   section->read("ipv4", outbound.ipv4);
   if (!outbound.ipv4 && !outbound.ipv6) section->error("ipv4", "is off as ipv6 is, so that nothing could be delivered");

@@ -26,6 +26,7 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   options.limits = config.limits.smtp;
   options.offer_starttls = listener.tls == ListenerTls::starttls && in_force.context != nullptr;
   options.bare_lf = listener.bare_lf;
+  options.offer_requiretls = config.outbound.requiretls;
   options.tls_from_start = listener.tls == ListenerTls::implicit;
   return options;
 }
@@ -234,6 +235,8 @@ void Receiver::complete_envelope() {
   envelope.header_size = seen.header_size - removed;
   envelope.has_8bit = seen.has_8bit;
   envelope.needs_smtputf8 = seen.header_has_8bit;
+  // RFC 8689 section 4.1: with REQUIRETLS "the TLS-Required header field MUST be ignored".
+  envelope.tls_optional = seen.tls_optional && !envelope.sender.parameters.requiretls;
   envelope.client = fmt::format("{} ({})", client_.to_string(), session.helo);
   envelope.tls_in = describe_tls(tls_facts, certificate.verified);
   for (RecipientState &recipient : message.recipients) recipient.next_attempt = now;

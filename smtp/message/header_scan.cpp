@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include <fmt/core.h>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr std::size_t kept_of_line = 1200; // more than a Message-ID of 998 octets with its name
 constexpr std::size_t message_id_limit = 998;
 constexpr std::size_t subject_limit = 100;
+constexpr std::size_t tls_required_limit = 256; // a longer value is not "No"
 
 bool has_8bit(std::string_view octets) noexcept {
   const char *at = octets.data();
@@ -38,6 +40,35 @@ std::string_view field_name(std::string_view line) noexcept {
   if (name.empty() || name.data() != line.data()) return {};
   const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c != 0x7f; });
   return printable ? name : std::string_view{};
+}
+
+/// What is left behind white space and comments, which may be nested (RFC 5322 section 3.2.2: CFWS); nothing when a
+/// comment has no end.
+std::optional<std::string_view> skip_comments(std::string_view text) noexcept {
+  std::size_t depth = 0;
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '(')
+      ++depth;
+    else if (depth > 0 && c == ')')
+      --depth;
+    else if (depth > 0 && c == '\\')
+      ++at;
+    else if (depth == 0 && c != ' ' && c != '\t')
+      break;
+  }
+  if (depth > 0) return std::nullopt;
+  return text.substr(std::min(at, text.size()));
+}
+
+/// requiretls-field = "TLS-Required:" [FWS] "No" CRLF (RFC 8689 section 3); comments are let pass as in other fields.
+bool says_no(std::string_view value) noexcept {
+  if (value.size() >= tls_required_limit) return false;
+  const auto word = skip_comments(value);
+  if (!word || !starts_with_ignoring_case(*word, "No")) return false;
+  const auto rest = skip_comments(word->substr(2));
+  return rest && rest->empty();
 }
 
 } // namespace
@@ -120,6 +151,11 @@ void HeaderScanner::begin_field(std::string_view name, std::string_view value) {
     field_ = Field::message_id;
   } else if (equals_ignoring_case(name, "Subject") && facts_.subject_excerpt.empty()) {
     field_ = Field::subject;
+  } else if (equals_ignoring_case(name, "TLS-Required")) {
+    // RFC 8689 section 3: "More than one instance … MUST NOT appear in a given message": then nobody knows what is
+    // meant, and none of them lowers what protects the message.
+    facts_.tls_optional = false;
+    if (++tls_required_fields_ == 1) field_ = Field::tls_required;
   }
   add_value(value);
 }
@@ -135,6 +171,10 @@ void HeaderScanner::add_value(std::string_view text) {
   case Field::other: break;
   case Field::message_id: add(facts_.message_id, message_id_limit); break;
   case Field::subject: add(facts_.subject_excerpt, subject_limit); break;
+  case Field::tls_required:
+    tls_required_.append(text.substr(0, tls_required_limit - tls_required_.size()));
+    facts_.tls_optional = says_no(tls_required_);
+    break;
   }
 }
 

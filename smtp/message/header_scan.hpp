@@ -20,6 +20,8 @@ struct MessageFacts {
   bool has_date = false;
   bool has_message_id = false;
   bool has_from = false;
+  /// "TLS-Required: No" (RFC 8689 section 3), in any case and with comments; the only field of its name.
+  bool tls_optional = false;
   std::string message_id;       ///< as written, at most 998 octets
   std::string subject_excerpt;  ///< not logged by default; at most 100 octets
   std::size_t longest_line = 0; ///< octets with CRLF
@@ -37,7 +39,7 @@ public:
   [[nodiscard]] bool is_header_complete() const noexcept { return !in_header_; }
 
 private:
-  enum class Field : std::uint8_t { none, other, message_id, subject };
+  enum class Field : std::uint8_t { none, other, message_id, subject, tls_required };
 
   /// Takes header lines from `octets` and returns what is behind them: body, or nothing.
   std::string_view feed_header(std::string_view octets);
@@ -56,6 +58,8 @@ private:
   bool line_has_8bit_ = false;     ///< of the unfinished header line
   std::uint64_t header_lines_ = 0; ///< octets of the complete header lines
   Field field_ = Field::none;      ///< the field that a folded line continues
+  std::size_t tls_required_fields_ = 0;
+  std::string tls_required_;       ///< the value of the first TLS-Required field, unfolded, up to its limit
   bool in_header_ = true;
   std::optional<Error> error_;
 };

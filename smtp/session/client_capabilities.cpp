@@ -50,6 +50,7 @@ Capabilities parse_capabilities(const Reply &reply) {
     if (is("CHUNKING")) offered.chunking = true;
     if (is("DSN")) offered.dsn = true;
     if (is("ENHANCEDSTATUSCODES")) offered.enhanced_status_codes = true;
+    if (is("REQUIRETLS")) offered.requiretls = true;
     if (is("LIMITS")) read_limits(line, offered);
     if (is("SIZE")) {
       offered.size = true;

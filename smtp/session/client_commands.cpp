@@ -23,10 +23,13 @@ void append_mail_command(std::string &out, const Transaction &transaction, const
   if (offered.size && transaction.size > 0) fmt::format_to(std::back_inserter(out), " SIZE={}", transaction.size);
   if (offered.eight_bit_mime && transaction.has_8bit) out += " BODY=8BITMIME";
   if (offered.smtputf8 && needs_smtputf8(transaction)) out += " SMTPUTF8";
+  const bool requiretls = transaction.sender.parameters.requiretls;
+  if (requiretls && offered.requiretls) out += " REQUIRETLS";
   if (offered.dsn) {
     switch (transaction.sender.parameters.ret) {
     case DsnReturn::unspecified: break;
-    case DsnReturn::full: out += " RET=FULL"; break;
+    // RFC 8689 section 5: "If both RET=FULL and REQUIRETLS are present, the RET=FULL MUST be disregarded."
+    case DsnReturn::full: out += requiretls ? " RET=HDRS" : " RET=FULL"; break;
     case DsnReturn::headers: out += " RET=HDRS"; break;
     }
     if (const auto &envid = transaction.sender.parameters.envid; !envid.empty()) {

@@ -54,6 +54,10 @@ bool is_closing(const Reply &reply) noexcept {
 
 /// What a message needs and the hop lacks, judged before a word is said.
 std::optional<Reply> missing_for(const Transaction &transaction, const Capabilities &offered, std::size_t begun) {
+  // RFC 8689 section 4.2.1: no MAIL to a server that does not promise to pass the requirement on. Section 5: from <> it
+  // "SHOULD NOT cause a bounce message to be discarded even if the next-hop relay does not advertise REQUIRETLS".
+  if (transaction.sender.parameters.requiretls && !offered.requiretls && !transaction.sender.path.is_null())
+    return Reply{550, EnhancedCode{5, 7, 30}, "REQUIRETLS support required"};
   if (offered.mail_max && begun >= *offered.mail_max)
     return Reply{452, EnhancedCode{4, 5, 3},
                  fmt::format("the server takes {} messages on a connection", *offered.mail_max)};
@@ -71,7 +75,7 @@ std::optional<Reply> missing_for(const Transaction &transaction, const Capabilit
 } // namespace
 
 struct ClientSession::Impl {
-  explicit Impl(ClientOptions given) : options(std::move(given)) {}
+  explicit Impl(ClientOptions given) : options(std::move(given)), in_tls(options.inside_tls) {}
 
   /// Nothing: go round again, the state has changed.
   using Step = std::optional<ClientAction>;
@@ -96,7 +100,7 @@ struct ClientSession::Impl {
   Capabilities capabilities;
   ReplyParser parser;
   State state = Greeting{};
-  bool in_tls = false;
+  bool in_tls;
   bool at_end = false;
   bool needs_reset = false;
   std::size_t transactions = 0;
@@ -187,6 +191,9 @@ ClientSession::Impl::Step ClientSession::Impl::step(Hello &hello) {
 
 ClientSession::Impl::Step ClientSession::Impl::after_hello(const Reply &reply) {
   capabilities = std::get<Hello>(state).extended ? parse_capabilities(reply) : Capabilities{};
+  // RFC 8689 section 4.2.1, step 5: what counts is "the response to the subsequent EHLO following establishment of the
+  // TLS protection"; in clear anybody may have written it.
+  if (!in_tls) capabilities.requiretls = false;
   if (in_tls || options.starttls == StartTlsUse::never) {
     state = Idle{};
   } else if (capabilities.starttls) {

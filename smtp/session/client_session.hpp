@@ -25,6 +25,7 @@ enum class StartTlsUse : std::uint8_t {
 struct ClientOptions {
   std::string hostname; ///< the EHLO argument
   StartTlsUse starttls = StartTlsUse::if_offered;
+  bool inside_tls = false; ///< implicit TLS: the session begins inside TLS
 };
 
 /// What the server offered in its (last) EHLO reply.
@@ -37,7 +38,7 @@ struct Capabilities {
   bool chunking = false;
   bool dsn = false;
   bool enhanced_status_codes = false;
-  bool requiretls = false; ///< RFC 8689; counts only inside TLS
+  bool requiretls = false; ///< RFC 8689; the session passes over one that was said in clear
   bool size = false;
   std::uint64_t size_limit = 0;          ///< 0: offered without a limit, or not offered
   std::optional<std::size_t> rcpt_max{}; ///< LIMITS RCPTMAX (RFC 9422)
@@ -118,7 +119,8 @@ public:
   [[nodiscard]] ClientAction next();
   /// The handshake is done; capabilities are forgotten and EHLO is sent anew (RFC 3207 section 4.2).
   void tls_done();
-  /// Allowed only after ClientReady or TransactionDone.
+  /// Allowed only after ClientReady or TransactionDone. A message that needs what the server does not offer ends without
+  /// a word said: each recipient with a local outcome, 5.7.30 for REQUIRETLS (RFC 8689 section 4.2.1).
   void begin(Transaction transaction);
   /// The next part of the message; any cut. `last` ends it; the message must end in CRLF (one is added when missing).
   void give_body(std::string_view octets, bool last);

@@ -71,6 +71,7 @@ void ServerSession::Impl::run_hello(const CommandLine &command) {
   text += fmt::format("\nLIMITS RCPTMAX={}", limits.recipients);
   if (limits.transactions > 0) text += fmt::format(" MAILMAX={}", limits.transactions);
   if (options_.offer_starttls && !in_tls_) text += "\nSTARTTLS";
+  if (takes_requiretls()) text += "\nREQUIRETLS";
   text += "\nHELP";
   reply(Reply{250, std::nullopt, std::move(text)});
 }
@@ -83,6 +84,13 @@ void ServerSession::Impl::run_mail(std::string_view argument) {
     return refuse(452, {4, 5, 3}, fmt::format("too many messages, limit is {} in one session", limits.transactions));
   auto sender = parse_mail(argument);
   if (!sender) return refuse(sender.error());
+  // RFC 8689 section 2: the option "MUST only be specified in the context of an SMTP session meeting the security
+  // requirements of REQUIRETLS". Where it was not offered it is a parameter that we do not have (RFC 5321 section
+  // 4.1.1.11): taking it would be a promise over a line that is open to all.
+  if (sender->parameters.requiretls && !takes_requiretls())
+    return refuse(555, {5, 5, 4},
+                  in_tls_ ? "REQUIRETLS is not offered in this session"
+                          : "REQUIRETLS is not offered in clear text: it belongs inside TLS");
   if (limits.message_size > 0 && sender->parameters.size.value_or(0) > limits.message_size) return refuse(too_big());
   ++transactions_;
   question_ = SenderQuestion{sender->parameters.smtputf8 ? Utf8::allowed : Utf8::refused};

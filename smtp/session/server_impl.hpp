@@ -93,6 +93,9 @@ struct ServerSession::Impl {
   void run_bdat(std::string_view argument);
   void run_starttls();
   void run_vrfy(std::string_view argument);
+  /// RFC 8689 section 2: "Following the negotiation of STARTTLS, the SMTP server MUST advertise in the subsequent EHLO
+  /// response that it supports REQUIRETLS"; before TLS it means nothing, and after HELO nothing was advertised.
+  [[nodiscard]] bool takes_requiretls() const noexcept { return options_.offer_requiretls && in_tls_ && extended_; }
 
   // ---- server_body.cpp
   // -----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ struct ServerOptions {
   std::string hostname; ///< our name in the greeting and the EHLO reply
   Limits limits;
   bool offer_starttls = true;
+  bool offer_requiretls = true; ///< REQUIRETLS (RFC 8689), inside TLS only
   BareLf bare_lf = BareLf::refuse;
   bool tls_from_start = false; ///< implicit TLS: the session begins inside TLS
 };

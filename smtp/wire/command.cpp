@@ -212,6 +212,13 @@ Refusal read_envid(const Parameter &parameter, MailParameters &parameters) {
   return std::nullopt;
 }
 
+/// requiretls-param = "REQUIRETLS" (RFC 8689 section 2): "There is no esmtp-value associated with requiretls-param."
+Refusal read_requiretls(const Parameter &parameter, MailParameters &parameters) {
+  if (parameter.value) return refusal("REQUIRETLS has no value");
+  parameters.requiretls = true;
+  return std::nullopt;
+}
+
 /// notify-esmtp-value = "NEVER" / 1#notify-list-element (RFC 3461 section 4.1)
 Refusal read_notify(const Parameter &parameter, RecipientParameters &parameters) {
   auto &notify = parameters.notify;
@@ -256,7 +263,7 @@ CommandLine split_command(std::string_view line) noexcept {
 }
 
 std::size_t line_limit(Verb verb, std::size_t base) noexcept {
-  if (verb == Verb::mail) return base + 26 + 17 + 10 + 9 + 107;
+  if (verb == Verb::mail) return base + 26 + 17 + 10 + 9 + 107 + 11;
   if (verb == Verb::rcpt) return base + 10 + 29 + 507;
   return base;
 }
@@ -285,6 +292,7 @@ Parsed<Sender> parse_mail(std::string_view argument) {
     if (keyword == "BODY") return read_body(parameter, sender.parameters);
     if (keyword == "RET") return read_ret(parameter, sender.parameters);
     if (keyword == "ENVID") return read_envid(parameter, sender.parameters);
+    if (keyword == "REQUIRETLS") return read_requiretls(parameter, sender.parameters);
     if (keyword != "SMTPUTF8") return unknown_parameter(parameter);
     if (parameter.value) return refusal("SMTPUTF8 has no value");
     sender.parameters.smtputf8 = true;

@@ -42,8 +42,8 @@ struct CommandLine {
 [[nodiscard]] CommandLine split_command(std::string_view line) noexcept;
 
 /// A line's limit with CRLF: `base` (512) and what the extensions that we announce add to this verb: MAIL SIZE 26 (RFC
-/// 1870), BODY 17 (RFC 6152), SMTPUTF8 10 (RFC 6531), RET and ENVID 116; RCPT SMTPUTF8 10, NOTIFY and ORCPT 536 (RFC
-/// 3461).
+/// 1870), BODY 17 (RFC 6152), SMTPUTF8 10 (RFC 6531), RET and ENVID 116, REQUIRETLS 11 (RFC 8689); RCPT SMTPUTF8 10,
+/// NOTIFY and ORCPT 536 (RFC 3461).
 [[nodiscard]] std::size_t line_limit(Verb verb, std::size_t base) noexcept;
 /// The largest of them.
 [[nodiscard]] std::size_t longest_line_limit(std::size_t base) noexcept;
@@ -56,7 +56,7 @@ template <typename T> using Parsed = tl::expected<T, Reply>;
 
 /// "FROM:" Reverse-path [SP Mail-parameters]. Tolerated, as most servers do: white space after the colon, and a mailbox
 /// without angle brackets. Unknown parameter: 555; repeated or malformed: 501; BODY=BINARYMIME: 504; non-ASCII address
-/// without SMTPUTF8: 553.
+/// without SMTPUTF8: 553. Whether REQUIRETLS may be said now is the session's matter.
 [[nodiscard]] Parsed<Sender> parse_mail(std::string_view argument);
 
 struct RecipientCommand {

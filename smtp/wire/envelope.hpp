@@ -1,4 +1,5 @@
-// The envelope's parameters: MAIL and RCPT with SIZE, BODY, SMTPUTF8 and DSN (RFC 1870, 6152, 6531, 3461).
+// The envelope's parameters: MAIL and RCPT with SIZE, BODY, SMTPUTF8, DSN and REQUIRETLS (RFC 1870, 6152, 6531, 3461,
+// 8689).
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct MailParameters {
   std::optional<std::uint64_t> size; ///< octets, as the client announced (RFC 1870)
   BodyType body = BodyType::seven_bit;
   bool smtputf8 = false;
-  bool requiretls = false; ///< RFC 8689
+  bool requiretls = false; ///< RFC 8689 section 2: every hop must give TLS that it can trust, and promise the same
   DsnReturn ret = DsnReturn::unspecified;
   std::string envid; ///< decoded xtext, at most 100 octets on the wire; empty: not given
   friend bool operator==(const MailParameters &, const MailParameters &) = default;

@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   require(a.received_hops == b.received_hops && a.received_hops <= 5);
   require(a.has_8bit == b.has_8bit && a.header_has_8bit == b.header_has_8bit);
   require(a.has_date == b.has_date && a.has_from == b.has_from && a.has_message_id == b.has_message_id);
+  require(a.tls_optional == b.tls_optional);
   require(a.message_id == b.message_id && a.message_id.size() <= 998);
   require(a.subject_excerpt == b.subject_excerpt && a.subject_excerpt.size() <= 100);
   require(a.longest_line == b.longest_line);

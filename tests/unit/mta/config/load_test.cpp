@@ -119,6 +119,7 @@ connections = 1
 connections_per_destination = 2
 idle_timeout = "3s"
 messages_per_connection = 4
+requiretls = false
 connect_timeout = "5s"
 ipv6_head_start = "6ms"
 ipv6 = false
