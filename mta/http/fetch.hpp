@@ -22,9 +22,9 @@ enum class HttpMethod : std::uint8_t { get, post };
 struct HttpRequest {
   Url url;
   HttpMethod method = HttpMethod::get;
-  std::string body;         ///< of a POST
-  std::string content_type; ///< of the body: "application/tlsrpt+gzip"
-  std::uint64_t max_body = 65'536; ///< octets of the answer's body
+  std::string body;                          ///< of a POST
+  std::string content_type;                  ///< of the body: "application/tlsrpt+gzip"
+  std::uint64_t max_body = 65'536;           ///< octets of the answer's body
   std::chrono::milliseconds timeout{60'000}; ///< for everything together
 };
 
@@ -46,8 +46,8 @@ struct HttpServices {
   bool ipv6 = true;
 };
 
-/// The connection serves this one request. Runs on the coroutine's executor, which must run on one thread. Never throws.
-/// Errors, each with the host and, where there is one, the limit:
+/// The connection serves this one request. Runs on the coroutine's executor, which must run on one thread. Never
+/// throws. Errors, each with the host and, where there is one, the limit:
 ///   dns_temporary, dns_permanent  the host's addresses
 ///   io         no address could be connected to, or the connection broke
 ///   tls        the certificate: its chain is not trusted, or it does not carry the host's name ("webpki")

@@ -14,9 +14,9 @@ namespace mta {
 struct Url {
   enum class Scheme : std::uint8_t { http, https };
   Scheme scheme = Scheme::https;
-  std::string host;          ///< a lower-case domain name of A-labels, or an address without brackets (http only)
+  std::string host; ///< a lower-case domain name of A-labels, or an address without brackets (http only)
   std::uint16_t port = 443;
-  std::string target = "/";  ///< path and query: what the request line holds
+  std::string target = "/"; ///< path and query: what the request line holds
 
   /// "https://mta-sts.example.org/.well-known/mta-sts.txt"; the port only when it is not the scheme's.
   [[nodiscard]] std::string to_string() const;
