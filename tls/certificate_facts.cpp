@@ -25,6 +25,26 @@ std::string_view octets_of(const ASN1_STRING *string) {
   return {reinterpret_cast<const char *>(ASN1_STRING_get0_data(string)), static_cast<std::size_t>(size)};
 }
 
+using Digest = std::array<unsigned char, 32>;
+
+std::string base64(const Digest &digest) {
+  std::array<unsigned char, 48> text{};
+  const int size = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
+  return {reinterpret_cast<const char *>(text.data()), static_cast<std::size_t>(size)};
+}
+
+std::string key_digest(X509 &certificate) {
+  unsigned char *der = nullptr;
+  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &der);
+  if (size <= 0) return {};
+  Digest digest{};
+  const int done = EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr);
+  OPENSSL_free(der);
+  return done == 1 ? base64(digest) : std::string();
+}
+
+} // namespace
+
 /// RFC 6125 section 6.4.4: the common name is looked at only when there is no dNSName at all.
 std::vector<std::string> names_of(X509 &certificate) {
   std::vector<std::string> names;
@@ -52,26 +72,6 @@ std::vector<std::string> names_of(X509 &certificate) {
   }
   return names;
 }
-
-using Digest = std::array<unsigned char, 32>;
-
-std::string base64(const Digest &digest) {
-  std::array<unsigned char, 48> text{};
-  const int size = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
-  return {reinterpret_cast<const char *>(text.data()), static_cast<std::size_t>(size)};
-}
-
-std::string key_digest(X509 &certificate) {
-  unsigned char *der = nullptr;
-  const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &der);
-  if (size <= 0) return {};
-  Digest digest{};
-  const int done = EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr);
-  OPENSSL_free(der);
-  return done == 1 ? base64(digest) : std::string();
-}
-
-} // namespace
 
 std::string text_of(const X509_NAME *name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));

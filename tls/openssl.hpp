@@ -88,6 +88,8 @@ inline constexpr int chain_security_level = 2;
 /// Why X509_verify_cert() said no, with the place in the chain.
 [[nodiscard]] std::string failure_text(X509_STORE_CTX &context);
 
+/// What a certificate may be compared by: CertificateFacts::dns_names.
+[[nodiscard]] std::vector<std::string> names_of(X509 &certificate);
 [[nodiscard]] CertificateFacts certificate_facts(X509 &certificate);
 /// RFC 2253 text, at most 1024 octets of it; empty for null.
 [[nodiscard]] std::string text_of(const X509_NAME *name);
