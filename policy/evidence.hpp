@@ -76,11 +76,11 @@ struct Evidence {
 /// The Facts of the row as decide and judge want them, with the verdict of the store that the requirement names.
 [[nodiscard]] tls::Facts facts_of(const EvidenceRow &row, const std::string &store);
 
-/// Whose rule is asked for.
+/// Which rule is asked about. What it points to must outlive the call.
 struct EvidenceQuestion {
   Direction direction = Direction::outbound;
-  /// With the rule in it, in mode enforce; see as_enforced(). Must outlive the call.
-  const PartnerTable *partners = nullptr;
+  const PartnerTable *partners = nullptr; ///< with the rule in it, in mode enforce: see as_enforced()
+  const Partner *partner = nullptr;       ///< whose rule it is; null: none is there, only what was seen is told
   /// What counts beside the partner's rule, and the route of a domain (null: none). Empty: the defaults of the code.
   std::function<OutboundDefaults(const smtp::Domain &)> defaults;
   std::function<const Route *(const smtp::Domain &)> route;

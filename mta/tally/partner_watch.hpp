@@ -52,8 +52,8 @@ public:
 private:
   struct Deferrals {
     std::deque<std::chrono::system_clock::time_point> times; ///< of the last hour, as many as the limit needs
-    std::map<std::string, std::uint64_t> reasons;            ///< since the last alert
-    std::uint64_t count = 0;                                 ///< since the last alert
+    std::map<std::string, std::uint64_t> reasons;            ///< since the last alert, or the last quiet hour
+    std::uint64_t count = 0;                                 ///< the same
     std::optional<std::chrono::system_clock::time_point> alerted;
   };
   Services services_;

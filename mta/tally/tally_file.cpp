@@ -2,6 +2,7 @@
 #include "mta/tally/tally_file.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -109,6 +110,11 @@ smtp::Result<void> make_tally_folder(const std::string &path) {
 smtp::Result<void> remove_tally_file(const std::string &path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_failure("remove", path, errno);
   return {};
+}
+
+smtp::Result<void> replace_tally_file(const std::string &fresh, const std::string &path) {
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return system_failure("rename to", path, errno);
+  return sync_folder_of(path);
 }
 
 std::uint64_t tally_checksum(std::string_view octets) noexcept {

@@ -72,33 +72,34 @@ public:
   [[nodiscard]] smtp::Result<void> flush();
 
 private:
-  using WallTime = std::chrono::system_clock::time_point;
   struct Entry {
     DomainMemory memory;
     bool is_dirty = false;
-    std::chrono::sys_seconds written; ///< last activity that is on disk
-    std::chrono::sys_seconds warned;  ///< the last tls_stripped
+    std::chrono::sys_seconds written{}; ///< last activity that is on disk
+    std::chrono::sys_seconds warned{};  ///< the last tls_stripped
   };
   struct Stripped {
-    WallTime time;
+    std::chrono::sys_seconds time;
     std::string domain;
-    std::string provider; ///< who ran its hosts
+    std::string provider; ///< who runs its hosts, as far as their names tell
   };
   using Events = std::vector<Event>;
 
   TlsMemory(TlsMemoryOptions options, const TlsMemoryConfig &config, MailLog &log);
   [[nodiscard]] smtp::Result<void> load();
   [[nodiscard]] smtp::Result<void> rewrite();
+  [[nodiscard]] std::chrono::sys_seconds now() const;
   void note_tls(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_clear(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_stripped(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
+  void note_widely(const Entry &entry, std::chrono::sys_seconds now, Events &events);
   void make_room();
-  void forget_old();
+  void forget_old(std::chrono::sys_seconds now);
   [[nodiscard]] const smtp::DomainPattern *protecting(std::string_view domain) const;
   [[nodiscard]] bool is_let_go(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   [[nodiscard]] policy::MemoryFacts facts_of(const DomainMemory &memory, std::chrono::sys_seconds now) const;
-  void mark(Entry &entry, bool is_news);
-  [[nodiscard]] std::string file_name() const;
+  void mark(Entry &entry);
+  [[nodiscard]] std::string file_name() const { return options_.folder + "/tls-memory.rows"; }
 
   const TlsMemoryOptions options_;
   MailLog &log_;
@@ -108,8 +109,8 @@ private:
   std::unordered_map<std::string, Entry> domains_;
   std::vector<std::string> dirty_;
   std::deque<Stripped> stripped_; ///< of the last hour
-  std::optional<WallTime> widely_warned_;
-  std::chrono::sys_days cleaned_{};
+  std::chrono::sys_seconds widely_warned_{};
+  std::chrono::sys_days cleaned_{}; ///< the day when old ones were last forgotten
   std::string problem_; ///< of the last flush
 
   std::mutex file_mutex_; ///< guards the file; taken before mutex_

@@ -36,7 +36,7 @@ struct MemoryRelease {
 /// Times of 0: never.
 struct DomainMemory {
   std::string domain;
-  std::vector<HostMemory> hosts;             ///< the one seen last at the end
+  std::vector<HostMemory> hosts;
   std::chrono::sys_seconds first_tls{};      ///< ever
   std::chrono::sys_seconds last_tls{};
   std::chrono::sys_seconds last_clear{};
@@ -44,7 +44,7 @@ struct DomainMemory {
   std::chrono::sys_seconds failing_since{};  ///< first session without TLS after one with it; 0: it does not fail
   std::uint64_t failing_sessions = 0;        ///< of the stretch
   std::string failing_why;                   ///< of its latest session
-  bool was_let_go = false;                   ///< mail could leave in clear in this stretch, or in an earlier one
+  bool was_let_go = false;                   ///< after TLS was known, mail could leave in clear, now or once
   std::optional<MemoryRelease> release;      ///< for this stretch
   [[nodiscard]] std::chrono::sys_seconds last_seen() const noexcept {
     return last_tls > last_clear ? last_tls : last_clear;

@@ -1,0 +1,258 @@
+// DecisionLog: see decision_log.hpp. The day's file has rows of two kinds: a part of a decision's text under the hash
+// of the whole, and a note that names the hash.
+#include "mta/tally/decision_log.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "mta/tally/row_octets.hpp"
+#include "mta/tally/tally_file.hpp"
+
+namespace mta {
+
+namespace {
+
+constexpr std::uint64_t row_version = 1;
+enum class RowKind : std::uint8_t { text, note };
+
+constexpr std::size_t part_size = 60'000; ///< below longest_tally_row
+constexpr std::size_t longest_text = 1'048'576;
+constexpr std::size_t name_limit = 255;
+constexpr std::size_t reason_limit = 500;
+constexpr std::size_t reply_limit = 500;
+constexpr std::uint64_t longest_number = std::numeric_limits<std::int64_t>::max() / 2;
+constexpr std::uint64_t largest_hash = longest_number;
+
+/// Never 0, which stands for "no decision".
+std::uint64_t hash_of(std::string_view text) { return (tally_checksum(text) & largest_hash) | 1U; }
+
+std::string encode_text(std::uint64_t hash, std::size_t index, std::size_t parts, std::string_view part) {
+  RowWriter out;
+  out.number(row_version);
+  out.word(RowKind::text);
+  out.number(hash);
+  out.number(index);
+  out.number(parts);
+  out.text(part, part_size);
+  return std::move(out).take();
+}
+
+std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
+  RowWriter out;
+  out.number(row_version);
+  out.word(RowKind::note);
+  out.number(note.id & 0xFFFF'FFFFU);
+  out.number(note.id >> 32U);
+  out.number(static_cast<std::uint64_t>(std::max<std::int64_t>(
+      std::chrono::floor<std::chrono::milliseconds>(note.time).time_since_epoch().count(), 0)));
+  out.number(hash);
+  out.text(note.domain, name_limit);
+  out.text(note.host, name_limit);
+  out.text(note.address, name_limit);
+  out.optional_word(note.verdict);
+  out.text(note.reason, reason_limit);
+  out.text(note.result, name_limit);
+  out.text(note.reply, reply_limit);
+  return std::move(out).take();
+}
+
+struct TextPart {
+  std::uint64_t hash = 0;
+  std::uint64_t index = 0;
+  std::uint64_t parts = 0;
+  std::string_view text;
+};
+
+struct StoredNote {
+  DecisionNote note;
+  std::uint64_t hash = 0;
+};
+
+/// The kind of a row, or nothing when it is damaged or of another version; the reader stands behind it.
+std::optional<RowKind> read_kind(RowReader &in) {
+  if (in.number("version", longest_number) != row_version) in.fail("unknown version");
+  const auto kind = in.word("kind", RowKind::note);
+  if (!in.error().empty()) return std::nullopt;
+  return kind;
+}
+
+std::optional<TextPart> read_text(RowReader &in) {
+  TextPart part;
+  part.hash = in.number("hash", largest_hash);
+  part.index = in.number("part", longest_text / part_size + 1);
+  part.parts = in.number("parts", longest_text / part_size + 1);
+  part.text = in.octets("text", part_size);
+  if (!in.error().empty() || !in.is_at_end() || part.index >= part.parts) return std::nullopt;
+  return part;
+}
+
+std::uint64_t read_id(RowReader &in) {
+  const std::uint64_t low = in.number("id", 0xFFFF'FFFFU);
+  return low | in.number("id", 0xFFFF'FFFFU) << 32U;
+}
+
+/// `in` stands behind the id.
+std::optional<StoredNote> read_note(RowReader &in, std::uint64_t id) {
+  StoredNote stored;
+  stored.note.id = id;
+  // Beyond it the clock's unit would not hold it.
+  constexpr std::uint64_t last_time = 9'000'000'000'000;
+  stored.note.time = std::chrono::system_clock::time_point(
+      std::chrono::milliseconds(static_cast<std::int64_t>(in.number("time", last_time))));
+  stored.hash = in.number("hash", largest_hash);
+  stored.note.domain = in.text("domain", name_limit);
+  stored.note.host = in.text("host", name_limit);
+  stored.note.address = in.text("address", name_limit);
+  stored.note.verdict = in.optional_word("verdict", policy::VerdictKind::no_requiretls);
+  stored.note.reason = in.text("reason", reason_limit);
+  stored.note.result = in.text("result", name_limit);
+  stored.note.reply = in.text("reply", reply_limit);
+  if (!in.error().empty() || !in.is_at_end()) return std::nullopt;
+  return stored;
+}
+
+/// The texts of one day under these hashes; a text of which a part is missing is not among them.
+smtp::Result<std::unordered_map<std::uint64_t, std::string>> read_texts(const DayFiles &files, UtcDay day,
+                                                                        const std::set<std::uint64_t> &hashes) {
+  std::unordered_map<std::uint64_t, std::map<std::uint64_t, std::string>> parts;
+  std::unordered_map<std::uint64_t, std::uint64_t> counts;
+  const auto scanned = files.scan(day, [&](const TallyRecord &record) {
+    RowReader in(record.row);
+    if (read_kind(in) != RowKind::text) return;
+    const auto part = read_text(in);
+    if (!part || !hashes.contains(part->hash)) return;
+    parts[part->hash].try_emplace(part->index, part->text);
+    counts[part->hash] = part->parts;
+  });
+  if (!scanned) return tl::unexpected(scanned.error());
+  std::unordered_map<std::uint64_t, std::string> texts;
+  for (const auto &[hash, pieces] : parts) {
+    if (pieces.size() != counts[hash]) continue;
+    std::string text;
+    for (const auto &[index, piece] : pieces) text += piece;
+    if (hash_of(text) == hash) texts.emplace(hash, std::move(text));
+  }
+  return texts;
+}
+
+} // namespace
+
+DayFiles decision_files(std::string folder) { return {std::move(folder), "decisions-"}; }
+
+DecisionLog::DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally)
+    : options_(std::move(options)), tally_(std::move(tally)) {}
+
+smtp::Result<std::unique_ptr<DecisionLog>> DecisionLog::open(DecisionLogOptions options, MailLog &log) {
+  DayTallyOptions days;
+  days.folder = options.folder;
+  days.prefix = "decisions-";
+  days.event = "decision_log";
+  days.day_limit = options.day_limit;
+  days.flush_interval = options.flush_interval;
+  auto tally = DayTally::open(std::move(days), log);
+  if (!tally) return tl::unexpected(tally.error());
+  std::unique_ptr<DecisionLog> decisions(new DecisionLog(std::move(options), std::move(*tally)));
+  decisions->thread_.start(decisions->options_.flush_interval, [&self = *decisions] { self.hand_on(); });
+  return decisions;
+}
+
+DecisionLog::~DecisionLog() { thread_.stop(); }
+
+void DecisionLog::note(DecisionNote note) {
+  const std::scoped_lock lock(mutex_);
+  if (pending_.size() >= options_.pending_limit)
+    ++dropped_;
+  else
+    pending_.push_back(std::move(note));
+}
+
+/// Called with writing_.
+std::uint64_t DecisionLog::store_text(const std::shared_ptr<const std::string> &text, UtcDay day,
+                                      std::chrono::system_clock::time_point time) {
+  const std::string_view whole = std::string_view(*text).substr(0, longest_text);
+  const std::uint64_t hash = hash_of(whole);
+  // A run that begins anew stores the day's texts once more: that costs only room.
+  if (!stored_[day].insert(hash).second) return hash;
+  const std::size_t parts = std::max<std::size_t>((whole.size() + part_size - 1) / part_size, 1);
+  for (std::size_t i = 0; i < parts; ++i)
+    tally_->add(encode_text(hash, i, parts, whole.substr(i * part_size, part_size)), time);
+  return hash;
+}
+
+void DecisionLog::hand_on() {
+  const std::scoped_lock writing(writing_);
+  std::vector<DecisionNote> notes;
+  {
+    const std::scoped_lock lock(mutex_);
+    notes.swap(pending_);
+    pending_.reserve(std::min(notes.size(), options_.pending_limit));
+  }
+  // Most notes of one second share a few plans: each text is hashed once for all of them.
+  std::map<std::pair<UtcDay, const std::string *>, std::uint64_t> known;
+  for (const DecisionNote &note : notes) {
+    std::uint64_t hash = 0;
+    if (note.decision) {
+      const UtcDay day = std::chrono::floor<std::chrono::days>(note.time);
+      const auto [place, fresh] = known.try_emplace({day, note.decision.get()}, 0);
+      if (fresh) place->second = store_text(note.decision, day, note.time);
+      hash = place->second;
+    }
+    tally_->add(encode_note(note, hash), note.time);
+  }
+  while (stored_.size() > 2) stored_.erase(stored_.begin());
+}
+
+smtp::Result<void> DecisionLog::flush() {
+  hand_on();
+  return tally_->flush();
+}
+
+std::uint64_t DecisionLog::dropped() const {
+  const std::uint64_t rows = tally_->status().dropped;
+  const std::scoped_lock lock(mutex_);
+  return dropped_ + rows;
+}
+
+smtp::Result<std::vector<RecordedDecision>> find_decisions(const DayFiles &files, std::uint64_t id) {
+  const auto days = files.list();
+  if (!days) return tl::unexpected(days.error());
+  std::vector<RecordedDecision> result;
+  for (auto day = days->rbegin(); day != days->rend(); ++day) {
+    std::vector<StoredNote> notes;
+    std::uint64_t largest = 0;
+    bool has_notes = false;
+    const auto scanned = files.scan(*day, [&](const TallyRecord &record) {
+      RowReader in(record.row);
+      if (read_kind(in) != RowKind::note) return;
+      const std::uint64_t found = read_id(in);
+      if (!in.error().empty()) return;
+      has_notes = true;
+      largest = std::max(largest, found);
+      if (found != id) return;
+      if (auto note = read_note(in, found)) notes.push_back(std::move(*note));
+    });
+    if (!scanned) return tl::unexpected(scanned.error());
+    if (has_notes && largest < id) break; // the message came after this day
+    if (notes.empty()) continue;
+    std::set<std::uint64_t> hashes;
+    for (const StoredNote &note : notes)
+      if (note.hash != 0) hashes.insert(note.hash);
+    auto texts = read_texts(files, *day, hashes);
+    if (!texts) return tl::unexpected(texts.error());
+    std::stable_sort(notes.begin(), notes.end(), [](const StoredNote &left, const StoredNote &right) {
+      return left.note.time > right.note.time;
+    });
+    for (StoredNote &note : notes) {
+      RecordedDecision decision{.note = std::move(note.note), .decision = {}, .has_decision = note.hash != 0};
+      if (const auto text = texts->find(note.hash); text != texts->end()) decision.decision = text->second;
+      result.push_back(std::move(decision));
+    }
+  }
+  return result;
+}
+
+} // namespace mta

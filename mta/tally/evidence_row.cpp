@@ -1,0 +1,241 @@
+// EvidenceRow in the tally's files: see evidence_row.hpp.
+#include "mta/tally/evidence_row.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "mta/tally/row_octets.hpp"
+#include "tls/core/name_match.hpp"
+
+namespace mta {
+
+namespace {
+
+constexpr std::uint64_t row_version = 1;
+constexpr auto last_direction = policy::Direction::inbound;
+constexpr auto last_trust = policy::NameTrust::configured;
+constexpr auto last_verdict = policy::VerdictKind::no_requiretls;
+constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
+constexpr std::uint64_t longest_time = std::numeric_limits<std::int64_t>::max() / 2;
+
+/// The names that a rule for this host or domain would ask for stand first, so that the limit does not cut them off.
+std::vector<std::string> choose_names(const std::vector<std::string> &names, std::string_view host,
+                                      std::string_view domain) {
+  std::vector<std::string> chosen;
+  const auto wanted = [&](const std::string &name) {
+    return tls::name_covers(name, host) || tls::name_covers(name, domain);
+  };
+  const auto take = [&](const std::string &name) {
+    if (chosen.size() < EvidenceLimits::names) chosen.push_back(name.substr(0, EvidenceLimits::name));
+  };
+  for (const std::string &name : names)
+    if (wanted(name)) take(name);
+  for (const std::string &name : names)
+    if (!wanted(name)) take(name);
+  return chosen;
+}
+
+void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
+  const auto &chain = session.facts.chain;
+  if (chain.empty()) return;
+  const tls::CertificateFacts &leaf = chain.front();
+  row.names = choose_names(leaf.dns_names, row.host, row.domain);
+  row.issuer = leaf.issuer.substr(0, EvidenceLimits::issuer);
+  row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);
+  if (row.not_after->time_since_epoch().count() < 0) row.not_after = std::chrono::sys_seconds{};
+  for (std::size_t i = 0; i < chain.size() && i < EvidenceLimits::keys; ++i)
+    row.keys.push_back({chain[i].spki_sha256.substr(0, EvidenceLimits::key),
+                        i == 0 || chain[i - 1].issuer == chain[i].subject});
+  row.chain_digest = session.chain_digest.substr(0, EvidenceLimits::key);
+  row.system_trusted = session.system_trusted;
+  for (const policy::ChainJudgement &judgement : session.judgements) {
+    if (row.judgements.size() >= EvidenceLimits::judgements) break;
+    row.judgements.push_back({judgement.store.substr(0, EvidenceLimits::store),
+                              {judgement.verdict.trusted, judgement.verdict.reason.substr(0, EvidenceLimits::reason),
+                               judgement.verdict.fault}});
+  }
+}
+
+void write_verdict(RowWriter &out, const tls::ChainVerdict &verdict) {
+  out.number(verdict.trusted);
+  out.text(verdict.reason, EvidenceLimits::reason);
+  out.word(verdict.fault);
+}
+
+tls::ChainVerdict read_verdict(RowReader &in) {
+  tls::ChainVerdict verdict;
+  verdict.trusted = in.truth("trusted");
+  verdict.reason = in.text("reason of the chain", EvidenceLimits::reason);
+  verdict.fault = in.word("fault of the chain", tls::ChainFault::no_revocation);
+  return verdict;
+}
+
+void write_certificate(RowWriter &out, const policy::EvidenceRow &row) {
+  out.number(row.not_after ? 1 + static_cast<std::uint64_t>(row.not_after->time_since_epoch().count()) : 0);
+  if (!row.not_after) return;
+  out.number(std::min(row.names.size(), EvidenceLimits::names));
+  for (std::size_t i = 0; i < row.names.size() && i < EvidenceLimits::names; ++i)
+    out.text(row.names[i], EvidenceLimits::name);
+  out.text(row.issuer, EvidenceLimits::issuer);
+  out.number(std::min(row.keys.size(), EvidenceLimits::keys));
+  for (std::size_t i = 0; i < row.keys.size() && i < EvidenceLimits::keys; ++i) {
+    out.text(row.keys[i].spki_sha256, EvidenceLimits::key);
+    out.number(row.keys[i].is_linked);
+  }
+  out.text(row.chain_digest, EvidenceLimits::key);
+  out.number(row.system_trusted);
+  out.number(std::min(row.judgements.size(), EvidenceLimits::judgements));
+  for (std::size_t i = 0; i < row.judgements.size() && i < EvidenceLimits::judgements; ++i) {
+    out.text(row.judgements[i].store, EvidenceLimits::store);
+    write_verdict(out, row.judgements[i].verdict);
+  }
+}
+
+void read_certificate(RowReader &in, policy::EvidenceRow &row) {
+  const auto not_after = in.number("not after", longest_time);
+  if (not_after == 0) return;
+  row.not_after = std::chrono::sys_seconds(std::chrono::seconds(static_cast<std::int64_t>(not_after - 1)));
+  for (auto left = in.number("name count", EvidenceLimits::names); left > 0; --left)
+    row.names.push_back(in.text("name", EvidenceLimits::name));
+  row.issuer = in.text("issuer", EvidenceLimits::issuer);
+  for (auto left = in.number("key count", EvidenceLimits::keys); left > 0; --left) {
+    policy::EvidenceKey key;
+    key.spki_sha256 = in.text("key", EvidenceLimits::key);
+    key.is_linked = in.truth("linked");
+    row.keys.push_back(std::move(key));
+  }
+  row.chain_digest = in.text("chain digest", EvidenceLimits::key);
+  row.system_trusted = in.truth("system trusted");
+  for (auto left = in.number("judgement count", EvidenceLimits::judgements); left > 0; --left) {
+    policy::ChainJudgement judgement;
+    judgement.store = in.text("store", EvidenceLimits::store);
+    judgement.verdict = read_verdict(in);
+    row.judgements.push_back(std::move(judgement));
+  }
+}
+
+} // namespace
+
+policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_view domain) {
+  policy::EvidenceRow row;
+  const bool is_inbound = session.direction == TlsSession::Direction::inbound;
+  row.direction = is_inbound ? policy::Direction::inbound : policy::Direction::outbound;
+  row.domain = domain.substr(0, EvidenceLimits::name);
+  row.host = session.host.substr(0, EvidenceLimits::name);
+  if (is_inbound) row.address = session.address.substr(0, EvidenceLimits::name);
+  row.is_connected = !session.address.empty();
+  row.by_route = session.by_route;
+  row.name_trust = session.name_trust;
+  row.dane = session.dane.state;
+  if (session.dane.base_domain != session.host) row.dane_base = session.dane.base_domain.substr(0, EvidenceLimits::name);
+  row.sts = session.sts.state;
+  row.is_offered = session.starttls_offered;
+  row.is_fallback = session.fallback;
+  row.is_encrypted = session.facts.encrypted;
+  if (row.is_encrypted) {
+    row.version = session.facts.version;
+    row.dane_verdict = session.facts.dane;
+    if (row.dane_verdict) {
+      row.dane_verdict->reason.resize(std::min(row.dane_verdict->reason.size(), EvidenceLimits::reason));
+      row.dane_verdict->name.resize(std::min(row.dane_verdict->name.size(), EvidenceLimits::name));
+    }
+    note_certificate(row, session);
+  }
+  row.wanted = session.wanted;
+  row.got = session.got();
+  row.rule = session.rule.substr(0, EvidenceLimits::rule);
+  if (session.verdict) {
+    row.verdict = session.verdict->kind;
+    if (!session.verdict->ok()) row.reason = session.verdict->reason.substr(0, EvidenceLimits::reason);
+  }
+  if (!session.tls_problem.empty()) row.reason = session.tls_problem.substr(0, EvidenceLimits::reason);
+  row.observed_rule = session.observed_rule.substr(0, EvidenceLimits::rule);
+  if (session.observed) row.observed = session.observed->kind;
+  row.is_refused = session.refused;
+  row.fault = session.fault;
+  return row;
+}
+
+std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
+  RowWriter out;
+  out.number(row_version);
+  out.word(kind);
+  out.word(row.direction);
+  out.text(row.domain, EvidenceLimits::name);
+  out.text(row.host, EvidenceLimits::name);
+  out.text(row.address, EvidenceLimits::name);
+  for (const bool flag : {row.is_connected, row.by_route, row.is_offered, row.is_fallback, row.is_refused})
+    out.number(flag);
+  out.word(row.name_trust);
+  out.word(row.dane);
+  out.text(row.dane_base, EvidenceLimits::name);
+  out.word(row.sts);
+  out.optional_word(row.is_encrypted ? std::optional(row.version) : std::nullopt);
+  if (row.is_encrypted) {
+    out.number(row.dane_verdict.has_value());
+    if (row.dane_verdict) {
+      out.number(row.dane_verdict->matched);
+      out.text(row.dane_verdict->reason, EvidenceLimits::reason);
+      out.text(row.dane_verdict->name, EvidenceLimits::name);
+    }
+    write_certificate(out, row);
+  }
+  out.word(row.wanted);
+  out.word(row.got);
+  out.text(row.rule, EvidenceLimits::rule);
+  out.optional_word(row.verdict);
+  out.text(row.reason, EvidenceLimits::reason);
+  out.text(row.observed_rule, EvidenceLimits::rule);
+  out.optional_word(row.observed);
+  out.word(row.fault);
+  return std::move(out).take();
+}
+
+smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
+  RowReader in(octets);
+  if (const auto version = in.number("version", std::numeric_limits<std::int64_t>::max()); version != row_version)
+    in.fail(fmt::format("version is {}, known is {}", version, row_version));
+  EvidenceRecord record;
+  policy::EvidenceRow &row = record.row;
+  record.kind = in.word("kind", EvidenceKind::message);
+  row.direction = in.word("direction", last_direction);
+  row.domain = in.text("domain", EvidenceLimits::name);
+  row.host = in.text("host", EvidenceLimits::name);
+  row.address = in.text("address", EvidenceLimits::name);
+  row.is_connected = in.truth("connected");
+  row.by_route = in.truth("route");
+  row.is_offered = in.truth("offered");
+  row.is_fallback = in.truth("fallback");
+  row.is_refused = in.truth("refused");
+  row.name_trust = in.word("name trust", last_trust);
+  row.dane = in.word("dane", policy::DaneFacts::State::failed);
+  row.dane_base = in.text("dane base", EvidenceLimits::name);
+  row.sts = in.word("sts", policy::StsFacts::State::failed);
+  const auto version = in.optional_word("TLS version", tls::Version::tls1_3);
+  row.is_encrypted = version.has_value();
+  if (version) {
+    row.version = *version;
+    if (in.truth("dane verdict")) {
+      row.dane_verdict.emplace();
+      row.dane_verdict->matched = in.truth("dane match");
+      row.dane_verdict->reason = in.text("dane reason", EvidenceLimits::reason);
+      row.dane_verdict->name = in.text("dane name", EvidenceLimits::name);
+    }
+    read_certificate(in, row);
+  }
+  row.wanted = in.word("wanted", tls::Level::dane);
+  row.got = in.word("got", tls::Level::dane);
+  row.rule = in.text("rule", EvidenceLimits::rule);
+  row.verdict = in.optional_word("verdict", last_verdict);
+  row.reason = in.text("reason", EvidenceLimits::reason);
+  row.observed_rule = in.text("observed rule", EvidenceLimits::rule);
+  row.observed = in.optional_word("observed verdict", last_verdict);
+  row.fault = in.word("fault", last_fault);
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
+  return record;
+}
+
+} // namespace mta

@@ -1,0 +1,178 @@
+// What a rule would have made of one past session: see evidence.hpp. The summary is in evidence_summary.cpp.
+#include "policy/evidence.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace policy {
+
+namespace {
+
+/// What the session knew of the domain's MTA-STS policy, as far as its name trust tells: the patterns are not kept.
+StsFacts sts_of(const EvidenceRow &row, std::chrono::system_clock::time_point now) {
+  StsFacts sts;
+  switch (row.sts) {
+  case StsFacts::State::off:
+  case StsFacts::State::none: sts.state = row.sts; return sts;
+  case StsFacts::State::failed: sts.state = StsFacts::State::none; return sts;
+  case StsFacts::State::testing:
+  case StsFacts::State::enforce: break;
+  }
+  sts.state = row.sts;
+  sts.domain = row.domain;
+  sts.fetched = now;
+  sts.expires = now + std::chrono::days(1);
+  // A host that an enforced policy does not list is passed over, so one with a session was listed.
+  const bool is_listed = row.name_trust == NameTrust::sts || row.sts == StsFacts::State::enforce;
+  sts.mx = {is_listed ? row.host : "not-listed.invalid"};
+  return sts;
+}
+
+/// The records themselves are not kept; judge_tls() goes by what they said of the chain.
+DaneFacts dane_of(const EvidenceRow &row) {
+  DaneFacts dane;
+  dane.state = row.dane;
+  if (row.dane == DaneFacts::State::failed) dane.state = DaneFacts::State::off;
+  // The message was exempt from DANE, so that the chain was not judged against the records.
+  if (row.dane == DaneFacts::State::usable && row.is_encrypted && !row.dane_verdict) dane.state = DaneFacts::State::off;
+  if (dane.state != DaneFacts::State::usable && dane.state != DaneFacts::State::unusable) return dane;
+  dane.base_domain = row.dane_base.empty() ? row.host : row.dane_base;
+  smtp::TlsaRecord record;
+  record.usage = dane.state == DaneFacts::State::usable ? 3 : 0;
+  record.selector = 1;
+  record.matching_type = 1;
+  record.data.assign(32, '\0');
+  dane.records.push_back(std::move(record));
+  return dane;
+}
+
+Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) {
+  const auto domain = smtp::Domain::parse(row.domain);
+  TlsSources sources;
+  sources.partners = question.partners;
+  if (domain) {
+    sources.domain = &*domain;
+    if (question.defaults) sources.defaults = question.defaults(*domain);
+    if (row.by_route && question.route) sources.route = question.route(*domain);
+  }
+  sources.host = row.host;
+  sources.mx_trust = row.name_trust == NameTrust::sts ? NameTrust::none : row.name_trust;
+  sources.dane = dane_of(row);
+  sources.sts = sts_of(row, question.now);
+  sources.now = question.now;
+  const Decision decision = decide_tls(sources);
+  if (decision.unusable)
+    return {.is_refused = true,
+            .kind = decision.unusable->source == "dane" ? VerdictKind::no_dane_match : VerdictKind::wrong_name,
+            .got = tls::Level::none,
+            .reason = decision.unusable->reason};
+  const Requirement &required = decision.enforced;
+  const Verdict verdict = judge_tls(required, facts_of(row, trust_key(required.trust, required.crls)));
+  return {.is_refused = !verdict.ok(), .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
+}
+
+/// The kind of an inbound refusal, for counting; judge_sender() has judged already.
+VerdictKind kind_of(const InboundRule &rule, const std::string &domain, const tls::Facts &facts) {
+  Requirement requirement;
+  requirement.level = rule.level;
+  requirement.trust = rule.trust;
+  requirement.pins = rule.level >= tls::Level::authenticated ? rule.pins : std::vector<std::string>();
+  requirement.references = rule.names.empty() ? std::vector<std::string>{domain} : rule.names;
+  return judge_tls(requirement, facts).kind;
+}
+
+Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
+  static const PartnerTable nobody;
+  const PartnerTable &partners = question.partners ? *question.partners : nobody;
+  const auto mailbox = smtp::Mailbox::parse("postmaster@" + row.domain);
+  const auto client = smtp::IpAddress::parse(row.address);
+  Judged judged{.is_refused = false, .kind = VerdictKind::satisfied, .got = row.got, .reason = {}};
+  if (!mailbox || !mailbox->domain()) return judged;
+  const smtp::ReversePath sender(*mailbox);
+  const auto needed = needed_verdict(partners, sender);
+  const tls::Facts facts =
+      facts_of(row, needed ? trust_key(needed->trust, needed->crls, needed->accept_server_auth) : std::string("system"));
+  SenderFacts known;
+  known.client = client ? *client : smtp::IpAddress::v4({});
+  known.facts = &facts;
+  const SenderVerdict verdict = judge_sender(partners, sender, known, question.now);
+  if (verdict.rule.empty()) return judged;
+  judged.is_refused = !verdict.satisfied;
+  judged.reason = verdict.reason;
+  judged.got = verdict.satisfied ? std::max(verdict.wanted, row.got)
+               : row.is_encrypted ? tls::Level::encrypted
+                                  : tls::Level::none;
+  if (judged.is_refused)
+    if (const Partner *partner = partners.find(*mailbox->domain()); partner && partner->inbound)
+      judged.kind = kind_of(*partner->inbound, row.domain, facts);
+  return judged;
+}
+
+} // namespace
+
+const char *to_string(Direction direction) noexcept {
+  switch (direction) {
+  case Direction::outbound: return "outbound";
+  case Direction::inbound: return "inbound";
+  }
+  return "?";
+}
+
+Partner as_enforced(Partner partner) {
+  if (partner.outbound) {
+    partner.outbound->mode = Mode::enforce;
+    partner.outbound->from.reset();
+  }
+  if (partner.inbound) {
+    partner.inbound->mode = Mode::enforce;
+    partner.inbound->from.reset();
+  }
+  return partner;
+}
+
+tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
+  tls::Facts facts;
+  facts.encrypted = row.is_encrypted;
+  if (!row.is_encrypted) return facts;
+  facts.version = row.version;
+  facts.dane = row.dane_verdict;
+  if (!row.not_after) return facts;
+  // Subjects are not kept: they are made anew, linked or not as they were.
+  for (std::size_t i = 0; i < row.keys.size(); ++i) {
+    tls::CertificateFacts certificate;
+    certificate.spki_sha256 = row.keys[i].spki_sha256;
+    certificate.issuer = i == 0 ? row.issuer : fmt::format("issuer of {}", i);
+    certificate.subject = i > 0 && row.keys[i].is_linked ? facts.chain.back().issuer : fmt::format("subject of {}", i);
+    facts.chain.push_back(std::move(certificate));
+  }
+  if (facts.chain.empty()) facts.chain.emplace_back();
+  facts.chain.front().dns_names = row.names;
+  facts.chain.front().not_after = *row.not_after;
+  const auto judged = std::find_if(row.judgements.begin(), row.judgements.end(),
+                                   [&](const ChainJudgement &judgement) { return judgement.store == store; });
+  if (judged != row.judgements.end())
+    facts.verdict = judged->verdict;
+  else if (store == "system" && row.system_trusted)
+    facts.verdict = tls::ChainVerdict{.trusted = true, .reason = {}, .fault = tls::ChainFault::none};
+  else if (store == "system")
+    facts.verdict = tls::ChainVerdict{.trusted = false,
+                                      .reason = "the system's CAs do not vouch for it",
+                                      .fault = tls::ChainFault::untrusted};
+  else
+    facts.verdict = tls::ChainVerdict{.trusted = false,
+                                      .reason = fmt::format("no session was judged against {}", store),
+                                      .fault = tls::ChainFault::untrusted};
+  return facts;
+}
+
+Judged judge_evidence(const EvidenceQuestion &question, const EvidenceRow &row) {
+  Judged judged =
+      row.direction == Direction::outbound ? judge_outbound(question, row) : judge_inbound(question, row);
+  // What the session itself said is closer than "not encrypted".
+  if (judged.is_refused && !row.is_encrypted && !row.reason.empty())
+    judged.reason = fmt::format("{} ({})", judged.reason, row.reason);
+  return judged;
+}
+
+} // namespace policy
