@@ -75,6 +75,8 @@ void read_domain(Section &section, Loading &loading) {
   section.read("catch_all", catch_all);
   section.read("recipients_file", list_file);
   read_route(section, route, loading);
+  std::optional<OwnStsConfig> mta_sts;
+  read_own_mta_sts(section, mta_sts);
   if (!name) {
     (void)section.value("recipients");
     section.finish();
@@ -85,6 +87,7 @@ void read_domain(Section &section, Loading &loading) {
                       .recipients = {},
                       .recipients_file = loading.resolve(list_file),
                       .route = std::move(route),
+                      .mta_sts = std::move(mta_sts),
                       .place = section.place()};
   std::vector<std::string> listed;
   section.read_list("recipients", listed, [&](std::string_view text) { return parse_recipient(text, *name); });

@@ -30,6 +30,7 @@ struct Loading {
   std::map<std::string, std::string> claimed_by_partners; ///< pattern to the place that claims it
   std::map<std::string, std::string> partner_names;       ///< name to its place
   std::map<std::string, std::string> checked_trust;       ///< path to what is wrong with it; empty: good
+  std::map<std::string, std::string> checked_crls;        ///< the same for files of revoked certificates
 
   [[nodiscard]] std::string resolve(std::string_view path) const; ///< relative to `folder`
 };
@@ -45,6 +46,8 @@ void load_listeners(Section &root, Loading &loading);    // [[listener]], after 
 void load_domains(Section &root, Loading &loading);      // [[domain]]
 void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
 void load_authentication(Section &root, Loading &loading); // [authentication] [[dkim_key]] [arc] [dmarc_reports]
+void load_tls_memory(Section &root, Loading &loading);   // [tls_memory] [tls_evidence]
+void load_mta_sts(Section &root, Loading &loading);      // [mta_sts]
 void load_partner_folder(Loading &loading);
 void load_partner(std::string_view text, const std::string &file, Loading &loading);
 /// What only the whole can show: our own domains in the partner table, the postmaster's mailbox, …
@@ -57,15 +60,24 @@ void read_file_path(Section &section, std::string_view key, std::string &out, Lo
 /// "system" or a PEM file with certificates.
 void read_trust(Section &section, std::string_view key, std::string &out, Loading &loading);
 void read_pins(Section &section, std::string_view key, std::vector<std::string> &out);
+/// Lists of revoked certificates: PEM or DER files that can be read now, or http addresses.
+void read_crls(Section &section, std::string_view key, std::vector<std::string> &out, Loading &loading);
+/// Key `from`: the day from which a rule is enforced.
+void read_from(Section &section, policy::Mode mode, std::optional<std::chrono::sys_days> &out);
 /// Certificate names: a domain, or "*." in front of one with two labels or more.
 void read_name_patterns(Section &section, std::string_view key, std::vector<std::string> &out);
 void read_profile(Section &section, std::string_view key, std::string &out);
 /// `least` and `most` bound the levels that the key may have.
 void read_level(Section &section, std::string_view key, tls::Level &out, tls::Level least, tls::Level most);
+/// Reports a level "dane" that nothing could meet: DANE or DNSSEC is off, or the route names addresses. After [dns] and
+/// [outbound].
+void check_dane(Section &section, tls::Level level, const policy::Route *route, const Loading &loading);
 void read_mode(Section &section, policy::Mode &out);
 void read_networks(Section &section, std::string_view key, std::vector<smtp::Network> &out);
 /// Key `route`: a list of hosts, or a table.
 void read_route(Section &section, std::optional<policy::Route> &out, Loading &loading);
+/// Key `mta_sts` of a [[domain]].
+void read_own_mta_sts(Section &domain, std::optional<OwnStsConfig> &out);
 /// The keys of a route in a table of its own.
 void read_route_table(Section &section, policy::Route &route, Loading &loading);
 
