@@ -1,9 +1,12 @@
 // Snapshot: see snapshot.hpp.
 #include "mta/config/snapshot.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
+
+#include "mta/config/crl_files.hpp"
 
 namespace mta {
 
@@ -13,9 +16,27 @@ std::string client_key(std::string_view profile, std::string_view certificate) {
   return fmt::format("{}\n{}", profile, certificate);
 }
 
+/// A trust store with the revocation lists of a rule.
+using TrustNeed = std::pair<std::string, std::vector<std::string>>;
+
+std::string trust_key(std::string_view name, const std::vector<std::string> &crls) {
+  std::string key(name);
+  for (const auto &crl : crls) key += '\n' + crl;
+  return key;
+}
+
+/// A URL's list may not have come yet: until it has, chains that need it fail (fail closed), and the daemon starts.
+smtp::Result<std::shared_ptr<const tls::TrustStore>> load_trust(const Config &config, const std::string &name,
+                                                                const std::vector<std::string> &crls) {
+  std::vector<tls::CrlFile> files;
+  for (const auto &crl : crls)
+    files.push_back(is_crl_url(crl) ? tls::CrlFile{crl_cache_file(config, crl), true} : tls::CrlFile{crl, false});
+  return tls::TrustStore::load(name, files);
+}
+
 /// Which trust stores and client contexts the rules can ask for.
 struct Needs {
-  std::set<std::string> trust{"system"};
+  std::set<TrustNeed> trust{{"system", {}}};
   std::set<std::pair<std::string, std::string>> clients; ///< profile, certificate
 };
 
@@ -27,7 +48,7 @@ Needs find_needs(const Config &config) {
   const auto add_route = [&](const policy::Route &route) { certificates.insert(route.client_certificate); };
   for (const auto &route : config.routes) {
     profiles.insert(route.profile);
-    needs.trust.insert(route.tls_trust);
+    needs.trust.emplace(route.tls_trust, std::vector<std::string>());
     add_route(route.route);
   }
   for (const auto &[name, domain] : config.domains)
@@ -35,13 +56,15 @@ Needs find_needs(const Config &config) {
   for (const auto &partner : config.partners.partners()) {
     if (partner.outbound) {
       profiles.insert(partner.outbound->profile);
-      needs.trust.insert(partner.outbound->trust);
+      needs.trust.emplace(partner.outbound->trust, partner.outbound->crls);
       if (partner.outbound->route) add_route(*partner.outbound->route);
     }
-    if (partner.inbound) needs.trust.insert(partner.inbound->trust);
+    if (partner.inbound) needs.trust.emplace(partner.inbound->trust, partner.inbound->crls);
   }
   for (const auto &listener : config.listeners)
-    if (!listener.trusted_ca.empty()) needs.trust.insert(listener.trusted_ca);
+    if (!listener.trusted_ca.empty()) needs.trust.emplace(listener.trusted_ca, std::vector<std::string>());
+  needs.trust.emplace(config.mta_sts.trust, std::vector<std::string>());
+  needs.trust.emplace(config.tls_reports.https_trust, std::vector<std::string>());
   for (const auto &profile : profiles)
     for (const auto &certificate : certificates) needs.clients.emplace(profile, certificate);
   return needs;
@@ -91,10 +114,10 @@ smtp::Result<std::shared_ptr<const Snapshot>> Snapshot::build(std::shared_ptr<co
           std::move(context.error()));
     snapshot->clients_.emplace(client_key(profile, name), std::move(*context));
   }
-  for (const auto &name : needs.trust) {
-    auto store = name == "system" ? tls::TrustStore::system() : tls::TrustStore::from_file(name);
+  for (const auto &[name, crls] : needs.trust) {
+    auto store = load_trust(*config, name, crls);
     if (!store) return at(fmt::format("trust \"{}\"", name), std::move(store.error()));
-    snapshot->trust_.emplace(name, std::move(*store));
+    snapshot->trust_.emplace(trust_key(name, crls), Trust{name, crls, std::move(*store)});
   }
   snapshot->config_ = std::move(config);
   return snapshot;
@@ -111,9 +134,29 @@ std::shared_ptr<const tls::Context> Snapshot::client_context(std::string_view pr
   return found == clients_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<const tls::TrustStore> Snapshot::trust_store(std::string_view name) const {
-  const auto found = trust_.find(std::string(name));
-  return found == trust_.end() ? nullptr : found->second;
+std::shared_ptr<const tls::TrustStore> Snapshot::trust_store(std::string_view name,
+                                                             const std::vector<std::string> &crls) const {
+  const auto found = trust_.find(trust_key(name, crls));
+  return found == trust_.end() ? nullptr : found->second.store;
+}
+
+bool Snapshot::has_crls() const noexcept {
+  return std::any_of(trust_.begin(), trust_.end(), [](const auto &entry) { return !entry.second.crls.empty(); });
+}
+
+Snapshot::Renewed Snapshot::renew_crls() const {
+  Renewed renewed;
+  auto snapshot = std::make_shared<Snapshot>(*this);
+  for (auto &[key, trust] : snapshot->trust_) {
+    if (trust.crls.empty()) continue;
+    auto store = load_trust(*config_, trust.name, trust.crls);
+    if (store)
+      trust.store = std::move(*store);
+    else
+      renewed.problems.push_back(fmt::format("trust \"{}\": {}", trust.name, store.error().detail));
+  }
+  renewed.snapshot = std::move(snapshot);
+  return renewed;
 }
 
 } // namespace mta

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "mta/config/config.hpp"
 #include "smtp/base/result.hpp"
@@ -28,14 +29,33 @@ public:
   /// load_config accepted.
   [[nodiscard]] std::shared_ptr<const tls::Context> client_context(std::string_view profile,
                                                                    std::string_view certificate) const;
-  /// The trust store of "system" or a CA file. Never null for names that load_config accepted.
-  [[nodiscard]] std::shared_ptr<const tls::TrustStore> trust_store(std::string_view name) const;
+  /// The trust store of "system" or a CA file, with the revocation lists that a rule names (files and URLs, in the rule's
+  /// order). Never null for what load_config accepted.
+  [[nodiscard]] std::shared_ptr<const tls::TrustStore> trust_store(std::string_view name,
+                                                                   const std::vector<std::string> &crls = {}) const;
+  /// True when some rule names revocation lists.
+  [[nodiscard]] bool has_crls() const noexcept;
+
+  struct Renewed;
+  /// The same with every revocation list read anew from disk, after a fetch or a while; contexts are shared. A store
+  /// whose files cannot be read stays as it was: its lists expire by themselves, and then its chains fail. Blocks.
+  [[nodiscard]] Renewed renew_crls() const;
 
 private:
   std::shared_ptr<const Config> config_;
   std::unordered_map<std::string, std::shared_ptr<const tls::Context>> listeners_;
   std::unordered_map<std::string, std::shared_ptr<const tls::Context>> clients_; ///< "profile\ncertificate"
-  std::unordered_map<std::string, std::shared_ptr<const tls::TrustStore>> trust_;
+  struct Trust {
+    std::string name;
+    std::vector<std::string> crls;
+    std::shared_ptr<const tls::TrustStore> store;
+  };
+  std::unordered_map<std::string, Trust> trust_; ///< by name and lists, "\n" between
+};
+
+struct Snapshot::Renewed {
+  std::shared_ptr<const Snapshot> snapshot; ///< never null
+  std::vector<std::string> problems;        ///< "trust \"system\": /etc/…/list.crl: no such file or directory"
 };
 
 /// The snapshot in force. Thread-safe. A mutex, because load() of std::atomic<std::shared_ptr> in libstdc++ 12 gives its
