@@ -14,6 +14,25 @@ constexpr std::uint64_t kibi = 1024;
 constexpr std::uint64_t mebi = kibi * 1024;
 constexpr std::uint64_t gibi = mebi * 1024;
 
+/// All three names or none: one alone proves nothing.
+void read_truth_test(Section &section, const DnsConfig &dns, TruthTestConfig &out) {
+  const auto read_name = [&section](std::string_view key, std::string &name) {
+    section.require(key, "the test needs all three names: signed, unsigned and bogus");
+    section.read_parsed(key, name, [](const std::string &text) -> smtp::Result<std::string> {
+      const auto domain = smtp::Domain::parse(text);
+      if (!domain) return tl::unexpected(domain.error());
+      return domain->ascii();
+    });
+  };
+  TruthTestConfig names;
+  read_name("signed", names.signed_name);
+  read_name("unsigned", names.unsigned_name);
+  read_name("bogus", names.bogus_name);
+  section.finish();
+  if (!dns.dnssec) section.warning("", "dnssec = false: the resolver will never pass this test, and DANE stays off");
+  if (!names.signed_name.empty() && !names.unsigned_name.empty() && !names.bogus_name.empty()) out = std::move(names);
+}
+
 } // namespace
 
 void load_limits(Section &root, Loading &loading) {
@@ -64,6 +83,7 @@ void load_dns(Section &root, Loading &loading) {
     if (!domain) return tl::unexpected(domain.error());
     return domain->ascii();
   });
+  if (auto truth_test = section->table("truth_test")) read_truth_test(*truth_test, dns, dns.truth_test);
   section->finish();
 }
 
@@ -72,13 +92,14 @@ void load_outbound(Section &root, Loading &loading) {
   if (!section) return;
   OutboundConfig &outbound = loading.config.outbound;
   read_profile(*section, "profile", outbound.profile);
-  read_level(*section, "tls", outbound.level, tls::Level::opportunistic, tls::Level::authenticated);
+  read_level(*section, "tls", outbound.level, tls::Level::opportunistic, tls::Level::dane);
   section->read_count("connections", outbound.connections, 1, 100'000);
   section->read_count("connections_per_destination", outbound.connections_per_destination, 1, 10'000);
   section->read_duration("idle_timeout", outbound.idle_timeout, 0s, 1h);
   section->read_count("messages_per_connection", outbound.messages_per_connection, 1, 1'000'000);
   section->read_duration("connect_timeout", outbound.connect_timeout, 1s, 1h);
   section->read_duration("ipv6_head_start", outbound.ipv6_head_start, 0ms, 10s);
+  section->read("dane", outbound.dane);
   section->read("requiretls", outbound.requiretls);
   section->read("ipv6", outbound.ipv6);
   section->read("ipv4", outbound.ipv4);
@@ -94,6 +115,7 @@ void load_outbound(Section &root, Loading &loading) {
   section->read_duration("data_start_timeout", outbound.data_start_timeout, 1s, 1h);
   section->read_duration("data_block_timeout", outbound.data_block_timeout, 1s, 1h);
   section->read_duration("data_end_timeout", outbound.data_end_timeout, 1s, 1h);
+  check_dane(*section, outbound.level, nullptr, loading);
   section->finish();
 }
 

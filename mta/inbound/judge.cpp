@@ -29,13 +29,15 @@ void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::P
   verified_ = false;
 }
 
-const tls::Facts &ClientJudge::facts_against(const std::string &trust, tls::Purpose purpose, Now now) {
-  if (judged_ && judged_->trust == trust && judged_->purpose == purpose) return judged_->facts;
+const tls::Facts &ClientJudge::facts_against(const std::string &trust, const std::vector<std::string> &crls,
+                                             tls::Purpose purpose, Now now) {
+  if (judged_ && judged_->trust == trust && judged_->crls == crls && judged_->purpose == purpose) return judged_->facts;
   auto judged = std::make_unique<Judged>();
   judged->trust = trust;
+  judged->crls = crls;
   judged->purpose = purpose;
   judged->facts = *facts_;
-  if (const auto store = snapshot_.trust_store(trust)) {
+  if (const auto store = snapshot_.trust_store(trust, crls)) {
     judged->facts.verdict = tls::verify_chain(chain_.get(), *store, purpose, now);
   } else {
     judged->facts.verdict = tls::ChainVerdict{false, "the trust store \"" + trust + "\" is not loaded", tls::ChainFault::untrusted};
@@ -53,7 +55,7 @@ policy::SenderVerdict ClientJudge::judge_sender(const smtp::ReversePath &sender,
     facts.facts = &clear;
   } else if (const auto needed = policy::needed_verdict(partners, sender)) {
     const auto purpose = needed->accept_server_auth ? tls::Purpose::client_or_server : tls::Purpose::client;
-    facts.facts = &facts_against(needed->trust, purpose, now);
+    facts.facts = &facts_against(needed->trust, needed->crls, purpose, now);
   }
   return policy::judge_sender(partners, sender, facts, now);
 }
@@ -83,7 +85,7 @@ bool ClientJudge::certificate_may_relay(Now now) {
   if (is_pinned(listener_.trusted_pins, leaf)) return true;
   if (listener_.trusted_names.empty() || listener_.trusted_ca.empty()) return false;
   if (tls::first_match(listener_.trusted_names, leaf.dns_names).empty()) return false;
-  return facts_against(listener_.trusted_ca, tls::Purpose::client, now).verdict->trusted;
+  return facts_against(listener_.trusted_ca, {}, tls::Purpose::client, now).verdict->trusted;
 }
 
 ClientCertificate ClientJudge::certificate(Now now) {
@@ -94,7 +96,7 @@ ClientCertificate ClientJudge::certificate(Now now) {
   if (!judged_) {
     // No rule asked yet: the listener's own CA, or the system's, says whether the name is anybody's.
     const std::string trust = listener_.trusted_ca.empty() ? "system" : listener_.trusted_ca;
-    if (snapshot_.trust_store(trust)) (void)facts_against(trust, tls::Purpose::client_or_server, now);
+    if (snapshot_.trust_store(trust)) (void)facts_against(trust, {}, tls::Purpose::client_or_server, now);
   }
   certificate.verified = verified_;
   return certificate;

@@ -41,12 +41,14 @@ public:
   [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
 
 private:
-  /// The session's facts with the verdict of `trust` in them.
-  [[nodiscard]] const tls::Facts &facts_against(const std::string &trust, tls::Purpose purpose, Now now);
+  /// The session's facts with the verdict of `trust` and its revocation lists in them.
+  [[nodiscard]] const tls::Facts &facts_against(const std::string &trust, const std::vector<std::string> &crls,
+                                                tls::Purpose purpose, Now now);
   [[nodiscard]] bool certificate_may_relay(Now now);
 
   struct Judged {
     std::string trust;
+    std::vector<std::string> crls;
     tls::Purpose purpose = tls::Purpose::client;
     tls::Facts facts;
   };

@@ -35,7 +35,7 @@ const std::vector<Row> table = {
     {"mta/config/", {"mta/config/", "mta/base/", "auth/core/", "auth/dkim/signing_key.hpp", "policy/", "tls/", "smtp/"}, {"toml++/", "tl/expected.hpp", "fmt/", "boost/json"}},
     {"mta/log/", {"mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"fmt/", "spdlog/", "boost/json"}},
     {"mta/net/", {"mta/net/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
-    {"mta/dns/", {"mta/dns/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
+    {"mta/dns/", {"mta/dns/", "mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
     {"mta/spool/", {"mta/spool/", "mta/base/", "smtp/"}, {"fmt/"}},
     {"mta/http/", {"mta/http/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/beast", "fmt/"}},
     {"mta/sts/", {"mta/sts/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
