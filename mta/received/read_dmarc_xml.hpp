@@ -1,0 +1,26 @@
+// read_dmarc_xml: a DMARC aggregate report of another (RFC 7489 appendix C, RFC 9990), read with tolerance.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "mta/received/received_report.hpp"
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+struct XmlLimits {
+  /// '<' and '=' in the text: what elements and attributes cost in memory, counted before the parser sees them.
+  std::size_t markup = 2'000'000;
+  std::size_t depth = 32;
+  std::size_t rows = 50'000;
+  std::size_t checks = 100; ///< DKIM or SPF results, or reasons, of one record
+};
+
+/// Names count without their namespace prefix; order, unknown elements, the case of results and white space do not
+/// matter, because most real reports do not follow the schemas. A report must have report_id, date_range, the domain of
+/// policy_published and a record with a source address and a count; a document type declaration is refused. Errors:
+/// bad_syntax; too_long with the limit.
+[[nodiscard]] smtp::Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &limits = {});
+
+} // namespace mta

@@ -1,0 +1,30 @@
+// read_tlsrpt: a TLSRPT report of another (RFC 8460 section 4.4), read with tolerance.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "mta/received/received_report.hpp"
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+struct JsonLimits {
+  /// '{', '[', ':' and ',' in the text: what values cost in memory, counted before the parser sees them.
+  std::size_t markup = 2'000'000;
+  std::size_t depth = 16;
+  std::size_t policies = 1'000;
+  std::size_t details = 20'000; ///< failure-details of the whole report
+  std::size_t strings = 200;    ///< lines of one policy-string, and MX hosts of one policy
+};
+
+/// "mx-host" and "policy-string" may be one string or an array, counts may be texts; unknown members and the order do
+/// not matter. A report must have report-id, date-range, and a policy with a policy-domain. Errors: bad_syntax;
+/// too_long with the limit.
+[[nodiscard]] smtp::Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limits = {});
+
+/// RFC 3339 section 5.6: "2016-04-01T00:00:00Z", with a fraction or an offset too; without either it is UTC.
+[[nodiscard]] smtp::Result<std::chrono::sys_seconds> parse_report_time(std::string_view text);
+
+} // namespace mta

@@ -1,0 +1,57 @@
+// ReceivedReport: see received_report.hpp and report_text.hpp.
+#include "mta/received/received_report.hpp"
+
+#include <limits>
+
+#include "mta/received/report_text.hpp"
+#include "smtp/base/text.hpp"
+#include "smtp/message/plain_text.hpp"
+
+namespace mta {
+
+namespace {
+
+void add(std::uint64_t &sum, std::uint64_t more) noexcept {
+  sum = more > std::numeric_limits<std::uint64_t>::max() - sum ? std::numeric_limits<std::uint64_t>::max() : sum + more;
+}
+
+} // namespace
+
+const char *to_string(ReportKind kind) noexcept {
+  switch (kind) {
+  case ReportKind::dmarc: return "dmarc";
+  case ReportKind::tlsrpt: return "tlsrpt";
+  }
+  return "";
+}
+
+ReportTotals totals_of(const ReceivedReport &report) noexcept {
+  ReportTotals totals;
+  if (const auto *dmarc = std::get_if<ReceivedDmarc>(&report.content)) {
+    totals.rows = dmarc->rows.size();
+    for (const ReportedRow &row : dmarc->rows) add(row.passes() ? totals.good : totals.bad, row.count);
+  } else if (const auto *tls = std::get_if<ReceivedTls>(&report.content)) {
+    totals.rows = tls->policies.size();
+    for (const ReportedTlsPolicy &policy : tls->policies) {
+      add(totals.good, policy.successes);
+      add(totals.bad, policy.failures);
+    }
+  }
+  return totals;
+}
+
+std::string clean_report_text(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  const auto last = text.find_last_not_of(" \t\r\n");
+  return smtp::one_line(text.substr(first, last - first + 1), smtp::TextCharset::utf8, longest_report_text);
+}
+
+std::string domain_of_contact(std::string_view contact) {
+  const auto at = contact.rfind('@');
+  if (at == std::string_view::npos) return {};
+  contact.remove_prefix(at + 1);
+  return smtp::to_lower(smtp::trim(contact.substr(0, contact.find_first_of("> ;,"))));
+}
+
+} // namespace mta

@@ -1,0 +1,19 @@
+// What the parsers of received reports share: foreign text made harmless, and the bounds of times.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace mta {
+
+/// 9999-12-31: later times are no times.
+inline constexpr std::uint64_t latest_report_time = 253'402'300'799;
+
+/// One line of valid UTF-8 without controls, trimmed, at most longest_report_text octets.
+[[nodiscard]] std::string clean_report_text(std::string_view text);
+
+/// "example.org" of "mailto:<a@example.org>"; empty when there is no "@".
+[[nodiscard]] std::string domain_of_contact(std::string_view contact);
+
+} // namespace mta

@@ -1,0 +1,60 @@
+// StoredReport: one entry of the store: the mail that came, and the report in it or why there is none; and its JSON.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <boost/json/object.hpp>
+
+#include "mta/received/received_report.hpp"
+#include "smtp/base/result.hpp"
+
+namespace mta {
+
+struct StoredReport {
+  std::chrono::sys_seconds received{};
+  std::string from; ///< of the mail's header
+  std::string subject;
+  std::string queue_id;      ///< under which the mail came
+  std::string authenticated; ///< of our own Authentication-Results: "dmarc=pass example.org"; empty: we did not check
+  std::optional<ReceivedReport> report; ///< nothing: unreadable
+  std::string problem;                  ///< why it is unreadable
+  [[nodiscard]] bool is_authenticated() const noexcept { return authenticated.starts_with("dmarc=pass"); }
+  friend bool operator==(const StoredReport &, const StoredReport &) = default;
+};
+
+/// 16 lower-case hexadecimal digits: of (kind, organisation, report id, domain) for a report, so that a second copy has
+/// the same; of the queue id for an unreadable mail. SHA-256 cut short.
+[[nodiscard]] std::string id_of(const StoredReport &stored);
+
+/// What `list` shows of an entry.
+struct ReportSummary {
+  std::string id;
+  std::string kind; ///< "dmarc", "tlsrpt", "unreadable"
+  std::chrono::sys_seconds received{};
+  std::string from, subject, authenticated, problem;
+  std::string organisation, report_id, domain;
+  std::chrono::sys_seconds begin{}, end{};
+  ReportTotals totals;
+  friend bool operator==(const ReportSummary &, const ReportSummary &) = default;
+};
+[[nodiscard]] ReportSummary summarize(const StoredReport &stored);
+
+/// Two lines: the summary, and what else there is (rows, policies), so that a list need not read all of it. Both are
+/// JSON objects.
+[[nodiscard]] std::string encode_stored(const StoredReport &stored);
+/// Errors: bad_syntax with the member that is wrong.
+[[nodiscard]] smtp::Result<StoredReport> decode_stored(std::string_view text);
+/// Of the first line.
+[[nodiscard]] smtp::Result<ReportSummary> decode_summary(std::string_view line);
+
+/// For `--json`: the summary, and the whole.
+[[nodiscard]] boost::json::object summary_json(const ReportSummary &summary);
+[[nodiscard]] boost::json::object report_json(const ReceivedReport &report);
+
+/// "2026-11-22T03:39:00Z".
+[[nodiscard]] std::string format_report_time(std::chrono::sys_seconds time);
+
+} // namespace mta
