@@ -1,0 +1,212 @@
+// KeptPolicy: see the header.
+#include "mta/sts/kept_policy.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+#include "smtp/names/domain.hpp"
+
+namespace mta {
+
+using smtp::ErrorCode;
+using std::chrono::system_clock;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view first_line = "portcullis-sts 1\n";
+constexpr std::size_t file_limit = policy::sts_text_limit + 4096;
+
+tl::unexpected<smtp::Error> damaged(std::string_view why) {
+  return smtp::fail(ErrorCode::bad_syntax, fmt::format("damaged: {}", why));
+}
+
+tl::unexpected<smtp::Error> system_failure(const std::string &path, std::string_view what, int error) {
+  const ErrorCode code = error == ENOENT                      ? ErrorCode::not_found
+                         : error == EACCES || error == EPERM  ? ErrorCode::not_permitted
+                         : error == ENOSPC || error == EDQUOT ? ErrorCode::full
+                                                              : ErrorCode::io;
+  return smtp::fail(code, fmt::format("{}: cannot {}: {}", path, what, std::strerror(error)));
+}
+
+std::int64_t seconds_of(system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+/// Takes the line "NAME VALUE\n" off the front.
+std::optional<std::string_view> take(std::string_view &text, std::string_view name) {
+  const auto end = text.find('\n');
+  if (end == std::string_view::npos || !text.starts_with(name) || text.size() <= name.size() ||
+      text[name.size()] != ' ')
+    return std::nullopt;
+  const std::string_view value = text.substr(name.size() + 1, end - name.size() - 1);
+  text.remove_prefix(end + 1);
+  return value;
+}
+
+std::optional<system_clock::time_point> take_time(std::string_view &text, std::string_view name) {
+  const auto value = take(text, name);
+  const auto seconds = value ? smtp::parse_number(*value) : std::nullopt;
+  if (!seconds || *seconds > 253'402'300'799) return std::nullopt; // the end of the year 9999
+  return system_clock::time_point(std::chrono::seconds(*seconds));
+}
+
+/// The names of files are the domains themselves; others (of writes under way) begin with a dot.
+bool is_domain_name(const std::string &name) {
+  const auto domain = smtp::Domain::parse(name);
+  return domain && domain->ascii() == name;
+}
+
+class Descriptor {
+public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor &) = delete;
+  Descriptor &operator=(const Descriptor &) = delete;
+  [[nodiscard]] int get() const noexcept { return number_; }
+
+private:
+  int number_;
+};
+
+smtp::Result<std::string> read_file(const std::string &path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (file.get() < 0) return system_failure(path, "open", errno);
+  std::string text;
+  char part[16'384];
+  for (;;) {
+    const ssize_t got = ::read(file.get(), part, sizeof part);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_failure(path, "read", errno);
+    if (got == 0) return text;
+    text.append(part, static_cast<std::size_t>(got));
+    if (text.size() > file_limit)
+      return smtp::fail(ErrorCode::too_long, fmt::format("damaged: the file is over {} octets, the limit", file_limit));
+  }
+}
+
+smtp::Result<void> write_file(const std::string &path, std::string_view text) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (file.get() < 0) return system_failure(path, "create", errno);
+  while (!text.empty()) {
+    const ssize_t written = ::write(file.get(), text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_failure(path, "write", errno);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (::fdatasync(file.get()) != 0) return system_failure(path, "write", errno);
+  return {};
+}
+
+/// Names created, renamed and removed in the folder survive a crash from now on.
+smtp::Result<void> sync_folder(const std::string &folder) {
+  const Descriptor file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (file.get() < 0 || ::fsync(file.get()) != 0) return system_failure(folder, "write", errno);
+  return {};
+}
+
+smtp::Result<KeptPolicy> read_one(const std::string &path, const std::string &domain) {
+  const auto text = read_file(path);
+  if (!text) return tl::unexpected(text.error());
+  auto kept = decode_kept_policy(*text);
+  if (kept && kept->domain != domain)
+    return damaged(fmt::format("it holds the policy of {}", smtp::escape(kept->domain)));
+  return kept;
+}
+
+} // namespace
+
+std::string encode_kept_policy(const KeptPolicy &kept) {
+  std::string text =
+      fmt::format("{}domain {}\nid {}\nfetched {}\nexpires {}\ntext {}\n{}\n", first_line, kept.domain, kept.id,
+                  seconds_of(kept.fetched), seconds_of(kept.expires), kept.text.size(), kept.text);
+  return text + fmt::format("check {}\n", policy::sts_fingerprint(text));
+}
+
+smtp::Result<KeptPolicy> decode_kept_policy(std::string_view text) {
+  constexpr std::size_t check_size = 6 + 16 + 1; // "check ", digits, LF
+  if (text.size() < check_size) return damaged("the file is cut");
+  std::string_view check = text.substr(text.size() - check_size);
+  text.remove_suffix(check_size);
+  if (take(check, "check") != policy::sts_fingerprint(text)) return damaged("the checksum does not fit");
+  if (!text.starts_with(first_line)) return damaged("it is not of this version");
+  text.remove_prefix(first_line.size());
+  KeptPolicy kept;
+  const auto domain = take(text, "domain");
+  const auto id = take(text, "id");
+  const auto fetched = take_time(text, "fetched");
+  const auto expires = take_time(text, "expires");
+  const auto length = take(text, "text");
+  const auto size = length ? smtp::parse_number(*length) : std::nullopt;
+  if (!domain || !id || !fetched || !expires || !size) return damaged("a line is missing");
+  if (*size >= text.size() || *size + 1 != text.size()) return damaged("its text has another length than it says");
+  kept.domain = std::string(*domain);
+  if (!is_domain_name(kept.domain)) return damaged("its domain is none");
+  kept.id = std::string(*id);
+  kept.fetched = *fetched;
+  kept.expires = *expires;
+  kept.text = std::string(text.substr(0, *size));
+  auto policy = policy::parse_sts_policy(kept.text);
+  if (!policy) return damaged(policy.error().detail);
+  kept.policy = std::move(*policy);
+  return kept;
+}
+
+smtp::Result<KeptPolicies> read_kept_policies(const std::string &folder) {
+  KeptPolicies found;
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return found;
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!is_domain_name(name)) continue;
+    auto kept = read_one(entry->path().string(), name);
+    if (kept)
+      found.policies.push_back(std::move(*kept));
+    else
+      found.damaged.push_back({name, entry->path().string(), kept.error().detail});
+  }
+  if (error) return smtp::fail(ErrorCode::io, fmt::format("{}: cannot be read: {}", folder, error.message()));
+  return found;
+}
+
+smtp::Result<KeptPolicy> read_kept_policy(const std::string &folder, const std::string &domain) {
+  if (!is_domain_name(domain))
+    return smtp::fail(ErrorCode::not_found, fmt::format("{} is no domain", smtp::escape(domain)));
+  return read_one(fmt::format("{}/{}", folder, domain), domain);
+}
+
+smtp::Result<void> write_kept_policy(const std::string &folder, const KeptPolicy &kept) {
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure(folder, "create", errno);
+  // One writer at a time: the service's own thread.
+  const std::string temporary = folder + "/.new";
+  if (auto written = write_file(temporary, encode_kept_policy(kept)); !written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
+  const std::string path = fmt::format("{}/{}", folder, kept.domain);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_failure(path, "create", errno);
+  return sync_folder(folder);
+}
+
+smtp::Result<void> remove_kept_policy(const std::string &folder, const std::string &domain) {
+  const std::string path = fmt::format("{}/{}", folder, domain);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_failure(path, "remove", errno);
+  return {};
+}
+
+} // namespace mta

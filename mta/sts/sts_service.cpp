@@ -1,0 +1,372 @@
+// StsService: see the header.
+#include "mta/sts/sts_service.hpp"
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include <unistd.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <fmt/format.h>
+
+#include "mta/sts/sts_table.hpp"
+#include "smtp/base/text.hpp"
+#include "smtp/names/domain.hpp"
+
+namespace mta {
+
+using policy::StsFacts;
+using std::chrono::system_clock;
+
+namespace {
+
+constexpr auto refresh_tick = std::chrono::seconds(60);
+constexpr std::size_t refreshed_together = 8;
+/// "mta-sts." in front of the domain must still be a name.
+constexpr std::size_t domain_limit = 253 - 8;
+
+using Answer = std::function<void(StsFacts)>;
+
+StsFacts plain_facts(StsFacts::State state, std::string domain, std::string detail) {
+  StsFacts facts;
+  facts.state = state;
+  facts.domain = std::move(domain);
+  facts.detail = std::move(detail);
+  return facts;
+}
+
+std::int64_t seconds_until(system_clock::time_point time, system_clock::time_point now) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time - now).count();
+}
+
+} // namespace
+
+class StsService::Core : public std::enable_shared_from_this<StsService::Core> {
+public:
+  Core(Services services, std::string folder)
+      : services_(std::move(services)), folder_(std::move(folder)), timer_(services_.executor) {}
+
+  smtp::Result<void> load();
+  void start();
+  void stop();
+  void flush();
+  [[nodiscard]] bool enabled() const { return services_.snapshot.get()->config().mta_sts.enabled; }
+  [[nodiscard]] std::size_t size() const {
+    const std::scoped_lock lock(mutex_);
+    return table_.size();
+  }
+  /// Nothing: a discovery is needed first, and wait_for() is to be called.
+  [[nodiscard]] std::optional<StsFacts> answer_now(const std::string &domain);
+  /// Joins the discovery of the domain, or begins it. `refresh`: fetch a known policy too.
+  void wait_for(const std::string &domain, bool refresh, Answer answer);
+  static Task<std::size_t> refresh_due(std::shared_ptr<Core> self);
+
+private:
+  [[nodiscard]] const StsConfig &config(const std::shared_ptr<const Snapshot> &snapshot) const {
+    return snapshot->config().mta_sts;
+  }
+  static Task<> discover(std::shared_ptr<Core> self, std::string domain, bool refresh);
+  static Task<> refresh_forever(std::shared_ptr<Core> self);
+  void take_outcome(const std::string &domain, StsFetchOutcome outcome, const StsConfig &config);
+  void finish(const std::string &domain);
+  void drop(std::size_t limit);
+  void write_behind(std::shared_ptr<const KeptPolicy> kept);
+  void remove_behind(std::string domain);
+  void log_failure(const std::string &domain, const StsFetchOutcome &outcome, const KeptPolicy *kept);
+
+  Services services_;
+  const std::string folder_;
+  asio::steady_timer timer_; ///< of the refresh; on the executor's thread
+  mutable std::mutex mutex_; ///< of what follows
+  StsTable table_;
+  std::unordered_map<std::string, std::vector<Answer>> running_; ///< discoveries, and who waits for each
+  bool stopping_ = false;
+  asio::thread_pool disk_{1};
+};
+
+smtp::Result<void> StsService::Core::load() {
+  auto found = read_kept_policies(folder_);
+  if (!found) return tl::unexpected(found.error());
+  const auto snapshot = services_.snapshot.get();
+  const auto now = services_.now();
+  for (auto &kept : found->policies) {
+    if (kept.expires <= now) remove_behind(kept.domain);
+    table_.restore(std::move(kept), config(snapshot).refresh, now);
+  }
+  for (auto &damaged : found->damaged) {
+    services_.log.write(Event("mta_sts", LogLevel::error)
+                            .with("domain", damaged.domain)
+                            .with("result", "damaged")
+                            .with("file", damaged.path)
+                            .with("detail", damaged.detail));
+    table_.restore(std::move(damaged));
+  }
+  for (auto &domain : table_.drop(config(snapshot).max_policies, now)) remove_behind(std::move(domain));
+  return {};
+}
+
+std::optional<StsFacts> StsService::Core::answer_now(const std::string &domain) {
+  const auto now = services_.now();
+  StsTable::Standing standing;
+  bool known = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const DamagedPolicy *damage = table_.find_damaged(domain); damage && ::access(damage->path.c_str(), F_OK) != 0)
+      table_.forget_damage(domain); // an operator has removed it
+    standing = table_.standing(domain, now);
+    known = standing.settled || running_.contains(domain);
+    if (!standing.settled && !standing.kept && stopping_)
+      return plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down");
+    if (stopping_) known = true;
+  }
+  if (standing.settled) return std::move(standing.facts);
+  if (!standing.kept) return std::nullopt;
+  if (!known) wait_for(domain, false, nullptr); // RFC 8461 section 5.1: looked after behind the message
+  return std::move(standing.facts);
+}
+
+void StsService::Core::wait_for(const std::string &domain, bool refresh, Answer answer) {
+  bool first = false;
+  bool stopping = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping = stopping_;
+    if (!stopping) {
+      const auto [entry, added] = running_.try_emplace(domain);
+      first = added;
+      if (answer) entry->second.push_back(std::move(answer));
+    }
+  }
+  if (stopping) {
+    if (answer) answer(plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down"));
+    return;
+  }
+  if (first) asio::co_spawn(services_.executor, discover(shared_from_this(), domain, refresh), asio::detached);
+}
+
+/// RFC 8461 section 3: the record, and where that asks for it, the policy.
+Task<> StsService::Core::discover(std::shared_ptr<Core> self, std::string domain, bool refresh) {
+  try {
+    const auto snapshot = self->services_.snapshot.get();
+    auto record = co_await look_up_sts_record(self->services_.resolver, domain);
+    bool wanted = false;
+    {
+      const std::scoped_lock lock(self->mutex_);
+      wanted = !self->stopping_ && self->table_.note_record(domain, record, refresh, self->services_.now());
+    }
+    if (wanted) {
+      auto outcome = co_await fetch_sts_policy(snapshot, self->services_.resolver, domain);
+      self->take_outcome(domain, std::move(outcome), self->config(snapshot));
+    }
+  } catch (const std::exception &error) {
+    self->services_.log.write(
+        Event("mta_sts", LogLevel::error).with("domain", domain).with("result", "failed").with("detail", error.what()));
+  }
+  self->finish(domain);
+}
+
+void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome outcome, const StsConfig &config) {
+  const auto now = services_.now();
+  std::shared_ptr<const KeptPolicy> before, kept;
+  {
+    const std::scoped_lock lock(mutex_);
+    before = table_.find_kept(domain, now);
+    if (outcome.policy)
+      kept = table_.note_policy(domain, std::move(outcome), config.refresh, now);
+    else
+      table_.note_failure(domain, outcome, now);
+  }
+  if (!kept) return log_failure(domain, outcome, before.get());
+  write_behind(kept);
+  drop(config.max_policies);
+  const bool same = before && before->id == kept->id && before->text == kept->text;
+  services_.log.write(Event("mta_sts", same ? LogLevel::debug : LogLevel::info)
+                          .with("domain", domain)
+                          .with("result", same     ? "refreshed"
+                                          : before ? "changed"
+                                                   : "fetched")
+                          .with("policy_id", kept->id)
+                          .with("mode", policy::to_string(kept->policy.mode))
+                          .with("mx", static_cast<std::uint64_t>(kept->policy.mx.size()))
+                          .with("expires_s", seconds_until(kept->expires, now)));
+}
+
+/// Section 3.3: administrators are told when a refresh fails, unless the policy has mode none.
+void StsService::Core::log_failure(const std::string &domain, const StsFetchOutcome &outcome, const KeptPolicy *kept) {
+  const bool none = kept != nullptr && kept->policy.mode == policy::StsMode::none;
+  Event event = Event("mta_sts", none ? LogLevel::info : LogLevel::warning)
+                    .with("domain", domain)
+                    .with("result", "failed")
+                    .with("fault", policy::to_string(outcome.fault))
+                    .with("detail", outcome.detail)
+                    .with("kept", kept != nullptr);
+  if (kept != nullptr) event = std::move(event).with("expires_s", seconds_until(kept->expires, services_.now()));
+  services_.log.write(event);
+}
+
+void StsService::Core::finish(const std::string &domain) {
+  StsFacts facts;
+  std::vector<Answer> waiting;
+  {
+    const std::scoped_lock lock(mutex_);
+    facts = table_.standing(domain, services_.now()).facts;
+    if (auto node = running_.extract(domain); !node.empty()) waiting = std::move(node.mapped());
+  }
+  for (auto &answer : waiting) answer(facts);
+}
+
+void StsService::Core::drop(std::size_t limit) {
+  std::vector<std::string> dropped;
+  {
+    const std::scoped_lock lock(mutex_);
+    dropped = table_.drop(limit, services_.now());
+  }
+  for (auto &domain : dropped) remove_behind(std::move(domain));
+}
+
+void StsService::Core::write_behind(std::shared_ptr<const KeptPolicy> kept) {
+  asio::post(disk_, [&log = services_.log, folder = folder_, kept = std::move(kept)] {
+    const auto written = write_kept_policy(folder, *kept);
+    if (written) return;
+    log.write(Event("mta_sts", LogLevel::error)
+                  .with("domain", kept->domain)
+                  .with("result", "not kept")
+                  .with("detail", written.error().detail));
+  });
+}
+
+void StsService::Core::remove_behind(std::string domain) {
+  asio::post(disk_, [&log = services_.log, folder = folder_, domain = std::move(domain)] {
+    const auto removed = remove_kept_policy(folder, domain);
+    if (!removed)
+      log.write(Event("mta_sts", LogLevel::warning)
+                    .with("domain", domain)
+                    .with("result", "not removed")
+                    .with("detail", removed.error().detail));
+  });
+}
+
+Task<std::size_t> StsService::Core::refresh_due(std::shared_ptr<Core> self) {
+  std::size_t count = 0;
+  for (;;) {
+    const auto snapshot = self->services_.snapshot.get();
+    self->drop(self->config(snapshot).max_policies);
+    if (!self->config(snapshot).enabled) co_return count;
+    std::vector<std::string> due;
+    {
+      const std::scoped_lock lock(self->mutex_);
+      if (!self->stopping_) due = self->table_.take_due(refreshed_together, self->services_.now());
+    }
+    if (due.empty()) co_return count;
+    count += due.size();
+    auto start = [&self, &due](std::function<void(bool)> done) {
+      auto left = std::make_shared<std::atomic<std::size_t>>(due.size());
+      for (const auto &domain : due)
+        self->wait_for(domain, true, [left, done](const StsFacts &) {
+          if (--*left == 0) done(true);
+        });
+    };
+    co_await await_callback<bool>(start);
+  }
+}
+
+Task<> StsService::Core::refresh_forever(std::shared_ptr<Core> self) {
+  for (;;) {
+    self->timer_.expires_after(refresh_tick);
+    const auto [error] = co_await self->timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    {
+      const std::scoped_lock lock(self->mutex_);
+      if (self->stopping_) co_return;
+    }
+    co_await refresh_due(self);
+  }
+}
+
+void StsService::Core::start() {
+  asio::co_spawn(services_.executor, refresh_forever(shared_from_this()), asio::detached);
+}
+
+void StsService::Core::stop() {
+  std::unordered_map<std::string, std::vector<Answer>> left;
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+    left.swap(running_);
+  }
+  timer_.cancel();
+  for (auto &[domain, answers] : left)
+    for (auto &answer : answers) answer(plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down"));
+  disk_.join();
+}
+
+void StsService::Core::flush() {
+  std::promise<void> done;
+  asio::post(disk_, [&done] { done.set_value(); });
+  done.get_future().wait();
+}
+
+smtp::Result<std::unique_ptr<StsService>> StsService::open(Services services, std::string folder) {
+  auto core = std::make_shared<Core>(std::move(services), std::move(folder));
+  if (auto loaded = core->load(); !loaded) return tl::unexpected(loaded.error());
+  return std::unique_ptr<StsService>(new StsService(std::move(core)));
+}
+
+StsService::StsService(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+StsService::~StsService() {
+  core_->stop();
+}
+
+void StsService::start() {
+  core_->start();
+}
+void StsService::stop() {
+  core_->stop();
+}
+void StsService::flush() {
+  core_->flush();
+}
+std::size_t StsService::size() const {
+  return core_->size();
+}
+Task<std::size_t> StsService::refresh_due() {
+  return Core::refresh_due(core_);
+}
+
+namespace {
+
+bool is_policy_domain(const std::string &domain) {
+  const auto parsed = smtp::Domain::parse(domain);
+  return parsed && parsed->ascii() == domain && domain.size() <= domain_limit;
+}
+
+} // namespace
+
+Task<StsFacts> StsService::find(std::string domain) {
+  auto core = core_;
+  if (!core->enabled()) co_return plain_facts(StsFacts::State::off, std::move(domain), "MTA-STS is switched off");
+  if (auto facts = core->answer_now(domain)) co_return std::move(*facts);
+  if (!is_policy_domain(domain)) {
+    const std::string detail = fmt::format("\"{}\" is no domain with a policy host: it is over {} octets or no name",
+                                           smtp::escape(domain, 60), domain_limit);
+    co_return plain_facts(StsFacts::State::none, std::move(domain), detail);
+  }
+  auto start = [&core, &domain](Answer answer) { core->wait_for(domain, false, std::move(answer)); };
+  auto facts = co_await await_callback<StsFacts>(start);
+  co_return facts;
+}
+
+std::string sts_folder(const Config &config) {
+  return config.spool.path + "/sts";
+}
+
+} // namespace mta

@@ -1,0 +1,57 @@
+// StsService: finds, keeps and refreshes the MTA-STS policies of the domains that we send to (RFC 8461).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "mta/config/snapshot.hpp"
+#include "mta/dns/resolver.hpp"
+#include "mta/log/mail_log.hpp"
+#include "mta/sts/sts_policies.hpp"
+
+namespace mta {
+
+/// Thread-safe. A domain whose policy is known costs one look into a table, no question and no disk. For each domain
+/// one discovery runs at a time, on `executor`; whoever asks meanwhile waits for it. Files are written by a thread of
+/// its own.
+class StsService final : public StsPolicies {
+public:
+  /// All must outlive the service. `executor` runs on one thread and must outlive it too.
+  struct Services {
+    CurrentSnapshot &snapshot;
+    Resolver &resolver;
+    MailLog &log;
+    asio::any_io_executor executor;
+    std::function<std::chrono::system_clock::time_point()> now;
+  };
+  /// Reads what the folder keeps; blocks. Errors: the folder is there and cannot be read. Damaged files are logged.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<StsService>> open(Services services, std::string folder);
+  ~StsService() override;
+
+  /// Begins to refresh in the background.
+  void start();
+  /// Ends the refresh, answers who waits with a temporary failure, and waits until what is kept is on the disk. find()
+  /// may still be called and says that it is stopping. From the executor's thread, or when that has ended.
+  void stop();
+
+  Task<policy::StsFacts> find(std::string domain) override;
+  /// Refreshes all whose time has come, eight at a time; how many there were. What start() does every minute.
+  Task<std::size_t> refresh_due();
+  /// Blocks until everything kept so far is on the disk.
+  void flush();
+  /// Policies that are kept.
+  [[nodiscard]] std::size_t size() const;
+
+private:
+  class Core;
+  explicit StsService(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+};
+
+/// <spool.path>/sts.
+[[nodiscard]] std::string sts_folder(const Config &config);
+
+} // namespace mta

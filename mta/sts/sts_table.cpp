@@ -1,0 +1,237 @@
+// StsTable: see the header.
+#include "mta/sts/sts_table.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include <fmt/format.h>
+
+namespace mta {
+
+using namespace std::chrono_literals;
+using policy::StsFacts;
+using Record = StsRecordAnswer::State;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr seconds shortest_record = 60s;  ///< an answer with a shorter life is still asked for once a minute only
+constexpr seconds longest_record = 3600s; ///< so that a new id is seen within the hour
+constexpr seconds failed_record = 5s;     ///< after a look-up that failed
+constexpr seconds shortest_policy = 60s;  ///< max_age 0 would fetch for every message
+constexpr seconds fetch_pause = 300s;     ///< RFC 8461 section 3.3: five minutes or longer per id
+constexpr seconds shortest_refresh = 3600s;
+constexpr std::size_t seen_limit = 200'000;
+
+/// 0 to 1, the same for a domain always: spreads what would come at once.
+double share_of(const std::string &domain) {
+  return static_cast<double>(std::hash<std::string>()(domain) % 1024) / 1024.0;
+}
+
+seconds part_of(seconds time, double share) {
+  return seconds(static_cast<std::int64_t>(static_cast<double>(time.count()) * share));
+}
+
+/// Before the policy ends, once per `every`, up to a quarter earlier.
+StsTable::Time refresh_time(const KeptPolicy &kept, seconds every) {
+  const auto life = std::chrono::duration_cast<seconds>(kept.expires - kept.fetched);
+  const seconds wanted = part_of(std::min(every, life / 2), 0.75 + share_of(kept.domain) / 4);
+  return kept.fetched + std::max(wanted, shortest_refresh);
+}
+
+StsFacts facts_of(const KeptPolicy &kept) {
+  StsFacts facts;
+  switch (kept.policy.mode) {
+  case policy::StsMode::none: facts.state = StsFacts::State::none; break;
+  case policy::StsMode::testing: facts.state = StsFacts::State::testing; break;
+  case policy::StsMode::enforce: facts.state = StsFacts::State::enforce; break;
+  }
+  facts.domain = kept.domain;
+  facts.id = kept.id;
+  facts.mx = kept.policy.mx;
+  facts.fetched = kept.fetched;
+  facts.expires = kept.expires;
+  facts.policy_text = kept.text;
+  if (facts.state == StsFacts::State::none) facts.detail = "the policy has mode none";
+  return facts;
+}
+
+} // namespace
+
+std::shared_ptr<const KeptPolicy> StsTable::find_kept(const std::string &domain, Time now) const {
+  const auto found = kept_.find(domain);
+  return found == kept_.end() || found->second.policy->expires <= now ? nullptr : found->second.policy;
+}
+
+const DamagedPolicy *StsTable::find_damaged(const std::string &domain) const {
+  const auto found = damaged_.find(domain);
+  return found == damaged_.end() ? nullptr : &found->second;
+}
+
+std::string StsTable::wanted_id(const std::string &domain, const Seen &seen) const {
+  if (seen.record.state == Record::found) return seen.record.id;
+  const auto found = kept_.find(domain);
+  return found == kept_.end() ? std::string() : found->second.policy->id;
+}
+
+bool StsTable::must_wait(const std::string &domain, const Seen &seen, Time now) const {
+  return seen.retry_at > now && seen.failed_id == wanted_id(domain, seen);
+}
+
+StsTable::Standing StsTable::standing(const std::string &domain, Time now) const {
+  Standing result;
+  const auto found = seen_.find(domain);
+  const Seen *seen = found == seen_.end() ? nullptr : &found->second;
+  const bool live = seen != nullptr && seen->until > now;
+  const bool waits = seen != nullptr && must_wait(domain, *seen, now);
+
+  if (const auto kept = find_kept(domain, now)) {
+    // Sections 3.1 and 3.3: a policy that has not expired counts, whatever the record and the policy host do now; a
+    // domain ends it with mode none.
+    result.kept = true;
+    result.facts = facts_of(*kept);
+    if (seen != nullptr && seen->fault != policy::TlsFault::none) {
+      result.facts.fault = seen->fault;
+      result.facts.detail = "the last fetch failed: " + seen->detail;
+    } else if (live && seen->record.state == Record::failed) {
+      result.facts.detail = seen->record.detail;
+    }
+    result.settled = live && (seen->record.state != Record::found || seen->record.id == kept->id || waits);
+    return result;
+  }
+
+  result.facts.domain = domain;
+  if (const DamagedPolicy *damage = find_damaged(domain)) {
+    result.facts.state = StsFacts::State::failed;
+    result.facts.detail = fmt::format("the kept policy {} cannot be read: {}", damage->path, damage->detail);
+    if (seen != nullptr && !seen->detail.empty()) result.facts.detail += "; " + seen->detail;
+    result.settled = live && waits;
+    return result;
+  }
+  if (!live) {
+    result.facts.state = StsFacts::State::failed;
+    result.facts.detail = "the record has not been looked up";
+    return result;
+  }
+  switch (seen->record.state) {
+  case Record::failed:
+    result.facts.state = StsFacts::State::failed;
+    result.facts.detail = seen->record.detail;
+    result.settled = true;
+    break;
+  case Record::none:
+    result.facts.state = StsFacts::State::none;
+    result.facts.detail = seen->record.detail;
+    result.settled = true;
+    break;
+  case Record::found:
+    // Section 3.3: without a policy, mail goes as though there were no MTA-STS.
+    result.facts.state = StsFacts::State::none;
+    result.facts.id = seen->record.id;
+    result.facts.fault = seen->fault;
+    result.facts.detail = seen->detail;
+    result.settled = waits;
+    break;
+  }
+  return result;
+}
+
+bool StsTable::note_record(const std::string &domain, const StsRecordAnswer &record, bool refresh, Time now) {
+  if (seen_.size() >= seen_limit && !seen_.contains(domain)) make_room(now);
+  Seen &seen = seen_[domain];
+  seen.record = record;
+  seen.until =
+      now + (record.state == Record::failed ? failed_record : std::clamp(record.ttl, shortest_record, longest_record));
+  const auto kept = find_kept(domain, now);
+  if (kept && refresh) return true;
+  if (must_wait(domain, seen, now)) return false;
+  if (damaged_.contains(domain)) return true; // with a record or without one: only a fetch ends the doubt
+  return record.state == Record::found && (!kept || kept->id != record.id);
+}
+
+void StsTable::note_failure(const std::string &domain, const StsFetchOutcome &outcome, Time now) {
+  Seen &seen = seen_[domain];
+  seen.fault = outcome.fault;
+  seen.detail = outcome.detail;
+  seen.failed_id = wanted_id(domain, seen);
+  seen.retry_at = now + fetch_pause;
+}
+
+std::shared_ptr<const KeptPolicy> StsTable::note_policy(const std::string &domain, StsFetchOutcome outcome,
+                                                        seconds refresh_every, Time now) {
+  Seen &seen = seen_[domain];
+  auto kept = std::make_shared<KeptPolicy>();
+  kept->domain = domain;
+  kept->id = wanted_id(domain, seen);
+  kept->fetched = now;
+  kept->expires = now + std::max(outcome.policy->max_age, shortest_policy);
+  kept->text = std::move(outcome.text);
+  kept->policy = std::move(*outcome.policy);
+  seen.fault = policy::TlsFault::none;
+  seen.detail.clear();
+  seen.failed_id.clear();
+  seen.retry_at = {};
+  damaged_.erase(domain);
+  keep(kept, refresh_time(*kept, refresh_every));
+  return kept;
+}
+
+void StsTable::restore(KeptPolicy kept, seconds refresh_every, Time now) {
+  if (kept.expires <= now) return;
+  Time refresh_at = refresh_time(kept, refresh_every);
+  if (refresh_at <= now) {
+    const auto left = std::chrono::duration_cast<seconds>(kept.expires - now);
+    refresh_at = now + part_of(std::min(shortest_refresh, left / 2), share_of(kept.domain));
+  }
+  keep(std::make_shared<const KeptPolicy>(std::move(kept)), refresh_at);
+}
+
+void StsTable::restore(DamagedPolicy damaged) {
+  std::string domain = damaged.domain;
+  damaged_.insert_or_assign(std::move(domain), std::move(damaged));
+}
+
+void StsTable::keep(std::shared_ptr<const KeptPolicy> kept, Time refresh_at) {
+  erase(kept->domain);
+  by_refresh_.emplace(refresh_at, kept->domain);
+  by_end_.emplace(kept->expires, kept->domain);
+  const std::string &domain = kept->domain;
+  kept_.insert_or_assign(domain, Kept{std::move(kept), refresh_at});
+}
+
+void StsTable::erase(const std::string &domain) {
+  const auto found = kept_.find(domain);
+  if (found == kept_.end()) return;
+  by_refresh_.erase({found->second.refresh_at, domain});
+  by_end_.erase({found->second.policy->expires, domain});
+  kept_.erase(found);
+}
+
+std::vector<std::string> StsTable::drop(std::size_t limit, Time now) {
+  std::vector<std::string> dropped;
+  while (!by_end_.empty() && (by_end_.begin()->first <= now || kept_.size() > limit)) {
+    dropped.push_back(by_end_.begin()->second);
+    erase(dropped.back());
+  }
+  return dropped;
+}
+
+std::vector<std::string> StsTable::take_due(std::size_t count, Time now) {
+  std::vector<std::string> due;
+  while (due.size() < count && !by_refresh_.empty() && by_refresh_.begin()->first <= now) {
+    auto node = by_refresh_.extract(by_refresh_.begin());
+    node.value().first = now + shortest_refresh;
+    due.push_back(node.value().second);
+    kept_.at(due.back()).refresh_at = node.value().first;
+    by_refresh_.insert(std::move(node));
+  }
+  return due;
+}
+
+/// What is no longer of use goes; if that is not enough, everything: it can be looked up again.
+void StsTable::make_room(Time now) {
+  std::erase_if(seen_, [&](const auto &entry) { return entry.second.until <= now && entry.second.retry_at <= now; });
+  if (seen_.size() >= seen_limit) seen_.clear();
+}
+
+} // namespace mta
