@@ -46,6 +46,7 @@ void load_listeners(Section &root, Loading &loading);    // [[listener]], after 
 void load_domains(Section &root, Loading &loading);      // [[domain]]
 void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
 void load_authentication(Section &root, Loading &loading); // [authentication] [[dkim_key]] [arc] [dmarc_reports]
+void load_tls_reports(Section &root, Loading &loading);    // [tls_reports], after the keys
 void load_tls_memory(Section &root, Loading &loading);   // [tls_memory] [tls_evidence]
 void load_mta_sts(Section &root, Loading &loading);      // [mta_sts]
 void load_partner_folder(Loading &loading);
