@@ -38,6 +38,7 @@ const std::vector<Row> table = {
     {"mta/dns/", {"mta/dns/", "mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
     {"mta/spool/", {"mta/spool/", "mta/base/", "smtp/"}, {"fmt/"}},
     {"mta/http/", {"mta/http/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/beast", "fmt/"}},
+    {"mta/crl/", {"mta/crl/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/sts/", {"mta/sts/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/tally/", {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "policy/", "tls/core/", "smtp/"}, {"boost/json", "fmt/"}},
     {"mta/auth/", {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
