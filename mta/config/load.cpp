@@ -93,6 +93,7 @@ LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &opti
   load_domains(root, loading);
   load_routes(root, loading);
   load_authentication(root, loading);
+  load_received_reports(root, loading);
   load_tls_reports(root, loading);
   load_tls_memory(root, loading);
   load_mta_sts(root, loading);

@@ -49,6 +49,7 @@ void load_authentication(Section &root, Loading &loading); // [authentication] [
 void load_tls_reports(Section &root, Loading &loading);    // [tls_reports], after the keys
 void load_tls_memory(Section &root, Loading &loading);   // [tls_memory] [tls_evidence]
 void load_mta_sts(Section &root, Loading &loading);      // [mta_sts]
+void load_received_reports(Section &root, Loading &loading); // [received_reports], after the domains
 void load_partner_folder(Loading &loading);
 void load_partner(std::string_view text, const std::string &file, Loading &loading);
 /// What only the whole can show: our own domains in the partner table, the postmaster's mailbox, …

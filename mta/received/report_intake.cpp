@@ -1,10 +1,10 @@
 // ReportIntake: see report_intake.hpp.
 #include "mta/received/report_intake.hpp"
 
-#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -12,7 +12,6 @@
 #include "mta/received/own_results.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/report_store.hpp"
-#include "smtp/base/text.hpp"
 
 namespace mta {
 
@@ -272,12 +271,6 @@ void ReportIntake::shut_down() {
   impl_->thread.join();
   for (Waiting &waiting : left)
     waiting.done(temporary(waiting.job, {ErrorCode::stopping, "the daemon is shutting down"}));
-}
-
-bool is_report_recipient(const ReceivedReportsConfig &config, const smtp::Mailbox &recipient) noexcept {
-  return std::any_of(config.recipients.begin(), config.recipients.end(), [&](const smtp::Mailbox &one) {
-    return one.host() == recipient.host() && smtp::equals_ignoring_case(one.local_part(), recipient.local_part());
-  });
 }
 
 } // namespace mta

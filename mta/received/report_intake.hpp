@@ -12,9 +12,6 @@
 
 namespace mta {
 
-/// Destination of such mail in the queue (Job::destination).
-inline constexpr const char *report_destination = "reports:";
-
 /// Thread-safe. Everything referred to must outlive it. What a sender can cause never bounces and never stays in the
 /// queue: a message without a readable report is stored as an entry that says why, logged as event=report_received
 /// result=unreadable, and counts as delivered. Only trouble of ours (the disk) is a temporary failure.
@@ -32,7 +29,7 @@ public:
   ReportIntake(const ReportIntake &) = delete;
   ReportIntake &operator=(const ReportIntake &) = delete;
 
-  /// mta::Deliver for jobs whose destination is report_destination. Returns at once; `done` is called exactly once, on
+  /// mta::Deliver for mail of Config::is_report_mailbox(). Returns at once; `done` is called exactly once, on
   /// the intake's thread, or on the caller's after shut_down().
   void take(Job job, std::function<void(JobResult)> done);
   /// Ends the thread after the message at hand; jobs that wait, and later ones, are answered as temporary failures.
@@ -42,8 +39,5 @@ private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// True when mail for this recipient is read as reports.
-[[nodiscard]] bool is_report_recipient(const ReceivedReportsConfig &config, const smtp::Mailbox &recipient) noexcept;
 
 } // namespace mta
