@@ -18,16 +18,20 @@ policy::OutboundRule read_outbound(Section &section, Loading &loading) {
   policy::OutboundRule rule;
   rule.place = section.place();
   read_mode(section, rule.mode);
-  read_level(section, "tls", rule.level, tls::Level::opportunistic, tls::Level::authenticated);
+  read_from(section, rule.mode, rule.from);
+  read_level(section, "tls", rule.level, tls::Level::opportunistic, tls::Level::dane);
   read_name_patterns(section, "match", rule.match);
   read_trust(section, "trust", rule.trust, loading);
+  read_crls(section, "crl", rule.crls, loading);
   read_pins(section, "pins", rule.pins);
   // A strict profile at this level would turn old TLS into clear text.
   if (rule.level == tls::Level::opportunistic) rule.profile = loading.config.outbound.profile;
   read_profile(section, "profile", rule.profile);
   read_route(section, rule.route, loading);
-  if (rule.level < tls::Level::authenticated) {
+  check_dane(section, rule.level, rule.route ? &*rule.route : nullptr, loading);
+  if (rule.level != tls::Level::authenticated) { // with "dane" the TLSA records alone say which certificate is good
     if (!rule.pins.empty()) section.error("pins", "are judged only with tls = \"authenticated\"");
+    if (!rule.crls.empty()) section.error("crl", "is judged only with tls = \"authenticated\"");
     if (!rule.match.empty()) section.warning("match", "counts only with tls = \"authenticated\"");
   }
   section.finish();
@@ -38,10 +42,12 @@ policy::InboundRule read_inbound(Section &section, Loading &loading) {
   policy::InboundRule rule;
   rule.place = section.place();
   read_mode(section, rule.mode);
+  read_from(section, rule.mode, rule.from);
   read_level(section, "tls", rule.level, tls::Level::encrypted, tls::Level::authenticated);
   if (auto certificate = section.table("certificate")) {
     read_name_patterns(*certificate, "names", rule.names);
     read_trust(*certificate, "trust", rule.trust, loading);
+    read_crls(*certificate, "crl", rule.crls, loading);
     read_pins(*certificate, "pins", rule.pins);
     certificate->read("accept_server_auth", rule.accept_server_auth);
     certificate->finish();

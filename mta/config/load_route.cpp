@@ -157,8 +157,9 @@ void load_routes(Section &root, Loading &loading) {
     read_route_table(section, route, loading);
 
     tls::Level level = loading.config.outbound.level;
-    read_level(section, "tls", level, tls::Level::opportunistic, tls::Level::authenticated);
+    read_level(section, "tls", level, tls::Level::opportunistic, tls::Level::dane);
     if (section.has("tls")) config.tls = level;
+    check_dane(section, level, &route, loading);
     read_trust(section, "trust", config.tls_trust, loading);
     read_name_patterns(section, "match", config.match);
     config.profile = loading.config.outbound.profile;

@@ -6,6 +6,7 @@
 #include "mta/config/loading.hpp"
 #include "mta/config/units.hpp"
 #include "smtp/base/text.hpp"
+#include "tls/crl.hpp"
 #include "tls/profile.hpp"
 
 namespace mta {
@@ -48,6 +49,34 @@ smtp::Result<std::string> parse_name_pattern(std::string_view text) {
                       fmt::format("\"{}\" would cover a whole top-level domain: two labels must follow \"*.\"",
                                   smtp::escape(text, 80)));
   return "*." + domain->ascii();
+}
+
+/// http-URL = "http://" host [ ":" port ] "/" path, in printable ASCII.
+smtp::Result<std::string> parse_crl_url(std::string_view text) {
+  constexpr std::size_t limit = 2000;
+  const auto wrong = [text](std::string_view why) {
+    return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("\"{}\" {}", smtp::escape(text, 100), why));
+  };
+  // RFC 5280 section 8: a list behind TLS may need itself to be fetched.
+  if (text.starts_with("https://"))
+    return wrong("is an https address: a list of revoked certificates is signed, and is fetched by http, so that "
+                 "fetching it never waits for another list; write the http address that the certificates name");
+  if (!text.starts_with("http://")) return wrong("is neither a file nor an http:// address");
+  if (text.size() > limit) return wrong(fmt::format("is {} octets, the limit is {}", text.size(), limit));
+  if (std::any_of(text.begin(), text.end(), [](char octet) { return octet <= ' ' || octet > '~'; }))
+    return wrong("has a space or an octet that is not ASCII; write it as %20 and the like");
+  const auto host = text.substr(7, text.find_first_of("/?#", 7) - 7);
+  if (host.empty() || host.starts_with(':')) return wrong("names no host");
+  if (host.find('@') != std::string_view::npos) return wrong("has a user name, which is not sent");
+  return std::string(text);
+}
+
+/// What is wrong with a local file of lists, or empty.
+std::string check_crl_file(const std::string &path, const Loading &loading) {
+  const auto octets = loading.files.read(path, tls::max_crl_octets);
+  if (!octets) return octets.error().detail;
+  const auto facts = tls::read_crl(*octets);
+  return facts ? std::string() : facts.error().detail;
 }
 
 } // namespace
@@ -97,6 +126,27 @@ void read_pins(Section &section, std::string_view key, std::vector<std::string> 
   section.read_list(key, out, parse_pin);
 }
 
+void read_crls(Section &section, std::string_view key, std::vector<std::string> &out, Loading &loading) {
+  constexpr std::size_t limit = 32;
+  section.read_list(key, out, [&loading](std::string_view text) -> smtp::Result<std::string> {
+    if (text.find("://") != std::string_view::npos) return parse_crl_url(text);
+    if (text.empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "is empty; write a file or an http:// address");
+    std::string path = loading.resolve(text);
+    const auto [known, fresh] = loading.checked_crls.try_emplace(path);
+    if (fresh) known->second = check_crl_file(path, loading);
+    if (!known->second.empty())
+      return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{}: {}", smtp::escape(text, 200), known->second));
+    return path;
+  });
+  if (out.size() > limit) section.error(key, fmt::format("has {} lists, the limit is {}", out.size(), limit));
+}
+
+void read_from(Section &section, policy::Mode mode, std::optional<std::chrono::sys_days> &out) {
+  section.read_date("from", out);
+  if (out && mode == policy::Mode::observe)
+    section.error("from", "is the day from which mode = \"enforce\" counts; the mode here is \"observe\"");
+}
+
 void read_name_patterns(Section &section, std::string_view key, std::vector<std::string> &out) {
   section.read_list(key, out, parse_name_pattern);
 }
@@ -126,17 +176,15 @@ void read_level(Section &section, std::string_view key, tls::Level &out, tls::Le
   section.read(key, word);
   if (!section.has(key) || !std::get_if<std::string>(&section.value(key)->data)) return;
   std::vector<std::string> known;
-  for (const auto level :
-       {tls::Level::none, tls::Level::opportunistic, tls::Level::encrypted, tls::Level::authenticated})
+  for (const auto level : {tls::Level::none, tls::Level::opportunistic, tls::Level::encrypted,
+                           tls::Level::authenticated, tls::Level::dane})
     if (level >= least && level <= most) known.emplace_back(tls::to_string(level));
   const auto level = tls::parse_level(word);
   if (!level) {
     section.unknown_word(key, word, known);
     return;
   }
-  if (*level == tls::Level::dane)
-    section.error(key, "\"dane\" cannot be demanded by this version; write \"authenticated\"");
-  else if (*level == tls::Level::none && least > tls::Level::none)
+  if (*level == tls::Level::none && least > tls::Level::none)
     section.error(
         key,
         fmt::format("\"none\" switches TLS off, which only an [[exception]] with an end date may do; known here: {}",
@@ -145,6 +193,19 @@ void read_level(Section &section, std::string_view key, tls::Level &out, tls::Le
     section.error(key, fmt::format("\"{}\" is not possible here; known: {}", word, fmt::join(known, ", ")));
   else
     out = *level;
+}
+
+void check_dane(Section &section, tls::Level level, const policy::Route *route, const Loading &loading) {
+  if (level != tls::Level::dane || !section.has("tls")) return;
+  if (!loading.config.dns.dnssec)
+    section.error("tls", "\"dane\" needs DNSSEC, which dnssec = false in [dns] switches off: no mail could be sent");
+  if (!loading.config.outbound.dane)
+    section.error("tls", "\"dane\" is demanded, and dane = false in [outbound] switches it off: no mail could be sent");
+  if (!route) return;
+  for (const auto &host : route->hosts)
+    if (smtp::IpAddress::parse(host.host))
+      section.error("tls", fmt::format("\"dane\" needs hosts with names: {} is an address, and has no TLSA records",
+                                       host.host));
 }
 
 void read_mode(Section &section, policy::Mode &out) {

@@ -119,6 +119,7 @@ connections = 1
 connections_per_destination = 2
 idle_timeout = "3s"
 messages_per_connection = 4
+dane = false
 requiretls = false
 connect_timeout = "5s"
 ipv6_head_start = "6ms"
@@ -187,7 +188,8 @@ trusted_ca = "/ca.pem"
                                     {". IN DS 1 8 2 AA"},
                                     1500ms,
                                     "/ca.pem",
-                                    {"internal.example"}}));
+                                    {"internal.example"},
+                                    {}}));
   EXPECT_EQ(config->outbound,
             (OutboundConfig{
                 "ncsc", tls::Level::encrypted,
@@ -196,6 +198,7 @@ trusted_ca = "/ca.pem"
                 5s,     6ms,
                 false,  true,
                 2525,   {smtp::IpAddress::parse("192.0.2.9").value(), smtp::IpAddress::parse("2001:db8::9").value()},
+                false,  false,
                 11s,    12s,
                 13s,    14s,
                 15s,    16s,
