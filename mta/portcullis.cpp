@@ -22,6 +22,7 @@ int main(int count, char **arguments) {
   mta::cli::add_auth(program, global);
   mta::cli::add_dkim(program, global);
   mta::cli::add_report(program, global);
+  mta::cli::add_sts(program, global);
   mta::cli::add_reports(program, global);
   CLI11_PARSE(program, count, arguments);
   return global.status;

@@ -28,6 +28,7 @@ void add_certificate(CLI::App &program, GlobalOptions &global);
 void add_auth(CLI::App &program, GlobalOptions &global);
 void add_dkim(CLI::App &program, GlobalOptions &global);
 void add_report(CLI::App &program, GlobalOptions &global);
+void add_sts(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
 
 /// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no (already
