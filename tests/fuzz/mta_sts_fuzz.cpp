@@ -1,0 +1,33 @@
+// Fuzzes MTA-STS: records, policies, patterns and kept files; what is accepted keeps its limits and reads back the same.
+#include "mta/sts/kept_policy.hpp"
+#include "policy/mta_sts.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
+  const std::string text(reinterpret_cast<const char *>(data), size);
+  if (const auto id = policy::find_sts_record({text}); id && *id) {
+    if ((*id)->empty() || (*id)->size() > policy::sts_id_limit) std::abort();
+    const auto twice = policy::find_sts_record({text, text});
+    if (twice) std::abort();
+  }
+  if (const auto policy = policy::parse_sts_policy(text)) {
+    if (policy->mx.empty() && policy->mode != policy::StsMode::none) std::abort();
+    if (policy->max_age > policy::sts_longest_age || policy->mx.size() > policy::sts_mx_limit) std::abort();
+    const auto again = policy::parse_sts_policy(policy::format_sts_policy(*policy));
+    if (again && *again != *policy) std::abort();
+    if (!again && policy->mx.size() < 100) std::abort(); // names in A-labels may be longer than they were
+    for (const auto &pattern : policy->mx)
+      if (policy::parse_sts_pattern(pattern) != pattern) std::abort();
+  }
+  if (const auto kept = mta::decode_kept_policy(text); kept && mta::encode_kept_policy(*kept) != text) std::abort();
+
+  // A file around the octets, with a checksum that fits: only what encode would write is read.
+  std::string file = text;
+  file += "check " + policy::sts_fingerprint(text) + "\n";
+  if (const auto kept = mta::decode_kept_policy(file); kept && mta::decode_kept_policy(mta::encode_kept_policy(*kept)) != *kept)
+    std::abort();
+  return 0;
+}
