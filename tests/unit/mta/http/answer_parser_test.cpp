@@ -71,7 +71,7 @@ TEST(HttpAnswerParser, bad_answers) {
       {"a status under 100", "HTTP/1.1 042 What\r\nContent-Length: 0\r\n\r\n", ErrorCode::protocol, "42 is not a status"},
       {"another protocol", "HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n", ErrorCode::protocol, "changes the protocol"},
       {"a field without a colon", "HTTP/1.1 200 OK\r\nContent\r\n\r\n", ErrorCode::protocol, "not HTTP/1.1"},
-      {"a bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", ErrorCode::protocol, "not HTTP/1.1"},
+      {"a bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", ErrorCode::protocol, "not HTTP/1.1"},
       {"no length at all", "HTTP/1.1 200 OK\r\n\r\nhello", ErrorCode::protocol, "neither Content-Length nor"},
       {"a length that is no number", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", ErrorCode::protocol, "not HTTP/1.1"},
       {"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", ErrorCode::protocol, "not HTTP/1.1"},
