@@ -110,7 +110,8 @@ smtp::Result<bool> HttpAnswerParser::feed(std::string_view octets) {
     boost::system::error_code error;
     const auto rest = boost::asio::buffer(impl.pending.data() + used, impl.pending.size() - used);
     used += impl.parser->put(rest, error);
-    if (error == http::error::body_limit && !impl.header_seen && impl.parser->get().result_int() > 299) {
+    if (error == http::error::body_limit && !impl.header_seen && impl.parser->get().result_int() > 299 &&
+        impl.parser->get().result_int() < 600) {
       impl.header_seen = true; // a body that nobody reads may be of any length
       return true;
     }
