@@ -2,7 +2,10 @@
 //
 //   envelope = 'E' version sender arrival expires trace sizes flags texts hold-reason count *( recipient )
 //              ; version 1 lacks the hold-reason; empty: not held
-//   update   = 'U' version held hold-reason count *( %x00 / %x01 state )   ; %x00: never tried, as the envelope left it
+//              ; versions 1 and 2 lack the last three flags: is_tls_report, tls_optional, requiretls
+//   update   = 'U' version held hold-reason override count *( %x00 / %x01 state )
+//              ; %x00: never tried, as the envelope left it
+//   override = %x00 / %x01 level reason by when   ; version 1 lacks it
 #include "mta/queue/message.hpp"
 
 #include <algorithm>
@@ -14,8 +17,8 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint8_t envelope_version = 2;
-constexpr std::uint8_t update_version = 1;
+constexpr std::uint8_t envelope_version = 3;
+constexpr std::uint8_t update_version = 2;
 /// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has
 /// passed tighter limits before it came here.
 constexpr std::size_t address_limit = 1024;
@@ -153,6 +156,11 @@ void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version
   envelope.has_8bit = in.truth("has_8bit");
   envelope.needs_smtputf8 = in.truth("needs_smtputf8");
   envelope.is_notification = in.truth("is_notification");
+  if (version >= 3) {
+    envelope.is_tls_report = in.truth("is_tls_report");
+    envelope.tls_optional = in.truth("tls_optional");
+    parameters.requiretls = in.truth("requiretls");
+  }
   envelope.message_id = in.text("message_id", line_limit);
   envelope.client = in.text("client", line_limit);
   envelope.tls_in = in.text("tls_in", line_limit);
@@ -167,9 +175,29 @@ void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version
   for (std::uint32_t i = 0; i < count && !in.has_failed(); ++i) read_recipient(in, message);
 }
 
-void read_update(OctetReader &in, QueuedMessage &message, std::uint8_t /*version*/) {
+void write_override(OctetWriter &out, const std::optional<policy::OperatorOverride> &given) {
+  out.truth(given.has_value());
+  if (!given) return;
+  out.number(static_cast<std::uint8_t>(given->level));
+  out.text(cut(given->reason, line_limit));
+  out.text(cut(given->by, line_limit));
+  out.time(given->when);
+}
+
+std::optional<policy::OperatorOverride> read_override(OctetReader &in) {
+  if (!in.truth("has tls_override")) return std::nullopt;
+  policy::OperatorOverride given;
+  given.level = in.word("override level", tls::Level::dane);
+  given.reason = in.text("override reason", line_limit);
+  given.by = in.text("override by", line_limit);
+  given.when = in.time("override when");
+  return given;
+}
+
+void read_update(OctetReader &in, QueuedMessage &message, std::uint8_t version) {
   message.held = in.truth("held");
   message.hold_reason = in.text("hold_reason", line_limit);
+  if (version >= 2) message.tls_override = read_override(in);
   const auto count = in.number<std::uint32_t>("state count");
   if (!in.has_failed() && count != message.recipients.size())
     return in.set_error(fmt::format("field state count is {}, the envelope has {}", count, message.recipients.size()));
@@ -241,6 +269,9 @@ std::string encode_envelope(const QueuedMessage &message) {
   out.truth(envelope.has_8bit);
   out.truth(envelope.needs_smtputf8);
   out.truth(envelope.is_notification);
+  out.truth(envelope.is_tls_report);
+  out.truth(envelope.tls_optional);
+  out.truth(parameters.requiretls);
   out.text(cut(envelope.message_id, line_limit));
   out.text(cut(envelope.client, line_limit));
   out.text(cut(envelope.tls_in, line_limit));
@@ -256,6 +287,7 @@ std::string encode_update(const QueuedMessage &message) {
   out.number(update_version);
   out.truth(message.held);
   out.text(cut(message.hold_reason, line_limit));
+  write_override(out, message.tls_override);
   out.number(static_cast<std::uint32_t>(message.recipients.size()));
   for (const RecipientState &state : message.recipients) {
     const bool present = !is_untouched(state);

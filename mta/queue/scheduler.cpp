@@ -223,6 +223,11 @@ void Scheduler::Impl::finish_job(JobResult result) {
   }
   Applied applied = apply(writable(entry), result, options.retry, now(), hooks.random());
   mark_dirty(entry);
+  if (entry.try_again) {
+    for (const std::size_t index : applied.retried) writable(entry).recipients[index].next_attempt = now();
+    agenda.end_backoff(*unit.destination);
+    entry.try_again = entry.jobs > 0;
+  }
   if (!applied.failure.empty()) {
     log_failures(entry, applied.failure);
     ask_notice(entry, NotificationRequest::Kind::failure, std::move(applied.failure));

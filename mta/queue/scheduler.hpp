@@ -76,6 +76,11 @@ public:
   void hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void remove(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
+  /// For this message only: what its next hops must give (policy::decide_tls), or nothing to clear it. A message that is
+  /// held is released, and tried at once; a running attempt ends as it began, and another follows. `reason` and `by` of
+  /// the override are what is logged and kept; to clear, `by` says who.
+  void override_tls(QueueId id, std::optional<policy::OperatorOverride> given, std::string by,
+                    std::function<void(std::size_t)> done);
 
   /// Starts no further jobs; `idle` is called when the running ones have ended.
   void drain(std::function<void()> idle);

@@ -46,27 +46,31 @@ QueueCounts Scheduler::count(const QueueFilter &filter) const {
 
 /// Writes the blob durably, then calls `recorded` on the executor and counts the message.
 void Scheduler::Impl::record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob,
-                             void (Impl::*recorded)(Entry &, bool)) {
+                             Recorded recorded) {
   ++act->open;
   const QueueId id = entry.message->id;
   spool.update_durably(id, std::move(blob), [to = inbox, id, act, recorded](smtp::Result<void> written) {
     Inbox::add(to, &Inbox::Contents::others, std::function<void(Impl &)>([=](Impl &impl) {
                  if (written) {
                    ++act->touched;
-                   impl.log.write(Event("queue_" + act->name)
-                                      .with("id", id.to_string())
-                                      .with_if("by", act->by)
-                                      .with_if("reason", act->reason));
+                   impl.log.write(event_of(*act, id));
                  } else {
                    impl.log.write(Event("queue_act_failed", LogLevel::error)
                                       .with("act", act->name)
                                       .with("id", id.to_string())
                                       .with("detail", written.error().detail));
                  }
-                 if (Entry *found = impl.find(id)) (impl.*recorded)(*found, written.has_value());
+                 if (Entry *found = impl.find(id)) (impl.*recorded)(*found, *act, written.has_value());
                  impl.close_act(act);
                }));
   });
+}
+
+Event Scheduler::Impl::event_of(const Act &act, QueueId id) {
+  Event event = Event("queue_" + act.name).with("id", id.to_string());
+  if (act.name == "override")
+    event = std::move(event).with("level", act.tls_override ? tls::to_string(act.tls_override->level) : "cleared");
+  return std::move(event).with_if("by", act.by).with_if("reason", act.reason);
 }
 
 void Scheduler::Impl::close_act(const std::shared_ptr<Act> &act) {
@@ -91,7 +95,7 @@ void Scheduler::retry(const QueueFilter &filter, std::function<void(std::size_t)
   impl_->process();
 }
 
-void Scheduler::Impl::retry_recorded(Entry &, bool) {}
+void Scheduler::Impl::retry_recorded(Entry &, const Act &, bool) {}
 
 void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string by,
                      std::function<void(std::size_t)> done) {
@@ -114,7 +118,7 @@ void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string 
   impl_->process();
 }
 
-void Scheduler::Impl::hold_recorded(Entry &entry, bool ok) {
+void Scheduler::Impl::hold_recorded(Entry &entry, const Act &, bool ok) {
   if (ok || !entry.message->held) return;
   QueuedMessage &message = writable(entry); // not durable: it is not held
   message.held = false;
@@ -146,18 +150,64 @@ void Scheduler::release(const QueueFilter &filter, std::string reason, std::stri
   impl_->process();
 }
 
-void Scheduler::Impl::release_recorded(Entry &entry, bool ok) {
+void Scheduler::Impl::release_recorded(Entry &entry, const Act &, bool ok) {
   if (!ok || !entry.message->held) return;
   QueuedMessage &message = writable(entry);
   message.held = false;
   message.hold_reason.clear();
   mark_dirty(entry); // an attempt that ended meanwhile wrote the hold again
+  try_now(entry);
+}
+
+/// Every pending recipient is due, and no destination of the message waits.
+void Scheduler::Impl::try_now(Entry &entry) {
   const WallTime time = now();
-  for (RecipientState &state : message.recipients)
+  for (RecipientState &state : writable(entry).recipients)
     if (state.status == RecipientStatus::pending) state.next_attempt = time;
   for (const auto &unit : entry.units) agenda.end_backoff(*unit->destination);
   schedule(entry);
   set_deadline(entry);
+}
+
+void Scheduler::override_tls(QueueId id, std::optional<policy::OperatorOverride> given, std::string by,
+                             std::function<void(std::size_t)> done) {
+  const auto act = std::make_shared<Impl::Act>();
+  act->name = "override";
+  act->reason = given ? given->reason : std::string();
+  act->by = given ? given->by : std::move(by);
+  act->tls_override = std::move(given);
+  act->done = std::move(done);
+  QueueFilter only;
+  only.id = id;
+  const WallTime time = impl_->now();
+  impl_->for_each_match(only, [&](Entry &entry) {
+    if (entry.message->is_finished()) return true; // its notice is on its way; nothing will be sent
+    if (!act->tls_override && !entry.message->tls_override) return true;
+    QueuedMessage changed = *entry.message; // the old rule holds until the new one is on disk
+    changed.tls_override = act->tls_override;
+    if (act->tls_override) {
+      changed.held = false;
+      changed.hold_reason.clear();
+      for (RecipientState &state : changed.recipients)
+        if (state.status == RecipientStatus::pending) state.next_attempt = time;
+    }
+    impl_->record(entry, act, encode_update(changed), &Impl::override_recorded);
+    return true;
+  });
+  impl_->close_act(act);
+  impl_->process();
+}
+
+void Scheduler::Impl::override_recorded(Entry &entry, const Act &act, bool ok) {
+  if (!ok || entry.is_leaving()) return;
+  QueuedMessage &message = writable(entry);
+  message.tls_override = act.tls_override;
+  mark_dirty(entry); // an attempt that ended meanwhile wrote the old rule again
+  if (!act.tls_override) return;
+  message.held = false;
+  message.hold_reason.clear();
+  entry.try_again = entry.jobs > 0;
+  try_now(entry);
 }
 
 void Scheduler::remove(const QueueFilter &filter, std::string reason, std::string by,
@@ -184,7 +234,7 @@ void Scheduler::remove(const QueueFilter &filter, std::string reason, std::strin
   impl_->process();
 }
 
-void Scheduler::Impl::removal_recorded(Entry &entry, bool ok) {
+void Scheduler::Impl::removal_recorded(Entry &entry, const Act &, bool ok) {
   entry.recording = false;
   entry.removed = ok;
   if (!ok) {

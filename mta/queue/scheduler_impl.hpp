@@ -35,6 +35,7 @@ struct Entry {
   bool recording = false;          ///< an operator's removal is being written
   bool removed = false;            ///< by an operator, durably; it goes when its jobs have ended
   bool regroup = false;            ///< destinations changed while a job ran
+  bool try_again = false;          ///< an override came while a job ran: it began under the old rule
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
 
   [[nodiscard]] bool is_leaving() const noexcept { return recording || removed; }
@@ -69,6 +70,7 @@ struct Scheduler::Impl {
     std::string name; ///< "hold"
     std::string reason;
     std::string by;
+    std::optional<policy::OperatorOverride> tls_override; ///< of the act "override"; nothing: it is cleared
     std::size_t open = 1; ///< one for the act itself, until all messages were seen
     std::size_t touched = 0;
     std::function<void(std::size_t)> done;
@@ -115,12 +117,16 @@ struct Scheduler::Impl {
 
   // scheduler_acts.cpp: what operators do and see.
   template <typename Visit> void for_each_match(const QueueFilter &filter, Visit visit);
-  void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, void (Impl::*recorded)(Entry &, bool));
+  using Recorded = void (Impl::*)(Entry &entry, const Act &act, bool ok);
+  void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, Recorded recorded);
+  [[nodiscard]] static Event event_of(const Act &act, QueueId id);
   void close_act(const std::shared_ptr<Act> &act);
-  void hold_recorded(Entry &entry, bool ok);
-  void release_recorded(Entry &entry, bool ok);
-  void retry_recorded(Entry &entry, bool ok);
-  void removal_recorded(Entry &entry, bool ok);
+  void hold_recorded(Entry &entry, const Act &act, bool ok);
+  void release_recorded(Entry &entry, const Act &act, bool ok);
+  void override_recorded(Entry &entry, const Act &act, bool ok);
+  void try_now(Entry &entry);
+  void retry_recorded(Entry &entry, const Act &act, bool ok);
+  void removal_recorded(Entry &entry, const Act &act, bool ok);
 
   struct EarlierDeadline {
     bool operator()(const Entry &left, const Entry &right) const noexcept { return left.deadline < right.deadline; }

@@ -20,6 +20,7 @@ QueuedMessage full_message() {
   envelope.sender.parameters = {.size = 12345,
                                 .body = smtp::BodyType::eight_bit_mime,
                                 .smtputf8 = true,
+                                .requiretls = true,
                                 .ret = smtp::DsnReturn::headers,
                                 .envid = "QQ314159"};
   envelope.arrival = WallTime(std::chrono::nanoseconds(1'795'318'740'123'456'789));
@@ -32,6 +33,12 @@ QueuedMessage full_message() {
   envelope.client = "192.0.2.7 (mail.example.org)";
   envelope.tls_in = "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated";
   envelope.is_notification = true;
+  envelope.is_tls_report = true;
+  envelope.tls_optional = true;
+  message.tls_override = policy::OperatorOverride{.level = tls::Level::encrypted,
+                                                  .reason = "their certificate has expired",
+                                                  .by = "Jo Duty (user root)",
+                                                  .when = envelope.arrival + std::chrono::hours(1)};
   message.expires = envelope.arrival + std::chrono::hours(120);
   message.held = true;
   message.hold_reason = "looks odd";
@@ -79,18 +86,92 @@ TEST(QueuedMessageTest, an_update_takes_back_the_hold_of_the_beginning) {
   EXPECT_FALSE(decoded->held);
 }
 
-TEST(QueuedMessageTest, an_envelope_of_version_1_is_still_read) {
+TEST(QueuedMessageTest, an_update_takes_back_the_override) {
   QueuedMessage message = full_message();
-  message.held = false;
-  std::string envelope = encode_envelope(message);
-  // The hold-reason, empty, stands between tls_in and the recipient count: a length of 4 octets.
-  const auto at = envelope.find(message.envelope.tls_in) + message.envelope.tls_in.size();
-  envelope.erase(at, 4);
-  envelope[1] = 1;
-  const auto decoded = decode_message(message.id, envelope, "");
+  message.tls_override.reset();
+  const auto decoded = round_trip(message);
   ASSERT_TRUE(decoded) << decoded.error().detail;
-  EXPECT_EQ(decoded->envelope, message.envelope);
-  EXPECT_EQ(decoded->recipients.size(), message.recipients.size());
+  EXPECT_FALSE(decoded->tls_override);
+}
+
+/// Octets as they stood in a spool; NUL ends nothing.
+template <std::size_t size> std::string octets(const char (&text)[size]) {
+  return std::string(text, size - 1);
+}
+
+/// An envelope of version 1 or 2 as it was written then: everything from the sender to tls_in, and the two recipients.
+std::string old_envelope(char version, const std::string &hold_reason) {
+  std::string blob = "E";
+  blob += version;
+  blob += octets("\x01\x11\0\0\0alice@example.org"               // sender
+                 "\x01\x64\0\0\0\0\0\0\0"                          // SIZE=100
+                 "\x01\x01\x01\x01\0\0\0e"                         // 8BITMIME, SMTPUTF8, RET=FULL, ENVID=e
+                 "\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"             // arrival, expires
+                 "\x10\0\0\0Received: by x\r\n"                   // trace
+                 "\x05\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"           // sizes
+                 "\x01\0\x01"                                     // 8-bit, UTF-8 fields, notification
+                 "\x05\0\0\0<a@b>\x0d\0\0\0" "192.0.2.7 (x)"    // Message-ID, client
+                 "\x07\0\0\0TLSv1.3");                           // tls_in
+  blob += hold_reason;
+  blob += octets("\x02\0\0\0"                                    // recipients
+                 "\x0f\0\0\0" "bob@example.net\x05\x01\x06\0\0\0rfc822\x03\0\0\0x@y"
+                 "\x09\0\0\0" "c@d.examp\0\0");
+  return blob;
+}
+
+/// An update of version 1: held for "rr", the first recipient deferred, the second untouched.
+std::string old_update() {
+  return octets("U\x01\x01\x02\0\0\0rr\x02\0\0\0"
+                "\x01\0\x02\0\0\0"                                            // present, pending, 2 attempts
+                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                          // next and last attempt
+                "\x04\0\xc3\x01\x01\x04\x07\0\x05\0\x04\0\0\0text"           // tls, 451 4.7.5
+                "\x02\0\0\0mx\x03\0\0\0why\0\x01"                           // host, detail, flags
+                "\0");
+}
+
+TEST(QueuedMessageTest, blobs_of_earlier_versions_are_still_read) {
+  struct Row {
+    std::string name;
+    std::string envelope;
+    std::string update;
+    std::string hold_reason;
+  };
+  const std::vector<Row> rows = {
+      {"version 1 without an update", old_envelope(1, ""), "", ""},
+      {"version 2, not held", old_envelope(2, octets("\0\0\0\0")), "", ""},
+      {"version 2, held from the beginning", old_envelope(2, octets("\x03\0\0\0odd")), "", "odd"},
+      {"version 1 with an update of version 1", old_envelope(1, ""), old_update(), "rr"},
+      {"version 2 with an update of version 1", old_envelope(2, octets("\x03\0\0\0odd")), old_update(), "rr"},
+  };
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    const auto decoded = decode_message({5}, row.envelope, row.update);
+    ASSERT_TRUE(decoded) << decoded.error().detail;
+    const Envelope &envelope = decoded->envelope;
+    EXPECT_EQ(envelope.sender.path.to_string(), "<alice@example.org>");
+    EXPECT_EQ(envelope.sender.parameters.size, 100U);
+    EXPECT_EQ(envelope.sender.parameters.ret, smtp::DsnReturn::full);
+    EXPECT_EQ(envelope.trace, "Received: by x\r\n");
+    EXPECT_EQ(envelope.body_size, 5U);
+    EXPECT_EQ(envelope.header_size, 3U);
+    EXPECT_TRUE(envelope.has_8bit);
+    EXPECT_TRUE(envelope.is_notification);
+    EXPECT_EQ(envelope.tls_in, "TLSv1.3");
+    EXPECT_FALSE(envelope.sender.parameters.requiretls);
+    EXPECT_FALSE(envelope.is_tls_report);
+    EXPECT_FALSE(envelope.tls_optional);
+    EXPECT_FALSE(decoded->tls_override);
+    EXPECT_EQ(decoded->held, !row.hold_reason.empty());
+    EXPECT_EQ(decoded->hold_reason, row.hold_reason);
+    ASSERT_EQ(decoded->recipients.size(), 2U);
+    EXPECT_EQ(decoded->recipients[0].recipient.mailbox.to_string(), "bob@example.net");
+    EXPECT_EQ(decoded->recipients[0].cause, row.update.empty() ? FailureCause::none : FailureCause::tls);
+    EXPECT_EQ(decoded->recipients[0].detail, row.update.empty() ? "" : "why");
+    EXPECT_EQ(decoded->recipients[1].attempts, 0U);
+    const auto again = round_trip(*decoded);
+    ASSERT_TRUE(again) << again.error().detail;
+    EXPECT_EQ(*again, *decoded) << "written anew in today's version it says the same";
+  }
 }
 
 TEST(QueuedMessageTest, without_an_update_every_recipient_is_untouched) {
@@ -120,7 +201,7 @@ TEST(QueuedMessageTest, the_octets_are_the_same_on_every_machine) {
   message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
   message.recipients[0].attempts = 0x01020304;
   const std::string update = encode_update(message);
-  const std::string expected_start("U\x01\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 17);
+  const std::string expected_start("U\x02\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 18);
   EXPECT_EQ(update.substr(0, expected_start.size()), expected_start);
 }
 
@@ -128,7 +209,7 @@ TEST(QueuedMessageTest, an_untouched_recipient_costs_one_octet_of_an_update) {
   QueuedMessage message;
   message.id = {1};
   message.recipients.assign(1000, RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
-  EXPECT_EQ(encode_update(message).size(), 11U + 1000U);
+  EXPECT_EQ(encode_update(message).size(), 12U + 1000U);
 }
 
 TEST(QueuedMessageTest, texts_longer_than_the_decoder_takes_are_cut_when_written) {
@@ -209,6 +290,10 @@ std::string envelope_blob() {
 std::string update_blob() {
   return encode_update(full_message());
 }
+/// Where the override stands in update_blob(): behind kind, version, held, and the reason of the hold.
+std::size_t override_at() {
+  return 3 + 4 + full_message().hold_reason.size();
+}
 std::string other_update_blob() {
   QueuedMessage message = full_message();
   message.recipients.pop_back();
@@ -228,7 +313,13 @@ INSTANTIATE_TEST_SUITE_P(
         DamageRow{"an update in place of an envelope", update_blob(), "", "field kind is wrong"},
         DamageRow{"an envelope in place of an update", envelope_blob(), envelope_blob(), "update of"},
         DamageRow{"a version from the future", with_octet(envelope_blob(), 1, 9), "", "field version is 9"},
-        DamageRow{"an update from the future", envelope_blob(), with_octet(update_blob(), 1, 2), "field version is 2"},
+        DamageRow{"an update from the future", envelope_blob(), with_octet(update_blob(), 1, 3), "field version is 3"},
+        DamageRow{"an override that is neither there nor not", envelope_blob(),
+                  with_octet(update_blob(), override_at(), 2), "field has tls_override is 2, limit is 1"},
+        DamageRow{"an override of a level that is none", envelope_blob(),
+                  with_octet(update_blob(), override_at() + 1, 5), "field override level is 5, limit is 4"},
+        DamageRow{"a reason of an override that is too long", envelope_blob(),
+                  with_octet(update_blob(), override_at() + 4, 1), "field override reason is"},
         DamageRow{"octets behind the end", envelope_blob() + "x", "", "1 octets follow the last field"},
         DamageRow{"octets behind the update's end", envelope_blob(), update_blob() + "xy",
                   "2 octets follow the last field"},

@@ -226,5 +226,121 @@ TEST_F(ActTest, count_counts_what_matches) {
   EXPECT_EQ(some.destinations, 1U);
 }
 
+policy::OperatorOverride override_to(tls::Level level) {
+  return {.level = level, .reason = "the minister waits", .by = "Jo Duty (user root)", .when = start_time};
+}
+
+TEST_F(ActTest, an_override_is_durable_then_logged_and_the_message_is_tried_at_once) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  submit(message(2, {"p@b.example"}));
+  finish(Kind::temporary, FailureCause::tls);
+  finish(Kind::temporary, FailureCause::tls);
+  spool_.hold_commits();
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_FALSE(touched_);
+  EXPECT_EQ(running(), "") << "not before it is on disk";
+  EXPECT_EQ(log_.count({"event=queue_override"}), 0U);
+  spool_.release();
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  ASSERT_EQ(running(), "1>a.example[0]") << "the other message waits on";
+  EXPECT_EQ(running_.front().job.message->tls_override, override_to(tls::Level::opportunistic));
+  EXPECT_EQ(on_disk(1).tls_override, override_to(tls::Level::opportunistic));
+  EXPECT_FALSE(on_disk(2).tls_override);
+  EXPECT_EQ(log_.count({"event=queue_override", "id=" + QueueId{1}.to_string(), "level=opportunistic",
+                        "by=\"Jo Duty (user root)\"", "reason=\"the minister waits\""}),
+            1U);
+}
+
+TEST_F(ActTest, an_override_stays_with_the_message_through_attempts_and_a_restart) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary, FailureCause::tls);
+  scheduler_->override_tls({1}, override_to(tls::Level::encrypted), "root", count_to());
+  settle();
+  finish(Kind::temporary, FailureCause::connect);
+  EXPECT_EQ(on_disk(1).tls_override, override_to(tls::Level::encrypted));
+  auto recovered = on_disk(1);
+  start({recovered});
+  advance(4h);
+  ASSERT_FALSE(running_.empty());
+  EXPECT_EQ(running_.back().job.message->tls_override, override_to(tls::Level::encrypted));
+}
+
+TEST_F(ActTest, an_override_releases_a_held_message) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary, FailureCause::tls);
+  scheduler_->hold({}, "TLS was stripped", "op", count_to());
+  settle();
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  EXPECT_FALSE(on_disk(1).held);
+  EXPECT_EQ(running(), "1>a.example[0]");
+}
+
+TEST_F(ActTest, an_attempt_under_the_old_rule_is_followed_by_one_under_the_new) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  EXPECT_EQ(running(), "1>a.example[0]") << "one at a time";
+  EXPECT_FALSE(running_.front().job.message->tls_override);
+  finish(Kind::temporary, FailureCause::tls, true);
+  ASSERT_EQ(running(), "1>a.example[0]") << "at once, without waiting for its turn or for its destination";
+  EXPECT_TRUE(running_.front().job.message->tls_override);
+  finish(Kind::temporary, FailureCause::tls, true);
+  EXPECT_EQ(running(), "") << "once";
+}
+
+TEST_F(ActTest, an_override_is_cleared_without_a_further_attempt) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary, FailureCause::tls);
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  finish(Kind::temporary, FailureCause::connect);
+  scheduler_->override_tls({1}, std::nullopt, "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  EXPECT_EQ(running(), "");
+  EXPECT_FALSE(on_disk(1).tls_override);
+  EXPECT_EQ(log_.count({"event=queue_override", "level=cleared", "by=root"}), 1U);
+  scheduler_->override_tls({1}, std::nullopt, "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U) << "there is none";
+}
+
+TEST_F(ActTest, an_override_that_the_disk_refuses_does_not_count) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary, FailureCause::tls);
+  spool_.fail(support::MemorySpool::Step::update_durably, smtp::Error{smtp::ErrorCode::io, "disk full"});
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U);
+  EXPECT_EQ(log_.count({"event=queue_act_failed", "act=override", "disk full"}), 1U);
+  EXPECT_EQ(log_.count({"event=queue_override"}), 0U);
+  EXPECT_EQ(running(), "");
+  EXPECT_FALSE(scheduler_->list({}, 1).at(0)->tls_override);
+}
+
+TEST_F(ActTest, an_override_of_what_is_not_in_the_queue_or_is_being_removed_touches_nothing) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  scheduler_->override_tls({2}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U);
+  scheduler_->remove({}, "spam", "op", count_to()); // it goes when its attempt has ended
+  settle();
+  scheduler_->override_tls({1}, override_to(tls::Level::opportunistic), "root", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U);
+}
+
 } // namespace
 } // namespace queue_test
