@@ -22,6 +22,8 @@ int main(int count, char **arguments) {
   mta::cli::add_auth(program, global);
   mta::cli::add_dkim(program, global);
   mta::cli::add_report(program, global);
+  mta::cli::add_partner(program, global);
+  mta::cli::add_tls_memory(program, global);
   mta::cli::add_sts(program, global);
   mta::cli::add_reports(program, global);
   CLI11_PARSE(program, count, arguments);

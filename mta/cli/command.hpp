@@ -28,6 +28,8 @@ void add_certificate(CLI::App &program, GlobalOptions &global);
 void add_auth(CLI::App &program, GlobalOptions &global);
 void add_dkim(CLI::App &program, GlobalOptions &global);
 void add_report(CLI::App &program, GlobalOptions &global);
+void add_partner(CLI::App &program, GlobalOptions &global); ///< partner, simulate
+void add_tls_memory(CLI::App &program, GlobalOptions &global);
 void add_sts(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
 
