@@ -12,7 +12,7 @@
 
 namespace mta {
 
-/// Every URL among the partners' `crls` is fetched at start, half-way to its list's nextUpdate, and once a day at
+/// Every URL among the partners' `crl` is fetched at start, half-way to its list's nextUpdate, and once a day at
 /// least; after a failure every ten minutes, and the old list stays. A list that is older than the kept one, or none at
 /// all, is not taken. Lists are signed, and each chain checks that signature: whoever changes one on its way can only
 /// stop mail that needs it.

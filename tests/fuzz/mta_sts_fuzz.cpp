@@ -1,4 +1,5 @@
-// Fuzzes MTA-STS: records, policies, patterns and kept files; what is accepted keeps its limits and reads back the same.
+// Fuzzes MTA-STS: records, policies, patterns and kept files; what is accepted keeps its limits and reads back the
+// same.
 #include "mta/sts/kept_policy.hpp"
 #include "policy/mta_sts.hpp"
 
@@ -27,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   // A file around the octets, with a checksum that fits: only what encode would write is read.
   std::string file = text;
   file += "check " + policy::sts_fingerprint(text) + "\n";
-  if (const auto kept = mta::decode_kept_policy(file); kept && mta::decode_kept_policy(mta::encode_kept_policy(*kept)) != *kept)
+  if (const auto kept = mta::decode_kept_policy(file);
+      kept && mta::decode_kept_policy(mta::encode_kept_policy(*kept)) != *kept)
     std::abort();
   return 0;
 }

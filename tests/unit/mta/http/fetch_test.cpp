@@ -1,4 +1,5 @@
-// fetch: against servers that are good, slow, huge, silent, endless or not who they say; every failure has its own kind.
+// fetch: against servers that are good, slow, huge, silent, endless or not who they say; every failure has its own
+// kind.
 #include "mta/http/fetch.hpp"
 
 #include <gtest/gtest.h>
@@ -16,8 +17,8 @@ namespace {
 using namespace mta;
 using namespace std::chrono_literals;
 using smtp::ErrorCode;
-using test::HttpReply;
 using test::http_reply;
+using test::HttpReply;
 
 std::shared_ptr<const tls::Context> server_context(const test::Leaf &leaf) {
   tls::ServerContextOptions options;
@@ -86,7 +87,8 @@ TEST_F(Fetch, a_get_over_https) {
   const auto seen = server->seen().at(0);
   EXPECT_EQ(seen.method, "GET");
   EXPECT_EQ(seen.target, "/a");
-  EXPECT_NE(seen.head.find("\r\nHost: www.example.org:" + std::to_string(server->port()) + "\r\n"), std::string::npos) << seen.head;
+  EXPECT_NE(seen.head.find("\r\nHost: www.example.org:" + std::to_string(server->port()) + "\r\n"), std::string::npos)
+      << seen.head;
   EXPECT_NE(seen.head.find("\r\nConnection: close\r\n"), std::string::npos);
   EXPECT_EQ(seen.head.find("Accept-Encoding"), std::string::npos) << "gzip is not asked for";
 }
@@ -103,7 +105,9 @@ TEST_F(Fetch, a_post_with_its_body) {
   const auto seen = server->seen().at(0);
   EXPECT_EQ(seen.method, "POST");
   EXPECT_EQ(seen.body, wanted.body);
-  EXPECT_NE(seen.head.find("\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Length: 100000\r\n"), std::string::npos) << seen.head;
+  EXPECT_NE(seen.head.find("\r\nContent-Type: application/tlsrpt+gzip\r\nContent-Length: 100000\r\n"),
+            std::string::npos)
+      << seen.head;
 }
 
 TEST_F(Fetch, http_needs_no_certificate_and_takes_an_address) {
@@ -143,10 +147,13 @@ TEST_F(Fetch, the_certificate_must_be_good) {
     test::Leaf leaf;
     std::string why;
   } rows[] = {
-      {"another name", ca.issue({.names = {"mx.example.org", "example.org"}}), "not for this host but for mx.example.org, example.org"},
+      {"another name", ca.issue({.names = {"mx.example.org", "example.org"}}),
+       "not for this host but for mx.example.org, example.org"},
       {"a wildcard two labels away", ca.issue({.names = {"*.org"}}), "not for this host but for *.org"},
-      {"expired", ca.issue({.names = {"www.example.org"}, .starts = -48h, .ends = -24h}), "not trusted: certificate has expired"},
-      {"not yet valid", ca.issue({.names = {"www.example.org"}, .starts = 24h, .ends = 48h}), "not trusted: certificate is not yet valid"},
+      {"expired", ca.issue({.names = {"www.example.org"}, .starts = -48h, .ends = -24h}),
+       "not trusted: certificate has expired"},
+      {"not yet valid", ca.issue({.names = {"www.example.org"}, .starts = 24h, .ends = 48h}),
+       "not trusted: certificate is not yet valid"},
       {"of an unknown CA", other.issue({.names = {"www.example.org"}}), "not trusted:"},
       {"self-signed", test::self_signed({.names = {"www.example.org"}}), "not trusted: self-signed certificate"},
       {"for clients only", ca.issue({.names = {"www.example.org"}, .usage = test::Usage::client}), "not trusted:"},
@@ -156,7 +163,8 @@ TEST_F(Fetch, the_certificate_must_be_good) {
     SCOPED_TRACE(row.name);
     auto leaf = row.leaf;
     leaf.write_to(folder, "bad" + std::to_string(++number));
-    test::HttpFixture server(server_context(leaf), [](const auto &) { return http_reply(200, "text/plain", "secret"); });
+    test::HttpFixture server(server_context(leaf),
+                             [](const auto &) { return http_reply(200, "text/plain", "secret"); });
     expect_failure(request(server), ErrorCode::tls, row.why);
     EXPECT_TRUE(server.seen().empty()) << "the request must not reach a host that is not who it should be";
   }
@@ -174,7 +182,8 @@ TEST_F(Fetch, a_server_without_tls_fails_the_handshake) {
   wanted.timeout = 2s; // the server waits for the end of a request that never comes
   const auto answer = run(wanted);
   ASSERT_FALSE(answer);
-  EXPECT_TRUE(answer.error().code == ErrorCode::timed_out || answer.error().code == ErrorCode::protocol) << answer.error().detail;
+  EXPECT_TRUE(answer.error().code == ErrorCode::timed_out || answer.error().code == ErrorCode::protocol)
+      << answer.error().detail;
 }
 
 TEST_F(Fetch, hostile_answers) {
@@ -186,14 +195,38 @@ TEST_F(Fetch, hostile_answers) {
   } rows[] = {
       {"no HTTP", {"* OK IMAP4rev1\r\n\r\n"}, ErrorCode::protocol, "not HTTP/1.1"},
       {"closed at once", {""}, ErrorCode::closed, "before the header"},
-      {"closed within the body", {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"}, ErrorCode::closed, "after 5 octets"},
-      {"a body until the end of the connection", {"HTTP/1.1 200 OK\r\n\r\nhello"}, ErrorCode::protocol, "neither Content-Length"},
-      {"huge by its length", {"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"}, ErrorCode::too_long, "over 65536 octets, the limit"},
-      {"endless fields", {"HTTP/1.1 200 OK\r\n", HttpReply::Then::endless, "X-Field: 0123456789\r\n"}, ErrorCode::too_long, "16384 octets, the limit"},
-      {"an endless line", {"HTTP/1.1 200 ", HttpReply::Then::endless, std::string(1000, 'a')}, ErrorCode::too_long, "16384 octets, the limit"},
-      {"endless chunks", {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HttpReply::Then::endless, "a\r\n0123456789\r\n"}, ErrorCode::too_long, "over 65536 octets, the limit"},
-      {"endless interim answers", {"", HttpReply::Then::endless, "HTTP/1.1 102 Wait\r\n\r\n"}, ErrorCode::protocol, "more than 4 interim"},
-      {"packed", {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx"}, ErrorCode::protocol, "Content-Encoding gzip"},
+      {"closed within the body",
+       {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"},
+       ErrorCode::closed,
+       "after 5 octets"},
+      {"a body until the end of the connection",
+       {"HTTP/1.1 200 OK\r\n\r\nhello"},
+       ErrorCode::protocol,
+       "neither Content-Length"},
+      {"huge by its length",
+       {"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"},
+       ErrorCode::too_long,
+       "over 65536 octets, the limit"},
+      {"endless fields",
+       {"HTTP/1.1 200 OK\r\n", HttpReply::Then::endless, "X-Field: 0123456789\r\n"},
+       ErrorCode::too_long,
+       "16384 octets, the limit"},
+      {"an endless line",
+       {"HTTP/1.1 200 ", HttpReply::Then::endless, std::string(1000, 'a')},
+       ErrorCode::too_long,
+       "16384 octets, the limit"},
+      {"endless chunks",
+       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HttpReply::Then::endless, "a\r\n0123456789\r\n"},
+       ErrorCode::too_long,
+       "over 65536 octets, the limit"},
+      {"endless interim answers",
+       {"", HttpReply::Then::endless, "HTTP/1.1 102 Wait\r\n\r\n"},
+       ErrorCode::protocol,
+       "more than 4 interim"},
+      {"packed",
+       {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx"},
+       ErrorCode::protocol,
+       "Content-Encoding gzip"},
   };
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
@@ -242,7 +275,8 @@ TEST_F(Fetch, a_port_where_nobody_listens) {
     test::HttpFixture gone(nullptr, [](const auto &) { return HttpReply{}; });
     port = gone.port();
   }
-  expect_failure(request("https://www.example.org:" + std::to_string(port) + "/"), ErrorCode::io, "127.0.0.1: connection refused");
+  expect_failure(request("https://www.example.org:" + std::to_string(port) + "/"), ErrorCode::io,
+                 "127.0.0.1: connection refused");
 }
 
 TEST_F(Fetch, https_without_a_trust_store_is_refused) {

@@ -85,9 +85,16 @@ TEST(KeptPolicy, a_fitting_checksum_does_not_make_nonsense_good) {
       {"nothing", "", "not of this version"},
       {"another version", "portcullis-sts 2\n", "not of this version"},
       {"no lines", "portcullis-sts 1\n", "a line is missing"},
-      {"a domain with a path in it", "portcullis-sts 1\ndomain ../x\nid 1\nfetched 1\nexpires 2\ntext " + size + "\n" + policy + "\n", "its domain is none"},
-      {"a time that is no number", "portcullis-sts 1\ndomain example.org\nid 1\nfetched now\nexpires 2\ntext " + size + "\n" + policy + "\n", "a line is missing"},
-      {"a time after the year 9999", "portcullis-sts 1\ndomain example.org\nid 1\nfetched 1\nexpires 999999999999\ntext " + size + "\n" + policy + "\n", "a line is missing"},
+      {"a domain with a path in it",
+       "portcullis-sts 1\ndomain ../x\nid 1\nfetched 1\nexpires 2\ntext " + size + "\n" + policy + "\n",
+       "its domain is none"},
+      {"a time that is no number",
+       "portcullis-sts 1\ndomain example.org\nid 1\nfetched now\nexpires 2\ntext " + size + "\n" + policy + "\n",
+       "a line is missing"},
+      {"a time after the year 9999",
+       "portcullis-sts 1\ndomain example.org\nid 1\nfetched 1\nexpires 999999999999\ntext " + size + "\n" + policy +
+           "\n",
+       "a line is missing"},
       {"a text shorter than it says", head + "text 100\n" + policy + "\n", "another length"},
       {"a text longer than it says", head + "text 10\n" + policy + "\n", "another length"},
       {"a length of 2^64 - 1", head + "text 18446744073709551615\n" + policy + "\n", "another length"},
@@ -104,15 +111,16 @@ TEST(KeptPolicy, a_fitting_checksum_does_not_make_nonsense_good) {
 TEST(KeptPolicy, a_folder_gives_the_good_and_names_the_damaged) {
   const test::TempFolder folder;
   const std::string place = folder.path();
-  EXPECT_TRUE(read_kept_policies(place + "/absent").value().policies.empty()) << "a folder that is not there keeps nothing";
+  EXPECT_TRUE(read_kept_policies(place + "/absent").value().policies.empty())
+      << "a folder that is not there keeps nothing";
   ASSERT_TRUE(write_kept_policy(place, sample("a.example")));
   ASSERT_TRUE(write_kept_policy(place, sample("b.example")));
   folder.write("cut.example", read(fs::path(place) / "a.example").substr(0, 50));
   folder.write("empty.example", "");
   folder.write("other.example", read(fs::path(place) / "a.example")); // a copy under another name
   folder.write("huge.example", std::string(100'000, 'x'));
-  folder.write(".new", "half");       // a write that a crash has cut
-  folder.write("README~", "a note");  // not a domain
+  folder.write(".new", "half");      // a write that a crash has cut
+  folder.write("README~", "a note"); // not a domain
   fs::create_directory(fs::path(place) / "folder.example");
   const auto found = read_kept_policies(place);
   ASSERT_TRUE(found) << found.error().detail;
@@ -120,7 +128,8 @@ TEST(KeptPolicy, a_folder_gives_the_good_and_names_the_damaged) {
   std::vector<std::string> damaged;
   for (const auto &one : found->damaged) damaged.push_back(one.domain);
   std::sort(damaged.begin(), damaged.end());
-  EXPECT_EQ(damaged, (std::vector<std::string>{"cut.example", "empty.example", "folder.example", "huge.example", "other.example"}));
+  EXPECT_EQ(damaged, (std::vector<std::string>{"cut.example", "empty.example", "folder.example", "huge.example",
+                                               "other.example"}));
 }
 
 TEST(KeptPolicy, a_folder_that_cannot_be_read_is_an_error_and_not_empty) {

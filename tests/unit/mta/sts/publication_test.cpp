@@ -9,7 +9,8 @@ using namespace mta;
 
 DomainConfig domain(OwnStsConfig::Mode mode) {
   DomainConfig config{.domain = smtp::Domain::parse("example.org").value()};
-  config.mta_sts = OwnStsConfig{mode, {"mx1.example.org", "*.mail.example.org"}, std::chrono::seconds(1'209'600), "portcullis.toml:7"};
+  config.mta_sts = OwnStsConfig{
+      mode, {"mx1.example.org", "*.mail.example.org"}, std::chrono::seconds(1'209'600), "portcullis.toml:7"};
   return config;
 }
 
@@ -33,8 +34,10 @@ TEST(StsPublication, another_text_has_another_id) {
 TEST(StsPublication, the_text_for_people_shows_file_place_and_record) {
   const auto publication = make_sts_publication(domain(OwnStsConfig::Mode::testing));
   const std::string text = format_text(publication);
-  for (const std::string &part : {std::string("version: STSv1\nmode: testing\nmx: mx1.example.org\nmx: *.mail.example.org\nmax_age: 1209600\n"),
-                                  publication.url, "_mta-sts.example.org. IN TXT \"" + publication.record + "\"", std::string("portcullis.toml:7")})
+  for (const std::string &part :
+       {std::string("version: STSv1\nmode: testing\nmx: mx1.example.org\nmx: *.mail.example.org\nmax_age: 1209600\n"),
+        publication.url, "_mta-sts.example.org. IN TXT \"" + publication.record + "\"",
+        std::string("portcullis.toml:7")})
     EXPECT_NE(text.find(part), std::string::npos) << text;
   EXPECT_EQ(text.find('\r'), std::string::npos);
 }

@@ -28,7 +28,8 @@ using test::http_reply;
 using test::HttpReply;
 namespace fs = std::filesystem;
 
-std::string policy_text(const std::string &mode, std::chrono::seconds age = 24h, const std::string &mx = "mx.example.org") {
+std::string policy_text(const std::string &mode, std::chrono::seconds age = 24h,
+                        const std::string &mx = "mx.example.org") {
   return "version: STSv1\r\nmode: " + mode + "\r\nmx: " + mx + "\r\nmax_age: " + std::to_string(age.count()) + "\r\n";
 }
 
@@ -56,7 +57,8 @@ protected:
     work.emplace(main.get_executor());
     main.restart();
     thread = std::thread([this] { main.run(); });
-    auto opened = StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
+    auto opened =
+        StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
     ASSERT_TRUE(opened) << opened.error().detail;
     service = std::move(*opened);
   }
@@ -189,15 +191,31 @@ TEST_F(Sts, fetches_that_fail_leave_no_policy_and_say_why) {
     TlsFault fault;
     std::string why;
   } rows[] = {
-      {"a redirect", {"HTTP/1.1 302 Found\r\nLocation: https://example.net/\r\nContent-Length: 0\r\n\r\n"}, TlsFault::sts_policy_fetch_error, "status 302: redirects are not followed"},
-      {"not found", http_reply(404, "text/plain", policy_text("enforce")), TlsFault::sts_policy_fetch_error, "status 404"},
-      {"another good status", http_reply(203, "text/plain", policy_text("enforce")), TlsFault::sts_policy_fetch_error, "status 203"},
-      {"a web page", http_reply(200, "text/html", policy_text("enforce")), TlsFault::sts_policy_invalid, "media type \"text/html\""},
-      {"no media type", {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, TlsFault::sts_policy_invalid, "media type \"\""},
+      {"a redirect",
+       {"HTTP/1.1 302 Found\r\nLocation: https://example.net/\r\nContent-Length: 0\r\n\r\n"},
+       TlsFault::sts_policy_fetch_error,
+       "status 302: redirects are not followed"},
+      {"not found", http_reply(404, "text/plain", policy_text("enforce")), TlsFault::sts_policy_fetch_error,
+       "status 404"},
+      {"another good status", http_reply(203, "text/plain", policy_text("enforce")), TlsFault::sts_policy_fetch_error,
+       "status 203"},
+      {"a web page", http_reply(200, "text/html", policy_text("enforce")), TlsFault::sts_policy_invalid,
+       "media type \"text/html\""},
+      {"no media type",
+       {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+       TlsFault::sts_policy_invalid,
+       "media type \"\""},
       {"no policy", http_reply(200, "text/plain", "hello\n"), TlsFault::sts_policy_invalid, "line 1 of the policy"},
-      {"too large", http_reply(200, "text/plain", std::string(65'537, 'a')), TlsFault::sts_policy_fetch_error, "65536 octets, the limit"},
-      {"closed early", {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"}, TlsFault::sts_policy_fetch_error, "the connection ended"},
-      {"endless fields", {"HTTP/1.1 200 OK\r\n", HttpReply::Then::endless, "X: y\r\n"}, TlsFault::sts_policy_fetch_error, "16384 octets, the limit"},
+      {"too large", http_reply(200, "text/plain", std::string(65'537, 'a')), TlsFault::sts_policy_fetch_error,
+       "65536 octets, the limit"},
+      {"closed early",
+       {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"},
+       TlsFault::sts_policy_fetch_error,
+       "the connection ended"},
+      {"endless fields",
+       {"HTTP/1.1 200 OK\r\n", HttpReply::Then::endless, "X: y\r\n"},
+       TlsFault::sts_policy_fetch_error,
+       "16384 octets, the limit"},
   };
   int id = 1;
   for (const auto &row : rows) {
@@ -301,7 +319,8 @@ TEST_F(Sts, a_failed_fetch_keeps_the_old_policy) {
   EXPECT_EQ(facts.state, State::enforce);
   EXPECT_EQ(facts.id, "1");
   EXPECT_EQ(facts.fault, TlsFault::sts_policy_fetch_error);
-  EXPECT_NE(facts.detail.find("the last fetch failed: mta-sts.example.org: status 500"), std::string::npos) << facts.detail;
+  EXPECT_NE(facts.detail.find("the last fetch failed: mta-sts.example.org: status 500"), std::string::npos)
+      << facts.detail;
 }
 
 TEST_F(Sts, a_kept_policy_counts_without_a_record_and_without_a_dns) {
@@ -391,7 +410,8 @@ TEST_F(Sts, a_damaged_file_may_be_removed) {
 TEST_F(Sts, an_unwritable_folder_is_logged_and_the_policy_used) {
   close();
   std::ofstream(kept_folder()) << "a file where the folder should be";
-  auto refused = StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
+  auto refused =
+      StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
   ASSERT_FALSE(refused) << "what may hold policies and cannot be read is not empty";
   fs::remove(kept_folder());
   open();
@@ -452,8 +472,9 @@ TEST_F(Sts, switched_off_nothing_is_asked) {
 }
 
 TEST_F(Sts, names_without_a_policy_host) {
-  for (const auto &domain : {std::string("not a domain"), std::string("../etc/passwd"), std::string(""), std::string("EXAMPLE.org"),
-                             std::string(61, 'a') + "." + std::string(61, 'b') + "." + std::string(61, 'c') + "." + std::string(61, 'd')}) {
+  for (const auto &domain :
+       {std::string("not a domain"), std::string("../etc/passwd"), std::string(""), std::string("EXAMPLE.org"),
+        std::string(61, 'a') + "." + std::string(61, 'b') + "." + std::string(61, 'c') + "." + std::string(61, 'd')}) {
     const auto facts = find(domain);
     EXPECT_EQ(facts.state, State::none) << domain;
     EXPECT_NE(facts.detail.find("is no domain with a policy host"), std::string::npos) << facts.detail;

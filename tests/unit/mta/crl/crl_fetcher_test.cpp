@@ -1,0 +1,196 @@
+// CrlFetcher: lists are fetched, replaced whole, and kept when what comes is no better.
+#include "mta/crl/crl_fetcher.hpp"
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include <boost/asio/co_spawn.hpp>
+#include <gtest/gtest.h>
+
+#include "mta/config/crl_files.hpp"
+#include "mta/crl/crl_file.hpp"
+#include "tests/support/fake_resolver.hpp"
+#include "tests/support/http_fixture.hpp"
+#include "tests/support/log_capture.hpp"
+#include "tests/support/test_ca.hpp"
+
+namespace {
+
+using namespace mta;
+using namespace std::chrono_literals;
+using test::http_reply;
+using test::HttpReply;
+
+std::string read(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+class Crl : public testing::Test {
+protected:
+  Crl() {
+    server.emplace(nullptr, [this](const test::HttpSeen &) { return http_reply(200, "application/pkix-crl", list); });
+    config.spool.path = folder.path();
+    configure({url("/ca.crl"), "/etc/ssl/local.crl"});
+  }
+  std::string url(const std::string &target) const {
+    return "http://127.0.0.1:" + std::to_string(server->port()) + target;
+  }
+  void configure(const std::vector<std::string> &crls) {
+    policy::Partner partner;
+    partner.name = "Example";
+    partner.domains = {smtp::DomainPattern::parse("example.gov.uk").value()};
+    partner.outbound = policy::OutboundRule{.crls = crls};
+    Config changed = config;
+    changed.partners = policy::PartnerTable::build({partner}).value();
+    // The rule's local file need not be there: the snapshot under test only names what is fetched.
+    for (auto &one : partner.outbound->crls)
+      if (!is_crl_url(one)) one = folder.write("local.crl", ca.crl({}));
+    changed.partners = policy::PartnerTable::build({partner}).value();
+    snapshot.set(Snapshot::build(std::make_shared<const Config>(changed), std::make_shared<tls::TicketKeys>()).value());
+  }
+  std::size_t fetch() {
+    io.restart();
+    std::optional<std::size_t> count;
+    asio::co_spawn(io, fetcher.fetch_due(), [&](const std::exception_ptr &thrown, std::size_t changed) {
+      if (thrown) std::rethrow_exception(thrown);
+      count = changed;
+    });
+    io.run();
+    return count.value();
+  }
+  std::string file(const std::string &target = "/ca.crl") const { return crl_cache_file(config, url(target)); }
+  void serve(HttpReply reply) {
+    server->set_handler([reply](const auto &) { return reply; });
+  }
+  std::size_t requests() const { return server->seen().size(); }
+
+  test::TempFolder folder;
+  test::TestCa ca;
+  std::string list = ca.crl({.ends = 24h * 7});
+  test::FakeResolver resolver;
+  support::LogCapture log;
+  Config config;
+  CurrentSnapshot snapshot;
+  std::atomic<std::chrono::system_clock::time_point> now{std::chrono::system_clock::now()};
+  std::size_t told = 0; ///< calls of changed
+  asio::io_context io{1};
+  std::optional<test::HttpFixture> server;
+  CrlFetcher fetcher{{snapshot, resolver, log, io.get_executor(), [this] { return now.load(); }, [this] { ++told; }}};
+};
+
+TEST_F(Crl, a_list_is_fetched_at_once_and_written_for_the_trust_store) {
+  EXPECT_EQ(fetch(), 1U);
+  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(told, 1U);
+  const auto logged = log.all("crl").back();
+  EXPECT_EQ(logged.fields.at("result"), "fetched");
+  EXPECT_EQ(logged.fields.at("url"), url("/ca.crl"));
+  EXPECT_EQ(fetch(), 0U) << "not due";
+  EXPECT_EQ(requests(), 1U) << "files are not fetched";
+}
+
+TEST_F(Crl, the_same_list_changes_nothing) {
+  fetch();
+  now = now.load() + 24h;
+  EXPECT_EQ(fetch(), 0U);
+  EXPECT_EQ(requests(), 2U) << "once a day at least";
+  EXPECT_EQ(told, 1U);
+}
+
+TEST_F(Crl, half_way_to_the_next_update_it_is_fetched_again) {
+  list = ca.crl({.ends = 4h});
+  fetch();
+  now = now.load() + 110min;
+  fetch();
+  EXPECT_EQ(requests(), 1U);
+  now = now.load() + 15min;
+  list = ca.crl({.starts = 0h, .ends = 8h});
+  EXPECT_EQ(fetch(), 1U);
+  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(told, 2U);
+}
+
+TEST_F(Crl, what_is_no_list_or_no_better_one_leaves_the_old) {
+  fetch();
+  const std::string old = read(file());
+  const struct {
+    const char *name;
+    HttpReply reply;
+    std::string why;
+  } rows[] = {
+      {"not found", http_reply(404, "text/html", "no"), "status 404"},
+      {"a redirect",
+       {"HTTP/1.1 301 Moved\r\nLocation: http://example.org/\r\nContent-Length: 0\r\n\r\n"},
+       "status 301"},
+      {"a web page", http_reply(200, "text/html", "<html></html>"), ""},
+      {"nothing", http_reply(200, "application/pkix-crl", ""), ""},
+      {"closed early", {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc"}, "the connection ended"},
+      {"over 32 MiB", {"HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n"}, "33554432 octets, the limit"},
+      {"older", http_reply(200, "application/pkix-crl", ca.crl({.starts = -48h, .ends = 24h * 7})),
+       "older than the one kept"},
+      {"expired", http_reply(200, "application/pkix-crl", ca.crl({.starts = -48h, .ends = -1h})), "has expired"},
+  };
+  now = now.load() + 24h - 11min;
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    serve(row.reply);
+    const auto before = requests();
+    now = now.load() + 11min; // ten minutes after a failure
+    EXPECT_EQ(fetch(), 0U);
+    EXPECT_EQ(requests(), before + 1);
+    auto logged = log.all("crl").back();
+    EXPECT_EQ(logged.fields["result"], "failed");
+    EXPECT_NE(logged.fields["detail"].find(row.why), std::string::npos) << logged.fields["detail"];
+    EXPECT_NE(logged.fields["kept_until"].find('T'), std::string::npos) << logged.fields["kept_until"];
+    EXPECT_EQ(read(file()), old);
+  }
+  EXPECT_EQ(told, 1U);
+}
+
+TEST_F(Crl, without_any_list_the_log_says_what_that_means) {
+  serve(http_reply(500, "text/plain", ""));
+  EXPECT_EQ(fetch(), 0U);
+  EXPECT_EQ(log.all("crl").back().fields["kept_until"], "nothing is kept: chains that need it fail");
+  EXPECT_FALSE(std::filesystem::exists(file()));
+}
+
+TEST_F(Crl, a_damaged_file_is_replaced_even_by_an_older_list) {
+  std::filesystem::create_directories(folder.path() / "crl");
+  std::ofstream(file()) << "damage";
+  EXPECT_EQ(fetch(), 1U);
+  EXPECT_EQ(read(file()), list);
+}
+
+TEST_F(Crl, a_folder_that_cannot_be_written_is_a_failure) {
+  std::ofstream(folder.path() / "crl") << "a file where the folder should be";
+  EXPECT_EQ(fetch(), 0U);
+  EXPECT_NE(log.all("crl").back().fields["detail"].find("cannot be written"), std::string::npos);
+}
+
+TEST_F(Crl, addresses_of_a_reload_are_fetched) {
+  fetch();
+  configure({url("/ca.crl"), url("/other.crl")});
+  EXPECT_EQ(fetch(), 1U);
+  EXPECT_EQ(server->seen().back().target, "/other.crl");
+  EXPECT_EQ(read(file("/other.crl")), list);
+}
+
+TEST_F(Crl, an_address_that_is_none_is_logged) {
+  configure({"http://exa mple.org/ca.crl"});
+  EXPECT_EQ(fetch(), 0U);
+  EXPECT_EQ(log.all("crl").back().fields["result"], "failed");
+  EXPECT_EQ(requests(), 0U);
+}
+
+TEST_F(Crl, start_fetches_and_stop_ends_it) {
+  fetcher.start();
+  while (told == 0) io.run_one();
+  fetcher.stop();
+  io.run(); // runs out of work
+  EXPECT_EQ(read(file()), list);
+}
+
+} // namespace
