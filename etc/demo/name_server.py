@@ -42,6 +42,14 @@ class Knot:
             except OSError:
                 return False
 
+    def trust_anchor(self, zone):
+        """The DS record of a signed zone, as a resolver's trust anchor."""
+        tool = shutil.which("keymgr") or shutil.which("keymgr", path="/usr/sbin:/sbin")
+        def records():
+            done = subprocess.run([tool, "-c", str(self.folder / "knot.conf"), zone, "ds"], capture_output=True, text=True, check=False)
+            return [line for line in done.stdout.splitlines() if " DS " in line]
+        return wait_until(records, 15, f"the zone {zone} has a key; see {self.folder}/knot.log")[0]
+
     def pause(self):
         """Stops answering, as a dead server does."""
         self.process.send_signal(signal.SIGSTOP)

@@ -24,6 +24,7 @@
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
+#include "mta/app/tls_services.hpp"
 #include "mta/base/version.hpp"
 #include "mta/config/load.hpp"
 #include "mta/control/commands.hpp"
@@ -105,6 +106,7 @@ private:
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<TlsServices> tls_; ///< deliveries and sessions count into it
   std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Scheduler> scheduler_;
@@ -129,10 +131,23 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
   auto resolver = make_resolver(config().dns, main_.get_executor());
   if (!resolver) return tl::unexpected(resolver.error());
   resolver_ = std::move(*resolver);
+  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, main_.get_executor()});
+  if (!opened) return tl::unexpected(opened.error());
+  tls_ = std::move(*opened);
 
   const auto submit = [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); };
   const auto now = [] { return std::chrono::system_clock::now(); };
-  delivery_ = std::make_unique<Delivery>(Delivery::Services{workers_, snapshot_, *resolver_, *spool_, *log_});
+  const PolicySources sources = tls_->sources();
+  delivery_ = std::make_unique<Delivery>(Delivery::Services{.workers = workers_,
+                                                            .snapshot = snapshot_,
+                                                            .resolver = *resolver_,
+                                                            .spool = *spool_,
+                                                            .log = *log_,
+                                                            .sts = sources.sts,
+                                                            .memory = sources.memory,
+                                                            .observer = &tls_->observers(),
+                                                            .decisions = tls_->decisions(),
+                                                            .dns_validates = sources.dns_validates});
   notifier_ = std::make_unique<Notifier>(Notifier::Services{snapshot_, *spool_, *log_, submit, now});
   Scheduler::Hooks hooks;
   hooks.deliver = [this](Job job, std::function<void(JobResult)> done) { delivery_->deliver(std::move(job), std::move(done)); };
@@ -156,12 +171,13 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
   reports_ = std::move(*reports);
   for (const auto &bound : inbound_->status().bound)
     log_->write(Event("listening").with("listener", bound.listener).with("address", bound.address));
+  tls_->start();
   inbound_->start(resolver_.get(), reports_->tally());
   return {};
 }
 
 void Running::start_control() {
-  Commands::Services services{*scheduler_, *inbound_, *spool_, snapshot_, *resolver_, *log_, {}, {}, {}, started_};
+  Commands::Services services{*scheduler_, *inbound_, *spool_, snapshot_, tls_->sources(), *log_, {}, {}, {}, started_};
   services.reload = [this] { return reload(); };
   services.set_draining = [this](bool draining) {
     draining_ = draining;
@@ -204,6 +220,7 @@ Task<ReloadOutcome> Running::reload() {
   }
   snapshot_.set(*loaded->snapshot);
   scheduler_->reconfigure(scheduler_options(*loaded->config.config));
+  tls_->reconfigure(*loaded->config.config);
   delivery_->close_idle();
   outcome.ok = true;
   log_->write(Event("reload").with("result", "new configuration in force"));
@@ -282,6 +299,7 @@ ExitStatus Running::run() {
   workers_.join();
   loader_.join();
   reports_->stop();
+  tls_->stop();
   spool_->close();
   log_->write(Event("stopped"));
   log_->flush();

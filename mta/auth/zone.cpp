@@ -76,6 +76,54 @@ bool add_mx(auth::DnsFact &fact, const json::value &record) {
   return true;
 }
 
+std::optional<std::string> decode_hex(std::string_view text) {
+  const auto digit = [](char c) {
+    const char lower = smtp::to_lower(c);
+    return lower >= '0' && lower <= '9' ? lower - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+  };
+  if (text.empty() || text.size() % 2 != 0) return std::nullopt;
+  std::string octets;
+  for (std::size_t at = 0; at < text.size(); at += 2) {
+    const int high = digit(text[at]);
+    const int low = digit(text[at + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    octets += static_cast<char>(high * 16 + low);
+  }
+  return octets;
+}
+
+/// "3 1 1 HEX", as in a zone file, or [3, 1, 1, "HEX"].
+std::optional<smtp::TlsaRecord> parse_tlsa_record(const json::value &record) {
+  std::vector<std::string> parts;
+  if (record.is_string()) {
+    for (const auto part : smtp::split(std::string_view(record.get_string()), ' '))
+      if (!part.empty()) parts.emplace_back(part);
+    for (std::size_t i = 4; i < parts.size(); ++i) parts[3] += parts[i]; // hex may be written in groups
+  } else if (record.is_array()) {
+    for (const auto &part : record.get_array()) {
+      if (part.is_string())
+        parts.emplace_back(std::string_view(part.get_string()));
+      else if (part.is_int64())
+        parts.push_back(std::to_string(part.get_int64()));
+      else
+        return std::nullopt;
+    }
+    if (parts.size() != 4) return std::nullopt;
+  }
+  if (parts.size() < 4) return std::nullopt;
+  smtp::TlsaRecord made;
+  std::uint8_t *const numbers[] = {&made.usage, &made.selector, &made.matching_type};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto number = smtp::parse_number(parts[i]);
+    if (!number || *number > 255) return std::nullopt;
+    *numbers[i] = static_cast<std::uint8_t>(*number);
+  }
+  auto data = decode_hex(parts[3]);
+  if (!data) return std::nullopt;
+  made.data = std::move(*data);
+  return made;
+}
+
 bool add_record(auth::DnsFact &fact, std::string_view type, const json::value &record) {
   if (type == "TXT") return add_text(fact, record);
   if (type == "MX") return add_mx(fact, record);
@@ -117,6 +165,39 @@ smtp::Result<auth::DnsFact> read_type(std::string_view name, std::string_view ty
 
 } // namespace
 
+smtp::Result<void> Zone::read_name(Name &made, const std::string &name, const json::object &object) {
+  for (const auto &records : object) {
+    const std::string type = smtp::to_upper(records.key());
+    const json::value &value = records.value();
+    const auto wrong = [&](std::string_view what) {
+      return smtp::fail(smtp::ErrorCode::bad_syntax,
+                        fmt::format("{} {}: {}", smtp::escape(name, 80), smtp::escape(type, 20), what));
+    };
+    if (type == "CNAME") {
+      const json::value *target = &value;
+      if (value.is_array() && value.get_array().size() == 1) target = &value.get_array()[0];
+      if (!target->is_string()) return wrong("not one name");
+      made.alias = plain_name(std::string_view(target->get_string()));
+    } else if (type == "DNSSEC") {
+      const std::string word = value.is_string() ? std::string(std::string_view(value.get_string())) : std::string();
+      if (word != "secure" && word != "insecure" && word != "bogus") return wrong("not secure, insecure or bogus");
+      made.dnssec = word == "secure" ? Dnssec::secure : word == "bogus" ? Dnssec::bogus : Dnssec::insecure;
+    } else if (type == "TLSA" && value.is_array()) {
+      for (const auto &record : value.get_array()) {
+        auto parsed = parse_tlsa_record(record);
+        if (!parsed) return wrong("not a list of \"usage selector matching-type HEX\"");
+        made.tlsa.push_back(std::move(*parsed));
+      }
+      made.types[type].status = made.tlsa.empty() ? smtp::DnsStatus::no_data : smtp::DnsStatus::ok;
+    } else {
+      auto fact = read_type(name, type, value);
+      if (!fact) return tl::unexpected(fact.error());
+      made.types[type] = std::move(*fact);
+    }
+  }
+  return {};
+}
+
 smtp::Result<Zone> Zone::from(const json::object &object) {
   Zone zone;
   for (const auto &entry : object) {
@@ -130,21 +211,7 @@ smtp::Result<Zone> Zone::from(const json::object &object) {
       return smtp::fail(smtp::ErrorCode::bad_syntax,
                         fmt::format("{}: not an object of record types, nor SERVFAIL, TIMEOUT or NXDOMAIN",
                                     smtp::escape(name, 80)));
-    for (const auto &records : entry.value().get_object()) {
-      const std::string type = smtp::to_upper(records.key());
-      const json::value &value = records.value();
-      if (type == "CNAME") {
-        const json::value *target = &value;
-        if (value.is_array() && value.get_array().size() == 1) target = &value.get_array()[0];
-        if (!target->is_string())
-          return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{} CNAME: not one name", smtp::escape(name, 80)));
-        made.alias = plain_name(std::string_view(target->get_string()));
-        continue;
-      }
-      auto fact = read_type(name, type, value);
-      if (!fact) return tl::unexpected(fact.error());
-      made.types[type] = std::move(*fact);
-    }
+    if (auto read = zone.read_name(made, name, entry.value().get_object()); !read) return tl::unexpected(read.error());
   }
   return zone;
 }
@@ -157,27 +224,51 @@ smtp::Result<Zone> Zone::parse(std::string_view text) {
   return from(value.get_object());
 }
 
-auth::DnsFact Zone::answer(const auth::DnsQuestion &question) const {
-  std::string name = plain_name(question.name);
-  auth::DnsFact fact;
-  for (int hops = 0; hops <= longest_alias_chain; ++hops) {
-    const auto found = names_.find(name);
-    if (found == names_.end()) {
-      fact.status = smtp::DnsStatus::no_name;
-      return fact;
-    }
-    for (const std::string_view type : {std::string_view("*"), type_word(question.type)})
-      if (const auto known = found->second.types.find(std::string(type)); known != found->second.types.end())
-        return known->second;
-    if (found->second.alias.empty()) {
-      fact.status = smtp::DnsStatus::no_data;
-      return fact;
-    }
-    name = found->second.alias;
+Zone::Dnssec Zone::dnssec_of(std::string_view name) const {
+  for (;;) {
+    const auto found = names_.find(std::string(name));
+    if (found != names_.end() && found->second.dnssec) return *found->second.dnssec;
+    const auto dot = name.find('.');
+    if (dot == std::string_view::npos) return Dnssec::insecure;
+    name.remove_prefix(dot + 1);
   }
-  fact.status = smtp::DnsStatus::temporary;
-  fact.detail = fmt::format("more than {} CNAMEs", longest_alias_chain);
-  return fact;
+}
+
+Zone::SignedFact Zone::look_up(std::string_view question, std::string_view type) const {
+  std::string name = plain_name(question);
+  SignedFact answer;
+  answer.trust = smtp::DnsTrust::secure; // until a name of the chain is not
+  for (int hops = 0; hops <= longest_alias_chain; ++hops) {
+    const Dnssec dnssec = dnssec_of(name);
+    if (dnssec != Dnssec::secure) answer.trust = smtp::DnsTrust::insecure;
+    const auto found = names_.find(name);
+    if (dnssec == Dnssec::bogus) {
+      answer.fact.detail = "bogus: the zone file says so";
+      return answer;
+    }
+    if (found == names_.end()) {
+      answer.fact.status = smtp::DnsStatus::no_name;
+      return answer;
+    }
+    for (const std::string_view word : {std::string_view("*"), type})
+      if (const auto known = found->second.types.find(std::string(word)); known != found->second.types.end()) {
+        answer.fact = known->second;
+        if (type == "TLSA" && answer.fact.status == smtp::DnsStatus::ok) answer.tlsa = found->second.tlsa;
+        return answer;
+      }
+    if (found->second.alias.empty()) {
+      answer.fact.status = smtp::DnsStatus::no_data;
+      return answer;
+    }
+    name = answer.canonical_name = found->second.alias;
+  }
+  answer.fact.status = smtp::DnsStatus::temporary;
+  answer.fact.detail = fmt::format("more than {} CNAMEs", longest_alias_chain);
+  return answer;
+}
+
+auth::DnsFact Zone::answer(const auth::DnsQuestion &question) const {
+  return look_up(question.name, type_word(question.type)).fact;
 }
 
 void Zone::answer_all(auth::DnsFacts &facts) const {

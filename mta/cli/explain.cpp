@@ -1,17 +1,21 @@
-// portcullis explain: what would happen to mail for a domain or mailbox, and which rule says so.
+// portcullis explain: what would happen to mail for a domain or mailbox and why; or what was decided for a message.
 #include <cstdio>
 #include <memory>
-#include <thread>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "mta/cli/command.hpp"
+#include "mta/cli/explain_sources.hpp"
+#include "mta/cli/files.hpp"
 #include "mta/config/load.hpp"
+#include "mta/outbound/decision_text.hpp"
 #include "mta/outbound/explain.hpp"
+#include "mta/report/report_settings.hpp"
+#include "mta/spool/spool.hpp"
+#include "mta/tally/decision_log.hpp"
 
 namespace mta::cli {
 
@@ -19,51 +23,180 @@ namespace {
 
 namespace json = boost::json;
 
-/// Asks the configuration file and the DNS from here, for when no daemon runs.
-void explain_offline(GlobalOptions &global, const std::string &subject) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
-  if (!snapshot) return fail(global, snapshot.error().detail, 2);
-  asio::io_context context{1};
-  auto resolver = make_resolver(loaded.config->dns, context.get_executor());
-  if (!resolver) return fail(global, resolver.error().detail, 2);
+constexpr std::size_t zone_limit = std::size_t{64} * 1024 * 1024;
+
+struct Arguments {
+  std::string subject;
+  std::string message;
+  std::string dns_file;
+  std::string sts_folder;
+  std::string wish;
+  bool offline = false;
+};
+
+std::optional<policy::Wish> parse_wish(const std::string &word) {
+  for (const auto wish :
+       {policy::Wish::none, policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::report})
+    if (word == policy::to_string(wish)) return wish;
+  return std::nullopt;
+}
+
+std::optional<Explanation> run_explain(std::shared_ptr<const Snapshot> snapshot, PolicySources sources,
+                                       asio::io_context &context, const std::string &subject, MessageWish wish) {
   std::optional<Explanation> explanation;
-  asio::co_spawn(context, explain(*snapshot, **resolver, subject),
+  asio::co_spawn(context, explain(std::move(snapshot), std::move(sources), subject, std::move(wish)),
                  [&](const std::exception_ptr &thrown, Explanation result) {
                    if (!thrown) explanation = std::move(result);
                    context.stop();
                  });
   const auto work = asio::make_work_guard(context);
   context.run();
+  return explanation;
+}
+
+void print(const GlobalOptions &global, const Explanation &explanation) {
+  std::printf("%s\n", (global.json ? format_json(explanation) : format_text(explanation)).c_str());
+}
+
+/// Asks the configuration file here; the DNS and the policy hosts, or the files that stand for them.
+void explain_offline(GlobalOptions &global, const Arguments &arguments, MessageWish wish) {
+  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
+  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
+  const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
+  if (!snapshot) return fail(global, snapshot.error().detail, 2);
+  asio::io_context context{1};
+  std::unique_ptr<Resolver> resolver;
+  if (arguments.dns_file.empty()) {
+    auto made = make_resolver(loaded.config->dns, context.get_executor());
+    if (!made) return fail(global, made.error().detail, 2);
+    resolver = std::move(*made);
+  } else {
+    const auto text = read_input(arguments.dns_file, zone_limit);
+    if (!text) return fail(global, text.error().detail, 2);
+    auto zone = Zone::parse(*text);
+    if (!zone) return fail(global, fmt::format("{}: {}", arguments.dns_file, zone.error().detail), 2);
+    resolver = std::make_unique<ZoneResolver>(std::move(*zone));
+  }
+  std::unique_ptr<StsPolicies> sts;
+  if (!arguments.sts_folder.empty() || !arguments.dns_file.empty())
+    sts = std::make_unique<PolicyFolder>(*resolver, arguments.sts_folder); // with a zone file nothing leaves this host
+  else
+    sts = std::make_unique<FetchedPolicies>(*snapshot, *resolver);
+  const auto explanation =
+      run_explain(*snapshot, {*resolver, sts.get(), nullptr, {}}, context, arguments.subject, std::move(wish));
   if (!explanation) return fail(global, "the explanation failed", 2);
-  std::printf("%s\n", (global.json ? format_json(*explanation) : format_text(*explanation)).c_str());
+  print(global, *explanation);
+}
+
+json::object to_json(const RecordedDecision &recorded) {
+  const DecisionNote &note = recorded.note;
+  json::object object{{"time", format_utc(note.time)},
+                      {"domain", note.domain},
+                      {"host", note.host},
+                      {"address", note.address},
+                      {"verdict", note.verdict ? policy::to_string(*note.verdict) : "not_judged"},
+                      {"reason", note.reason},
+                      {"result", note.result},
+                      {"reply", note.reply},
+                      {"decision", nullptr}};
+  boost::system::error_code error;
+  if (auto decision = json::parse(recorded.decision, error); !error) object["decision"] = std::move(decision);
+  return object;
+}
+
+std::string to_text(const RecordedDecision &recorded) {
+  const DecisionNote &note = recorded.note;
+  std::string text =
+      fmt::format("{} {} by {}: {}\n", format_utc(note.time), note.domain,
+                  note.address.empty() ? note.host : fmt::format("{}[{}]", note.host, note.address), note.result);
+  text += fmt::format("  verdict: {}{}\n", note.verdict ? policy::to_string(*note.verdict) : "not judged",
+                      note.reason.empty() ? "" : " (" + note.reason + ")");
+  if (!note.reply.empty()) text += fmt::format("  reply: {}\n", note.reply);
+  boost::system::error_code error;
+  const auto decision = json::parse(recorded.decision, error);
+  if (error || !decision.is_object()) return text + "  the decision is no longer kept\n";
+  const auto &object = decision.get_object();
+  text += fmt::format("  TLS: {} by {}\n", text_at(object.at("requirement").as_object(), "level"),
+                      text_at(object.at("requirement").as_object(), "rule"));
+  if (object.at("unusable").is_object())
+    text += fmt::format("  host not used, by {}: {}\n", text_at(object.at("unusable").as_object(), "source"),
+                        text_at(object.at("unusable").as_object(), "reason"));
+  text += "  sources:\n";
+  for (const auto &reason : object.at("reasons").as_array()) {
+    const auto &row = reason.as_object();
+    text += fmt::format("    {} {}: {} ({})\n", flag_at(row, "won") ? "*" : " ", text_at(row, "source"),
+                        text_at(row, "said"), text_at(row, "rule"));
+  }
+  return text;
+}
+
+/// What was recorded of each attempt, from the files of the daemon's tally.
+void explain_message(GlobalOptions &global, const std::string &text) {
+  const auto id = QueueId::parse(text);
+  if (!id) return fail(global, fmt::format("\"{}\" is no queue id", text), 2);
+  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
+  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
+  const auto found = find_decisions(decision_files(tally_folder(*loaded.config)), id->value);
+  if (!found) return fail(global, found.error().detail, 2);
+  if (found->empty())
+    return fail(global,
+                fmt::format("nothing is recorded of {}: no attempt was made in the last second or longer ago than "
+                            "tls_evidence.keep_days, {} days",
+                            text, loaded.config->tls_evidence.keep_days),
+                1);
+  if (global.json) {
+    json::array attempts;
+    for (const auto &recorded : *found) attempts.push_back(to_json(recorded));
+    return print_json({{"ok", true}, {"id", text}, {"attempts", std::move(attempts)}});
+  }
+  for (const auto &recorded : *found) std::printf("%s", to_text(recorded).c_str());
+}
+
+void ask_daemon(GlobalOptions &global, const Arguments &arguments) {
+  json::object request;
+  request["command"] = "explain";
+  request["subject"] = arguments.subject;
+  request["wish"] = arguments.wish;
+  const auto answer = ask(global, request);
+  if (!answer) return;
+  if (global.json)
+    print_json(answer->at("explanation").as_object());
+  else
+    std::printf("%s\n", text_at(*answer, "text").c_str());
 }
 
 } // namespace
 
 void add_explain(CLI::App &program, GlobalOptions &global) {
-  struct Arguments {
-    std::string subject;
-    bool offline = false;
-  };
   auto arguments = std::make_shared<Arguments>();
+  arguments->wish = policy::to_string(policy::Wish::none);
   auto *command = program.add_subcommand(
-      "explain", "Tell what would happen to mail for a DOMAIN or MAILBOX now: its hosts, the TLS that is demanded, which rule says "
-                 "so, and what its own mail to us must show. Asks the daemon; with --offline the configuration file.");
-  command->add_option("subject", arguments->subject, "a domain, or a mailbox")->required();
+      "explain",
+      "Tell what would happen to mail for a DOMAIN or MAILBOX now: its hosts, every source of TLS policy with its "
+      "evidence, the TLS that is demanded and which rule says so, and what its own mail to us must show. Asks the "
+      "daemon; with --offline the configuration file. With --message: what was decided for a message at each attempt.");
+  auto *subject = command->add_option("subject", arguments->subject, "a domain, or a mailbox");
+  command->add_option("--message", arguments->message, "a queue id: what was decided for it, and why")
+      ->excludes(subject);
   command->add_flag("--offline", arguments->offline, "read the configuration file instead of asking the daemon");
+  command->add_option("--dns-file", arguments->dns_file,
+                      "DNS answers from this JSON file, with their DNSSEC state; implies --offline, and no network");
+  command->add_option("--sts-dir", arguments->sts_folder,
+                      "MTA-STS policies from this folder: a file mta-sts.DOMAIN each; implies --offline");
+  command->add_option("--wish", arguments->wish,
+                      "what the message itself asks for: none, requiretls, tls-required-no or report");
   command->callback([&global, arguments] {
-    if (arguments->offline) return explain_offline(global, arguments->subject);
-    json::object request;
-    request["command"] = "explain";
-    request["subject"] = arguments->subject;
-    const auto answer = ask(global, request);
-    if (!answer) return;
-    if (global.json)
-      print_json(answer->at("explanation").as_object());
-    else
-      std::printf("%s\n", text_at(*answer, "text").c_str());
+    if (!arguments->message.empty()) return explain_message(global, arguments->message);
+    if (arguments->subject.empty()) return fail(global, "explain needs a domain, a mailbox, or --message ID", 2);
+    const auto wish = parse_wish(arguments->wish);
+    if (!wish)
+      return fail(global,
+                  fmt::format("--wish is none, {}, {} or {}", policy::to_string(policy::Wish::require_tls),
+                              policy::to_string(policy::Wish::tls_optional), policy::to_string(policy::Wish::report)),
+                  2);
+    if (arguments->offline || !arguments->dns_file.empty() || !arguments->sts_folder.empty())
+      return explain_offline(global, *arguments, {.wish = *wish, .override_ = {}});
+    ask_daemon(global, *arguments);
   });
 }
 

@@ -72,6 +72,24 @@ Event to_event(const Attempt &attempt) {
   return std::move(event).with("ms", static_cast<std::int64_t>(attempt.duration.count()));
 }
 
+DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> decision) {
+  DecisionNote note;
+  note.id = attempt.id.value;
+  note.time = std::chrono::system_clock::now();
+  note.domain = attempt.domain;
+  note.host = attempt.host;
+  note.address = attempt.address;
+  note.decision = std::move(decision);
+  if (attempt.verdict) {
+    note.verdict = attempt.verdict->kind;
+    note.reason = attempt.verdict->reason;
+  }
+  if (note.reason.empty()) note.reason = attempt.tls_problem.empty() ? attempt.detail : attempt.tls_problem;
+  note.result = to_string(attempt.result);
+  if (attempt.reply.code != 0) note.reply = attempt.reply.to_line();
+  return note;
+}
+
 Event to_fallback_event(const Attempt &attempt, std::string_view reason) {
   return Event("tls_fallback", LogLevel::warning)
       .with("id", attempt.id.to_string())

@@ -9,6 +9,7 @@
 
 #include "mta/log/mail_log.hpp"
 #include "mta/queue/message.hpp"
+#include "mta/tally/decision_log.hpp"
 #include "policy/requirement.hpp"
 #include "smtp/wire/reply.hpp"
 #include "tls/core/facts.hpp"
@@ -63,6 +64,8 @@ struct Attempt {
 
 /// event=delivery: info when delivered, warning when not.
 [[nodiscard]] Event to_event(const Attempt &attempt);
+/// What `explain --message` shows of it; `decision` is HostPlan::decision_text.
+[[nodiscard]] DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> decision);
 /// event=tls_fallback: an opportunistic message goes out in clear, and why.
 [[nodiscard]] Event to_fallback_event(const Attempt &attempt, std::string_view reason);
 

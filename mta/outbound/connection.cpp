@@ -3,38 +3,45 @@
 
 #include <sys/socket.h>
 
+#include "tls/dane.hpp"
+
 namespace mta {
 
 namespace {
 
-tls::Facts facts_against(Connection &connection, const std::shared_ptr<const tls::TrustStore> &trust,
+tls::Facts facts_against(Connection &connection, const policy::Requirement &requirement,
+                         const std::shared_ptr<const tls::TrustStore> &trust,
                          std::chrono::system_clock::time_point now) {
   tls::Facts facts = connection.stream.facts();
   if (!facts.encrypted) return facts;
-  if (!trust) {
-    facts.verdict = tls::ChainVerdict{false, "the trust store is not loaded", tls::ChainFault::untrusted};
-    return facts;
-  }
-  if (connection.verified_against != trust) {
-    connection.chain_verdict =
-        tls::verify_chain(connection.stream.peer_chain().get(), *trust, tls::Purpose::server, now);
-    connection.verified_against = trust;
-  }
-  facts.verdict = connection.chain_verdict;
+  facts.verdict = verify_against(connection, trust, now);
+  if (!requirement.tlsa.empty())
+    facts.dane = tls::verify_dane(connection.stream.peer_chain().get(), requirement.tlsa, requirement.dane_names, now);
   return facts;
 }
 
 } // namespace
 
-void judge(Connection &connection, std::shared_ptr<const Plan> plan, std::chrono::system_clock::time_point now) {
+const tls::ChainVerdict &verify_against(Connection &connection, const std::shared_ptr<const tls::TrustStore> &trust,
+                                        std::chrono::system_clock::time_point now) {
+  for (const auto &[store, verdict] : connection.chain_verdicts)
+    if (store == trust) return verdict;
+  auto verdict = trust ? tls::verify_chain(connection.stream.peer_chain().get(), *trust, tls::Purpose::server, now)
+                       : tls::ChainVerdict{false, "the trust store is not loaded", tls::ChainFault::untrusted};
+  return connection.chain_verdicts.emplace_back(trust, std::move(verdict)).second;
+}
+
+void judge(Connection &connection, std::shared_ptr<const HostPlan> plan, std::chrono::system_clock::time_point now) {
   if (connection.judged_for == plan) return;
   connection.judged_for = std::move(plan);
-  const Plan &judged = *connection.judged_for;
-  connection.verdict = policy::judge_tls(judged.required(), facts_against(connection, judged.trust, now));
+  const HostPlan &judged = *connection.judged_for;
   connection.observed.reset();
-  if (judged.decision.observed)
+  if (const auto &observed = judged.decision.observed)
     connection.observed =
-        policy::judge_tls(*judged.decision.observed, facts_against(connection, judged.observed_trust, now));
+        policy::judge_tls(*observed, facts_against(connection, *observed, judged.observed_trust, now));
+  const policy::Requirement &required = judged.required();
+  connection.judged_facts = facts_against(connection, required, judged.trust, now);
+  connection.verdict = policy::judge_tls(required, connection.judged_facts);
 }
 
 bool is_alive(Connection &connection) {

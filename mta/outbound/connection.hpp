@@ -5,9 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "mta/net/watchdog.hpp"
 #include "mta/outbound/plan.hpp"
+#include "mta/tally/tls_session.hpp"
 #include "policy/requirement.hpp"
 #include "smtp/names/ip_address.hpp"
 #include "smtp/session/client_session.hpp"
@@ -35,12 +38,14 @@ struct Connection {
   std::chrono::steady_clock::time_point idle_since{};
 
   /// What was judged, and for which plan: a connection that two domains share is judged for each.
-  std::shared_ptr<const Plan> judged_for;
+  std::shared_ptr<const HostPlan> judged_for;
   policy::Verdict verdict;
   std::optional<policy::Verdict> observed;
-  std::shared_ptr<const tls::TrustStore> verified_against; ///< the last store, with what it said of the chain
-  tls::ChainVerdict chain_verdict;
-  std::string tls_problem; ///< why it is in clear although TLS was wished for
+  /// What each store of CAs said of the chain; each is asked once.
+  std::vector<std::pair<std::shared_ptr<const tls::TrustStore>, tls::ChainVerdict>> chain_verdicts;
+  tls::Facts judged_facts;                            ///< by which `verdict` was reached
+  std::shared_ptr<const TlsSession> observed_session; ///< what it proved when it was opened, for those who count
+  std::string tls_problem;                            ///< why it is in clear although TLS was wished for
 
   /// What went wrong on the wire, when something did; the session knows only that the connection ended.
   std::optional<smtp::Error> wire_error;
@@ -50,7 +55,12 @@ struct Connection {
 };
 
 /// Judges what the connection gives against the plan's requirements; no I/O. Idempotent for one plan.
-void judge(Connection &connection, std::shared_ptr<const Plan> plan, std::chrono::system_clock::time_point now);
+void judge(Connection &connection, std::shared_ptr<const HostPlan> plan, std::chrono::system_clock::time_point now);
+
+/// What this store says of the chain of an encrypted connection.
+[[nodiscard]] const tls::ChainVerdict &verify_against(Connection &connection,
+                                                      const std::shared_ptr<const tls::TrustStore> &trust,
+                                                      std::chrono::system_clock::time_point now);
 
 /// False when the peer has closed a kept connection, or has said something that was not asked for (421).
 [[nodiscard]] bool is_alive(Connection &connection);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/outbound/observe.hpp"
 #include "mta/outbound/outcome.hpp"
 #include "mta/outbound/session_io.hpp"
 #include "smtp/base/text.hpp"
@@ -27,8 +28,9 @@ struct Group {
   const Job &job;
   ActiveConnection &active;
   std::shared_ptr<const Plan> plan;
-  std::vector<std::size_t> open;         ///< recipients that nobody has decided yet
-  std::vector<RecipientResult> &results; ///< of the job
+  std::shared_ptr<const HostPlan> host_plan; ///< of the host that is tried; null before the first
+  std::vector<std::size_t> open;             ///< recipients that nobody has decided yet
+  std::vector<RecipientResult> &results;     ///< of the job
   std::vector<HostFailure> failures;
   bool fell_back = false; ///< the one planned attempt in clear is spent
   bool injected = false;
@@ -52,10 +54,10 @@ Attempt begin_attempt(const Group &group) {
   attempt.to = group.open.size() == 1 ? group.message().recipients[group.open.front()].recipient.mailbox.to_string()
                                       : group.plan->domain;
   attempt.domain = group.plan->domain;
-  const auto &required = group.plan->required();
-  attempt.wanted = required.level;
-  attempt.rule = required.rule;
-  if (const auto &observed = group.plan->decision.observed) {
+  const policy::Decision &decision = group.host_plan ? group.host_plan->decision : group.plan->decision;
+  attempt.wanted = decision.enforced.level;
+  attempt.rule = decision.enforced.rule;
+  if (const auto &observed = decision.observed) {
     attempt.observed_rule = observed->rule;
     attempt.observed_level = observed->level;
   }
@@ -64,7 +66,17 @@ Attempt begin_attempt(const Group &group) {
 
 void end_attempt(const Group &group, Attempt &attempt, Clock::time_point began) {
   attempt.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
-  group.worker->services().log.write(to_event(attempt));
+  const Delivery::Services &services = group.worker->services();
+  services.log.write(to_event(attempt));
+  if (services.decisions != nullptr && group.host_plan)
+    services.decisions->note(to_note(attempt, group.host_plan->decision_text));
+}
+
+/// Tells those who count sessions.
+void observe(const Group &group, const std::shared_ptr<const TlsSession> &session) {
+  // RFC 8460 section 3: the delivery of reports is not reported on.
+  if (session && group.worker->services().observer != nullptr && !group.message().envelope.is_tls_report)
+    group.worker->services().observer->session(session);
 }
 
 void note_failure(Group &group, HostFailure failure) {
@@ -202,13 +214,19 @@ void log_refused(const Group &group, std::size_t first_result) {
   }
 }
 
+void observe_messages(const Group &group, const Connection &connection, const Attempt &attempt) {
+  TlsObserver *observer = group.worker->services().observer;
+  if (observer == nullptr || !connection.observed_session || attempt.delivered == 0) return;
+  observer->messages(connection.observed_session, group.plan->domain, 1);
+}
+
 /// Sends over one connection until every recipient is decided or the connection is of no more use.
 Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reused) {
   group.active.connection = connection.get();
   for (bool first = true;; first = false) {
     const auto began = Clock::now();
     const bool on_kept = reused && first;
-    judge(*connection, group.plan, std::chrono::system_clock::now());
+    judge(*connection, group.host_plan, std::chrono::system_clock::now());
     if (!connection->verdict
              .ok()) { // a kept connection satisfied an equal requirement; if ever it does not, it is not used
       connection->stream.close();
@@ -226,6 +244,7 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
       co_return after;
     }
     end_attempt(group, attempt, began);
+    observe_messages(group, *connection, attempt);
     if (group.results.size() - results_before > 1 && attempt.result == AttemptResult::partly)
       log_refused(group, results_before);
     if (after == After::next_host || !usable) {
@@ -244,12 +263,13 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
 }
 
 /// Opens a connection and, where the requirement allows it, plans the one attempt in clear.
-Task<Opened> open_with_fallback(Group &group, NextHost host, std::vector<smtp::SocketAddress> addresses) {
+Task<Opened> open_with_fallback(Group &group, std::vector<smtp::SocketAddress> addresses) {
   auto began = Clock::now();
   Attempt attempt = begin_attempt(group);
-  OpenRequest request{group.plan, host, std::move(addresses), false};
+  OpenRequest request{group.host_plan, std::move(addresses), false};
   auto opened = co_await open_connection(group.worker->worker(), group.active, std::move(request), attempt);
   group.injected = group.injected || opened.injected;
+  observe(group, opened.session);
   if (opened.connection) {
     if (!opened.connection->tls_problem.empty())
       group.worker->services().log.write(to_fallback_event(attempt, opened.connection->tls_problem));
@@ -265,8 +285,9 @@ Task<Opened> open_with_fallback(Group &group, NextHost host, std::vector<smtp::S
   attempt = begin_attempt(group);
   std::vector<smtp::SocketAddress> same_address;
   same_address.push_back(opened.fallback_address);
-  OpenRequest in_clear{group.plan, host, std::move(same_address), true};
+  OpenRequest in_clear{group.host_plan, std::move(same_address), true};
   auto clear = co_await open_connection(group.worker->worker(), group.active, std::move(in_clear), attempt);
+  observe(group, clear.session);
   if (clear.connection)
     clear.connection->tls_problem = opened.fallback_reason;
   else
@@ -275,31 +296,53 @@ Task<Opened> open_with_fallback(Group &group, NextHost host, std::vector<smtp::S
   co_return std::move(clear);
 }
 
-/// One host of the list: its addresses, until one has taken the mail.
+/// A host that is not tried, with its line in the log.
+void pass_over(Group &group, const NextHost &host, HostFailure failure) {
+  Attempt attempt = begin_attempt(group);
+  attempt.host = host.name;
+  attempt.cause = failure.cause;
+  attempt.reply = failure.reply;
+  attempt.detail = failure.detail;
+  end_attempt(group, attempt, Clock::now());
+  note_failure(group, std::move(failure));
+}
+
+HostFailure without_address(const HostPlan &plan) {
+  const HostAddresses &found = plan.addresses;
+  HostFailure failure;
+  failure.cause = FailureCause::dns;
+  failure.host = plan.host.name;
+  failure.detail = found.problem;
+  failure.refused_for_good = !found.temporary;
+  failure.reply = found.temporary ? smtp::Reply{451, smtp::EnhancedCode{4, 4, 3}, found.problem}
+                                  : smtp::Reply{550, smtp::EnhancedCode{5, 4, 4}, found.problem};
+  return failure;
+}
+
+/// One host of the list: its decision and its addresses, until one has taken the mail.
 Task<void> try_host(Group &group, NextHost host, std::size_t &connections) {
-  auto found = co_await group.worker->addresses_for(group.plan, host);
+  group.host_plan = nullptr;
+  auto planned = co_await group.worker->host_plan_for(group.plan, host);
+  if (!planned) {
+    pass_over(group, host, local_failure(host.name, planned.error().detail));
+    co_return;
+  }
+  group.host_plan = std::move(*planned);
+  if (group.host_plan->decision.unusable) {
+    observe(group, make_passed_over(*group.host_plan, std::chrono::system_clock::now()));
+    pass_over(group, host, unusable_host(*group.host_plan));
+    co_return;
+  }
+  const HostAddresses &found = group.host_plan->addresses;
   if (found.addresses.empty()) {
-    HostFailure failure;
-    failure.cause = FailureCause::dns;
-    failure.host = host.name;
-    failure.detail = found.problem;
-    failure.refused_for_good = !found.temporary;
-    failure.reply = found.temporary ? smtp::Reply{451, smtp::EnhancedCode{4, 4, 3}, found.problem}
-                                    : smtp::Reply{550, smtp::EnhancedCode{5, 4, 4}, found.problem};
-    Attempt attempt = begin_attempt(group);
-    attempt.host = host.name;
-    attempt.cause = failure.cause;
-    attempt.reply = failure.reply;
-    attempt.detail = failure.detail;
-    end_attempt(group, attempt, Clock::now());
-    note_failure(group, std::move(failure));
+    pass_over(group, host, without_address(*group.host_plan));
     co_return;
   }
   std::vector<smtp::SocketAddress> addresses;
   for (const auto &address : found.addresses) addresses.push_back({address, host.port});
   while (!addresses.empty() && !group.open.empty() && connections < connection_limit && !group.is_stopped()) {
     ++connections;
-    auto opened = co_await open_with_fallback(group, host, addresses);
+    auto opened = co_await open_with_fallback(group, addresses);
     if (opened.connection) {
       const auto open_before = group.open.size();
       const After after = co_await send(group, std::move(opened.connection), false);
@@ -318,8 +361,9 @@ Task<void> try_host(Group &group, NextHost host, std::size_t &connections) {
 }
 
 Task<void> deliver_group(Group &group) {
-  if (auto kept = group.worker->take_kept(*group.plan)) {
-    const After after = co_await send(group, std::move(kept), true);
+  if (auto kept = group.worker->take_kept(*group.plan); kept.connection) {
+    group.host_plan = std::move(kept.plan);
+    const After after = co_await send(group, std::move(kept.connection), true);
     if (after == After::finished) co_return;
   }
   std::size_t connections = 0;
@@ -389,9 +433,10 @@ void finish_group(Group &group, JobResult &result) {
 
 Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::ActiveJob &active, JobResult &result) {
   const Job &job = active.job;
+  const MessageWish wish = wish_of(*job.message);
   std::vector<Group> groups;
   for (const auto &part : split_by_domain(job)) {
-    auto plan = co_await worker->plan_for(job.message->recipients[part.front()].recipient.mailbox);
+    auto plan = co_await worker->plan_for(job.message->recipients[part.front()].recipient.mailbox, wish);
     if (!plan) {
       report_no_hosts(*worker, job, part, plan.error(), result.results);
       result.destination_failed = result.destination_failed || !plan.error().reply.is_permanent();
@@ -400,7 +445,7 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
     const auto same =
         std::find_if(groups.begin(), groups.end(), [&](const Group &group) { return may_share(*group.plan, **plan); });
     if (same == groups.end())
-      groups.push_back(Group{worker, job, active.active, std::move(*plan), part, result.results, {}});
+      groups.push_back(Group{worker, job, active.active, std::move(*plan), nullptr, part, result.results, {}});
     else
       same->open.insert(same->open.end(), part.begin(), part.end());
   }

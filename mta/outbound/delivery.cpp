@@ -32,6 +32,8 @@ Delivery::Delivery(Services services) : impl_(std::make_unique<Impl>(services)) 
 Delivery::~Delivery() = default;
 
 void Delivery::deliver(Job job, std::function<void(JobResult)> done) {
+  if (job.destination == reports_destination && impl_->services.reports)
+    return impl_->services.reports(std::move(job), std::move(done));
   const auto &part = impl_->parts[impl_->choose(job)];
   asio::co_spawn(part->worker().context, deliver_job(part, std::move(job), std::move(done)), asio::detached);
 }
@@ -47,6 +49,7 @@ void Delivery::shut_down(std::chrono::seconds grace) {
 std::string destination_of(const Config &config, const smtp::Mailbox &recipient) {
   const smtp::Domain *domain = recipient.domain();
   if (domain == nullptr) return recipient.host();
+  if (config.is_report_mailbox(recipient)) return std::string(reports_destination);
   if (const policy::Route *route = config.find_route(*domain))
     return "route:" + (route->name.empty() ? route->place : route->name);
   return domain->ascii();

@@ -1,4 +1,5 @@
-// Delivery: carries out jobs: hosts, TLS decision, connection (new or kept), judgement before MAIL, transaction, outcome.
+// Delivery: carries out jobs: hosts, TLS decision, connection (new or kept), judgement before MAIL, transaction,
+// outcome.
 #pragma once
 
 #include <functional>
@@ -10,10 +11,16 @@
 #include "mta/net/workers.hpp"
 #include "mta/queue/job.hpp"
 #include "mta/spool/spool.hpp"
+#include "mta/sts/sts_policies.hpp"
+#include "mta/tally/tls_recall.hpp"
+#include "mta/tally/tls_session.hpp"
 
 namespace mta {
 
-/// Thread-safe. Everything referred to must outlive it; shut_down() and the end of the workers come before its destruction.
+class DecisionLog;
+
+/// Thread-safe. Everything referred to must outlive it; shut_down() and the end of the workers come before its
+/// destruction.
 class Delivery {
 public:
   struct Services {
@@ -22,21 +29,33 @@ public:
     Resolver &resolver;
     Spool &spool;
     MailLog &log;
+    StsPolicies *sts = nullptr;            ///< null: MTA-STS is not asked
+    TlsRecall *memory = nullptr;           ///< null: nothing is remembered
+    TlsObserver *observer = nullptr;       ///< null: nobody counts
+    DecisionLog *decisions = nullptr;      ///< null: no record for `explain --message`
+    std::function<bool()> dns_validates{}; ///< false: DANE is off; none: it does
+    std::function<void(Job, std::function<void(JobResult)>)>
+        reports{}; ///< takes the mail of the destination "reports:"
   };
   explicit Delivery(Services services);
   ~Delivery();
 
   /// mta::Deliver: runs on the worker that (destination, slot) chooses; `done` is called exactly once.
   void deliver(Job job, std::function<void(JobResult)> done);
-  /// Forgets kept connections whose requirement no longer holds (reload) by closing all idle ones.
+  /// Forgets kept connections whose requirement no longer holds (reload, an operator's release) by closing all idle
+  /// ones, and every plan.
   void close_idle();
-  /// Idle connections are closed with QUIT; running jobs end when their transaction does, or at `hard` time as temporary failures.
+  /// Idle connections are closed with QUIT; running jobs end when their transaction does, or at `hard` time as
+  /// temporary failures.
   void shut_down(std::chrono::seconds grace);
 
 private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+/// The destination of mailboxes whose mail is read as reports of others ([received_reports]).
+inline constexpr std::string_view reports_destination = "reports:";
 
 /// The key under which recipients of one next hop are grouped (mta::DestinationOf).
 [[nodiscard]] std::string destination_of(const Config &config, const smtp::Mailbox &recipient);

@@ -5,6 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <fmt/format.h>
 
 #include "mta/outbound/outcome.hpp"
 #include "mta/outbound/session_io.hpp"
@@ -16,10 +17,21 @@ namespace {
 /// Kept connections of one worker, whatever the configuration's limits are.
 constexpr std::size_t pool_limit = 1000;
 
+/// Plans differ by what messages ask for. No host name holds a space.
+std::string plan_key(std::string host, const MessageWish &wish) {
+  if (wish.wish != policy::Wish::none) (host += ' ') += policy::to_string(wish.wish);
+  return host;
+}
+
+std::string host_key(const Plan &plan, const NextHost &host) {
+  return fmt::format("{} {} {}", plan_key(plan.domain, plan.wish), host.name, host.port);
+}
+
 } // namespace
 
 DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker)
-    : services_(services), worker_(worker), pool_(pool_limit), pool_timer_(worker.context), stop_timer_(worker.context),
+    : services_(services), sources_{services.resolver, services.sts, services.memory, services.dns_validates},
+      worker_(worker), pool_(pool_limit), pool_timer_(worker.context), stop_timer_(worker.context),
       random_(std::random_device()()), random_index_([this](std::size_t n) {
         return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
       }) {}
@@ -35,48 +47,55 @@ void DeliveryWorker::end_job(JobHandle handle, JobResult result) {
   if (done) done(std::move(result));
 }
 
-Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> DeliveryWorker::plan_for(smtp::Mailbox recipient) {
+Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> DeliveryWorker::plan_for(smtp::Mailbox recipient,
+                                                                                       MessageWish wish) {
   auto snapshot = services_.snapshot.get();
-  const std::string name = recipient.host();
-  if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
-      cached && (*cached)->snapshot == snapshot)
-    co_return *cached;
-  HostList hosts;
-  if (const smtp::Domain *domain = recipient.domain()) {
-    auto found = co_await find_hosts(snapshot->config(), services_.resolver, *domain, random_index_);
-    if (!found) co_return tl::unexpected(std::move(found.error()));
-    hosts = std::move(*found);
-  } else {
-    hosts = hosts_of_literal(snapshot->config(), *recipient.literal());
-  }
-  const auto ttl = cache_lifetime(hosts.ttl);
-  auto plan = make_plan(std::move(snapshot), recipient, std::move(hosts), std::chrono::system_clock::now());
-  if (!plan) {
-    const std::string &detail = plan.error().detail;
-    co_return tl::unexpected(HostsFailure{{451, smtp::EnhancedCode{4, 3, 5}, detail}, detail});
-  }
-  plans_.put(name, *plan, ttl, std::chrono::steady_clock::now());
-  co_return *plan;
+  const std::string name = plan_key(recipient.host(), wish);
+  // What an operator said for one message is nobody else's.
+  const bool shared = !wish.override_;
+  if (shared)
+    if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
+        cached && (*cached)->snapshot == snapshot)
+      co_return *cached;
+  auto gathered =
+      co_await gather_plan(sources_, std::move(snapshot), std::move(recipient), std::move(wish), random_index_);
+  if (gathered.failure) co_return tl::unexpected(std::move(*gathered.failure));
+  if (shared)
+    plans_.put(name, gathered.plan, cache_lifetime(gathered.plan->hosts.ttl), std::chrono::steady_clock::now());
+  co_return gathered.plan;
 }
 
-Task<HostAddresses> DeliveryWorker::addresses_for(std::shared_ptr<const Plan> plan, NextHost host) {
-  if (const auto *cached = addresses_.find(host.name, std::chrono::steady_clock::now())) co_return *cached;
-  auto found = co_await find_addresses(plan->config(), services_.resolver, host);
-  if (!found.addresses.empty())
-    addresses_.put(host.name, found, cache_lifetime(found.ttl), std::chrono::steady_clock::now());
-  co_return found;
+const std::shared_ptr<const HostPlan> *DeliveryWorker::find_host_plan(const Plan &plan, const NextHost &host) {
+  if (plan.wish.override_) return nullptr;
+  const auto *cached = host_plans_.find(host_key(plan, host), std::chrono::steady_clock::now());
+  return cached != nullptr && (*cached)->plan.get() == &plan ? cached : nullptr;
 }
 
-std::unique_ptr<Connection> DeliveryWorker::take_kept(const Plan &plan) {
-  if (pool_.size() == 0) return nullptr;
+Task<smtp::Result<std::shared_ptr<const HostPlan>>> DeliveryWorker::host_plan_for(std::shared_ptr<const Plan> plan,
+                                                                                  NextHost host) {
+  if (const auto *cached = find_host_plan(*plan, host)) co_return *cached;
+  const std::string key = host_key(*plan, host);
+  const bool shared = !plan->wish.override_;
+  auto made = co_await gather_host_plan(sources_, std::move(plan), std::move(host));
+  // What failed is asked for again at the next try.
+  if (made && shared && !(*made)->addresses.addresses.empty() &&
+      (*made)->dane.state != policy::DaneFacts::State::failed)
+    host_plans_.put(key, *made, lifetime_of(**made), std::chrono::steady_clock::now());
+  co_return made;
+}
+
+DeliveryWorker::Kept DeliveryWorker::take_kept(const Plan &plan) {
+  if (pool_.size() == 0) return {};
   for (const auto &host : plan.hosts.hosts) {
-    const std::string key = plan.connection_key(host);
-    while (auto connection = pool_.take(key)) {
-      if (is_alive(*connection)) return connection;
+    const auto *known = find_host_plan(plan, host);
+    if (known == nullptr || (*known)->decision.unusable) continue;
+    const std::shared_ptr<const HostPlan> host_plan = *known;
+    while (auto connection = pool_.take(host_plan->connection_key)) {
+      if (is_alive(*connection)) return {host_plan, std::move(connection)};
       connection->stream.close();
     }
   }
-  return nullptr;
+  return {};
 }
 
 void DeliveryWorker::put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
@@ -112,6 +131,7 @@ void DeliveryWorker::close_idle() {
   for (auto &idle : pool_.take_all()) dismiss(std::move(idle));
   pool_timer_.cancel();
   plans_.clear();
+  host_plans_.clear();
 }
 
 void DeliveryWorker::stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace) {

@@ -13,7 +13,7 @@
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/find_hosts.hpp"
 #include "mta/outbound/open.hpp"
-#include "mta/outbound/plan.hpp"
+#include "mta/outbound/planning.hpp"
 
 namespace mta {
 
@@ -35,13 +35,21 @@ public:
   [[nodiscard]] JobHandle begin_job(Job job, std::function<void(JobResult)> done);
   void end_job(JobHandle handle, JobResult result);
 
-  /// The plan for mail to this recipient under the configuration in force; from the cache while its time lasts.
-  [[nodiscard]] Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> plan_for(smtp::Mailbox recipient);
-  /// The addresses of one host of the plan, with its port.
-  [[nodiscard]] Task<HostAddresses> addresses_for(std::shared_ptr<const Plan> plan, NextHost host);
+  /// The plan for mail with this wish to this recipient under the configuration in force; from the cache while its time
+  /// lasts.
+  [[nodiscard]] Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> plan_for(smtp::Mailbox recipient,
+                                                                                       MessageWish wish);
+  /// One host of the plan with its addresses, TLSA records and the decision; from the cache while its time lasts.
+  [[nodiscard]] Task<smtp::Result<std::shared_ptr<const HostPlan>>> host_plan_for(std::shared_ptr<const Plan> plan,
+                                                                                  NextHost host);
 
-  /// A kept connection to one of the plan's hosts that satisfied the same requirement and lives; null if there is none.
-  [[nodiscard]] std::unique_ptr<Connection> take_kept(const Plan &plan);
+  /// A kept connection to one of the plan's hosts that satisfied the same requirement and lives, with what is settled
+  /// for the host; nulls if there is none.
+  struct Kept {
+    std::shared_ptr<const HostPlan> plan;
+    std::unique_ptr<Connection> connection;
+  };
+  [[nodiscard]] Kept take_kept(const Plan &plan);
   /// Keeps it for the next message, or says goodbye when it has served enough.
   void put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
                 const OutboundConfig &config);
@@ -57,17 +65,19 @@ public:
   [[nodiscard]] Worker &worker() noexcept { return worker_; }
 
 private:
+  [[nodiscard]] const std::shared_ptr<const HostPlan> *find_host_plan(const Plan &plan, const NextHost &host);
   void stop_hard();
   void arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds idle_timeout);
 
   const Delivery::Services services_;
+  const PolicySources sources_;
   Worker &worker_;
   ConnectionPool pool_;
   asio::steady_timer pool_timer_;
   asio::steady_timer stop_timer_;
   bool pool_timer_armed_ = false;
   TimedCache<std::shared_ptr<const Plan>> plans_;
-  TimedCache<HostAddresses> addresses_;
+  TimedCache<std::shared_ptr<const HostPlan>> host_plans_;
   std::list<ActiveJob> jobs_;
   std::mt19937_64 random_;
   RandomIndex random_index_;

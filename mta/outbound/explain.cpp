@@ -8,7 +8,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
-#include "mta/outbound/find_hosts.hpp"
+#include "mta/outbound/decision_text.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -48,55 +48,45 @@ std::string summarise(const Explanation &explanation) {
     return fmt::format("mail for {} is refused: {}", explanation.subject, explanation.recipient_state);
   if (!explanation.dns_problem.empty())
     return fmt::format("mail for {} cannot be sent: {}", explanation.domain, explanation.dns_problem);
-  const auto &required = explanation.decision.enforced;
-  const auto usable = std::count_if(explanation.hosts.begin(), explanation.hosts.end(),
-                                    [](const auto &host) { return !host.addresses.empty(); });
+  const policy::Decision &decision = explanation.decision();
+  const auto usable = std::count_if(explanation.hosts.begin(), explanation.hosts.end(), [](const auto &host) {
+    return host.plan && !host.addresses.empty() && !host.plan->decision.unusable;
+  });
+  const auto forbidden = std::find_if(explanation.hosts.begin(), explanation.hosts.end(),
+                                      [](const auto &host) { return host.plan && host.plan->decision.unusable; });
+  if (usable == 0 && forbidden != explanation.hosts.end())
+    return fmt::format("mail for {} waits: no host may be used; {}: {}", explanation.domain, forbidden->name,
+                       forbidden->plan->decision.unusable->reason);
+  const policy::Requirement &required = decision.enforced;
   std::string text = fmt::format("mail for {} goes {} to {} host{}; TLS {}", explanation.domain, explanation.route,
                                  usable, usable == 1 ? "" : "s", tls::to_string(required.level));
-  if (required.level >= tls::Level::authenticated) text += fmt::format(" for {}", fmt::join(required.references, ", "));
+  if (required.level == tls::Level::authenticated) text += fmt::format(" for {}", fmt::join(required.references, ", "));
+  if (required.level == tls::Level::dane) text += fmt::format(" at {}", required.server_name);
   text += fmt::format(", because {} says so", required.rule);
-  if (explanation.decision.observed)
-    text += fmt::format("; {} would demand {} but only observes", explanation.decision.observed->rule,
-                        tls::to_string(explanation.decision.observed->level));
+  if (decision.observed)
+    text += fmt::format("; {} would demand {} but only observes", decision.observed->rule,
+                        tls::to_string(decision.observed->level));
   return text;
 }
 
 /// Every address of every host: explain shows what delivery would ask for one host after the other.
-Task<void> explain_hosts(Explanation &explanation, const Config &config, Resolver &resolver, const HostList &hosts) {
+Task<void> explain_hosts(Explanation &explanation, const PolicySources &sources) {
+  const HostList &hosts = explanation.plan->hosts;
   for (const auto &host : hosts.hosts) {
     ExplainedHost explained;
     explained.name = host.port == 25 ? host.name : fmt::format("{}:{}", host.name, host.port);
     explained.preference = host.preference;
-    auto found = co_await find_addresses(config, resolver, host);
-    for (const auto &address : found.addresses) explained.addresses.push_back(address.to_string());
-    explained.problem = std::move(found.problem);
+    auto planned = co_await gather_host_plan(sources, explanation.plan, host);
+    if (planned) {
+      explained.plan = std::move(*planned);
+      for (const auto &address : explained.plan->addresses.addresses)
+        explained.addresses.push_back(address.to_string());
+      explained.problem = explained.plan->addresses.problem;
+    } else {
+      explained.problem = planned.error().detail;
+    }
     explanation.hosts.push_back(std::move(explained));
   }
-  explanation.route = describe_route(hosts);
-  explanation.name_trust = policy::to_string(hosts.trust);
-}
-
-Task<void> explain_domain(Explanation &explanation, const Config &config, Resolver &resolver, smtp::Domain domain) {
-  explanation.domain = domain.ascii();
-  explanation.local = config.domains.contains(domain.ascii());
-  explain_inbound(explanation, config, domain);
-  std::mt19937_64 generator{std::random_device()()};
-  const RandomIndex random = [&generator](std::size_t n) {
-    return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(generator);
-  };
-  auto found = co_await find_hosts(config, resolver, domain, random);
-  if (found) {
-    co_await explain_hosts(explanation, config, resolver, *found);
-  } else {
-    explanation.dns_problem =
-        fmt::format("{} ({})", found.error().detail,
-                    found.error().reply.is_permanent() ? "permanent" : "temporary, tried again later");
-    explanation.route = "by MX";
-    explanation.name_trust = policy::to_string(policy::NameTrust::none);
-  }
-  // What the rules say does not need the hosts: shown also when the DNS fails.
-  const HostList nothing;
-  explanation.decision = decide_for(config, domain, found ? *found : nothing, std::chrono::system_clock::now());
 }
 
 boost::json::array to_array(const std::vector<std::string> &values) {
@@ -105,15 +95,9 @@ boost::json::array to_array(const std::vector<std::string> &values) {
   return array;
 }
 
-boost::json::object to_object(const policy::Requirement &requirement) {
-  return {{"level", tls::to_string(requirement.level)},
-          {"profile", requirement.profile},
-          {"trust", requirement.trust},
-          {"references", to_array(requirement.references)},
-          {"pins", to_array(requirement.pins)},
-          {"client_certificate", requirement.client_certificate},
-          {"implicit_tls", requirement.implicit_tls},
-          {"rule", requirement.rule}};
+void append_reasons(std::string &text, const std::vector<policy::Reason> &reasons) {
+  for (const auto &reason : reasons)
+    text += fmt::format("  {} {}: {} ({})\n", reason.won ? "*" : " ", reason.source, reason.said, reason.rule);
 }
 
 void append_requirement(std::string &text, const char *title, const policy::Requirement &requirement) {
@@ -128,59 +112,111 @@ void append_requirement(std::string &text, const char *title, const policy::Requ
     text += fmt::format("  we show the certificate: {}\n", requirement.client_certificate);
 }
 
+void append_host(std::string &text, const ExplainedHost &host) {
+  text += fmt::format("host: {} {} {}\n", host.preference, host.name,
+                      host.addresses.empty() ? "- " + host.problem : fmt::format("{}", fmt::join(host.addresses, " ")));
+  if (!host.plan) return;
+  const policy::Decision &decision = host.plan->decision;
+  const policy::DaneFacts &dane = host.plan->dane;
+  text += fmt::format("  name trust: {}\n", policy::to_string(decision.name_trust));
+  text += fmt::format("  DANE: {}", policy::to_string(dane.state));
+  if (!dane.base_domain.empty()) text += fmt::format(" at {}", dane.base_domain);
+  text += dane.detail.empty() ? "\n" : fmt::format(" ({})\n", dane.detail);
+  for (const auto &record : dane.records) text += fmt::format("    TLSA {}\n", format_tlsa(record));
+  if (decision.unusable)
+    text += fmt::format("  not used, by {}: {}\n", decision.unusable->source, decision.unusable->reason);
+  append_requirement(text, "  TLS", decision.enforced);
+  if (decision.observed) append_requirement(text, "  observed, not enforced", *decision.observed);
+  text += "  sources:\n";
+  append_reasons(text, decision.reasons);
+}
+
+void append_domain(std::string &text, const Plan &plan) {
+  const policy::StsFacts &sts = plan.sts;
+  text += fmt::format("MTA-STS: {}", policy::to_string(sts.state));
+  if (!sts.id.empty())
+    text += fmt::format(", id {}, MX {}, fetched {}, expires {}", sts.id, fmt::join(sts.mx, " "),
+                        format_utc(sts.fetched), format_utc(sts.expires));
+  text += sts.detail.empty() ? "\n" : fmt::format(" ({})\n", sts.detail);
+  const policy::MemoryFacts &memory = plan.memory;
+  if (memory.known)
+    text += fmt::format("remembered: TLS up to {}{}, since {}, last on {}{}\n", tls::to_string(memory.best_version),
+                        memory.authenticated ? ", authenticated" : "", format_utc(memory.first_seen),
+                        format_utc(memory.last_seen), memory.protect ? ", never in clear" : "");
+}
+
+boost::json::object to_json(const ExplainedHost &host) {
+  boost::json::object object{{"name", host.name},
+                             {"preference", host.preference},
+                             {"addresses", to_array(host.addresses)},
+                             {"problem", host.problem},
+                             {"decision", nullptr}};
+  if (host.plan) object["decision"] = mta::to_json(*host.plan);
+  return object;
+}
+
 } // namespace
 
-Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, Resolver &resolver, std::string subject) {
+const policy::Decision &Explanation::decision() const noexcept {
+  for (const auto &host : hosts)
+    if (host.plan && !host.plan->decision.unusable) return host.plan->decision;
+  static const policy::Decision nothing;
+  return plan ? plan->decision : nothing;
+}
+
+Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, PolicySources sources, std::string subject,
+                          MessageWish wish) {
   const Config &config = snapshot->config();
   Explanation explanation;
   explanation.subject = subject;
-  std::optional<smtp::Mailbox> mailbox;
-  std::optional<smtp::Domain> domain;
-  if (subject.find('@') != std::string::npos) {
-    auto parsed = smtp::Mailbox::parse(subject);
-    if (parsed) {
-      mailbox = std::move(*parsed);
-      if (mailbox->domain() != nullptr) domain = *mailbox->domain();
-    } else {
-      explanation.summary = fmt::format("{} is not a mailbox: {}", smtp::escape(subject), parsed.error().detail);
-      co_return explanation;
-    }
-  } else if (auto parsed = smtp::Domain::parse(subject)) {
-    domain = std::move(*parsed);
-  } else {
-    explanation.summary = fmt::format("{} is not a domain: {}", smtp::escape(subject), parsed.error().detail);
+  const bool is_mailbox = subject.find('@') != std::string::npos;
+  auto mailbox = smtp::Mailbox::parse(is_mailbox ? subject : "postmaster@" + subject);
+  if (!mailbox) {
+    explanation.summary = fmt::format("{} is not a {}: {}", smtp::escape(subject), is_mailbox ? "mailbox" : "domain",
+                                      mailbox.error().detail);
     co_return explanation;
   }
-  if (mailbox) explanation.recipient_state = describe_recipient(config, *mailbox);
-  if (domain) {
-    co_await explain_domain(explanation, config, resolver, *domain);
-  } else {
-    const HostList hosts = hosts_of_literal(config, *mailbox->literal());
-    explanation.domain = mailbox->host();
-    co_await explain_hosts(explanation, config, resolver, hosts);
-    explanation.route = "to the address itself";
-    explanation.decision = decide_for_literal(config);
+  if (is_mailbox) explanation.recipient_state = describe_recipient(config, *mailbox);
+  explanation.domain = mailbox->host();
+  if (const smtp::Domain *domain = mailbox->domain()) {
+    explanation.local = config.domains.contains(domain->ascii());
+    explain_inbound(explanation, config, *domain);
   }
+  std::mt19937_64 generator{std::random_device()()};
+  const RandomIndex random = [&generator](std::size_t n) {
+    return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(generator);
+  };
+  const bool by_domain = mailbox->domain() != nullptr;
+  auto gathered = co_await gather_plan(sources, snapshot, std::move(*mailbox), std::move(wish), random);
+  explanation.plan = std::move(gathered.plan);
+  explanation.route = by_domain ? describe_route(explanation.plan->hosts) : "to the address itself";
+  explanation.name_trust = policy::to_string(explanation.plan->hosts.trust);
+  // What the rules say does not need the hosts: shown also when the DNS fails.
+  if (gathered.failure)
+    explanation.dns_problem =
+        fmt::format("{} ({})", gathered.failure->detail,
+                    gathered.failure->reply.is_permanent() ? "permanent" : "temporary, tried again later");
+  co_await explain_hosts(explanation, sources);
   explanation.summary = summarise(explanation);
   co_return explanation;
 }
 
 std::string format_text(const Explanation &explanation) {
   std::string text = explanation.summary + "\n";
-  if (explanation.domain.empty()) return text;
+  if (!explanation.plan) return text;
   text += fmt::format("\ndomain: {}{}\n", explanation.domain, explanation.local ? " (ours)" : "");
   if (!explanation.recipient_state.empty()) text += fmt::format("recipient: {}\n", explanation.recipient_state);
   text += fmt::format("route: {}\nname trust: {}\n", explanation.route, explanation.name_trust);
   if (!explanation.dns_problem.empty()) text += fmt::format("DNS: {}\n", explanation.dns_problem);
-  for (const auto &host : explanation.hosts)
-    text +=
-        fmt::format("host: {} {} {}\n", host.preference, host.name,
-                    host.addresses.empty() ? "- " + host.problem : fmt::format("{}", fmt::join(host.addresses, " ")));
-  append_requirement(text, "TLS", explanation.decision.enforced);
-  if (explanation.decision.observed) append_requirement(text, "observed, not enforced", *explanation.decision.observed);
-  text += "sources:\n";
-  for (const auto &reason : explanation.decision.reasons)
-    text += fmt::format("  {} {}: {} ({})\n", reason.won ? "*" : " ", reason.source, reason.said, reason.rule);
+  append_domain(text, *explanation.plan);
+  for (const auto &host : explanation.hosts) append_host(text, host);
+  if (explanation.hosts.empty()) {
+    append_requirement(text, "TLS", explanation.decision().enforced);
+    if (explanation.decision().observed)
+      append_requirement(text, "observed, not enforced", *explanation.decision().observed);
+    text += "sources:\n";
+    append_reasons(text, explanation.decision().reasons);
+  }
   if (explanation.inbound_rule.empty())
     text += "inbound: nothing is demanded of its senders\n";
   else
@@ -191,29 +227,28 @@ std::string format_text(const Explanation &explanation) {
 
 std::string format_json(const Explanation &explanation) {
   boost::json::array hosts;
-  for (const auto &host : explanation.hosts)
-    hosts.push_back(boost::json::object{{"name", host.name},
-                                        {"preference", host.preference},
-                                        {"addresses", to_array(host.addresses)},
-                                        {"problem", host.problem}});
-  boost::json::array reasons;
-  for (const auto &reason : explanation.decision.reasons)
-    reasons.push_back(boost::json::object{
-        {"source", reason.source}, {"rule", reason.rule}, {"said", reason.said}, {"won", reason.won}});
+  for (const auto &host : explanation.hosts) hosts.push_back(to_json(host));
+  const policy::Decision &decision = explanation.decision();
   boost::json::object object{{"subject", explanation.subject},
                              {"domain", explanation.domain},
                              {"local", explanation.local},
                              {"recipient_state", explanation.recipient_state},
                              {"route", explanation.route},
                              {"name_trust", explanation.name_trust},
+                             {"mta_sts", nullptr},
+                             {"memory", nullptr},
                              {"hosts", std::move(hosts)},
                              {"dns_problem", explanation.dns_problem},
-                             {"requirement", to_object(explanation.decision.enforced)},
+                             {"requirement", to_json(decision.enforced)},
                              {"observed", nullptr},
-                             {"reasons", std::move(reasons)},
+                             {"reasons", to_json(decision.reasons)},
                              {"inbound", nullptr},
                              {"summary", explanation.summary}};
-  if (explanation.decision.observed) object["observed"] = to_object(*explanation.decision.observed);
+  if (explanation.plan) {
+    object["mta_sts"] = to_json(explanation.plan->sts);
+    object["memory"] = to_json(explanation.plan->memory);
+  }
+  if (decision.observed) object["observed"] = to_json(*decision.observed);
   if (!explanation.inbound_rule.empty())
     object["inbound"] = boost::json::object{
         {"rule", explanation.inbound_rule}, {"mode", explanation.inbound_mode}, {"level", explanation.inbound_level}};

@@ -6,9 +6,7 @@
 #include <vector>
 
 #include "mta/base/async.hpp"
-#include "mta/config/snapshot.hpp"
-#include "mta/dns/resolver.hpp"
-#include "policy/decide.hpp"
+#include "mta/outbound/planning.hpp"
 
 namespace mta {
 
@@ -16,26 +14,32 @@ struct ExplainedHost {
   std::string name;
   int preference = 0;
   std::vector<std::string> addresses;
-  std::string problem; ///< why it has no address
+  std::string problem;                  ///< why it has no address, or why no decision can be carried out
+  std::shared_ptr<const HostPlan> plan; ///< addresses, TLSA records, decision; null with `problem`
 };
 
 struct Explanation {
-  std::string subject;              ///< the domain or mailbox asked for
+  std::string subject; ///< the domain or mailbox asked for
   std::string domain;
-  bool local = false;               ///< one of our domains
-  std::string recipient_state;      ///< for a mailbox of ours: "known", "unknown: 550 5.1.1"
-  std::string route;                ///< "by MX", or the route's name and place
-  std::string name_trust;           ///< none, dnssec, configured
+  bool local = false;          ///< one of our domains
+  std::string recipient_state; ///< for a mailbox of ours: "known", "unknown: 550 5.1.1"
+  std::string route;           ///< "by MX", or the route's name and place
+  std::string name_trust;      ///< none, dnssec, configured
   std::vector<ExplainedHost> hosts;
   std::string dns_problem;          ///< temporary or permanent failure of the look-up
-  policy::Decision decision;
+  std::shared_ptr<const Plan> plan; ///< what is known of the domain; null: the subject was not understood
   std::string inbound_rule;         ///< what a sender of this domain must give us; empty: nothing
   std::string inbound_mode;
   std::string inbound_level;
-  std::string summary;              ///< one sentence
+  std::string summary; ///< one sentence
+
+  /// What holds for the first host that may be used; without one, what the configuration alone says.
+  [[nodiscard]] const policy::Decision &decision() const noexcept;
 };
 
-[[nodiscard]] Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, Resolver &resolver, std::string subject);
+/// `wish`: what a message of this kind would ask for.
+[[nodiscard]] Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, PolicySources sources,
+                                        std::string subject, MessageWish wish = {});
 [[nodiscard]] std::string format_text(const Explanation &explanation);
 [[nodiscard]] std::string format_json(const Explanation &explanation);
 

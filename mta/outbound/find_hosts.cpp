@@ -98,6 +98,10 @@ Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &r
 
 /// The addresses of one answer, or a note of why there are none.
 void take_addresses(HostAddresses &found, smtp::DnsAnswer<smtp::IpAddress> &answer, const std::string &name) {
+  if (answer.status != DnsStatus::temporary) {
+    found.secure = found.secure && answer.trust == smtp::DnsTrust::secure;
+    if (found.canonical_name.empty()) found.canonical_name = answer.canonical_name;
+  }
   if (answer.status == DnsStatus::ok) {
     found.ttl = found.addresses.empty() ? answer.ttl : std::min(found.ttl, answer.ttl);
     found.addresses.insert(found.addresses.end(), answer.records.begin(), answer.records.end());
@@ -144,6 +148,7 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
     found.ttl = std::chrono::seconds(3600);
     co_return found;
   }
+  found.secure = true; // until an answer says otherwise
   if (v4 && v6) {
     auto both = resolver.addresses_v6(host.name) && resolver.addresses_v4(host.name);
     auto answers = co_await std::move(both);
@@ -160,28 +165,10 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
   if (!found.addresses.empty()) {
     found.temporary = false;
     found.problem.clear();
+  } else {
+    found.secure = false;
   }
   co_return found;
-}
-
-policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
-                            std::chrono::system_clock::time_point now) {
-  policy::TlsSources sources;
-  sources.partners = &config.partners;
-  sources.domain = &domain;
-  sources.defaults = config.outbound_defaults(domain);
-  sources.route = hosts.route;
-  if (!hosts.hosts.empty()) sources.host = hosts.hosts.front().name;
-  sources.mx_trust = hosts.trust;
-  sources.now = now;
-  return policy::decide_tls(sources);
-}
-
-policy::Decision decide_for_literal(const Config &config) {
-  policy::TlsSources sources;
-  sources.defaults.level = config.outbound.level;
-  sources.defaults.profile = config.outbound.profile;
-  return policy::decide_tls(sources);
 }
 
 } // namespace mta

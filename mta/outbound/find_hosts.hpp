@@ -52,15 +52,10 @@ struct HostAddresses {
   bool temporary = false;                 ///< none now, perhaps later
   std::string problem;                    ///< why there are none
   std::chrono::seconds ttl{0};
+  bool secure = false;        ///< every answer that gave an address, or said that there is none, is DNSSEC-secure
+  std::string canonical_name; ///< the end of the CNAME chain; empty: no alias
 };
 /// Asks for the address families that the configuration allows.
 [[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
-
-/// The TLS decision for mail to `domain` over the first of these hosts: the one way in which delivery and explain reach
-/// it.
-[[nodiscard]] policy::Decision decide_for(const Config &config, const smtp::Domain &domain, const HostList &hosts,
-                                          std::chrono::system_clock::time_point now);
-/// The same for user@[192.0.2.1]: no partner can match.
-[[nodiscard]] policy::Decision decide_for_literal(const Config &config);
 
 } // namespace mta

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/outbound/observe.hpp"
 #include "mta/outbound/session_io.hpp"
 #include "smtp/base/text.hpp"
 
@@ -24,7 +25,7 @@ struct Opening {
   std::unique_ptr<Connection> connection;
   std::string label;
 
-  [[nodiscard]] const Plan &plan() const noexcept { return *request.plan; }
+  [[nodiscard]] const HostPlan &plan() const noexcept { return *request.plan; }
   [[nodiscard]] const OutboundConfig &timeouts() const noexcept { return plan().config().outbound; }
 };
 
@@ -36,7 +37,12 @@ void fail_with(Opening &opening, HostFailure failure) {
 }
 
 /// TLS did not come about. An opportunistic requirement may plan an attempt in clear, unless something was injected.
-void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code) {
+void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code,
+              policy::TlsFault fault = policy::TlsFault::validation_failure) {
+  opening.opened.session =
+      make_session(opening.plan(), *opening.connection,
+                   {.tls_problem = reason, .fault = fault, .refused = !opening.plan().may_fall_back()},
+                   std::chrono::system_clock::now());
   opening.attempt.tls_problem = reason;
   opening.attempt.verdict = policy::judge_tls(opening.plan().required(), tls::Facts{});
   if (opening.plan().may_fall_back() && !opening.opened.injected && !opening.request.in_clear) {
@@ -64,10 +70,11 @@ void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
     detail = describe_wire_error(opening.timeouts(), *connection.wire_error, connection.failed_in);
   const bool closing = failed.reply && failed.reply->code == 421; // RFC 5321 section 3.8: it closes, whatever was asked
   switch (failed.stage) {
-  case Stage::starttls_absent: return fail_tls(opening, "STARTTLS was not offered", tls_missing);
+  case Stage::starttls_absent:
+    return fail_tls(opening, "STARTTLS was not offered", tls_missing, policy::TlsFault::starttls_not_supported);
   case Stage::starttls_refused:
     if (closing) break;
-    return fail_tls(opening, smtp::escape(detail, 500), tls_missing);
+    return fail_tls(opening, smtp::escape(detail, 500), tls_missing, policy::TlsFault::starttls_not_supported);
   case Stage::starttls_injected: opening.opened.injected = true; return fail_tls(opening, failed.detail, tls_unproven);
   case Stage::hello:
     // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
@@ -90,7 +97,11 @@ Task<bool> shake_hands(Opening &opening) {
     co_return false;
   }
   connection.stream.set_deadline(tls::Stream::Clock::now() + opening.timeouts().starttls_timeout);
-  std::string server_name = opening.request.host.address ? std::string() : opening.request.host.name;
+  const HostPlan &plan = opening.plan();
+  // RFC 7672 section 8.1: with DANE the TLSA base domain.
+  std::string server_name = plan.host.address                     ? std::string()
+                            : plan.required().server_name.empty() ? plan.host.name
+                                                                  : plan.required().server_name;
   auto done = co_await connection.stream.handshake(opening.plan().context, tls::Role::client, std::move(server_name));
   if (!done) {
     const bool late = done.error().code == smtp::ErrorCode::timed_out;
@@ -129,22 +140,42 @@ bool pass_judgement(Opening &opening) {
   judge(connection, opening.request.plan, std::chrono::system_clock::now());
   if (!connection.stream.is_tls() && opening.plan().may_fall_back() && !opening.request.in_clear)
     connection.tls_problem = "STARTTLS was not offered";
+  const auto now = std::chrono::system_clock::now();
+  const policy::Requirement &required = opening.plan().required();
+  if (connection.verdict.ok() && required.requiretls && !connection.session.capabilities().requiretls) {
+    // RFC 8689 section 4.2.1, step 3.
+    connection.verdict.kind = policy::VerdictKind::no_requiretls;
+    connection.verdict.reason = "REQUIRETLS is not offered";
+  }
   note_connection(opening.attempt, connection);
+  opening.opened.session = make_session(
+      opening.plan(), connection,
+      {.tls_problem = connection.tls_problem,
+       .fault = connection.tls_problem.empty() ? policy::TlsFault::none : policy::TlsFault::starttls_not_supported,
+       .refused = !connection.verdict.ok()},
+      now);
+  connection.observed_session = opening.opened.session;
   if (connection.verdict.ok()) return true;
+  if (connection.verdict.kind == policy::VerdictKind::no_requiretls) {
+    fail_with(opening, requiretls_failure(opening.label, connection.verdict.reason));
+    return false;
+  }
   fail_with(opening, tls_failure(opening.plan().required(), connection.verdict.got, opening.label,
                                  connection.verdict.reason, tls_unproven));
   return false;
 }
 
 std::unique_ptr<Connection> make_connection(Worker &worker, const OpenRequest &request, ConnectResult &connected) {
+  const HostPlan &plan = *request.plan;
   smtp::ClientOptions options;
-  options.hostname = request.plan->config().server.hostname;
-  options.starttls = request.in_clear ? smtp::StartTlsUse::never : request.plan->starttls;
+  options.hostname = plan.config().server.hostname;
+  options.starttls = request.in_clear ? smtp::StartTlsUse::never : plan.starttls;
+  options.inside_tls = !request.in_clear && request.plan->required().implicit_tls;
   auto connection = std::make_unique<Connection>(std::move(*connected.socket), worker.watchdog, std::move(options));
-  connection->host = request.host.name;
+  connection->host = plan.host.name;
   connection->address = connected.address;
   connection->address_text = connected.address.address.to_string();
-  connection->key = request.plan->connection_key(request.host);
+  connection->key = plan.connection_key;
   connection->fallback = request.in_clear;
   return connection;
 }
@@ -169,8 +200,8 @@ void note_connection(Attempt &attempt, const Connection &connection) {
 }
 
 Task<Opened> open_connection(Worker &worker, ActiveConnection &active, OpenRequest request, Attempt &attempt) {
-  Opening opening{request, active, attempt, {}, nullptr, request.host.name};
-  attempt.host = request.host.name;
+  Opening opening{request, active, attempt, {}, nullptr, request.plan->host.name};
+  attempt.host = request.plan->host.name;
   const OutboundConfig &outbound = request.plan->config().outbound;
   ConnectOptions options;
   options.timeout = outbound.connect_timeout;

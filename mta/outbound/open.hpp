@@ -19,16 +19,16 @@ struct ActiveConnection {
 };
 
 struct OpenRequest {
-  std::shared_ptr<const Plan> plan;
-  NextHost host;
+  std::shared_ptr<const HostPlan> plan;
   std::vector<smtp::SocketAddress> addresses;
   bool in_clear = false; ///< the planned attempt without TLS, of an opportunistic requirement only
 };
 
 struct Opened {
-  std::unique_ptr<Connection> connection; ///< satisfied the requirement; MAIL may be said
-  std::optional<HostFailure> failure;     ///< set when there is no connection
-  std::vector<smtp::SocketAddress> tried; ///< addresses that failed, and the one that was used
+  std::unique_ptr<Connection> connection;    ///< satisfied the requirement; MAIL may be said
+  std::optional<HostFailure> failure;        ///< set when there is no connection
+  std::shared_ptr<const TlsSession> session; ///< what was proved of the peer; null: it did not come to TLS
+  std::vector<smtp::SocketAddress> tried;    ///< addresses that failed, and the one that was used
   /// STARTTLS was refused or the handshake failed, and the requirement allows an attempt in clear: to this address, for
   /// this reason.
   std::string fallback_reason;

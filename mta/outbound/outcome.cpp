@@ -67,9 +67,8 @@ RecipientResult to_result(std::size_t index, const smtp::RecipientOutcome &outco
 RecipientResult to_result(std::size_t index, const std::vector<HostFailure> &failures) {
   if (failures.empty()) return to_local_failure(index, "no host was tried");
   const HostFailure &telling = most_telling(failures);
-  const bool for_good = std::all_of(failures.begin(), failures.end(), [](const auto &failure) {
-    return failure.refused_for_good && failure.cause != FailureCause::tls;
-  });
+  const bool for_good =
+      std::all_of(failures.begin(), failures.end(), [](const auto &failure) { return failure.refused_for_good; });
   std::string detail;
   for (const auto &failure : failures) {
     if (!detail.empty()) detail += "; ";
@@ -123,6 +122,35 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results) {
   } else if (!results.empty()) {
     attempt.reply = results.front().reply;
   }
+}
+
+HostFailure requiretls_failure(const std::string &host, const std::string &reason) {
+  HostFailure failure;
+  failure.cause = FailureCause::tls;
+  failure.host = host;
+  failure.detail = fmt::format("the message demands REQUIRETLS: {}", reason);
+  failure.refused_for_good = true;
+  failure.reply = {550, smtp::EnhancedCode{5, 7, 30}, failure.detail};
+  return failure;
+}
+
+HostFailure unusable_host(const HostPlan &plan) {
+  const policy::Unusable &unusable = *plan.decision.unusable;
+  HostFailure failure;
+  failure.cause = FailureCause::tls;
+  failure.host = plan.host.name;
+  failure.detail = fmt::format("not used by {}: {}", unusable.source, unusable.reason);
+  failure.reply = {451, smtp::EnhancedCode{4, 7, 5}, failure.detail};
+  return failure;
+}
+
+HostFailure local_failure(const std::string &host, const std::string &detail) {
+  HostFailure failure;
+  failure.cause = FailureCause::local;
+  failure.host = host;
+  failure.detail = detail;
+  failure.reply = {451, smtp::EnhancedCode{4, 3, 5}, detail};
+  return failure;
 }
 
 HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const std::string &host,

@@ -7,6 +7,7 @@
 
 #include "mta/outbound/attempt.hpp"
 #include "mta/outbound/find_hosts.hpp"
+#include "mta/outbound/plan.hpp"
 #include "mta/queue/job.hpp"
 #include "smtp/session/client_session.hpp"
 
@@ -35,6 +36,14 @@ struct HostFailure {
 
 /// Fills what the outcomes of one transaction amount to: result, counts, the reply that counts.
 void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results);
+
+/// RFC 8689 section 4.2.1: the message demands REQUIRETLS, and this host does not offer it. For good: 5.7.30.
+[[nodiscard]] HostFailure requiretls_failure(const std::string &host, const std::string &reason);
+
+/// Policy forbids this host: decision.unusable is set.
+[[nodiscard]] HostFailure unusable_host(const HostPlan &plan);
+/// The failure is on our side.
+[[nodiscard]] HostFailure local_failure(const std::string &host, const std::string &detail);
 
 /// "wanted authenticated, got none: STARTTLS was not offered".
 [[nodiscard]] HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const std::string &host,

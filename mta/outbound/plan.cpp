@@ -1,23 +1,13 @@
-// Plan: see plan.hpp.
+// Plan and HostPlan: see plan.hpp.
 #include "mta/outbound/plan.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "mta/outbound/decision_text.hpp"
+
 namespace mta {
-
-std::string Plan::connection_key(const NextHost &host) const {
-  return fmt::format("{}:{}\n{}", host.name, host.port, requirement_key);
-}
-
-bool Plan::may_fall_back() const noexcept {
-  return required().level == tls::Level::opportunistic && !required().implicit_tls;
-}
-
-std::chrono::seconds cache_lifetime(std::chrono::seconds ttl) noexcept {
-  return std::clamp(ttl, std::chrono::seconds(5), std::chrono::seconds(300));
-}
 
 namespace {
 
@@ -33,34 +23,97 @@ smtp::StartTlsUse starttls_use(const policy::Requirement &requirement) {
   return smtp::StartTlsUse::required;
 }
 
+policy::OutboundDefaults defaults_of(const Plan &plan) {
+  if (plan.recipient_domain) return plan.config().outbound_defaults(*plan.recipient_domain);
+  policy::OutboundDefaults defaults;
+  defaults.level = plan.config().outbound.level;
+  defaults.profile = plan.config().outbound.profile;
+  return defaults;
+}
+
 } // namespace
 
-smtp::Result<std::shared_ptr<const Plan>> make_plan(std::shared_ptr<const Snapshot> snapshot,
-                                                    const smtp::Mailbox &recipient, HostList hosts,
-                                                    std::chrono::system_clock::time_point now) {
+MessageWish wish_of(const QueuedMessage &message) {
+  MessageWish wish;
+  wish.override_ = message.tls_override;
+  if (message.envelope.is_tls_report)
+    wish.wish = policy::Wish::report;
+  else if (message.envelope.sender.parameters.requiretls)
+    wish.wish = policy::Wish::require_tls; // RFC 8689 section 4.1: it outranks the header field
+  else if (message.envelope.tls_optional)
+    wish.wish = policy::Wish::tls_optional;
+  return wish;
+}
+
+std::chrono::seconds cache_lifetime(std::chrono::seconds ttl) noexcept {
+  return std::clamp(ttl, std::chrono::seconds(5), std::chrono::seconds(300));
+}
+
+policy::Decision decide_for(const Plan &plan, const std::string &host, const policy::DaneFacts &dane,
+                            std::chrono::system_clock::time_point now) {
+  policy::TlsSources sources;
+  sources.partners = &plan.config().partners;
+  sources.domain = plan.recipient_domain ? &*plan.recipient_domain : nullptr;
+  sources.defaults = defaults_of(plan);
+  sources.route = plan.hosts.route;
+  sources.host = host;
+  sources.mx_trust = plan.hosts.trust;
+  sources.dane = dane;
+  sources.sts = plan.sts;
+  sources.memory = plan.memory;
+  sources.wish = plan.wish.wish;
+  sources.override_ = plan.wish.override_;
+  sources.now = now;
+  return policy::decide_tls(sources);
+}
+
+std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot, const smtp::Mailbox &recipient,
+                                      PlanSources sources, std::chrono::system_clock::time_point now) {
   auto plan = std::make_shared<Plan>();
   plan->snapshot = std::move(snapshot);
+  if (const smtp::Domain *domain = recipient.domain()) plan->recipient_domain = *domain;
   plan->domain = recipient.host();
-  plan->hosts = std::move(hosts);
-  if (const smtp::Domain *domain = recipient.domain()) {
-    plan->decision = decide_for(plan->config(), *domain, plan->hosts, now);
-  } else {
-    plan->decision = decide_for_literal(plan->config());
-  }
-  const auto &required = plan->required();
-  plan->requirement_key = policy::requirement_key(required);
-  plan->starttls = starttls_use(required);
+  plan->hosts = std::move(sources.hosts);
+  plan->wish = std::move(sources.wish);
+  plan->sts = std::move(sources.sts);
+  plan->memory = std::move(sources.memory);
+  plan->decision =
+      decide_for(*plan, plan->hosts.hosts.empty() ? std::string() : plan->hosts.hosts.front().name, {}, now);
+  plan->requirement_key = policy::requirement_key(plan->required());
+  return plan;
+}
+
+bool HostPlan::may_fall_back() const noexcept {
+  return policy::allows_clear_text(required());
+}
+
+smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<const Plan> plan, NextHost host,
+                                                             HostAddresses addresses, policy::DaneFacts dane,
+                                                             std::chrono::system_clock::time_point now) {
+  auto made = std::make_shared<HostPlan>();
+  made->plan = std::move(plan);
+  made->host = std::move(host);
+  made->addresses = std::move(addresses);
+  made->dane = std::move(dane);
+  made->decision = decide_for(*made->plan, made->host.name, made->dane, now);
+  made->decision_text = std::make_shared<const std::string>(format_decision(*made));
+  const auto &required = made->required();
+  made->connection_key = fmt::format("{}:{}\n{}", made->host.name, made->host.port, policy::requirement_key(required));
+  made->starttls = starttls_use(required);
+  const Snapshot &snapshot = *made->plan->snapshot;
+  made->system_trust = snapshot.trust_store("system", {});
   if (required.level != tls::Level::none || required.implicit_tls) {
-    plan->context = plan->snapshot->client_context(required.profile, required.client_certificate);
-    if (!plan->context)
+    made->context = snapshot.client_context(required.profile, required.client_certificate);
+    if (!made->context)
       return smtp::fail(smtp::ErrorCode::not_found, fmt::format("no TLS context for profile {} and certificate \"{}\"",
                                                                 required.profile, required.client_certificate));
-    plan->trust = plan->snapshot->trust_store(required.trust);
-    if (!plan->trust)
+    made->trust = snapshot.trust_store(required.trust, required.crls);
+    if (!made->trust)
       return smtp::fail(smtp::ErrorCode::not_found, fmt::format("trust store {} is not loaded", required.trust));
   }
-  if (plan->decision.observed) plan->observed_trust = plan->snapshot->trust_store(plan->decision.observed->trust);
-  return std::shared_ptr<const Plan>(std::move(plan));
+  if (const auto &observed = made->decision.observed)
+    made->observed_trust = snapshot.trust_store(observed->trust, observed->crls);
+  return std::shared_ptr<const HostPlan>(std::move(made));
 }
 
 } // namespace mta

@@ -1,5 +1,5 @@
-// Plan: everything that is settled before a connection is opened: hosts, TLS decision, contexts; cached for each
-// worker.
+// Plan and HostPlan: everything that is settled before a connection is opened: hosts, sources of TLS policy, the
+// decision for each host, contexts; cached for each worker.
 #pragma once
 
 #include <chrono>
@@ -10,35 +10,82 @@
 
 #include "mta/config/snapshot.hpp"
 #include "mta/outbound/find_hosts.hpp"
-#include "policy/requirement.hpp"
+#include "mta/queue/message.hpp"
+#include "policy/decide.hpp"
 #include "smtp/session/client_session.hpp"
 
 namespace mta {
 
-/// Const once made; shared by the jobs and connections that began with it.
+/// What a message asks of its transport, beside what its recipient's domain does.
+struct MessageWish {
+  policy::Wish wish = policy::Wish::none;
+  std::optional<policy::OperatorOverride> override_;
+  friend bool operator==(const MessageWish &, const MessageWish &) = default;
+};
+[[nodiscard]] MessageWish wish_of(const QueuedMessage &message);
+
+/// What is known of a recipient domain before any of its hosts is looked at. Const once made; shared by the jobs that
+/// began with it.
 struct Plan {
   std::shared_ptr<const Snapshot> snapshot;
-  std::string domain; ///< recipient domain, or the literal
+  std::optional<smtp::Domain> recipient_domain; ///< nothing: an address literal
+  std::string domain;                           ///< recipient domain, or the literal
   HostList hosts;
+  MessageWish wish;
+  policy::StsFacts sts;
+  policy::MemoryFacts memory;
+  /// What the configuration alone says, over the first host: what groups of domains may share, and what is logged when
+  /// no host was found.
   policy::Decision decision;
-  std::string requirement_key;
-  std::shared_ptr<const tls::Context> context; ///< null only when no TLS is wished for
-  std::shared_ptr<const tls::TrustStore> trust;
-  std::shared_ptr<const tls::TrustStore> observed_trust; ///< of the observing rule, if there is one
-  smtp::StartTlsUse starttls = smtp::StartTlsUse::if_offered;
+  std::string requirement_key; ///< of `decision`
 
   [[nodiscard]] const policy::Requirement &required() const noexcept { return decision.enforced; }
   [[nodiscard]] const Config &config() const noexcept { return snapshot->config(); }
-  /// Connections that may be shared have equal keys.
-  [[nodiscard]] std::string connection_key(const NextHost &host) const;
-  /// Only an opportunistic requirement over STARTTLS may plan an attempt in clear.
+};
+
+/// Everything that is settled before a connection to one host is opened. Const once made; shared by the jobs and
+/// connections that began with it.
+struct HostPlan {
+  std::shared_ptr<const Plan> plan;
+  NextHost host;
+  HostAddresses addresses;
+  policy::DaneFacts dane;
+  policy::Decision decision;
+  std::shared_ptr<const std::string> decision_text; ///< JSON with every source, for `explain --message`
+  std::string connection_key;                       ///< connections that may be shared have equal ones
+  std::shared_ptr<const tls::Context> context;      ///< null only when no TLS is wished for
+  std::shared_ptr<const tls::TrustStore> trust;
+  std::shared_ptr<const tls::TrustStore> observed_trust; ///< of the observing rule, if there is one
+  std::shared_ptr<const tls::TrustStore> system_trust;   ///< for the evidence
+  smtp::StartTlsUse starttls = smtp::StartTlsUse::if_offered;
+
+  [[nodiscard]] const policy::Requirement &required() const noexcept { return decision.enforced; }
+  [[nodiscard]] const Config &config() const noexcept { return plan->config(); }
+  /// Only a requirement that allows clear text, over STARTTLS, may plan an attempt in clear.
   [[nodiscard]] bool may_fall_back() const noexcept;
 };
 
+struct PlanSources {
+  HostList hosts;
+  MessageWish wish;
+  policy::StsFacts sts;
+  policy::MemoryFacts memory;
+};
+
+[[nodiscard]] std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot,
+                                                    const smtp::Mailbox &recipient, PlanSources sources,
+                                                    std::chrono::system_clock::time_point now);
+
+/// The one way in which delivery and explain reach a decision: all sources, for this host. `host` empty: no host is
+/// known.
+[[nodiscard]] policy::Decision decide_for(const Plan &plan, const std::string &host, const policy::DaneFacts &dane,
+                                          std::chrono::system_clock::time_point now);
+
 /// The decision and what it needs. Errors: the snapshot lacks a context or a trust store that the decision names.
-[[nodiscard]] smtp::Result<std::shared_ptr<const Plan>> make_plan(std::shared_ptr<const Snapshot> snapshot,
-                                                                  const smtp::Mailbox &recipient, HostList hosts,
-                                                                  std::chrono::system_clock::time_point now);
+[[nodiscard]] smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<const Plan> plan,
+                                                                           NextHost host, HostAddresses addresses,
+                                                                           policy::DaneFacts dane,
+                                                                           std::chrono::system_clock::time_point now);
 
 /// Values by name with an end of life; bounded. One worker's.
 template <typename Value> class TimedCache {

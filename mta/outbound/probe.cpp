@@ -146,8 +146,13 @@ Task<ProbeResult> probe_address(const ProbeServices &services, Destination desti
   client.hostname = services.config.server.hostname;
   client.inside_tls = destination.route != nullptr && destination.route->implicit_tls;
   client.starttls = client.inside_tls ? smtp::StartTlsUse::never : smtp::StartTlsUse::required;
-  Probing probing{services,           host, destination.route, tls::Stream(std::move(*connected.socket)),
-                  smtp::ClientSession(std::move(client)), {}, {}};
+  Probing probing{services,
+                  host,
+                  destination.route,
+                  tls::Stream(std::move(*connected.socket)),
+                  smtp::ClientSession(std::move(client)),
+                  {},
+                  {}};
   const Watchdog::Watch watch(services.worker.watchdog, probing.stream);
   probing.found.time = std::chrono::system_clock::now();
   probing.found.domain = destination.domain;

@@ -1,4 +1,5 @@
-// probe: connects to every address of a domain's hosts, as far as the TLS handshake, and says what a session would show.
+// probe: connects to every address of a domain's hosts, as far as the TLS handshake, and says what a session would
+// show.
 #pragma once
 
 #include <chrono>
@@ -18,8 +19,8 @@ namespace mta {
 /// One address that was tried.
 struct ProbeResult {
   std::string host;
-  std::string address;  ///< empty: the host has none
-  std::string problem;  ///< why no session came about; empty: `row` is filled
+  std::string address; ///< empty: the host has none
+  std::string problem; ///< why no session came about; empty: `row` is filled
   policy::EvidenceRow row;
 };
 
@@ -35,9 +36,9 @@ struct ProbeServices {
   std::size_t limit = 100;          ///< addresses; further ones are not tried
 };
 
-/// The hosts of the domain by route or MX, each address in turn: EHLO, STARTTLS, handshake, EHLO, QUIT. No MAIL is said,
-/// and nothing is sent in clear but EHLO, STARTTLS and QUIT. The rows hold no DANE or MTA-STS state: `explain` tells of
-/// them. Never throws.
+/// The hosts of the domain by route or MX, each address in turn: EHLO, STARTTLS, handshake, EHLO, QUIT. No MAIL is
+/// said, and nothing is sent in clear but EHLO, STARTTLS and QUIT. The rows hold no DANE or MTA-STS state: `explain`
+/// tells of them. Never throws.
 [[nodiscard]] Task<std::vector<ProbeResult>> probe(const ProbeServices &services, smtp::Domain domain);
 
 } // namespace mta

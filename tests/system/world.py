@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 from harness import Authority, Behaviour, Daemon, Knot, Receiver, shared_port
 
@@ -45,35 +46,46 @@ class Fixture:
 
 
 class World:
-    """`fixtures` get addresses 127.0.0.2, .3, … and share one port, which is the daemon's outbound port."""
+    """`fixtures` get addresses 127.0.0.2, .3, … and share one port, which is the daemon's outbound port. Their domains lie in
+    the zone "example", or in one of `signed`, which are signed by the name server and whose keys the daemon trusts; a zone
+    of `bogus` is signed by a key that it does not trust. {ca} and {port} in texts are the CA's file and the shared port."""
 
     def __init__(self, test, fixtures=(), extra_zone="", config="", partners=None, queue="", our_route=True, start=True, outbound="",
-                 build=None):
-        self.authority = Authority(test.folder / "ca")
+                 build=None, authority=None, signed=(), bogus=(), zones=None):
+        self.authority = authority or Authority(test.folder / "ca")
         self.fixtures = {fixture.domain: fixture for fixture in fixtures}
         for fixture, number in zip(fixtures, itertools.count(2)):
             fixture.address = fixture.address or f"127.0.0.{number}"
         addresses = ["127.0.0.1"] + [fixture.address for fixture in fixtures]
         self.mx_port = shared_port(addresses)
-        lines = [extra_zone]
+        texts = {"example": [extra_zone], **{zone: [] for zone in (*signed, *bogus)}}
+        for zone, text in (zones or {}).items():
+            texts[zone].append(text)
         all_partners = dict(partners or {})
         for fixture in fixtures:
-            name = fixture.domain.removesuffix(".example")
-            lines += [f"{name} MX 10 mx.{name}", f"mx.{name} A {fixture.address}"]
+            name, _, zone = fixture.domain.rpartition(".")
+            texts[zone] += [f"{name} MX 10 mx.{name}", f"mx.{name} A {fixture.address}"]
             fixture.receiver = test.keep(Receiver(fixture.behaviour, (fixture.address, self.mx_port)))
             if fixture.partner:
                 all_partners[name.replace(".", "-")] = (
                     f'name = "{name}"\ndomains = ["{fixture.domain}"]\n[outbound]\n' + fixture.partner)
-        self.dns = test.keep(Knot(test.folder / "dns", {"example": "\n".join(lines)}))
+        self.dns = test.keep(Knot(test.folder / "dns", {zone: "\n".join(lines).replace("{port}", str(self.mx_port))
+                                                        for zone, lines in texts.items()}, signed=(*signed, *bogus)))
         self.inside = test.keep(Receiver(Behaviour(name="inside.ours.example", starttls="absent"))) if our_route else None
         folder = test.folder / "daemon"
         folder.mkdir()
         (folder / "recipients").write_text("user\nsecond.user\n")
-        text = queue + RELAY_AND_MX + f'\n[dns]\nresolvers = ["127.0.0.1:{self.dns.port}"]\ndnssec = false\n'
+        text = queue + RELAY_AND_MX + f'\n[dns]\nresolvers = ["127.0.0.1:{self.dns.port}"]\n'
+        if signed or bogus:
+            anchors = [self.dns.trust_anchor(zone) for zone in signed]
+            anchors += [f"{zone}. DS 1 13 2 {'00' * 32}" for zone in bogus]
+            text += f'trust_anchor = ""\nextra_anchors = {json.dumps(anchors)}\n'
+        else:
+            text += "dnssec = false\n"
         text += f"\n[outbound]\nport = {self.mx_port}\n{outbound}"
         if our_route:
             text += f'\n[[route]]\nname = "inside"\ndomains = ["ours.example"]\nhosts = ["127.0.0.1:{self.inside.port}"]\n'
         text += config
-        text = text.replace("{ca}", str(self.authority.certificate))
+        text = text.replace("{ca}", str(self.authority.certificate)).replace("{port}", str(self.mx_port))
         all_partners = {name: body.replace("{ca}", str(self.authority.certificate)) for name, body in all_partners.items()}
         self.daemon = test.keep(Daemon(folder, text, all_partners, self.authority.issue("mx.ours.example"), start=start, build=build))
