@@ -280,7 +280,7 @@ TEST_F(Sts, one_fetch_at_a_time_and_the_others_wait_for_it) {
   for (auto &facts : found) threads.emplace_back([&] { facts = find(); });
   host->wait_for(1);
   host->release();
-  for (auto &thread : threads) thread.join();
+  for (auto &asker : threads) asker.join();
   for (const auto &facts : found) EXPECT_EQ(facts.state, State::enforce) << facts.detail;
   EXPECT_EQ(fetches(), 1U);
 }
