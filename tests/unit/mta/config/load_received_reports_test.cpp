@@ -1,0 +1,56 @@
+// [received_reports]: its defaults, and what is written arrives; what is refused: tests/system/bad-config.
+#include <gtest/gtest.h>
+
+#include "config_fakes.hpp"
+
+namespace {
+
+using namespace mta;
+
+const std::string minimal = R"(
+[server]
+hostname = "mx.example.org"
+[queue]
+postmaster = "alice@example.org"
+[[domain]]
+domain = "example.org"
+recipients = ["alice", "rua"]
+)";
+
+std::shared_ptr<const Config> load(const std::string &text) {
+  test::MemoryFiles files;
+  LoadTextOptions options;
+  options.folder = "/etc/p";
+  auto loaded = load_config_text(text, options, files);
+  EXPECT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  return loaded.config;
+}
+
+TEST(LoadReceivedReports, WithoutTheSectionNoMailIsReadAsReports) {
+  const auto config = load(minimal);
+  ASSERT_TRUE(config);
+  EXPECT_TRUE(config->received_reports.recipients.empty());
+  EXPECT_TRUE(config->received_reports.copy_to.empty());
+  EXPECT_EQ(config->received_reports.max_size, 52'428'800U);
+  EXPECT_EQ(config->received_reports.keep_days, 400U);
+}
+
+TEST(LoadReceivedReports, WhatIsWrittenArrives) {
+  const auto config = load(minimal + R"([received_reports]
+recipients = ["rua@example.org"]
+copy_to = ["archive@example.net"]
+max_size = "1MiB"
+keep_days = 30
+)");
+  ASSERT_TRUE(config);
+  ASSERT_EQ(config->received_reports.recipients.size(), 1U);
+  EXPECT_EQ(config->received_reports.recipients[0].to_string(), "rua@example.org");
+  ASSERT_EQ(config->received_reports.copy_to.size(), 1U);
+  EXPECT_EQ(config->received_reports.copy_to[0].to_string(), "archive@example.net");
+  EXPECT_EQ(config->received_reports.max_size, 1'048'576U);
+  EXPECT_EQ(config->received_reports.keep_days, 30U);
+  EXPECT_TRUE(config->is_report_mailbox(smtp::Mailbox::parse("RUA@Example.org").value()));
+  EXPECT_FALSE(config->is_report_mailbox(smtp::Mailbox::parse("alice@example.org").value()));
+}
+
+} // namespace

@@ -1,0 +1,185 @@
+// ReportIntake: mail for the report addresses is answered as delivered whatever is in it, and as temporary only for
+// trouble of ours.
+#include "mta/received/report_intake.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+
+#include <gtest/gtest.h>
+
+#include "mta/received/own_results.hpp"
+#include "mta/received/report_store.hpp"
+#include "tests/support/memory_log.hpp"
+#include "tests/support/memory_spool.hpp"
+#include "tests/support/report_texts.hpp"
+
+namespace {
+
+using namespace mta;
+using Kind = RecipientResult::Kind;
+namespace fs = std::filesystem;
+
+const WallTime now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 22)};
+
+class ReportIntakeTest : public testing::Test {
+protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "received-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    config_->server.hostname = "mx.example.com";
+    config_->authentication.authserv_id = "mx.example.com";
+    config_->spool.path = folder_.string();
+    config_->received_reports.recipients.push_back(smtp::Mailbox::parse("rua@example.com").value());
+    const auto snapshot = Snapshot::build(config_, std::make_shared<tls::TicketKeys>());
+    ASSERT_TRUE(snapshot) << snapshot.error().detail;
+    snapshot_.set(*snapshot);
+    intake_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, spool_, log_, [] { return now; }});
+  }
+  void TearDown() override {
+    intake_.reset();
+    fs::permissions(folder_, fs::perms::owner_all);
+    fs::remove_all(folder_);
+  }
+
+  [[nodiscard]] Job job_of(const std::string &mail, const std::string &trace = "") {
+    auto message = std::make_shared<QueuedMessage>();
+    message->id = spool_.add(mail);
+    message->envelope.arrival = now;
+    message->envelope.trace = trace;
+    message->recipients.push_back(RecipientState{smtp::Recipient{config_->received_reports.recipients[0], {}}});
+    message->recipients.push_back(message->recipients[0]);
+    Job job;
+    job.number = 17;
+    job.destination = "reports:";
+    job.message = std::move(message);
+    job.recipients = {0, 1};
+    return job;
+  }
+  JobResult take(Job job) {
+    std::promise<JobResult> promise;
+    auto future = promise.get_future();
+    intake_->take(std::move(job), [&promise](JobResult result) { promise.set_value(std::move(result)); });
+    return future.get();
+  }
+  /// The kind that all recipients of the job got.
+  Kind outcome(const std::string &mail, const std::string &trace = "") {
+    last_ = take(job_of(mail, trace));
+    EXPECT_EQ(last_.number, 17U);
+    EXPECT_EQ(last_.destination, "reports:");
+    EXPECT_FALSE(last_.destination_failed);
+    EXPECT_EQ(last_.results.size(), 2U);
+    EXPECT_EQ(last_.results[0].kind, last_.results[1].kind);
+    EXPECT_EQ(last_.results[1].index, 1U);
+    return last_.results[0].kind;
+  }
+  [[nodiscard]] std::vector<ReportSummary> stored() const {
+    std::vector<ReportSummary> out;
+    const auto files = FileSystem::create();
+    const auto list = list_reports(*files, reports_folder(folder_.string()), {});
+    EXPECT_TRUE(list);
+    for (const auto &one : list.value()) {
+      EXPECT_TRUE(one.summary) << one.summary.error().detail;
+      out.push_back(one.summary.value());
+    }
+    return out;
+  }
+
+  const std::string good_ = support::mail_with("Content-Type: text/xml", support::dmarc_text(support::one_record));
+  fs::path folder_;
+  std::shared_ptr<Config> config_ = std::make_shared<Config>();
+  CurrentSnapshot snapshot_;
+  support::MemorySpool spool_;
+  support::MemoryLog log_;
+  std::unique_ptr<ReportIntake> intake_;
+  JobResult last_;
+};
+
+TEST_F(ReportIntakeTest, AReportIsStoredOnceAndACopyIsDeliveredToo) {
+  const std::string trace = "Authentication-Results: mx.example.com;\r\n\tdkim=pass header.d=example.net;\r\n"
+                            "\tdmarc=pass header.from=example.net\r\nReceived: from x by mx.example.com\r\n";
+  EXPECT_EQ(outcome(good_, trace), Kind::delivered);
+  EXPECT_EQ(outcome(good_, trace), Kind::delivered);
+  const auto list = stored();
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0].report_id, "r-1");
+  EXPECT_EQ(list[0].totals.good, 3U);
+  EXPECT_EQ(list[0].authenticated, "dmarc=pass example.net");
+  EXPECT_EQ(list[0].received, std::chrono::floor<std::chrono::seconds>(now));
+  EXPECT_EQ(log_.count({"event=report_received", "result=stored", "kind=dmarc", "report_id=r-1", "good=3"}), 1U);
+  EXPECT_EQ(log_.count({"event=report_received", "result=duplicate"}), 1U);
+}
+
+TEST_F(ReportIntakeTest, WhatHoldsNoReportIsKeptWithItsReasonAndNeverBounces) {
+  EXPECT_EQ(outcome("From: a@example.net\r\n\r\nhello\r\n"), Kind::delivered);
+  EXPECT_EQ(outcome(support::mail_with("Content-Type: text/xml", "<feedback>")), Kind::delivered);
+  EXPECT_EQ(outcome(""), Kind::delivered);
+  const auto list = stored();
+  ASSERT_EQ(list.size(), 3U);
+  for (const auto &one : list) EXPECT_EQ(one.kind, "unreadable");
+  EXPECT_EQ(log_.count({"event=report_received", "result=unreadable", "reason=\"no part of the message is a report\""}),
+            2U);
+  EXPECT_EQ(log_.count({"event=report_received", "result=unreadable", "XML is broken"}), 1U);
+}
+
+TEST_F(ReportIntakeTest, ABombIsKeptAsUnreadable) {
+  const std::string bomb = support::pack_gzip("<feedback>" + std::string(8U << 20U, ' '));
+  EXPECT_EQ(outcome(support::mail_with("Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64",
+                                       support::base64(bomb))),
+            Kind::delivered);
+  const auto list = stored();
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_NE(list[0].problem.find("more than 250 times"), std::string::npos) << list[0].problem;
+}
+
+TEST_F(ReportIntakeTest, SeveralReportsAndABrokenOne) {
+  const std::string next = "\r\n--b 1\r\nContent-Type: text/xml\r\n\r\n";
+  EXPECT_EQ(outcome(support::mail_with("Content-Type: text/xml",
+                                       support::dmarc_text(support::one_record, "r-1") + next +
+                                           support::dmarc_text(support::one_record, "r-2") + next + "<feedback>")),
+            Kind::delivered);
+  EXPECT_EQ(stored().size(), 2U);
+  EXPECT_EQ(log_.count({"event=report_received", "result=incomplete", "XML is broken"}), 1U);
+}
+
+TEST_F(ReportIntakeTest, TroubleOfOursIsTemporary) {
+  spool_.fail(support::MemorySpool::Step::read, smtp::Error{smtp::ErrorCode::io, "checksum"});
+  EXPECT_EQ(outcome(good_), Kind::temporary);
+  EXPECT_EQ(last_.results[0].cause, FailureCause::local);
+  spool_.repair(support::MemorySpool::Step::read);
+  EXPECT_EQ(outcome(good_), Kind::delivered);
+}
+
+TEST_F(ReportIntakeTest, AFolderThatCannotBeMadeIsTemporaryAndTriedAgain) {
+  std::ofstream(folder_ / "reports") << "a file is in the way";
+  EXPECT_EQ(outcome(good_), Kind::temporary);
+  EXPECT_EQ(outcome("no report"), Kind::temporary);
+  fs::remove(folder_ / "reports");
+  EXPECT_EQ(outcome(good_), Kind::delivered);
+  EXPECT_EQ(stored().size(), 1U);
+}
+
+TEST_F(ReportIntakeTest, JobsAfterShutDownAreTemporary) {
+  intake_->shut_down();
+  EXPECT_EQ(outcome(good_), Kind::temporary);
+}
+
+TEST(DescribeOwnResults, OursAlone) {
+  const std::string forged = "Authentication-Results: other.example; dmarc=pass header.from=example.net\r\n";
+  EXPECT_EQ(describe_own_results(forged, "mx.example.com"), "");
+  EXPECT_EQ(describe_own_results("", "mx.example.com"), "");
+  EXPECT_EQ(
+      describe_own_results(forged + "Authentication-Results: MX.example.com; dmarc=fail header.from=example.net\r\n",
+                           "mx.example.com"),
+      "dmarc=fail example.net");
+  EXPECT_EQ(describe_own_results("Authentication-Results: mx.example.com; spf=pass smtp.mailfrom=a@example.net;\r\n"
+                                 " dkim=fail header.d=x.example; dkim=pass header.d=example.net\r\n",
+                                 "mx.example.com"),
+            "dkim=pass example.net");
+  EXPECT_EQ(describe_own_results("Authentication-Results: mx.example.com; spf=pass smtp.mailfrom=a@example.net\r\n",
+                                 "mx.example.com"),
+            "spf=pass example.net");
+}
+
+} // namespace
