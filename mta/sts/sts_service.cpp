@@ -302,7 +302,7 @@ void StsService::Core::stop() {
     stopping_ = true;
     left.swap(running_);
   }
-  timer_.cancel();
+  asio::post(services_.executor, [self = shared_from_this()] { self->timer_.cancel(); }); // whose thread it belongs to
   for (auto &[domain, answers] : left)
     for (auto &answer : answers) answer(plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down"));
   disk_.join();

@@ -34,7 +34,7 @@ public:
   /// Begins to refresh in the background.
   void start();
   /// Ends the refresh, answers who waits with a temporary failure, and waits until what is kept is on the disk. find()
-  /// may still be called and says that it is stopping. From the executor's thread, or when that has ended.
+  /// may still be called and says that it is stopping. Any thread; may be called again.
   void stop();
 
   Task<policy::StsFacts> find(std::string domain) override;
