@@ -23,6 +23,7 @@ smtp::Transaction some_transaction(unsigned flags) {
   transaction.recipients[0].parameters.notify = {
       .given = true, .never = false, .success = true, .failure = false, .delay = false};
   transaction.size = 20;
+  transaction.sender.parameters.requiretls = (flags & 2) != 0;
   transaction.has_8bit = (flags & 8) != 0;
   transaction.needs_smtputf8 = (flags & 16) != 0;
   return transaction;

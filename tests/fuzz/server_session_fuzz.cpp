@@ -27,6 +27,7 @@ public:
     options.limits.recipients = (flags & 32) != 0 ? 1 : 1000;
     options.limits.errors = (flags & 64) != 0 ? 2 : 100;
     limit_ = options.limits.message_size;
+    in_tls_ = options.tls_from_start;
     smtp::ServerSession session(options);
     session.greet();
     if ((flags & 128) != 0) { // straight into a transaction, so that bodies are reached soon
@@ -66,6 +67,7 @@ private:
       session.answer({250, {}, "nobody asked"});
     } else if (what == 249) {
       session.tls_done();
+      in_tls_ = in_tls_ || tls_;
       tls_ = false;
     }
   }
@@ -105,8 +107,9 @@ private:
     require(!open_);
     tls_ = true;
   }
-  void on(smtp::ServerSession &session, smtp::AskSender &) {
+  void on(smtp::ServerSession &session, smtp::AskSender &ask) {
     recipients_ = 0;
+    require(!ask.sender.parameters.requiretls || in_tls_);
     require(!open_ && !session.facts().helo.empty());
     answer(session, reply());
   }
@@ -155,7 +158,8 @@ private:
   std::uint64_t size_ = 0;
   std::size_t recipients_ = 0;
   bool open_ = false;
-  bool tls_ = false;
+  bool tls_ = false; ///< StartTls was said
+  bool in_tls_ = false;
   bool closed_ = false;
   bool last_was_cr_ = false;
 };

@@ -35,6 +35,8 @@ smtp::ServerOptions make_options(const std::map<std::string, std::string> &given
       options.bare_lf = value == "convert" ? smtp::BareLf::convert : smtp::BareLf::refuse;
     } else if (name == "starttls") {
       options.offer_starttls = value == "on";
+    } else if (name == "requiretls") {
+      options.offer_requiretls = value == "on";
     } else if (name == "limits.command_line") {
       options.limits.command_line = number;
     } else if (name == "limits.text_line") {

@@ -25,6 +25,8 @@ void apply_option(mta::Config &config, const std::string &name, const std::strin
     config.listeners[0].bare_lf = value == "convert" ? smtp::BareLf::convert : smtp::BareLf::refuse;
   } else if (name == "starttls") {
     config.listeners[0].tls = value == "on" ? mta::ListenerTls::starttls : mta::ListenerTls::none;
+  } else if (name == "requiretls") {
+    config.outbound.requiretls = value == "on";
   } else if (!number) {
     ADD_FAILURE() << "unknown option " << name << " " << value;
   } else if (name == "limits.command_line") {

@@ -135,4 +135,54 @@ TEST(HeaderScanner, an_octet_above_127_is_found_at_every_place) {
   }
 }
 
+TEST(HeaderScanner, tls_required_counts_only_as_one_plain_no) {
+  struct Row {
+    std::string name;
+    std::string header;
+    bool optional;
+  };
+  const std::string much(300, ' ');
+  const std::vector<Row> rows{
+      {"as RFC 8689 section 3 writes it", "TLS-Required: No\r\n", true},
+      {"without a space", "TLS-Required:No\r\n", true},
+      {"in any case", "tls-required: nO\r\n", true},
+      {"the obsolete space before the colon", "TLS-Required : No\r\n", true},
+      {"white space around it", "TLS-Required:\t  No \t\r\n", true},
+      {"folded before it", "TLS-Required:\r\n No\r\n", true},
+      {"folded twice", "TLS-Required:\r\n \r\n\tNo\r\n", true},
+      {"folded behind it", "TLS-Required: No\r\n \r\n", true},
+      {"comments around it", "TLS-Required: (a) No (b (c) \\) d)\r\n", true},
+      {"a comment right behind it", "TLS-Required: No(why)\r\n", true},
+      {"among other fields", "From: a@x\r\nTLS-Required: No\r\nTo: b@x\r\n", true},
+      {"no field", "From: a@x\r\n", false},
+      {"an empty value", "TLS-Required:\r\n", false},
+      {"only a comment", "TLS-Required: (No)\r\n", false},
+      {"yes", "TLS-Required: Yes\r\n", false},
+      {"a longer word", "TLS-Required: None\r\n", false},
+      {"a word behind it", "TLS-Required: No thanks\r\n", false},
+      {"a parameter behind it", "TLS-Required: No; x=y\r\n", false},
+      {"a word behind it on the next line", "TLS-Required: No\r\n thanks\r\n", false},
+      {"it is cut in two", "TLS-Required: N\r\n o\r\n", false},
+      {"in quotes", "TLS-Required: \"No\"\r\n", false},
+      {"a comment without end", "TLS-Required: No (why\r\n", false},
+      {"a comment that ends with a backslash", "TLS-Required: No (why\\\r\n", false},
+      {"a comment that was not begun", "TLS-Required: No )\r\n", false},
+      {"a longer name", "X-TLS-Required: No\r\nTLS-Required-Not: No\r\n", false},
+      {"twice the same", "TLS-Required: No\r\nTLS-Required: No\r\n", false},
+      {"another value first", "TLS-Required: Yes\r\nTLS-Required: No\r\n", false},
+      {"another value behind", "TLS-Required: No\r\nFrom: a@x\r\nTLS-Required:\r\n", false},
+      {"three of them", "TLS-Required: No\r\nTLS-Required: x\r\nTLS-Required: No\r\n", false},
+      {"a value longer than the limit of 256", "TLS-Required: No" + much + "\r\n", false},
+      {"a value longer than the limit, in parts", "TLS-Required: No\r\n" + much + "\r\n x\r\n", false},
+      {"the field of another line", "Subject: x\r\n TLS-Required: No\r\n", false},
+  };
+  for (const auto &row : rows) {
+    for (const std::size_t cut : {1UL, 3UL, 4096UL}) {
+      SCOPED_TRACE(fmt::format("{}, cut every {}", row.name, cut));
+      EXPECT_EQ(scan(row.header + "\r\nTLS-Required: No\r\n", cut).facts.tls_optional, row.optional);
+    }
+  }
+  EXPECT_FALSE(scan("\r\nTLS-Required: No\r\n", 4096).facts.tls_optional) << "in the body";
+}
+
 } // namespace

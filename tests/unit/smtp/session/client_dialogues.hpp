@@ -281,6 +281,96 @@ inline std::vector<Dialogue> transaction_dialogues() {
                             {body_on_wire, "250 queued\r\n"},
                             bye},
                   .outcomes = {"delivered 250"}});
+  const auto demanding = [](smtp::Transaction &t) { t.sender.parameters.requiretls = true; };
+  const std::string offering = "250-mx\r\n250-PIPELINING\r\n250 REQUIRETLS\r\n";
+  const std::string demand = "MAIL FROM:<a@example.org> REQUIRETLS\r\n";
+  const std::string taken = "250 ok\r\n250 ok\r\n354 go on\r\n";
+  const Step in_clear{ehlo, "250-mx\r\n250-PIPELINING\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n"};
+  const Step to_tls{"STARTTLS\r\n", "220 go ahead\r\n"};
+  rows.push_back({.name = "REQUIRETLS is said to a host that offers it inside TLS, and only with the message that asks for it",
+                  .options = options(smtp::StartTlsUse::required),
+                  .messages = {changed(message({"b@x.example"}), demanding), message({"c@x.example"})},
+                  .steps = {{"", greeting},
+                            in_clear,
+                            to_tls,
+                            {"<TLS>" + ehlo, offering},
+                            {demand + rcpt("b@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            {mail + rcpt("c@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"delivered 250", "delivered 250"}});
+  rows.push_back({.name = "REQUIRETLS that was offered in clear does not count inside TLS, and no MAIL is said",
+                  .options = options(smtp::StartTlsUse::required),
+                  .messages = {changed(message({"b@x.example", "c@x.example"}), demanding), message({"d@x.example"})},
+                  .steps = {{"", greeting},
+                            in_clear,
+                            to_tls,
+                            {"<TLS>" + ehlo, pipelining},
+                            {mail + rcpt("d@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"permanent 550 5.7.30 local", "permanent 550 5.7.30 local", "delivered 250"}});
+  rows.push_back({.name = "REQUIRETLS in clear is no offer",
+                  .options = options(smtp::StartTlsUse::never),
+                  .messages = {changed(message({"b@x.example"}), demanding)},
+                  .steps = {{"", greeting}, {ehlo, offering}, bye},
+                  .outcomes = {"permanent 550 5.7.30 local"}});
+  rows.push_back({.name = "inside implicit TLS the first EHLO offers REQUIRETLS",
+                  .options = {.hostname = "client.example", .starttls = smtp::StartTlsUse::never, .inside_tls = true},
+                  .messages = {changed(message({"b@x.example"}), demanding)},
+                  .steps = {{"", greeting},
+                            {ehlo, offering},
+                            {demand + rcpt("b@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"delivered 250"}});
+  rows.push_back({.name = "a notification goes on where REQUIRETLS is not offered",
+                  .options = options(smtp::StartTlsUse::required),
+                  .messages = {changed(message({"b@x.example"}),
+                                       [&](smtp::Transaction &t) {
+                                         demanding(t);
+                                         t.sender.path = {};
+                                       })},
+                  .steps = {{"", greeting},
+                            in_clear,
+                            to_tls,
+                            {"<TLS>" + ehlo, pipelining},
+                            {"MAIL FROM:<>\r\n" + rcpt("b@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"delivered 250"}});
+  rows.push_back({.name = "a notification says REQUIRETLS where it is offered",
+                  .options = options(smtp::StartTlsUse::required),
+                  .messages = {changed(message({"b@x.example"}),
+                                       [&](smtp::Transaction &t) {
+                                         demanding(t);
+                                         t.sender.path = {};
+                                       })},
+                  .steps = {{"", greeting},
+                            in_clear,
+                            to_tls,
+                            {"<TLS>" + ehlo, offering},
+                            {"MAIL FROM:<> REQUIRETLS\r\n" + rcpt("b@x.example") + "DATA\r\n", taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"delivered 250"}});
+  rows.push_back({.name = "RET=FULL becomes RET=HDRS beside REQUIRETLS",
+                  .options = options(smtp::StartTlsUse::required),
+                  .messages = {changed(message({"b@x.example"}),
+                                       [&](smtp::Transaction &t) {
+                                         demanding(t);
+                                         t.sender.parameters.ret = smtp::DsnReturn::full;
+                                       })},
+                  .steps = {{"", greeting},
+                            in_clear,
+                            to_tls,
+                            {"<TLS>" + ehlo, "250-mx\r\n250-PIPELINING\r\n250-DSN\r\n250 REQUIRETLS\r\n"},
+                            {"MAIL FROM:<a@example.org> REQUIRETLS RET=HDRS\r\n" + rcpt("b@x.example") + "DATA\r\n",
+                             taken},
+                            {body_on_wire, "250 queued\r\n"},
+                            bye},
+                  .outcomes = {"delivered 250"}});
   return rows;
 }
 

@@ -39,14 +39,14 @@ TEST(SplitCommand, knows_verbs_in_any_case) {
 
 TEST(LineLimit, grows_with_the_extensions) {
   EXPECT_EQ(smtp::line_limit(Verb::noop, 512), 512U);
-  EXPECT_GE(smtp::line_limit(Verb::mail, 512), 512U + 26 + 17 + 10 + 9 + 107);
+  EXPECT_GE(smtp::line_limit(Verb::mail, 512), 512U + 26 + 17 + 10 + 9 + 107 + 11);
   EXPECT_GE(smtp::line_limit(Verb::rcpt, 512), 512U + 10 + 29 + 507);
   EXPECT_GE(smtp::longest_line_limit(512), smtp::line_limit(Verb::mail, 512));
   EXPECT_GE(smtp::longest_line_limit(512), smtp::line_limit(Verb::rcpt, 512));
 }
 
 TEST(ParseMail, reads_every_parameter) {
-  const auto sender = smtp::parse_mail("FROM:<a@example.net> SIZE=123 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=Q+2B1");
+  const auto sender = smtp::parse_mail("FROM:<a@example.net> SIZE=123 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=Q+2B1 requiretls");
   ASSERT_TRUE(sender);
   EXPECT_EQ(sender->path.to_string(), "<a@example.net>");
   EXPECT_EQ(sender->parameters.size, 123U);
@@ -54,6 +54,7 @@ TEST(ParseMail, reads_every_parameter) {
   EXPECT_TRUE(sender->parameters.smtputf8);
   EXPECT_EQ(sender->parameters.ret, smtp::DsnReturn::headers);
   EXPECT_EQ(sender->parameters.envid, "Q+1");
+  EXPECT_TRUE(sender->parameters.requiretls);
   const auto plain = smtp::parse_mail("from:<>");
   ASSERT_TRUE(plain);
   EXPECT_TRUE(plain->path.is_null());
