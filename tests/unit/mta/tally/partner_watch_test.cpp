@@ -1,0 +1,191 @@
+// PartnerWatch: too many deferrals call for people once an hour, and what is about to expire is told once a day.
+#include "mta/tally/partner_watch.hpp"
+
+#include <gtest/gtest.h>
+
+#include "mta/tally/tls_evidence.hpp"
+#include "tests/support/dmarc_rows.hpp"
+#include "tests/support/memory_log.hpp"
+#include "tests/support/tls_sessions.hpp"
+
+namespace {
+
+using namespace mta;
+using namespace std::chrono_literals;
+
+constexpr const char *outbound_place = "partners.d/x.toml:4";
+
+policy::Partner a_partner() {
+  policy::Partner partner;
+  partner.name = "Example Department";
+  partner.domains = {smtp::DomainPattern::parse("example.gov.uk").value()};
+  partner.contact = "postmaster@example.gov.uk";
+  partner.outbound.emplace().place = outbound_place;
+  partner.inbound.emplace().place = "partners.d/x.toml:9";
+  return partner;
+}
+
+std::shared_ptr<const Config> config_with(policy::Partner partner, unsigned alert = 3) {
+  auto config = std::make_shared<Config>();
+  std::vector<policy::Partner> partners;
+  partners.push_back(std::move(partner));
+  config->partners = policy::PartnerTable::build(std::move(partners)).value();
+  config->tls_evidence.alert_deferrals = alert;
+  return config;
+}
+
+class PartnerWatchTest : public testing::Test {
+protected:
+  std::unique_ptr<PartnerWatch> watch(std::shared_ptr<const Config> config) {
+    return std::make_unique<PartnerWatch>(PartnerWatch::Services{
+        log_, [config] { return config; }, folder_.path() + "/tally", [this] { return now_; }});
+  }
+  static std::shared_ptr<const TlsSession> refused(const std::string &rule = std::string(outbound_place) +
+                                                                             " Example Department [outbound]") {
+    TlsSession session = support::a_clear_session("example.gov.uk");
+    session.refused = true;
+    session.rule = rule;
+    session.verdict->reason = "the session is not encrypted";
+    return support::shared(session);
+  }
+  support::TemporaryFolder folder_;
+  support::MemoryLog log_;
+  std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
+};
+
+TEST_F(PartnerWatchTest, the_limit_within_an_hour_raises_one_alert) {
+  const auto watcher = watch(config_with(a_partner()));
+  watcher->session(refused());
+  watcher->session(refused());
+  EXPECT_TRUE(log_.lines.empty());
+  watcher->session(refused());
+  EXPECT_EQ(log_.count({"event=partner_deferrals", "level=error", "partner=\"Example Department\"", "count=3", "limit=3",
+                        "direction=outbound", "3 x the session is not encrypted"}),
+            1U);
+  for (int i = 0; i < 20; ++i) watcher->session(refused());
+  EXPECT_EQ(log_.lines.size(), 1U) << "once an hour";
+  now_ += 61min;
+  for (int i = 0; i < 3; ++i) watcher->session(refused());
+  EXPECT_EQ(log_.count({"event=partner_deferrals"}), 2U);
+}
+
+TEST_F(PartnerWatchTest, deferrals_that_are_spread_raise_none) {
+  const auto watcher = watch(config_with(a_partner()));
+  for (int i = 0; i < 20; ++i) {
+    watcher->session(refused());
+    now_ += 31min;
+  }
+  EXPECT_TRUE(log_.lines.empty());
+}
+
+TEST_F(PartnerWatchTest, only_refusals_by_the_partners_own_rule_count) {
+  const auto watcher = watch(config_with(a_partner(), 1));
+  watcher->session(support::shared(support::a_tls_session("example.gov.uk")));
+  watcher->session(refused("dane"));
+  watcher->session(refused("partners.d/x.toml:44 Somebody [outbound]"));
+  auto stranger = *refused();
+  stranger.domain = "stranger.example";
+  watcher->session(support::shared(stranger));
+  EXPECT_TRUE(log_.lines.empty());
+  auto inbound = *refused("partners.d/x.toml:9 Example Department [inbound]");
+  inbound.direction = TlsSession::Direction::inbound;
+  watcher->session(support::shared(inbound));
+  EXPECT_EQ(log_.count({"event=partner_deferrals", "direction=inbound"}), 1U);
+}
+
+TEST_F(PartnerWatchTest, a_limit_of_0_raises_none) {
+  const auto watcher = watch(config_with(a_partner(), 0));
+  for (int i = 0; i < 50; ++i) watcher->session(refused());
+  EXPECT_TRUE(log_.lines.empty());
+}
+
+struct ExpiryRow {
+  const char *name;
+  int days; ///< from today to the last day
+  std::vector<std::string> expected; ///< parts of the line; empty: none
+};
+
+TEST_F(PartnerWatchTest, exceptions_are_warned_of_from_30_days_before) {
+  const std::vector<ExpiryRow> rows = {
+      {"a month and more is left", 30, {}},
+      {"less than a month is left", 29, {"days=29", "state=counts"}},
+      {"today is the last day", 0, {"days=0", "state=counts"}},
+      {"yesterday was the last day", -1, {"days=-1", "state=\"expired: it no longer counts\""}},
+  };
+  for (const ExpiryRow &row : rows) {
+    SCOPED_TRACE(row.name);
+    log_.lines.clear();
+    auto partner = a_partner();
+    partner.exceptions.push_back({.domain = smtp::DomainPattern::parse("example.gov.uk").value(),
+                                  .level = tls::Level::opportunistic,
+                                  .owner = "mail team",
+                                  .reason = "replaced in March",
+                                  .expires = std::chrono::floor<std::chrono::days>(now_) + std::chrono::days(row.days),
+                                  .place = "partners.d/x.toml:20"});
+    watch(config_with(partner))->run_daily();
+    auto expected = row.expected;
+    expected.insert(expected.end(), {"event=exception_expires", "owner=\"mail team\""});
+    EXPECT_EQ(log_.count(expected), row.expected.empty() ? 0U : 1U);
+    EXPECT_EQ(log_.lines.size(), row.expected.empty() ? 0U : 1U);
+  }
+}
+
+TEST_F(PartnerWatchTest, warnings_come_once_a_day) {
+  auto partner = a_partner();
+  partner.exceptions.push_back({.domain = smtp::DomainPattern::parse("example.gov.uk").value(),
+                                .level = tls::Level::opportunistic,
+                                .owner = "o",
+                                .reason = "r",
+                                .expires = std::chrono::floor<std::chrono::days>(now_),
+                                .place = "p"});
+  const auto watcher = watch(config_with(partner));
+  for (int i = 0; i < 5; ++i) watcher->run_daily();
+  EXPECT_EQ(log_.lines.size(), 1U);
+  now_ += 24h;
+  watcher->run_daily();
+  EXPECT_EQ(log_.lines.size(), 2U);
+}
+
+TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
+  for (const int days : {61, 59}) {
+    SCOPED_TRACE(days);
+    log_.lines.clear();
+    const support::TemporaryFolder folder;
+    auto session = support::a_tls_session("example.gov.uk");
+    session.time = now_;
+    session.facts.chain[0].not_after = now_ + std::chrono::days(days);
+    auto partner = a_partner();
+    partner.outbound->pins = {session.facts.chain[0].spki_sha256, session.facts.chain[1].spki_sha256};
+    {
+      TlsEvidenceOptions options;
+      options.folder = folder.path() + "/tally";
+      const auto evidence = TlsEvidence::open(options, log_).value();
+      evidence->session(support::shared(session));
+      auto unpinned = session;
+      unpinned.facts.chain[0].spki_sha256 = "another";
+      unpinned.facts.chain[0].not_after = now_ + 24h;
+      evidence->session(support::shared(unpinned));
+    }
+    write_partner_warnings(*config_with(partner), evidence_files(folder.path() + "/tally"), log_, now_);
+    EXPECT_EQ(log_.count({"event=pin_expires", "pin=leafpin", "days=59", "other_pins=1"}), days == 59 ? 1U : 0U);
+    EXPECT_EQ(log_.lines.size(), days == 59 ? 1U : 0U);
+  }
+}
+
+TEST_F(PartnerWatchTest, days_that_are_kept_long_enough_are_removed) {
+  const std::string folder = folder_.path() + "/tally";
+  TlsEvidenceOptions options;
+  options.folder = folder;
+  {
+    const auto evidence = TlsEvidence::open(options, log_).value();
+    for (const int age : {0, 30, 31}) {
+      auto session = support::a_tls_session();
+      session.time = now_ - std::chrono::days(age);
+      evidence->session(support::shared(session));
+    }
+  }
+  watch(config_with(a_partner()))->run_daily();
+  EXPECT_EQ(evidence_files(folder).list().value().size(), 2U);
+}
+
+} // namespace

@@ -1,0 +1,390 @@
+// TlsMemory: what is recalled after each history, who is protected and until when, which events are raised, and that a
+// restart forgets nothing.
+#include "mta/tally/tls_memory.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/support/dmarc_rows.hpp"
+#include "tests/support/memory_log.hpp"
+#include "tests/support/tls_sessions.hpp"
+
+namespace {
+
+using namespace mta;
+using namespace std::chrono_literals;
+using support::a_clear_session;
+using support::a_tls_session;
+
+constexpr const char *government = "example.gov.uk";
+constexpr const char *stranger = "example.net";
+
+class TlsMemoryTest : public testing::Test {
+protected:
+  TlsMemoryTest() {
+    config_.protect = {smtp::DomainPattern::parse("*.gov.uk").value()};
+    config_.place = "portcullis.toml:41";
+    open();
+  }
+  void open() {
+    memory_.reset();
+    TlsMemoryOptions options;
+    options.folder = folder_.path() + "/tally";
+    options.flush_interval = 1h;
+    options.max_domains = max_domains_;
+    options.now = [this] { return now_; };
+    auto opened = TlsMemory::open(options, config_, log_);
+    ASSERT_TRUE(opened) << opened.error().detail;
+    memory_ = std::move(*opened);
+  }
+  std::string file() const { return folder_.path() + "/tally/tls-memory.rows"; }
+  void tls(const std::string &domain, const std::string &host = "mx1.mail.example.net") {
+    memory_->session(support::shared(a_tls_session(domain, host)));
+  }
+  void clear(const std::string &domain, const std::string &host = "mx1.mail.example.net") {
+    memory_->session(support::shared(a_clear_session(domain, host)));
+  }
+  policy::MemoryFacts recall(const std::string &domain) const { return memory_->recall(domain); }
+
+  support::TemporaryFolder folder_;
+  support::MemoryLog log_;
+  TlsMemoryConfig config_;
+  std::size_t max_domains_ = 1000;
+  std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
+  std::unique_ptr<TlsMemory> memory_;
+};
+
+struct HistoryRow {
+  const char *name;
+  const char *domain;
+  /// t: a session with TLS; c: one without; d: a day passes; h: an hour; r: an operator's release.
+  std::string history;
+  bool known = true;
+  bool always = true;
+  bool protect = true;
+};
+
+const std::vector<HistoryRow> histories = {
+    {"of a domain never seen nothing is known", government, "", false, false, false},
+    {"a domain that never had TLS is not remembered", government, "ccc", false, false, false},
+    {"one session with TLS is enough to protect", government, "t"},
+    {"a clear session before the first with TLS does not count", government, "ct"},
+    {"a protected domain that loses TLS stays protected", government, "tc"},
+    {"and so two days later", government, "tcdcdc"},
+    {"after three days of failing sessions it is let go", government, "tcdcdcdc", true, false, false},
+    {"three days without any session release nothing", government, "tcddd"},
+    {"and the stretch begins anew with the next failing session", government, "tcddddcdc"},
+    {"TLS that comes back in time leaves it as it was", government, "tcdct"},
+    {"an operator lets it go at once", government, "tcr", true, false, false},
+    {"and so it stays for later sessions", government, "tcrcdddddc", true, false, false},
+    {"TLS that comes back after a release protects at once, but is no longer always", government, "tcrct", true, false,
+     true},
+    {"it is always again after a day", government, "tcrctdh", true, true, true},
+    {"losing it again after a release makes mail wait again", government, "tcrctdtc", true, true, true},
+    {"a stranger is remembered, not protected", stranger, "t", true, true, false},
+    {"a stranger that loses TLS is let go at once", stranger, "tc", true, false, false},
+    {"a stranger whose TLS is back is not always until a day has passed", stranger, "tct", true, false, false},
+    {"and then is", stranger, "tctdh", true, true, false},
+};
+
+TEST_F(TlsMemoryTest, histories_end_as_the_table_says) {
+  for (const HistoryRow &row : histories) {
+    SCOPED_TRACE(row.name);
+    static_cast<void>(remove_tally_file(file()));
+    for (const bool restarts : {false, true}) {
+      memory_.reset();
+      static_cast<void>(remove_tally_file(file()));
+      open();
+      for (const char step : row.history) {
+        if (step == 't') tls(row.domain);
+        if (step == 'c') clear(row.domain);
+        if (step == 'd') now_ += 24h;
+        if (step == 'h') now_ += 1h;
+        if (step == 'r') {
+          EXPECT_TRUE(memory_->release(row.domain, "they know", "ann"));
+        }
+        if (!restarts) continue;
+        ASSERT_TRUE(memory_->flush());
+        open();
+      }
+      const auto facts = recall(row.domain);
+      EXPECT_EQ(facts.known, row.known) << "restarts: " << restarts;
+      EXPECT_EQ(facts.always, row.always) << "restarts: " << restarts;
+      EXPECT_EQ(facts.protect, row.protect) << "restarts: " << restarts;
+    }
+  }
+}
+
+TEST_F(TlsMemoryTest, release_after_0s_waits_for_an_operator) {
+  config_.release_after = 0s;
+  memory_->configure(config_);
+  tls(government);
+  for (int day = 0; day < 30; ++day) {
+    now_ += 24h;
+    clear(government);
+  }
+  EXPECT_TRUE(recall(government).protect);
+  ASSERT_TRUE(memory_->release(government, "their gateway has none", "ann"));
+  EXPECT_FALSE(recall(government).protect);
+}
+
+TEST_F(TlsMemoryTest, the_best_of_all_hosts_is_recalled_with_the_rule_that_protects) {
+  auto old = a_tls_session(government, "mx2.mail.example.net");
+  old.facts.version = tls::Version::tls1_2;
+  memory_->session(support::shared(old));
+  EXPECT_EQ(recall(government).best_version, tls::Version::tls1_2);
+  EXPECT_FALSE(recall(government).authenticated);
+  const auto first = now_;
+  now_ += 48h;
+  auto best = a_tls_session(government, "mx1.mail.example.net");
+  best.verdict->got = tls::Level::authenticated;
+  memory_->session(support::shared(best));
+  const auto facts = recall(government);
+  EXPECT_EQ(facts.best_version, tls::Version::tls1_3);
+  EXPECT_TRUE(facts.authenticated);
+  EXPECT_EQ(facts.first_seen, first);
+  EXPECT_EQ(facts.last_seen, now_);
+  EXPECT_EQ(facts.rule, "portcullis.toml:41 [tls_memory] *.gov.uk");
+}
+
+TEST_F(TlsMemoryTest, sessions_that_say_nothing_of_the_hosts_tls_change_nothing) {
+  tls(government);
+  auto inbound = a_clear_session(government);
+  inbound.direction = TlsSession::Direction::inbound;
+  auto route = a_clear_session(government);
+  route.by_route = true;
+  auto passed_over = a_clear_session(government);
+  passed_over.address.clear();
+  auto not_wanted = a_clear_session(government);
+  not_wanted.starttls_offered = true;
+  not_wanted.wanted = tls::Level::none;
+  for (const auto &session : {inbound, route, passed_over, not_wanted}) memory_->session(support::shared(session));
+  EXPECT_EQ(memory_->show(government)->memory.failing_sessions, 0U);
+  EXPECT_EQ(log_.count({"tls_stripped"}), 0U);
+  auto new_by_route = a_tls_session("other.gov.uk");
+  new_by_route.by_route = true;
+  memory_->session(support::shared(new_by_route));
+  EXPECT_FALSE(recall("other.gov.uk").known);
+}
+
+TEST_F(TlsMemoryTest, a_handshake_that_fails_is_a_session_without_TLS) {
+  tls(government);
+  auto failed = a_clear_session(government);
+  failed.starttls_offered = true;
+  failed.tls_problem = "the TLS handshake failed: wrong version number";
+  memory_->session(support::shared(failed));
+  EXPECT_EQ(memory_->show(government)->memory.failing_why, "the TLS handshake failed: wrong version number");
+  EXPECT_EQ(log_.count({"event=tls_stripped", "level=warning", "domain=example.gov.uk", "mail=waits"}), 1U);
+}
+
+TEST_F(TlsMemoryTest, switched_off_it_neither_learns_nor_recalls) {
+  tls(government);
+  config_.enabled = false;
+  memory_->configure(config_);
+  tls("other.gov.uk");
+  EXPECT_FALSE(recall(government).known);
+  config_.enabled = true;
+  memory_->configure(config_);
+  EXPECT_TRUE(recall(government).known);
+  EXPECT_FALSE(recall("other.gov.uk").known);
+}
+
+TEST_F(TlsMemoryTest, stripping_is_told_once_an_hour_while_mail_waits) {
+  tls(government);
+  for (int session = 0; session < 10; ++session) clear(government);
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 1U);
+  now_ += 30min;
+  clear(government);
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 1U);
+  now_ += 31min;
+  clear(government);
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 2U);
+  ASSERT_TRUE(memory_->release(government, "known", "ann"));
+  now_ += 2h;
+  clear(government);
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 2U) << "what an operator released is not told again";
+  EXPECT_EQ(log_.count({"event=tls_memory_release", "by=ann", "reason=known"}), 1U);
+  tls(government);
+  EXPECT_EQ(log_.count({"event=tls_returned", "sessions=13"}), 1U);
+}
+
+TEST_F(TlsMemoryTest, a_stranger_with_a_good_and_a_bad_host_is_told_once) {
+  for (int hour = 0; hour < 20; ++hour) {
+    tls(stranger, "good.example.net");
+    clear(stranger, "bad.example.net");
+    now_ += 1h;
+  }
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 1U);
+  EXPECT_EQ(log_.count({"mail=\"goes in clear where nothing else forbids it\""}), 1U);
+}
+
+TEST_F(TlsMemoryTest, many_unrelated_domains_at_once_are_a_fault_near_us) {
+  config_.many_domains = 3;
+  memory_->configure(config_);
+  const auto host = [](int i) { return "mx." + std::to_string(i) + ".provider.example"; };
+  for (int i = 0; i < 6; ++i) tls("d" + std::to_string(i) + ".example", host(i));
+  clear("d0.example", host(0));
+  clear("d1.example", host(1));
+  EXPECT_EQ(log_.count({"tls_stripped_widely"}), 0U);
+  clear("d2.example", host(2));
+  EXPECT_EQ(log_.count({"event=tls_stripped_widely", "level=error", "domains=3", "providers=3", "limit=3"}), 1U);
+  clear("d3.example", host(3));
+  EXPECT_EQ(log_.count({"tls_stripped_widely"}), 1U) << "once an hour";
+  now_ += 61min;
+  clear("d4.example", host(4));
+  EXPECT_EQ(log_.count({"tls_stripped_widely"}), 1U) << "the others stopped more than an hour ago";
+}
+
+TEST_F(TlsMemoryTest, many_domains_of_one_provider_are_its_fault) {
+  config_.many_domains = 3;
+  memory_->configure(config_);
+  for (int i = 0; i < 20; ++i) tls("d" + std::to_string(i) + ".example", "d" + std::to_string(i) + ".mail.provider.example");
+  for (int i = 0; i < 20; ++i) clear("d" + std::to_string(i) + ".example", "forged.example");
+  EXPECT_EQ(log_.count({"event=tls_stripped "}), 20U);
+  EXPECT_EQ(log_.count({"tls_stripped_widely"}), 0U);
+}
+
+TEST_F(TlsMemoryTest, a_release_is_refused_without_cause) {
+  tls(government);
+  const auto refused = [&](const char *domain, const char *reason) {
+    const auto result = memory_->release(domain, reason, "ann");
+    return result ? std::string() : result.error().detail;
+  };
+  EXPECT_EQ(refused(government, "x"), "nothing holds mail for example.gov.uk: its last session had TLS");
+  EXPECT_EQ(refused("unknown.gov.uk", "x"), "unknown.gov.uk is not remembered");
+  clear(government);
+  EXPECT_EQ(refused(government, " "), "a release needs a reason, which is kept and logged");
+  EXPECT_EQ(refused(government, std::string(1001, 'x').c_str()), "the reason is 1001 octets, limit is 1000");
+  EXPECT_TRUE(recall(government).protect);
+}
+
+TEST_F(TlsMemoryTest, a_release_is_durable_without_a_flush) {
+  tls(government);
+  clear(government);
+  ASSERT_TRUE(memory_->release(government, "known", "ann"));
+  const std::string octets = support::read_all(file());
+  memory_.reset();
+  support::write_all(file(), octets); // as if the daemon had been killed
+  open();
+  EXPECT_FALSE(recall(government).protect);
+  EXPECT_EQ(memory_->show(government)->memory.release->by, "ann");
+}
+
+TEST_F(TlsMemoryTest, damage_costs_only_the_record_that_it_hit) {
+  tls("a.gov.uk");
+  ASSERT_TRUE(memory_->flush());
+  const auto first = support::read_all(file()).size();
+  tls("b.gov.uk");
+  memory_.reset();
+  std::string octets = support::read_all(file());
+  octets[first - 3] ^= 1;
+  support::write_all(file(), octets + octets.substr(0, 20));
+  open();
+  EXPECT_FALSE(recall("a.gov.uk").known);
+  EXPECT_TRUE(recall("b.gov.uk").known);
+  EXPECT_EQ(log_.count({"event=tls_memory", "level=warning", "could not be read"}), 1U);
+  log_.lines.clear();
+  open();
+  EXPECT_TRUE(recall("b.gov.uk").known);
+  EXPECT_EQ(log_.count({"could not be read"}), 0U) << "the file was written anew";
+}
+
+TEST_F(TlsMemoryTest, opening_leaves_one_record_for_each_domain) {
+  for (int i = 0; i < 50; ++i) {
+    now_ += 25h;
+    tls(government);
+    ASSERT_TRUE(memory_->flush());
+  }
+  const auto before = support::read_all(file()).size();
+  open();
+  EXPECT_LT(support::read_all(file()).size() * 20, before);
+  EXPECT_EQ(recall(government).last_seen, now_);
+}
+
+TEST_F(TlsMemoryTest, a_busy_domain_is_written_once_a_day) {
+  for (int i = 0; i < 100; ++i) {
+    tls(government);
+    ASSERT_TRUE(memory_->flush());
+    now_ += 1min;
+  }
+  EXPECT_LT(support::read_all(file()).size(), 500U);
+}
+
+TEST_F(TlsMemoryTest, over_the_limit_the_oldest_go_and_the_protected_last) {
+  max_domains_ = 10;
+  open();
+  tls("old.gov.uk");
+  for (int i = 0; i < 30; ++i) {
+    now_ += 1min;
+    tls("d" + std::to_string(i) + ".example");
+  }
+  EXPECT_LE(memory_->size(), 10U);
+  EXPECT_TRUE(recall("old.gov.uk").known) << "a flood of strangers does not wash away what is protected";
+  EXPECT_TRUE(recall("d29.example").known);
+  EXPECT_FALSE(recall("d0.example").known);
+}
+
+TEST_F(TlsMemoryTest, domains_without_sessions_are_forgotten_after_keep_days) {
+  config_.keep_days = 10;
+  memory_->configure(config_);
+  tls("gone.example");
+  now_ += 9 * 24h;
+  tls("here.example");
+  ASSERT_TRUE(memory_->flush());
+  EXPECT_TRUE(recall("gone.example").known);
+  now_ += 2 * 24h;
+  ASSERT_TRUE(memory_->flush());
+  EXPECT_FALSE(recall("gone.example").known);
+  EXPECT_TRUE(recall("here.example").known);
+}
+
+TEST_F(TlsMemoryTest, a_domain_keeps_the_eight_hosts_seen_last) {
+  for (int i = 0; i < 12; ++i) {
+    now_ += 1s;
+    tls(government, "mx" + std::to_string(i) + ".example");
+  }
+  const auto hosts = memory_->show(government)->memory.hosts;
+  ASSERT_EQ(hosts.size(), MemoryLimits::hosts);
+  for (const auto &host : hosts) EXPECT_NE(host.name, "mx0.example");
+}
+
+TEST_F(TlsMemoryTest, the_list_begins_with_those_that_fail) {
+  tls("a.example");
+  tls("b.gov.uk");
+  tls("c.example");
+  clear("c.example");
+  const auto all = memory_->list(10, false);
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0].memory.domain, "c.example");
+  EXPECT_EQ(all[1].memory.domain, "a.example");
+  EXPECT_EQ(memory_->list(10, true).size(), 1U);
+  EXPECT_EQ(memory_->list(2, false).size(), 2U);
+}
+
+TEST(DomainMemoryCodec, a_record_reads_back_and_every_cut_of_it_is_refused) {
+  DomainMemory memory;
+  memory.domain = "example.gov.uk";
+  memory.first_tls = std::chrono::sys_seconds(1'000'000s);
+  memory.last_tls = std::chrono::sys_seconds(2'000'000s);
+  memory.failing_since = std::chrono::sys_seconds(2'000'001s);
+  memory.failing_sessions = 300;
+  memory.failing_why = "STARTTLS was not offered";
+  memory.was_let_go = true;
+  memory.release = MemoryRelease{std::chrono::sys_seconds(2'000'002s), "known", "ann"};
+  HostMemory host;
+  host.name = "mx1.example";
+  host.best_version = tls::Version::tls1_3;
+  host.authenticated = true;
+  memory.hosts = {host};
+  const std::string octets = encode_memory(memory);
+  const auto read = decode_memory(octets);
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(*read, memory);
+  for (std::size_t size = 0; size < octets.size(); ++size) EXPECT_FALSE(decode_memory(octets.substr(0, size))) << size;
+  EXPECT_FALSE(decode_memory(octets + '\0'));
+  std::string later = octets;
+  later[0] = 9;
+  EXPECT_EQ(decode_memory(later).error().detail, "memory: version is 9, known is 1");
+}
+
+} // namespace
