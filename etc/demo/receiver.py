@@ -33,6 +33,8 @@ class Behaviour:
     starttls: str = "offer"  # offer (when there is a certificate) | absent | refuse | inject | hangup | garbage
     implicit_tls: bool = False
     extensions: tuple = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
+    tls_extensions: tuple = ()  # offered inside TLS only, as REQUIRETLS is
+    clear_extensions: tuple = ()  # offered in clear only
     replies: dict = dataclasses.field(default_factory=dict)
     on_message: Optional[Callable[[Received], None]] = None
 
@@ -174,6 +176,7 @@ class Session:
 
     def hello(self):
         extensions = list(self.behaviour.extensions)
+        extensions += self.behaviour.tls_extensions if self.tls else self.behaviour.clear_extensions
         offered = self.behaviour.starttls != "absent" and (self.behaviour.certificate or self.behaviour.starttls != "offer")
         if not self.tls and offered:
             extensions.append("STARTTLS")
