@@ -185,8 +185,6 @@ void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome o
       table_.note_failure(domain, outcome, now);
   }
   if (!kept) return log_failure(domain, outcome, before.get());
-  write_behind(kept);
-  drop(config.max_policies);
   const bool same = before && before->id == kept->id && before->text == kept->text;
   services_.log.write(Event("mta_sts", same ? LogLevel::debug : LogLevel::info)
                           .with("domain", domain)
@@ -197,6 +195,8 @@ void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome o
                           .with("mode", policy::to_string(kept->policy.mode))
                           .with("mx", static_cast<std::uint64_t>(kept->policy.mx.size()))
                           .with("expires_s", seconds_until(kept->expires, now)));
+  write_behind(kept);
+  drop(config.max_policies);
 }
 
 /// Section 3.3: administrators are told when a refresh fails, unless the policy has mode none.

@@ -103,6 +103,10 @@ protected:
     host->set_handler([reply](const auto &) { return reply; });
   }
   void advance(std::chrono::seconds time) { now = now.load() + time; }
+  /// Asks until the record was looked up so often: the look-up goes on behind the answers.
+  void look_again(std::size_t times) {
+    while (resolver.asked("txt _mta-sts.example.org") < times) find();
+  }
   [[nodiscard]] std::size_t fetches() const { return host->seen().size(); }
 
   test::TempFolder folder;
@@ -302,8 +306,7 @@ TEST_F(Sts, a_new_id_is_fetched_behind_the_answer) {
 TEST_F(Sts, the_same_id_is_not_fetched_again) {
   find();
   advance(2h);
-  find();
-  while (resolver.asked("txt _mta-sts.example.org") < 2) std::this_thread::yield();
+  look_again(2);
   EXPECT_EQ(find().state, State::enforce);
   EXPECT_EQ(fetches(), 1U);
 }
@@ -327,13 +330,11 @@ TEST_F(Sts, a_kept_policy_counts_without_a_record_and_without_a_dns) {
   find();
   set_record("");
   advance(2h);
-  find();
-  while (resolver.asked("txt _mta-sts.example.org") < 2) std::this_thread::yield();
+  look_again(2);
   EXPECT_EQ(find().state, State::enforce) << "a domain ends its policy with mode none";
   resolver.fail("_mta-sts.example.org");
   advance(2h);
-  find();
-  while (resolver.asked("txt _mta-sts.example.org") < 3) std::this_thread::yield();
+  look_again(3);
   EXPECT_EQ(find().state, State::enforce);
   EXPECT_EQ(fetches(), 1U);
 }
@@ -493,6 +494,7 @@ TEST_F(Sts, stopping_answers_who_waits) {
   EXPECT_EQ(facts.state, State::failed);
   EXPECT_EQ(facts.detail, "the daemon is shutting down");
   EXPECT_EQ(find().state, State::failed);
+  host->release();
 }
 
 TEST_F(Sts, start_and_stop) {
