@@ -189,6 +189,51 @@ std::string TestCa::pem() const {
   return pem_of(*impl_->certificate);
 }
 
+std::string TestCa::crl(const CrlOptions &options) const {
+  const std::unique_ptr<X509_CRL, Free<X509_CRL_free>> list(X509_CRL_new());
+  const std::unique_ptr<ASN1_TIME, Free<ASN1_TIME_free>> starts(
+      X509_gmtime_adj(nullptr, std::chrono::seconds(options.starts).count()));
+  const std::unique_ptr<ASN1_TIME, Free<ASN1_TIME_free>> ends(
+      X509_gmtime_adj(nullptr, std::chrono::seconds(options.ends).count()));
+  demand(X509_CRL_set_version(list.get(), X509_CRL_VERSION_2) == 1 &&
+             X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(impl_->certificate.get())) == 1 &&
+             X509_CRL_set1_lastUpdate(list.get(), starts.get()) == 1 &&
+             X509_CRL_set1_nextUpdate(list.get(), ends.get()) == 1,
+         "CRL");
+  for (const std::string &pem : options.revoked) {
+    const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    const X509Ptr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    demand(certificate != nullptr, "the certificate to revoke");
+    X509_REVOKED *revoked = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(revoked, X509_get_serialNumber(certificate.get()));
+    X509_REVOKED_set_revocationDate(revoked, starts.get());
+    demand(X509_CRL_add0_revoked(list.get(), revoked) == 1, "CRL entry");
+  }
+  if (!options.only_for.empty()) {
+    const std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>> extension(X509V3_EXT_conf_nid(
+        nullptr, nullptr, NID_issuing_distribution_point, ("critical," + options.only_for).c_str()));
+    demand(extension && X509_CRL_add_ext(list.get(), extension.get(), -1) == 1, "issuingDistributionPoint");
+  }
+  X509_CRL_sort(list.get());
+  demand(X509_CRL_sign(list.get(), impl_->key.get(), EVP_sha256()) > 0, "CRL signature");
+  const BioPtr bio(BIO_new(BIO_s_mem()));
+  demand(PEM_write_bio_X509_CRL(bio.get(), list.get()) == 1, "PEM CRL");
+  return text_of(*bio);
+}
+
+std::string der_of(const std::string &pem) {
+  const BioPtr bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  char *name = nullptr, *header = nullptr;
+  unsigned char *data = nullptr;
+  long size = 0;
+  demand(PEM_read_bio(bio.get(), &name, &header, &data, &size) == 1, "PEM");
+  std::string der(reinterpret_cast<const char *>(data), static_cast<std::size_t>(size));
+  OPENSSL_free(name);
+  OPENSSL_free(header);
+  OPENSSL_free(data);
+  return der;
+}
+
 Leaf self_signed(const LeafOptions &options) {
   const KeyPtr key = make_key(options.key);
   const X509Ptr certificate = make_leaf(options, *key, nullptr, *key);

@@ -50,6 +50,13 @@ struct Leaf {
   Leaf &write_to(const TempFolder &folder, const std::string &name);
 };
 
+struct CrlOptions {
+  std::vector<std::string> revoked = {}; ///< certificates of this CA, PEM
+  std::chrono::hours starts{-1};    ///< from now
+  std::chrono::hours ends{24 * 7};
+  std::string only_for = ""; ///< an issuingDistributionPoint, in the words of OpenSSL's configuration: "onlyCA:TRUE"
+};
+
 /// A root, or with intermediate() a CA below another. Keys are EC P-256; RSA leaf keys are made once per size and
 /// shared.
 class TestCa {
@@ -60,12 +67,17 @@ public:
   [[nodiscard]] TestCa intermediate(const std::string &common_name) const;
   [[nodiscard]] Leaf issue(const LeafOptions &options) const;
   [[nodiscard]] std::string pem() const; ///< this CA's certificate
+  /// A revocation list of this CA, PEM.
+  [[nodiscard]] std::string crl(const CrlOptions &options) const;
 
 private:
   struct Impl;
   explicit TestCa(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// The DER inside the first PEM block.
+[[nodiscard]] std::string der_of(const std::string &pem);
 
 /// Signed with its own key.
 [[nodiscard]] Leaf self_signed(const LeafOptions &options);

@@ -44,6 +44,7 @@ TEST_F(Trust, a_good_certificate_is_trusted) {
   const auto verdict = judge(ca_.issue({.names = {"mx.example.org"}}));
   EXPECT_TRUE(verdict.trusted) << verdict.reason;
   EXPECT_EQ(verdict.reason, "");
+  EXPECT_EQ(verdict.fault, tls::ChainFault::none);
 }
 
 TEST_F(Trust, faults_are_named_with_their_place) {
@@ -54,14 +55,17 @@ TEST_F(Trust, faults_are_named_with_their_place) {
     const char *name;
     test::Leaf leaf;
     const char *reason;
+    tls::ChainFault fault = tls::ChainFault::untrusted;
   };
   const Row rows[] = {
       {.name = "expired",
        .leaf = ca_.issue({.names = {"mx.example.org"}, .starts = -48h, .ends = -1h}),
-       .reason = "certificate has expired (depth 0, CN=mx.example.org)"},
+       .reason = "certificate has expired (depth 0, CN=mx.example.org)",
+       .fault = tls::ChainFault::expired},
       {.name = "not yet valid",
        .leaf = ca_.issue({.names = {"mx.example.org"}, .starts = 24h}),
-       .reason = "certificate is not yet valid (depth 0, CN=mx.example.org)"},
+       .reason = "certificate is not yet valid (depth 0, CN=mx.example.org)",
+       .fault = tls::ChainFault::expired},
       {.name = "self-signed",
        .leaf = test::self_signed({.names = {"mx.example.org"}}),
        .reason = "self-signed certificate (depth 0, CN=mx.example.org)"},
@@ -85,6 +89,7 @@ TEST_F(Trust, faults_are_named_with_their_place) {
     const tls::ChainVerdict verdict = judge(row.leaf);
     EXPECT_FALSE(verdict.trusted) << row.name;
     EXPECT_THAT(verdict.reason, testing::HasSubstr(row.reason)) << row.name;
+    EXPECT_EQ(verdict.fault, row.fault) << row.name;
   }
 }
 
@@ -121,6 +126,45 @@ TEST_F(Trust, the_purpose_is_checked_as_asked) {
   }
 }
 
+TEST_F(Trust, a_clients_certificate_is_judged_as_the_partner_rule_says) {
+  // The public CAs stopped issuing clientAuth: accept_server_auth makes Purpose::client_or_server of Purpose::client.
+  struct Row {
+    test::Usage usage;
+    bool client, either;
+  };
+  const Row rows[] = {
+      {.usage = test::Usage::server, .client = false, .either = true},
+      {.usage = test::Usage::client, .client = true, .either = true},
+      {.usage = test::Usage::both, .client = true, .either = true},
+      {.usage = test::Usage::unlimited, .client = true, .either = true},
+  };
+  test::Leaf own = ca_.issue({.names = {"mx.our.example"}});
+  own.write_to(folder_, "own");
+  for (const Row &row : rows) {
+    test::Leaf theirs = ca_.issue({.names = {"out.example.org"}, .usage = row.usage});
+    theirs.write_to(folder_, "theirs");
+    auto server = tls::Context::server({.profile = "ncsc",
+                                        .certificates = {{own.chain_file, own.key_file}},
+                                        .ask_client_certificate = true,
+                                        .client_ca_hints = ""},
+                                       nullptr);
+    auto client = tls::Context::client(
+        {.profile = "ncsc", .certificate = tls::KeyPairFiles{theirs.chain_file, theirs.key_file}});
+    ASSERT_TRUE(server && client);
+    test::StreamPair pair;
+    const auto done = pair.handshake(*client, *server);
+    ASSERT_TRUE(done.ok()) << done.text();
+    const auto chain = pair.server->peer_chain();
+    ASSERT_TRUE(chain) << "the handshake takes any certificate: policy judges it";
+    const auto now = std::chrono::system_clock::now();
+    EXPECT_EQ(tls::verify_chain(chain.get(), *trust_, Purpose::client, now).trusted, row.client);
+    EXPECT_EQ(tls::verify_chain(chain.get(), *trust_, Purpose::client_or_server, now).trusted, row.either);
+    trust_ = tls::TrustStore::from_file(folder_.write("stranger.pem", stranger_.pem())).value();
+    EXPECT_FALSE(tls::verify_chain(chain.get(), *trust_, Purpose::client_or_server, now).trusted) << "another CA";
+    trust_ = tls::TrustStore::from_file(folder_.write("ca.pem", ca_.pem())).value();
+  }
+}
+
 TEST_F(Trust, time_is_the_callers) {
   const auto chain = shown(ca_.issue({.names = {"mx.example.org"}, .ends = 48h}));
   const auto now = std::chrono::system_clock::now();
@@ -133,6 +177,7 @@ TEST_F(Trust, no_chain_is_no_certificate) {
   const auto verdict = tls::verify_chain(nullptr, *trust_, Purpose::client, std::chrono::system_clock::now());
   EXPECT_FALSE(verdict.trusted);
   EXPECT_EQ(verdict.reason, "no certificate was presented");
+  EXPECT_EQ(verdict.fault, tls::ChainFault::untrusted);
 }
 
 TEST_F(Trust, a_self_signed_certificate_in_the_store_is_trusted) {
