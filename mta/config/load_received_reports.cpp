@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "mta/config/loading.hpp"
+#include "smtp/base/text.hpp"
 
 namespace mta {
 
@@ -11,16 +12,15 @@ smtp::Result<smtp::Mailbox> parse_one(std::string_view text) {
   return smtp::Mailbox::parse(text);
 }
 
-/// A mailbox that takes no mail takes no reports.
-void check_recipients(Section &section, const Loading &loading) {
-  const Config &config = loading.config;
+/// To be named here makes a mailbox known: it need not stand in the list of its domain.
+void admit_recipients(Section &section, Config &config) {
   for (const smtp::Mailbox &mailbox : config.received_reports.recipients) {
-    if (!mailbox.domain() || !config.domains.contains(mailbox.domain()->ascii()))
+    const auto domain = mailbox.domain() ? config.domains.find(mailbox.domain()->ascii()) : config.domains.end();
+    if (domain == config.domains.end())
       section.error("recipients", fmt::format("{} is not in a domain of ours: add a [[domain]], or correct the address",
                                               mailbox.to_string()));
-    else if (config.classify(smtp::ForwardPath(mailbox)) == policy::LocalRecipient::unknown)
-      section.error("recipients", fmt::format("{} is not among the recipients of its domain, so its mail is refused",
-                                              mailbox.to_string()));
+    else
+      domain->second.recipients.insert(smtp::to_lower(mailbox.local_part()));
   }
 }
 
@@ -29,6 +29,8 @@ void check_copies(Section &section, const Config &config) {
     if (config.is_report_mailbox(mailbox))
       section.error("copy_to",
                     fmt::format("{} is one of the recipients: its mail is read, not delivered", mailbox.to_string()));
+  if (!config.received_reports.copy_to.empty() && !section.has("recipients"))
+    section.error("copy_to", "there are no recipients whose mail could be copied");
 }
 
 } // namespace
@@ -41,10 +43,8 @@ void load_received_reports(Section &root, Loading &loading) {
   section->read_list("copy_to", out.copy_to, parse_one);
   section->read_size("max_size", out.max_size, 65'536, 1ULL << 28U);
   section->read_count("keep_days", out.keep_days, 1, 3'660);
-  check_recipients(*section, loading);
+  admit_recipients(*section, loading.config);
   check_copies(*section, loading.config);
-  if (!out.copy_to.empty() && !section->has("recipients"))
-    section->error("copy_to", "there are no recipients whose mail could be copied");
   section->finish();
 }
 

@@ -14,7 +14,7 @@ hostname = "mx.example.org"
 postmaster = "alice@example.org"
 [[domain]]
 domain = "example.org"
-recipients = ["alice", "rua"]
+recipients = ["alice"]
 )";
 
 std::shared_ptr<const Config> load(const std::string &text) {
@@ -49,6 +49,9 @@ keep_days = 30
   EXPECT_EQ(config->received_reports.copy_to[0].to_string(), "archive@example.net");
   EXPECT_EQ(config->received_reports.max_size, 1'048'576U);
   EXPECT_EQ(config->received_reports.keep_days, 30U);
+  const auto rua = smtp::ForwardPath::parse("<Rua@example.org>").value();
+  EXPECT_EQ(config->classify(rua), policy::LocalRecipient::known) << "it need not stand in the list of its domain";
+  EXPECT_EQ(config->classify(smtp::ForwardPath::parse("<rub@example.org>").value()), policy::LocalRecipient::unknown);
   EXPECT_TRUE(config->is_report_mailbox(smtp::Mailbox::parse("RUA@Example.org").value()));
   EXPECT_FALSE(config->is_report_mailbox(smtp::Mailbox::parse("alice@example.org").value()));
 }

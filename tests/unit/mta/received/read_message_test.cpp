@@ -86,7 +86,7 @@ TEST(ReadReportMessage, WhereReportsAreFound) {
        head + "Content-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64(gz), "r-1"},
       {"the body itself, plain", head + "\r\n" + xml, "r-1"},
       {"lines that end in LF alone", "From: a@b\nContent-Type: text/xml\n\n" + xml, "r-1"},
-      {"a message in a message", mail_with(nested, ""), "problem: no part"},
+      {"a message in a message", mail_with(nested, ""), "r-1"},
       {"a forwarded report",
        head + "Content-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\n" + nested + "\r\n--outer--\r\n", "r-1"},
       {"two reports",
