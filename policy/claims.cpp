@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "policy/decide.hpp"
+#include "policy/mta_sts.hpp"
 #include "smtp/base/text.hpp"
 #include "tls/core/name_match.hpp"
 
@@ -143,7 +144,7 @@ Claim claim_of_sts(const StsFacts &sts, const std::string &host, bool dane_appli
   }
   claim.level = tls::Level::authenticated;
   claim.by_host_name = true;
-  if (!host.empty() && !sts_names_host(sts, host)) {
+  if (!host.empty() && !sts_policy_covers(sts.mx, host)) {
     said += fmt::format(", and {} is not among its MX hosts", smtp::escape(host));
     claim.forbids = Unusable{.source = "mta-sts",
                              .reason = fmt::format("{} is not among the MX hosts of the MTA-STS policy of {}",
@@ -254,11 +255,6 @@ void pass_over(Claim &claim) {
 
 } // namespace
 
-bool sts_names_host(const StsFacts &sts, std::string_view host) noexcept {
-  return std::any_of(sts.mx.begin(), sts.mx.end(),
-                     [host](const std::string &pattern) { return tls::name_covers(pattern, host); });
-}
-
 NameTrust trust_of_name(const TlsSources &sources) {
   if (sources.mx_trust == NameTrust::dnssec || sources.mx_trust == NameTrust::configured) return sources.mx_trust;
   if (sources.host.empty()) return NameTrust::none;
@@ -271,7 +267,7 @@ NameTrust trust_of_name(const TlsSources &sources) {
     return NameTrust::configured;
   const auto state = sources.sts.state;
   const bool has_policy = state == StsFacts::State::enforce || state == StsFacts::State::testing;
-  return has_policy && sts_names_host(sources.sts, sources.host) ? NameTrust::sts : NameTrust::none;
+  return has_policy && sts_policy_covers(sources.sts.mx, sources.host) ? NameTrust::sts : NameTrust::none;
 }
 
 std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trust) {

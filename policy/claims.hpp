@@ -54,7 +54,4 @@ struct Claim {
 /// rule), from DNSSEC, or named by a valid MTA-STS policy, be it enforced or tested.
 [[nodiscard]] NameTrust trust_of_name(const TlsSources &sources);
 
-/// Whether the MTA-STS policy names the host (RFC 8461 section 4.1).
-[[nodiscard]] bool sts_names_host(const StsFacts &sts, std::string_view host) noexcept;
-
 } // namespace policy

@@ -180,16 +180,18 @@ Decision decide_tls(const TlsSources &sources) {
   Weighed enforced = weigh(claims, false, sources);
   decision.enforced = make_requirement(enforced, claims, sources, decision.name_trust);
   decision.unusable = std::move(enforced.unusable);
-  if (std::any_of(claims.begin(), claims.end(), [](const Claim &claim) { return claim.mode == Mode::observe; })) {
+  // No demand is more than not to use the host.
+  if (!decision.unusable &&
+      std::any_of(claims.begin(), claims.end(), [](const Claim &claim) { return claim.mode == Mode::observe; })) {
     Weighed observed = weigh(claims, true, sources);
     Requirement requirement = make_requirement(observed, claims, sources, decision.name_trust);
-    const bool forbids = observed.unusable && !decision.unusable;
-    if (forbids) {
+    if (observed.unusable) {
       decision.observed_unusable = std::move(observed.unusable);
       requirement.references.clear(); // nothing that the host may show would do
       requirement.pins.clear();
     }
-    if (forbids || demands_more(requirement, decision.enforced)) decision.observed = std::move(requirement);
+    if (decision.observed_unusable || demands_more(requirement, decision.enforced))
+      decision.observed = std::move(requirement);
   }
   claims[enforced.winner].reason.won = true;
   decision.reasons.reserve(claims.size());

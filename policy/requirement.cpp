@@ -206,6 +206,14 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
   return verdict;
 }
 
+bool is_final(const Unusable &unusable) noexcept {
+  return unusable.source == "requiretls";
+}
+
+bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept {
+  return requirement.requiretls && !verdict.ok();
+}
+
 Verdict judge_requiretls(const Requirement &requirement, Verdict verdict, bool offered) {
   if (!requirement.requiretls || !verdict.ok() || (offered && verdict.got != tls::Level::none)) return verdict;
   verdict.kind = VerdictKind::no_requiretls;

@@ -66,9 +66,9 @@ struct Decision {
   Requirement enforced;
   std::optional<Unusable> unusable; ///< set: no connection is made to this host
   NameTrust name_trust = NameTrust::none; ///< of this host's name
-  /// Set when a rule in observe mode, or an MTA-STS policy in testing, demands more than `enforced`.
+  /// Set when a rule in observe mode, or an MTA-STS policy in testing, demands more than `enforced`; never with `unusable`.
   std::optional<Requirement> observed;
-  /// Set when it would not use this host at all, as `enforced` does; `observed` then has no reference and cannot be met.
+  /// Set when it would not use this host at all; `observed` is then set as well, has no reference and cannot be met.
   std::optional<Unusable> observed_unusable;
   std::vector<Reason> reasons;
   friend bool operator==(const Decision &, const Decision &) = default;
@@ -110,6 +110,11 @@ struct Verdict {
 /// `and_certificate` holds, `facts.dane` against `tlsa` and `dane_names` when it is dane. A certificate whose chain is
 /// trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
+
+/// Whether mail that met this, and no better host, goes back to its sender at once: RFC 8689 section 4.2.1 has no waiting
+/// for REQUIRETLS (status 5.7.30 for no_requiretls and a host without a trusted name, else 5.7.10).
+[[nodiscard]] bool is_final(const Unusable &unusable) noexcept;
+[[nodiscard]] bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept;
 
 /// `verdict` once the host's EHLO inside TLS is known: no_requiretls where the requirement demands REQUIRETLS and the host
 /// does not offer it, or there is no TLS (RFC 8689 section 4.2.1, step 5); else `verdict`.
