@@ -59,7 +59,7 @@ std::optional<std::string_view> take(std::string_view &text, std::string_view na
 std::optional<system_clock::time_point> take_time(std::string_view &text, std::string_view name) {
   const auto value = take(text, name);
   const auto seconds = value ? smtp::parse_number(*value) : std::nullopt;
-  if (!seconds || *seconds > 253'402'300'799) return std::nullopt; // the end of the year 9999
+  if (!seconds || *seconds > 9'000'000'000) return std::nullopt; // the clock, in nanoseconds, ends in the year 2262
   return system_clock::time_point(std::chrono::seconds(*seconds));
 }
 
