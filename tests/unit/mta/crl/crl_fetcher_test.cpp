@@ -33,21 +33,20 @@ protected:
   Crl() {
     server.emplace(nullptr, [this](const test::HttpSeen &) { return http_reply(200, "application/pkix-crl", list); });
     config.spool.path = folder.path();
-    configure({url("/ca.crl"), "/etc/ssl/local.crl"});
+    configure({url("/ca.crl"), "local.crl"});
   }
   std::string url(const std::string &target) const {
     return "http://127.0.0.1:" + std::to_string(server->port()) + target;
   }
   void configure(const std::vector<std::string> &crls) {
+    policy::OutboundRule rule;
+    for (const auto &crl : crls)
+      rule.crls.push_back(is_crl_url(crl) ? crl : folder.write("local.crl", ca.crl({.revoked = {}})));
     policy::Partner partner;
     partner.name = "Example";
     partner.domains = {smtp::DomainPattern::parse("example.gov.uk").value()};
-    partner.outbound = policy::OutboundRule{.crls = crls};
+    partner.outbound = std::move(rule);
     Config changed = config;
-    changed.partners = policy::PartnerTable::build({partner}).value();
-    // The rule's local file need not be there: the snapshot under test only names what is fetched.
-    for (auto &one : partner.outbound->crls)
-      if (!is_crl_url(one)) one = folder.write("local.crl", ca.crl({}));
     changed.partners = policy::PartnerTable::build({partner}).value();
     snapshot.set(Snapshot::build(std::make_shared<const Config>(changed), std::make_shared<tls::TicketKeys>()).value());
   }
@@ -69,7 +68,7 @@ protected:
 
   test::TempFolder folder;
   test::TestCa ca;
-  std::string list = ca.crl({.ends = 24h * 7});
+  std::string list = ca.crl({.revoked = {}, .ends = 24h * 7});
   test::FakeResolver resolver;
   support::LogCapture log;
   Config config;
@@ -101,13 +100,13 @@ TEST_F(Crl, the_same_list_changes_nothing) {
 }
 
 TEST_F(Crl, half_way_to_the_next_update_it_is_fetched_again) {
-  list = ca.crl({.ends = 4h});
+  list = ca.crl({.revoked = {}, .ends = 4h});
   fetch();
   now = now.load() + 110min;
   fetch();
   EXPECT_EQ(requests(), 1U);
   now = now.load() + 15min;
-  list = ca.crl({.starts = 0h, .ends = 8h});
+  list = ca.crl({.revoked = {}, .starts = 0h, .ends = 8h});
   EXPECT_EQ(fetch(), 1U);
   EXPECT_EQ(read(file()), list);
   EXPECT_EQ(told, 2U);
@@ -129,9 +128,10 @@ TEST_F(Crl, what_is_no_list_or_no_better_one_leaves_the_old) {
       {"nothing", http_reply(200, "application/pkix-crl", ""), ""},
       {"closed early", {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc"}, "the connection ended"},
       {"over 32 MiB", {"HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n"}, "33554432 octets, the limit"},
-      {"older", http_reply(200, "application/pkix-crl", ca.crl({.starts = -48h, .ends = 24h * 7})),
+      {"older", http_reply(200, "application/pkix-crl", ca.crl({.revoked = {}, .starts = -48h, .ends = 24h * 7})),
        "older than the one kept"},
-      {"expired", http_reply(200, "application/pkix-crl", ca.crl({.starts = -48h, .ends = -1h})), "has expired"},
+      {"expired", http_reply(200, "application/pkix-crl", ca.crl({.revoked = {}, .starts = -48h, .ends = -1h})),
+       "has expired"},
   };
   now = now.load() + 24h - 11min;
   for (const auto &row : rows) {

@@ -8,9 +8,15 @@ namespace {
 using namespace mta;
 
 DomainConfig domain(OwnStsConfig::Mode mode) {
-  DomainConfig config{.domain = smtp::Domain::parse("example.org").value()};
-  config.mta_sts = OwnStsConfig{
-      mode, {"mx1.example.org", "*.mail.example.org"}, std::chrono::seconds(1'209'600), "portcullis.toml:7"};
+  DomainConfig config{.domain = smtp::Domain::parse("example.org").value(),
+                      .recipients = {},
+                      .recipients_file = {},
+                      .route = {},
+                      .mta_sts = OwnStsConfig{mode,
+                                              {"mx1.example.org", "*.mail.example.org"},
+                                              std::chrono::seconds(1'209'600),
+                                              "portcullis.toml:7"},
+                      .place = {}};
   return config;
 }
 
