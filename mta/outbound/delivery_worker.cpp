@@ -20,6 +20,7 @@ constexpr std::size_t pool_limit = 1000;
 /// Plans differ by what messages ask for. No host name holds a space.
 std::string plan_key(std::string host, const MessageWish &wish) {
   if (wish.wish != policy::Wish::none) (host += ' ') += policy::to_string(wish.wish);
+  if (wish.wish == policy::Wish::require_tls && wish.is_notice) host += " notice";
   return host;
 }
 

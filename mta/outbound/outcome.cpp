@@ -124,6 +124,17 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results) {
   }
 }
 
+namespace {
+
+/// RFC 8689 section 4.2.1: when no host passes, the message goes back at once; "Unable to establish TLS-protected SMTP
+/// session: 5.7.10 Encryption needed".
+void give_up_requiretls(HostFailure &failure) {
+  failure.refused_for_good = true;
+  failure.reply = {550, smtp::EnhancedCode{5, 7, 10}, "REQUIRETLS cannot be kept: " + failure.detail};
+}
+
+} // namespace
+
 HostFailure requiretls_failure(const std::string &host, const std::string &reason) {
   HostFailure failure;
   failure.cause = FailureCause::tls;
@@ -141,6 +152,7 @@ HostFailure unusable_host(const HostPlan &plan) {
   failure.host = plan.host.name;
   failure.detail = fmt::format("not used by {}: {}", unusable.source, unusable.reason);
   failure.reply = {451, smtp::EnhancedCode{4, 7, 5}, failure.detail};
+  if (unusable.source == "requiretls") give_up_requiretls(failure);
   return failure;
 }
 
@@ -160,6 +172,7 @@ HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const
   failure.host = host;
   failure.detail = fmt::format("wanted {}, got {}: {}", tls::to_string(wanted.level), tls::to_string(got), reason);
   failure.reply = {451, code, failure.detail};
+  if (wanted.requiretls) give_up_requiretls(failure);
   return failure;
 }
 

@@ -36,6 +36,7 @@ policy::OutboundDefaults defaults_of(const Plan &plan) {
 MessageWish wish_of(const QueuedMessage &message) {
   MessageWish wish;
   wish.override_ = message.tls_override;
+  wish.is_notice = message.envelope.sender.path.is_null();
   if (message.envelope.is_tls_report)
     wish.wish = policy::Wish::report;
   else if (message.envelope.sender.parameters.requiretls)
@@ -64,7 +65,9 @@ policy::Decision decide_for(const Plan &plan, const std::string &host, const pol
   sources.wish = plan.wish.wish;
   sources.override_ = plan.wish.override_;
   sources.now = now;
-  return policy::decide_tls(sources);
+  policy::Decision decision = policy::decide_tls(sources);
+  if (plan.wish.is_notice) decision.enforced.requiretls = false;
+  return decision;
 }
 
 std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot, const smtp::Mailbox &recipient,

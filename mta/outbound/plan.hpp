@@ -20,6 +20,9 @@ namespace mta {
 struct MessageWish {
   policy::Wish wish = policy::Wish::none;
   std::optional<policy::OperatorOverride> override_;
+  /// A notification, from <>. RFC 8689 section 5: REQUIRETLS "SHOULD NOT cause a bounce message to be discarded even if
+  /// the next-hop relay does not advertise REQUIRETLS": of its demand the authenticated TLS stays.
+  bool is_notice = false;
   friend bool operator==(const MessageWish &, const MessageWish &) = default;
 };
 [[nodiscard]] MessageWish wish_of(const QueuedMessage &message);
