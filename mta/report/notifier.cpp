@@ -135,8 +135,10 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   auto reader = services_.spool.read_body(message.id);
   if (!reader) return tl::unexpected(reader.error());
 
-  // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section.
-  const bool whole = request.kind == Kind::failure && envelope.sender.parameters.ret == smtp::DsnReturn::full &&
+  // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section. RFC 8689 section 5: "If a
+  // REQUIRETLS message is bounced, the server MUST behave as if RET=HDRS was present".
+  const smtp::MailParameters &asked = envelope.sender.parameters;
+  const bool whole = request.kind == Kind::failure && asked.ret == smtp::DsnReturn::full && !asked.requiretls &&
                      envelope.trace.size() + envelope.body_size <= config.queue.bounce_full_limit;
   auto headers = read_message(**reader, envelope.trace, std::min(envelope.header_size, header_limit));
   if (!headers) return tl::unexpected(headers.error());
@@ -155,7 +157,8 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
       .recipients = {},
       .original_headers = std::move(*headers),
       .original_needs_utf8 = envelope.needs_smtputf8,
-      .original_message = std::nullopt};
+      .original_message = std::nullopt,
+      .tls_optional = envelope.tls_optional};
   if (whole) {
     auto text = read_message(**reader, envelope.trace, envelope.body_size);
     if (!text) return tl::unexpected(text.error());
@@ -187,6 +190,8 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &se
 
   auto notice = std::make_shared<QueuedMessage>(envelope_of(*text, sender, config));
   notice->id = id;
+  // RFC 8689 section 5: notices "MUST be protected in the same manner as the original message", and say REQUIRETLS too.
+  notice->envelope.sender.parameters.requiretls = request.message->envelope.sender.parameters.requiretls;
   auto signatures = sign_message(config, *text, notice->envelope.arrival);
   if (!signatures) return refuse(signatures.error());
   notice->envelope.trace = std::move(*signatures);
@@ -224,6 +229,7 @@ QueuedMessage Notifier::envelope_of(std::string_view text, const smtp::Mailbox &
   notice.envelope.has_8bit = !scanned || facts.has_8bit;
   notice.envelope.needs_smtputf8 = facts.header_has_8bit || to.needs_smtputf8();
   notice.envelope.message_id = facts.message_id;
+  notice.envelope.tls_optional = facts.tls_optional;
   notice.envelope.client = "local";
   notice.envelope.is_notification = true;
   notice.envelope.sender.parameters.smtputf8 = notice.envelope.needs_smtputf8;

@@ -170,6 +170,7 @@ std::string build_notification(const NotificationFacts &facts) {
     out += fold_field("References", id);
   }
   out += "Auto-Submitted: auto-replied\r\n"; // RFC 3834 section 5
+  if (facts.tls_optional) out += "TLS-Required: No\r\n";
   out += "MIME-Version: 1.0\r\n";
   out += fmt::format("Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{}\"\r\n", boundary);
   const bool any_8bit =

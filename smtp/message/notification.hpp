@@ -42,6 +42,8 @@ struct NotificationFacts {
   bool original_needs_utf8 = false; ///< message/global and its kin (RFC 6533)
   /// Room for the whole message when RET=FULL is honoured and the message is small; empty: headers only.
   std::optional<std::string> original_message;
+  /// The message said "TLS-Required: No", so its notification says so too (RFC 8689 section 6).
+  bool tls_optional = false;
 };
 
 /// The complete message (header and body, CRLF ends), to be sent from <> to `to`.

@@ -263,4 +263,51 @@ TEST_F(NotifierTest, an_international_message_makes_an_international_notice) {
   EXPECT_TRUE(has(notice(), "message/global-headers"));
 }
 
+TEST_F(NotifierTest, a_notice_of_mail_with_requiretls_says_it_too_and_returns_headers_only) {
+  // RFC 8689 section 5
+  struct Row {
+    std::string name;
+    bool requiretls;
+    smtp::DsnReturn ret;
+    Kind kind;
+    bool whole;
+  };
+  const std::vector<Row> rows = {
+      {"RET=FULL is obeyed without REQUIRETLS", false, smtp::DsnReturn::full, Kind::failure, true},
+      {"RET=FULL is disregarded with REQUIRETLS", true, smtp::DsnReturn::full, Kind::failure, false},
+      {"RET=HDRS is obeyed with REQUIRETLS", true, smtp::DsnReturn::headers, Kind::failure, false},
+      {"without RET REQUIRETLS means headers", true, smtp::DsnReturn::unspecified, Kind::failure, false},
+      {"a notice of delay is protected too", true, smtp::DsnReturn::full, Kind::delay, false},
+  };
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    submitted_.clear();
+    message_->envelope.sender.parameters.requiretls = row.requiretls;
+    message_->envelope.sender.parameters.ret = row.ret;
+    notify(row.kind);
+    ASSERT_EQ(submitted_.size(), 1U);
+    const auto &sent = submitted_[0]->envelope;
+    EXPECT_TRUE(sent.sender.path.is_null());
+    EXPECT_EQ(sent.sender.parameters.requiretls, row.requiretls);
+    EXPECT_EQ(has(notice(), body), row.whole);
+    EXPECT_TRUE(has(notice(), "Subject: Greetings"));
+    const auto stored = spool_.stored(submitted_[0]->id.value);
+    const auto recovered = decode_message(submitted_[0]->id, stored.envelope, "");
+    ASSERT_TRUE(recovered) << recovered.error().detail;
+    EXPECT_EQ(recovered->envelope.sender.parameters.requiretls, row.requiretls) << "a restart knows it too";
+  }
+}
+
+TEST_F(NotifierTest, a_notice_of_mail_for_which_tls_is_optional_says_so_too) {
+  // RFC 8689 section 6
+  for (const bool optional : {false, true}) {
+    submitted_.clear();
+    message_->envelope.tls_optional = optional;
+    notify(Kind::failure);
+    ASSERT_EQ(submitted_.size(), 1U);
+    EXPECT_EQ(submitted_[0]->envelope.tls_optional, optional);
+    EXPECT_EQ(has(notice().substr(0, submitted_[0]->envelope.header_size), "\r\nTLS-Required: No\r\n"), optional);
+  }
+}
+
 } // namespace
