@@ -1,4 +1,4 @@
-// portcullis report: what the daily reports would say (dmarc --dry-run).
+// portcullis report: what the daily reports would say (dmarc --dry-run, tlsrpt --dry-run).
 #include <cstdio>
 #include <memory>
 
@@ -11,6 +11,7 @@
 #include "mta/dns/resolver.hpp"
 #include "mta/report/dmarc_reporter.hpp"
 #include "mta/report/report_settings.hpp"
+#include "mta/report/tls_reporter.hpp"
 
 namespace mta::cli {
 
@@ -18,25 +19,18 @@ namespace {
 
 constexpr auto destination_timeout = std::chrono::seconds(30);
 
-void run_dmarc(GlobalOptions &global, const std::string &day_text, bool dry_run) {
+/// Prints what `make`, given the configuration and a resolver, says of the day. `make` runs on this thread.
+template <typename Make> void run_report(GlobalOptions &global, const std::string &day_text, bool dry_run, Make make) {
   const auto day = parse_day(day_text);
   if (!day) return fail(global, fmt::format("\"{}\" is no day: write YYYY-MM-DD", day_text), 2);
   if (!dry_run) return fail(global, "the daemon sends the reports; say --dry-run to see what it would send", 2);
   const auto loaded = load_config(global.config, std::chrono::system_clock::now());
   if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  const DmarcDays days(tally_folder(*loaded.config));
   asio::io_context context{1};
   auto resolver = make_resolver(loaded.config->dns, context.get_executor());
   if (!resolver) return fail(global, resolver.error().detail, 2);
-  Resolver *asked = resolver->get();
-  DmarcReporter reporter({days,
-                          [asked](std::string policy_domain, auth::DmarcUri uri) {
-                            return check_report_destination(asked, destination_timeout, std::move(policy_domain),
-                                                            std::move(uri));
-                          },
-                          [] { return std::chrono::system_clock::now(); }});
   std::optional<smtp::Result<std::string>> text;
-  asio::co_spawn(context, reporter.dry_run(*day, make_report_settings(*loaded.config)),
+  asio::co_spawn(context, make(*loaded.config, resolver->get(), *day),
                  [&](const std::exception_ptr &thrown, smtp::Result<std::string> made) {
                    if (!thrown) text = std::move(made);
                    context.stop();
@@ -49,6 +43,26 @@ void run_dmarc(GlobalOptions &global, const std::string &day_text, bool dry_run)
   std::printf("%s\n", (*text)->c_str());
 }
 
+Task<smtp::Result<std::string>> make_dmarc(const Config &config, Resolver *resolver, UtcDay day) {
+  const DmarcDays days(tally_folder(config));
+  const DmarcReporter::Services services{days,
+                                         [resolver](std::string policy_domain, auth::DmarcUri uri) {
+                                           return check_report_destination(resolver, destination_timeout,
+                                                                           std::move(policy_domain), std::move(uri));
+                                         },
+                                         [] { return std::chrono::system_clock::now(); }};
+  DmarcReporter reporter(services);
+  co_return co_await reporter.dry_run(day, make_report_settings(config));
+}
+
+Task<smtp::Result<std::string>> make_tlsrpt(const Config &config, Resolver *resolver, UtcDay day) {
+  const TlsrptDays days(tally_folder(config));
+  const TlsReporter::Services services{days, [resolver](std::string name) { return resolver->txt(std::move(name)); },
+                                       [] { return std::chrono::system_clock::now(); }};
+  const TlsReporter reporter(services);
+  co_return co_await reporter.dry_run(day, make_tls_report_settings(config));
+}
+
 } // namespace
 
 void add_report(CLI::App &program, GlobalOptions &global) {
@@ -59,10 +73,14 @@ void add_report(CLI::App &program, GlobalOptions &global) {
   auto arguments = std::make_shared<Arguments>();
   auto *group = program.add_subcommand("report", "Show the reports that are sent to the owners of other domains.");
   group->require_subcommand(1);
-  auto *dmarc = group->add_subcommand("dmarc", "The DMARC aggregate reports of a UTC day, as they would be sent.");
-  dmarc->add_option("--day", arguments->day, "the UTC day, YYYY-MM-DD")->required();
-  dmarc->add_flag("--dry-run", arguments->dry_run, "print them, send nothing");
-  dmarc->callback([&global, arguments] { run_dmarc(global, arguments->day, arguments->dry_run); });
+  const auto add_kind = [&](const char *name, const char *what, auto make) {
+    auto *command = group->add_subcommand(name, what);
+    command->add_option("--day", arguments->day, "the UTC day, YYYY-MM-DD")->required();
+    command->add_flag("--dry-run", arguments->dry_run, "print them, send nothing");
+    command->callback([&global, arguments, make] { run_report(global, arguments->day, arguments->dry_run, make); });
+  };
+  add_kind("dmarc", "The DMARC aggregate reports of a UTC day, as they would be sent.", make_dmarc);
+  add_kind("tlsrpt", "The SMTP TLS reports of a UTC day, as they would be sent.", make_tlsrpt);
 }
 
 } // namespace mta::cli

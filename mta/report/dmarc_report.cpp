@@ -13,19 +13,6 @@ namespace mta {
 
 namespace {
 
-/// A name as the DNS knows it, of letters, digits, hyphens and underscores: it goes into a file name and a Subject.
-bool is_plain_name(std::string_view name) {
-  constexpr std::size_t longest_name = 253;
-  constexpr std::size_t longest_label = 63;
-  if (name.size() > longest_name) return false;
-  const auto labels = smtp::split(name, '.');
-  return std::all_of(labels.begin(), labels.end(), [](std::string_view label) {
-    return !label.empty() && label.size() <= longest_label && std::all_of(label.begin(), label.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    });
-  });
-}
-
 /// A report while its rows are gathered.
 struct Gathered {
   DmarcReport report;
@@ -57,17 +44,13 @@ void add_row(Gathered &gathered, CountedRow counted) {
   }
 }
 
-std::int64_t seconds_of(UtcDay day) {
-  return std::chrono::duration_cast<std::chrono::seconds>(day.time_since_epoch()).count();
-}
-
 } // namespace
 
 std::vector<DmarcReport> group_reports(DmarcDay day, DmarcReportForm form) {
   std::map<std::string, Gathered> by_domain;
   for (CountedRow &counted : day.rows) {
     std::string domain = smtp::to_lower(counted.row.published.domain);
-    if (is_plain_name(domain)) add_row(by_domain[std::move(domain)], std::move(counted));
+    if (is_reportable_name(domain)) add_row(by_domain[std::move(domain)], std::move(counted));
   }
   std::vector<DmarcReport> reports;
   for (auto &[domain, gathered] : by_domain) {
@@ -94,16 +77,8 @@ std::string report_id(const DmarcReport &report, std::string_view submitter) {
 
 std::string report_filename(const DmarcReport &report, std::string_view submitter) {
   const std::string part = report.parts > 1 ? fmt::format("!{}of{}", report.part, report.parts) : std::string();
-  return fmt::format("{}!{}!{}!{}{}.xml.gz", submitter, report.published.domain, begin_of(report), end_of(report),
-                     part);
-}
-
-std::int64_t begin_of(const DmarcReport &report) {
-  return seconds_of(report.day);
-}
-
-std::int64_t end_of(const DmarcReport &report) {
-  return seconds_of(report.day + std::chrono::days(1)) - 1;
+  return fmt::format("{}!{}!{}!{}{}.xml.gz", submitter, report.published.domain, begin_of(report.day),
+                     end_of(report.day), part);
 }
 
 } // namespace mta

@@ -17,7 +17,6 @@ namespace {
 
 /// Records of one document, which is held in memory as a tree while it is written.
 constexpr std::size_t rows_of_a_part = 20'000;
-constexpr std::size_t note_limit = 1'000;
 
 /// A report, or a part of it, without its address.
 struct Part {
@@ -59,7 +58,8 @@ std::string mail_of(const Part &part, const smtp::Mailbox &to, const DmarcReport
                             .filename = part.filename,
                             .text = text_of(part, settings),
                             .attachment = part.gzipped,
-                            .now = now});
+                            .now = now,
+                            .kind = ReportKind::dmarc});
 }
 
 /// The `number`th of `count` parts of `size` rows.
@@ -110,21 +110,6 @@ smtp::Result<Parts> split(const DmarcReport &report, std::uint64_t limit, const 
                                                 static_cast<double>(largest));
     size = std::clamp<std::size_t>(guess, 1, size - 1);
   }
-}
-
-void add_note(DayOutcome &outcome, ReportNote note) {
-  if (note.again) outcome.complete = false;
-  if (outcome.notes.size() < note_limit) outcome.notes.push_back(std::move(note));
-}
-
-/// For dry_run(). The text belongs to the waiting caller.
-Task<bool> print_report(std::string *text, ReadyReport report) {
-  *text += fmt::format("Envelope: from <> to <{}>, {} octets\n", report.to.to_string(), report.mail.size());
-  std::string header = report.mail.substr(0, report.mail.find("\r\n\r\n"));
-  std::erase(header, '\r');
-  *text += fmt::format("{}\n\nAttachment: {}, of {} messages in {} records\n{}\n", header, report.filename,
-                       report.messages, report.rows, report.xml);
-  co_return true;
 }
 
 } // namespace
@@ -187,15 +172,8 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
   }
   DayOutcome outcome;
   outcome.day = day;
-  outcome.messages = rows->total;
-  if (rows->damaged > 0)
-    add_note(
-        outcome,
-        {{}, fmt::format("{} damaged places in {} were passed over", rows->damaged, services_.days.rows_file(day))});
-  if (rows->omitted > 0)
-    add_note(outcome, {{},
-                       fmt::format("{} messages are left out: over the limit of {} distinct rows", rows->omitted,
-                                   DmarcDays::default_row_limit)});
+  outcome.counted = rows->total;
+  add_file_notes(outcome, rows->damaged, rows->omitted, services_.days.rows_file(day), ReportKind::dmarc);
   std::vector<DmarcReport> reports = group_reports(std::move(*rows), settings.form);
   for (DmarcReport &report : reports) {
     ++outcome.domains;
@@ -215,19 +193,20 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
       for (const Part &part : found->second.parts) {
         ReadyReport ready{.to = destination.mailbox,
                           .mail = {},
+                          .body = {},
                           .policy_domain = report.published.domain,
                           .report_id = part.id,
                           .filename = part.filename,
-                          .xml = {},
+                          .text = {},
                           .mark = fmt::format("{} {}", part.id, destination.mailbox.to_string()),
-                          .messages = part.report.messages,
+                          .counted = part.report.messages,
                           .rows = part.report.rows.size()};
         if (marks.submitted.contains(ready.mark)) {
           ++outcome.already;
           continue;
         }
         ready.mail = mail_of(part, destination.mailbox, settings, services_.now());
-        if (scope == Scope::everything) ready.xml = part.xml;
+        if (scope == Scope::everything) ready.text = part.xml;
         const std::string to = destination.mailbox.to_string();
         const bool taken = co_await take(std::move(ready));
         if (taken)
@@ -242,15 +221,10 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
 }
 
 Task<smtp::Result<std::string>> DmarcReporter::dry_run(UtcDay day, DmarcReportSettings settings) {
-  std::string text;
-  Take take = [&text](ReadyReport report) { return print_report(&text, std::move(report)); };
-  auto outcome = co_await run(day, std::move(settings), Scope::everything, std::move(take));
-  if (!outcome) co_return tl::unexpected(outcome.error());
-  for (const ReportNote &note : outcome->notes)
-    text += fmt::format("Note: {}{}{}\n", note.policy_domain, note.policy_domain.empty() ? "" : ": ", note.text);
-  text += fmt::format("{}: {} messages, {} domains, {} reports\n", format_day(day), outcome->messages, outcome->domains,
-                      outcome->reports);
-  co_return text;
+  return print_reports(day, ReportKind::dmarc,
+                       [this, day, settings = std::move(settings)](ReportScope scope, Take take) {
+                         return run(day, settings, scope, std::move(take));
+                       });
 }
 
 } // namespace mta

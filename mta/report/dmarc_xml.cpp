@@ -136,8 +136,8 @@ void add_metadata(pugi::xml_node feedback, const DmarcReport &report, const Dmar
   if (!settings.extra_contact.empty()) add(metadata, "extra_contact_info", settings.extra_contact);
   add(metadata, "report_id", report_id(report, settings.submitter));
   auto range = metadata.append_child("date_range");
-  add(range, "begin", static_cast<std::uint64_t>(begin_of(report)));
-  add(range, "end", static_cast<std::uint64_t>(end_of(report)));
+  add(range, "begin", static_cast<std::uint64_t>(begin_of(report.day)));
+  add(range, "end", static_cast<std::uint64_t>(end_of(report.day)));
   if (report.form == DmarcReportForm::rfc9990)
     add(metadata, "generator", std::string_view(fmt::format("Portcullis {}", version)));
 }

@@ -62,17 +62,24 @@ std::string build_report_mail(const ReportMailFacts &facts) {
   out.reserve(facts.attachment.size() / 57 * 78 + 8192);
   out += address_field("From", facts.from_name, facts.from);
   out += address_field("To", {}, facts.to);
-  // dmarc-subject = "Report" 1*FWS "Domain:" … (RFC 9990 section 3.5.2)
+  // dmarc-subject = "Report" 1*FWS "Domain:" … (RFC 9990 section 3.5.2), and so in RFC 8460 section 5.3
   out += smtp::fold_field("Subject", fmt::format("Report Domain: {} Submitter: {} Report-ID: <{}>", facts.policy_domain,
                                                  facts.submitter, facts.report_id));
   out += smtp::fold_field("Date", smtp::format_date(facts.now));
   out += smtp::fold_field("Message-ID", fmt::format("<{}>", facts.report_id));
   out += "Auto-Submitted: auto-generated\r\n"; // RFC 3834 section 5
+  const bool is_tls = facts.kind == ReportKind::tls;
+  if (is_tls) { // RFC 8460 section 5.3
+    out += smtp::fold_field("TLS-Report-Domain", facts.policy_domain);
+    out += smtp::fold_field("TLS-Report-Submitter", facts.submitter);
+  }
   out += "MIME-Version: 1.0\r\n";
-  out += fmt::format("Content-Type: multipart/mixed; boundary=\"{}\"\r\n\r\n", boundary);
+  out += fmt::format("Content-Type: {};\r\n\tboundary=\"{}\"\r\n\r\n",
+                     is_tls ? "multipart/report; report-type=\"tlsrpt\"" : "multipart/mixed", boundary);
   out += fmt::format("--{}\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n", boundary);
   out += smtp::clean_lines(facts.text, TextCharset::ascii, 4096);
-  out += fmt::format("\r\n--{}\r\nContent-Type: application/gzip;\r\n\tname=\"{}\"\r\n", boundary, facts.filename);
+  out += fmt::format("\r\n--{}\r\nContent-Type: {};\r\n\tname=\"{}\"\r\n", boundary,
+                     is_tls ? tls_report_media_type : "application/gzip", facts.filename);
   out += "Content-Transfer-Encoding: base64\r\n";
   out += fmt::format("Content-Disposition: attachment;\r\n\tfilename=\"{}\"\r\n\r\n", facts.filename);
   append_base64(out, facts.attachment);

@@ -30,6 +30,23 @@ DmarcReportSettings make_report_settings(const Config &config) {
   return settings;
 }
 
+TlsReportSettings make_tls_report_settings(const Config &config) {
+  const TlsReportConfig &from = config.tls_reports;
+  TlsReportSettings settings;
+  settings.enabled = from.enabled && from.from;
+  settings.org_name = from.org_name;
+  settings.from = from.from;
+  settings.submitter = config.server.hostname;
+  settings.hour = from.hour;
+  settings.spread = from.spread;
+  settings.max_size = from.max_size;
+  settings.give_up_days = 1; // RFC 8460 section 5.5: for 24 hours
+  settings.keep_days = from.keep_days;
+  settings.contact = from.contact;
+  settings.https = from.https;
+  return settings;
+}
+
 Task<auth::DestinationVerdict> check_report_destination(Resolver *resolver, std::chrono::milliseconds timeout,
                                                         std::string policy_domain, auth::DmarcUri uri) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;

@@ -1,4 +1,4 @@
-// What the daemon gives the DMARC reports: settings from the configuration file, and the check of destinations by DNS.
+// What the daemon gives the daily reports: settings from the configuration file, and the check of destinations by DNS.
 #pragma once
 
 #include <chrono>
@@ -9,11 +9,15 @@
 #include "mta/base/async.hpp"
 #include "mta/config/config.hpp"
 #include "mta/report/dmarc_report.hpp"
+#include "mta/report/tls_report.hpp"
 
 namespace mta {
 
 /// [dmarc_reports], with our host name as the submitter.
 [[nodiscard]] DmarcReportSettings make_report_settings(const Config &config);
+
+/// [tls_reports], with our host name as the submitter.
+[[nodiscard]] TlsReportSettings make_tls_report_settings(const Config &config);
 
 /// Where the tally is: "…/tally" in the spool's folder.
 [[nodiscard]] std::string tally_folder(const Config &config);

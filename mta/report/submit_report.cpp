@@ -10,7 +10,8 @@ namespace mta {
 namespace {
 
 /// RFC 3461 section 6: from <>, and with NOTIFY=NEVER, so that no hop answers it.
-QueuedMessage envelope_of(std::string_view mail, const smtp::Mailbox &to, const SubmitServices &services) {
+QueuedMessage envelope_of(std::string_view mail, ReportKind kind, const smtp::Mailbox &to,
+                          const SubmitServices &services) {
   smtp::HeaderScanner scanner(mail.size(), 50);
   const bool scanned = scanner.feed(mail).has_value();
   const smtp::MessageFacts &facts = scanner.facts();
@@ -24,6 +25,7 @@ QueuedMessage envelope_of(std::string_view mail, const smtp::Mailbox &to, const 
   envelope.message_id = facts.message_id;
   envelope.client = "local";
   envelope.is_notification = true;
+  envelope.is_tls_report = kind == ReportKind::tls;
   envelope.sender.parameters.smtputf8 = envelope.needs_smtputf8;
   envelope.sender.parameters.body = envelope.has_8bit ? smtp::BodyType::eight_bit_mime : smtp::BodyType::seven_bit;
   message.expires = envelope.arrival + services.lifetime();
@@ -36,12 +38,12 @@ QueuedMessage envelope_of(std::string_view mail, const smtp::Mailbox &to, const 
 
 } // namespace
 
-void submit_report(const SubmitServices &services, const smtp::Mailbox &to, std::string mail,
+void submit_report(const SubmitServices &services, ReportKind kind, const smtp::Mailbox &to, std::string mail,
                    std::function<void(smtp::Result<QueueId>)> done) {
   auto writer = services.spool.begin();
   if (!writer) return done(tl::unexpected(writer.error()));
   if (auto appended = (*writer)->append(mail); !appended) return done(tl::unexpected(appended.error()));
-  auto message = std::make_shared<QueuedMessage>(envelope_of(mail, to, services));
+  auto message = std::make_shared<QueuedMessage>(envelope_of(mail, kind, to, services));
   message->id = (*writer)->id();
   if (services.sign) message->envelope.trace = services.sign(mail);
   std::string blob = encode_envelope(*message);

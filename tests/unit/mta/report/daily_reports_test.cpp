@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mta/report/dmarc_reporter.hpp"
+#include "mta/tally/dmarc_tally.hpp"
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
@@ -126,9 +128,14 @@ protected:
     timer_.limit = waits;
     timer_.waits.clear();
     timer_.cancelled = false;
-    const DailyReportServices services{.tally = *tally_,
-                                       .reporter = *reporter_,
+    const DailyReportServices services{.kind = ReportKind::dmarc,
+                                       .tally = tally_->tally(),
+                                       .run =
+                                           [this](UtcDay day, ReportScope scope, TakeReport take) {
+                                             return reporter_->run(day, settings_, scope, std::move(take));
+                                           },
                                        .submit = submit_,
+                                       .post = {},
                                        .log = log_,
                                        .timer = timer_,
                                        .settings = [this] { return settings_; },
@@ -325,7 +332,7 @@ TEST_F(DailyTest, a_report_is_mail_from_nobody_that_nobody_answers) {
 TEST_F(DailyTest, a_report_counts_only_once_it_is_on_disk) {
   spool_.hold_commits();
   std::optional<smtp::Result<QueueId>> stored;
-  submit_report(submit_, smtp::Mailbox::parse("r@example.com").value(), "Subject: x\r\n\r\nbody\r\n",
+  submit_report(submit_, ReportKind::dmarc, smtp::Mailbox::parse("r@example.com").value(), "Subject: x\r\n\r\nbody\r\n",
                 [&](smtp::Result<QueueId> result) { stored = std::move(result); });
   EXPECT_FALSE(stored);
   EXPECT_TRUE(submitted_.empty());

@@ -253,7 +253,7 @@ TEST_F(ReporterTest, what_is_marked_is_not_made_again_and_what_is_not_is_the_sam
   EXPECT_TRUE(made_.empty());
   run(DmarcReporter::Scope::everything);
   EXPECT_EQ(made_.size(), 3U);
-  EXPECT_THAT(made_[0].xml, HasSubstr("<feedback"));
+  EXPECT_THAT(made_[0].text, HasSubstr("<feedback"));
 }
 
 TEST_F(ReporterTest, what_cannot_be_handed_over_leaves_the_day_open) {
@@ -291,7 +291,7 @@ TEST_F(ReporterTest, a_large_report_is_split_and_nothing_is_lost_or_repeated) {
   std::set<std::string> ids;
   for (const ReadyReport &report : made_) {
     EXPECT_LE(report.mail.size(), settings_.max_size);
-    messages += report.messages;
+    messages += report.counted;
     ids.insert(report.report_id);
     ids.insert(report.filename);
     EXPECT_THAT(decode_attachment(report.mail), HasSubstr("<feedback>"));

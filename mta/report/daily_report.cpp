@@ -1,0 +1,96 @@
+// What the daily reports have in common: see daily_report.hpp.
+#include "mta/report/daily_report.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+constexpr std::size_t note_limit = 1'000;
+
+std::int64_t seconds_of(UtcDay day) {
+  return std::chrono::duration_cast<std::chrono::seconds>(day.time_since_epoch()).count();
+}
+
+/// The text belongs to the waiting caller.
+Task<bool> print_report(std::string *text, ReportKind kind, ReadyReport report) {
+  if (report.to.mailbox() != nullptr) {
+    std::string header = report.mail.substr(0, report.mail.find("\r\n\r\n"));
+    std::erase(header, '\r');
+    *text +=
+        fmt::format("Envelope: from <> to <{}>, {} octets\n{}\n\n", report.to.to_string(), report.mail.size(), header);
+  } else {
+    *text += fmt::format("POST {}, {} octets\n\n", report.to.to_string(), report.body.size());
+  }
+  *text += fmt::format("Attachment: {}, of {} {} in {} records\n{}\n", report.filename, report.counted,
+                       counted_word(kind), report.rows, report.text);
+  co_return true;
+}
+
+} // namespace
+
+std::string ReportAddress::to_string() const {
+  if (const auto *box = mailbox()) return box->to_string();
+  return url()->to_string();
+}
+
+void add_note(DayOutcome &outcome, ReportNote note) {
+  if (note.again) outcome.complete = false;
+  if (outcome.notes.size() < note_limit) outcome.notes.push_back(std::move(note));
+}
+
+void add_file_notes(DayOutcome &outcome, std::uint64_t damaged, std::uint64_t omitted, const std::string &file,
+                    ReportKind kind) {
+  if (damaged > 0) add_note(outcome, {{}, fmt::format("{} damaged places in {} were passed over", damaged, file)});
+  if (omitted > 0)
+    add_note(outcome, {{},
+                       fmt::format("{} {} are left out: over the limit of {} distinct rows", omitted,
+                                   counted_word(kind), DayFiles::default_row_limit)});
+}
+
+Task<smtp::Result<std::string>> print_reports(UtcDay day, ReportKind kind, RunDay run) {
+  std::string text;
+  TakeReport take = [&text, kind](ReadyReport report) { return print_report(&text, kind, std::move(report)); };
+  const auto outcome = co_await run(ReportScope::everything, std::move(take));
+  if (!outcome) co_return tl::unexpected(outcome.error());
+  for (const ReportNote &note : outcome->notes)
+    text += fmt::format("Note: {}{}{}\n", note.policy_domain, note.policy_domain.empty() ? "" : ": ", note.text);
+  text += fmt::format("{}: {} {}, {} domains, {} reports\n", format_day(day), outcome->counted, counted_word(kind),
+                      outcome->domains, outcome->reports);
+  co_return text;
+}
+
+std::string_view counted_word(ReportKind kind) noexcept {
+  switch (kind) {
+  case ReportKind::dmarc: return "messages";
+  case ReportKind::tls: return "sessions";
+  }
+  return "?";
+}
+
+bool is_reportable_name(std::string_view name) noexcept {
+  constexpr std::size_t longest_name = 253;
+  constexpr std::size_t longest_label = 63;
+  if (name.size() > longest_name) return false;
+  const auto labels = smtp::split(name, '.');
+  return std::all_of(labels.begin(), labels.end(), [](std::string_view label) {
+    return !label.empty() && label.size() <= longest_label && std::all_of(label.begin(), label.end(), [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    });
+  });
+}
+
+std::int64_t begin_of(UtcDay day) {
+  return seconds_of(day);
+}
+
+std::int64_t end_of(UtcDay day) {
+  return seconds_of(day + std::chrono::days(1)) - 1;
+}
+
+} // namespace mta
