@@ -1,4 +1,4 @@
-// portcullis queue: list, show, retry, hold, release, delete and count the messages that wait.
+// portcullis queue: list, show, retry, hold, release, override, delete and count the messages that wait.
 #include <cstdio>
 #include <memory>
 
@@ -21,8 +21,12 @@ struct QueueArguments {
   std::string older_than;
   std::string match;
   std::string reason;
+  std::string tls;
+  std::string by;
   bool held = false;
   bool all = false;
+  bool clear = false;
+  bool allow_none = false;
   std::size_t limit = 0;
 };
 
@@ -59,6 +63,13 @@ void print_list(const json::object &answer, bool detailed) {
                   text_at(message, "arrival").c_str(), text_at(message, "client").c_str(), text_at(message, "tls_in").c_str(),
                   text_at(message, "message_id").c_str(), text_at(message, "expires").c_str());
     }
+    if (const auto wish = text_at(message, "tls_wish"); detailed && !wish.empty())
+      std::printf("    the sender asks: %s\n", wish.c_str());
+    if (const auto *given = message.if_contains("tls_override"); given != nullptr && given->is_object()) {
+      const auto &act = given->get_object();
+      std::printf("    TLS override: %s, by %s at %s: %s\n", text_at(act, "level").c_str(), text_at(act, "by").c_str(),
+                  text_at(act, "when").c_str(), text_at(act, "reason").c_str());
+    }
     print_recipients(message, detailed);
   }
   const auto total = number_at(answer, "total");
@@ -77,6 +88,10 @@ void run(GlobalOptions &global, const std::string &action, const QueueArguments 
   if (!arguments.sender.empty()) request["sender"] = arguments.sender;
   if (!arguments.match.empty()) request["match"] = arguments.match;
   if (!arguments.reason.empty()) request["reason"] = arguments.reason;
+  if (!arguments.tls.empty()) request["tls"] = arguments.tls;
+  if (!arguments.by.empty()) request["by"] = arguments.by;
+  if (arguments.clear) request["clear"] = true;
+  if (arguments.allow_none) request["allow_none"] = true;
   if (arguments.held) request["held"] = true;
   if (arguments.all) request["all"] = true;
   if (arguments.limit != 0) request["limit"] = arguments.limit;
@@ -108,7 +123,9 @@ CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &
     action->add_option("--domain", arguments->domain, "only messages with a waiting recipient in this domain (or *.domain)");
     action->add_option("--sender", arguments->sender, "only messages from this mailbox or domain; <> for notifications");
     action->add_option("--older-than", arguments->older_than, "only messages that have waited longer: 90s, 15m, 2h, 3d");
-    action->add_option("--match", arguments->match, "only messages whose last failure contains this text (cause, reply or detail)");
+    // Where nothing is changed no reason has to be given, and --reason asks for one.
+    const char *const match = name == "list" || name == "count" ? "--match,--reason" : "--match";
+    action->add_option(match, arguments->match, "only messages whose last failure contains this text (cause, reply or detail)");
     action->add_flag("--held", arguments->held, "only held messages");
   }
   if (name == "list") action->add_option("--limit", arguments->limit, "show at most so many messages");
@@ -119,6 +136,27 @@ CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &
   }
   action->callback([&global, name, arguments] { run(global, name, *arguments); });
   return action;
+}
+
+void add_override(CLI::App &queue, GlobalOptions &global) {
+  auto arguments = std::make_shared<QueueArguments>();
+  auto *action = queue.add_subcommand(
+      "override", "Set what TLS the next hops of one message must give, whatever the policies say, and try it at once.");
+  action->add_option("id", arguments->id, "a queue id")->required();
+  auto *tls = action->add_option("--tls", arguments->tls, "opportunistic, encrypted, authenticated, or none with --allow-none");
+  tls->check(CLI::IsMember({"opportunistic", "encrypted", "authenticated", "none"}));
+  auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged, and kept with the message");
+  auto *by = action->add_option("--by", arguments->by, "who answers for it; your user name is added");
+  auto *none = action->add_flag("--allow-none", arguments->allow_none, "let the message leave in clear though TLS is offered");
+  tls->needs(reason)->needs(by);
+  none->needs(tls);
+  auto *clear = action->add_flag("--clear", arguments->clear, "take the override back: the policies decide again");
+  clear->excludes(tls);
+  action->callback([&global, arguments] {
+    if (!arguments->clear && arguments->tls.empty())
+      return fail(global, "queue override: give --tls LEVEL with --reason and --by, or --clear", 2);
+    run(global, "override", *arguments);
+  });
 }
 
 } // namespace
@@ -132,6 +170,7 @@ void add_queue(CLI::App &program, GlobalOptions &global) {
   add_action(*queue, global, "retry", "Try to deliver now instead of at the next planned time.");
   add_action(*queue, global, "hold", "Keep messages from being delivered until they are released.");
   add_action(*queue, global, "release", "Let held messages go on. Demands a reason, which is logged.");
+  add_override(*queue, global);
   add_action(*queue, global, "delete", "Remove messages for ever, without telling the sender. Demands a reason, which is logged.");
 }
 
