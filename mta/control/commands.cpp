@@ -16,6 +16,7 @@ namespace json = boost::json;
 
 constexpr std::size_t list_limit = 10'000; ///< messages in one answer, unless the request asks for fewer
 constexpr std::size_t reason_limit = 1'000;
+constexpr std::size_t name_limit = 200; ///< of the person who answers for an override
 
 json::object failure(std::string text) {
   json::object answer;
@@ -78,6 +79,31 @@ smtp::Result<QueueFilter> parse_filter(const json::object &request) {
   return filter;
 }
 
+/// The override that a request asks for, or what is wrong with it.
+smtp::Result<policy::OperatorOverride> parse_override(const json::object &request, const ControlPeer &peer) {
+  const auto refuse = [](std::string text) { return smtp::fail(smtp::ErrorCode::bad_syntax, std::move(text)); };
+  policy::OperatorOverride given;
+  const auto word = text_of(request, "tls");
+  const auto level = tls::parse_level(word);
+  if (!level || *level == tls::Level::dane)
+    return refuse(fmt::format("override needs --tls opportunistic, encrypted, authenticated or none, not \"{}\"",
+                              smtp::escape(word, 40)));
+  given.level = *level;
+  if (given.level == tls::Level::none && !flag_of(request, "allow_none"))
+    return refuse("--tls none would send the message in clear even to a host that offers TLS; --allow-none says that "
+                  "this is meant, and opportunistic is enough for a host whose TLS is wrong");
+  given.reason = std::string(smtp::trim(text_of(request, "reason")));
+  if (given.reason.empty()) return refuse("override needs a reason (--reason), which is logged and kept with the message");
+  if (given.reason.size() > reason_limit)
+    return refuse(fmt::format("the reason is {} octets, limit is {}", given.reason.size(), reason_limit));
+  const auto name = std::string(smtp::trim(text_of(request, "by")));
+  if (name.empty()) return refuse("override needs the name of who answers for it (--by)");
+  if (name.size() > name_limit) return refuse(fmt::format("the name is {} octets, limit is {}", name.size(), name_limit));
+  given.by = fmt::format("{} (user {})", name, peer.user);
+  given.when = std::chrono::system_clock::now();
+  return given;
+}
+
 bool selects_everything(const QueueFilter &filter) {
   return !filter.id && filter.recipient_domain.empty() && filter.sender.empty() && filter.reason.empty() &&
          !filter.older_than && !filter.held;
@@ -95,6 +121,16 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
   object["sender"] = envelope.sender.path.to_string();
   object["held"] = message.held;
   if (message.held) object["hold_reason"] = message.hold_reason;
+  if (envelope.sender.parameters.requiretls) object["tls_wish"] = "REQUIRETLS";
+  if (envelope.tls_optional) object["tls_wish"] = "TLS-Required: No";
+  if (const auto &given = message.tls_override) {
+    json::object row;
+    row["level"] = tls::to_string(given->level);
+    row["reason"] = smtp::escape(given->reason);
+    row["by"] = smtp::escape(given->by);
+    row["when"] = time_text(given->when);
+    object["tls_override"] = std::move(row);
+  }
   json::array recipients;
   for (const auto &state : message.recipients) {
     json::object row;
@@ -213,6 +249,25 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
     answer["messages"] = counts.messages;
     answer["recipients"] = counts.recipients;
     answer["held"] = counts.held;
+    co_return answer;
+  }
+
+  if (action == "override") {
+    if (!filter->id) co_return failure("override needs a queue id: it is for one message");
+    std::optional<policy::OperatorOverride> given;
+    if (!flag_of(request, "clear")) {
+      auto parsed = parse_override(request, peer);
+      if (!parsed) co_return failure(parsed.error().detail);
+      given = std::move(*parsed);
+    }
+    const bool clears = !given;
+    const auto count = co_await await_callback<std::size_t>(
+        [&](auto done) { services_.scheduler.override_tls(*filter->id, given, peer.user, done); });
+    if (count == 0)
+      co_return failure(fmt::format("no message {} that {} is in the queue", filter->id->to_string(),
+                                    clears ? "has an override" : "waits for delivery"));
+    auto answer = success();
+    answer["messages"] = count;
     co_return answer;
   }
 
