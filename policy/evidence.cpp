@@ -72,16 +72,6 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
   return {.is_refused = !verdict.ok(), .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
 }
 
-/// The kind of an inbound refusal, for counting; judge_sender() has judged already.
-VerdictKind kind_of(const InboundRule &rule, const std::string &domain, const tls::Facts &facts) {
-  Requirement requirement;
-  requirement.level = rule.level;
-  requirement.trust = rule.trust;
-  requirement.pins = rule.level >= tls::Level::authenticated ? rule.pins : std::vector<std::string>();
-  requirement.references = rule.names.empty() ? std::vector<std::string>{domain} : rule.names;
-  return judge_tls(requirement, facts).kind;
-}
-
 Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   static const PartnerTable nobody;
   const PartnerTable &partners = question.partners ? *question.partners : nobody;
@@ -103,9 +93,7 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   judged.got = verdict.satisfied ? std::max(verdict.wanted, row.got)
                : row.is_encrypted ? tls::Level::encrypted
                                   : tls::Level::none;
-  if (judged.is_refused)
-    if (const Partner *partner = partners.find(*mailbox->domain()); partner && partner->inbound)
-      judged.kind = kind_of(*partner->inbound, row.domain, facts);
+  if (judged.is_refused && verdict.verdict) judged.kind = verdict.verdict->kind;
   return judged;
 }
 

@@ -59,7 +59,7 @@ TEST_F(PartnerWatchTest, the_limit_within_an_hour_raises_one_alert) {
   watcher->session(refused());
   EXPECT_TRUE(log_.lines.empty());
   watcher->session(refused());
-  EXPECT_EQ(log_.count({"event=partner_deferrals", "level=error", "partner=\"Example Department\"", "count=3", "limit=3",
+  EXPECT_EQ(log_.count({"event=partner_deferrals", "partner=\"Example Department\"", "count=3", "limit=3",
                         "direction=outbound", "3 x the session is not encrypted"}),
             1U);
   for (int i = 0; i < 20; ++i) watcher->session(refused());
@@ -167,7 +167,7 @@ TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
       evidence->session(support::shared(unpinned));
     }
     write_partner_warnings(*config_with(partner), evidence_files(folder.path() + "/tally"), log_, now_);
-    EXPECT_EQ(log_.count({"event=pin_expires", "pin=leafpin", "days=59", "other_pins=1"}), days == 59 ? 1U : 0U);
+    EXPECT_EQ(log_.count({"event=pin_expires", "pin=\"leafpin", "days=59", "other_pins=1"}), days == 59 ? 1U : 0U);
     EXPECT_EQ(log_.lines.size(), days == 59 ? 1U : 0U);
   }
 }
