@@ -13,7 +13,7 @@ namespace mta {
 
 /// What one answer may hold; more is refused with a text that names the limit.
 inline constexpr std::size_t dns_record_limit = 100;
-inline constexpr std::size_t dns_text_limit = 65'536; ///< octets of all TXT records of an answer together
+inline constexpr std::size_t dns_text_limit = 65'536; ///< octets of all records of an answer together
 
 using Rdata = std::span<const unsigned char>;
 

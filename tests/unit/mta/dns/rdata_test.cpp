@@ -77,6 +77,20 @@ TEST(Mx, has_a_preference_and_a_host) {
   for (const auto &bad : {""s, "\0"s, "\0\x0a"s, "\0\x0a\2mx"s}) EXPECT_FALSE(mta::parse_mx(octets(bad)));
 }
 
+TEST(Tlsa, has_three_numbers_and_data) {
+  const auto tlsa = mta::parse_tlsa(octets("\3\1\1\xab\0\xff"s));
+  ASSERT_TRUE(tlsa);
+  EXPECT_EQ(*tlsa, (smtp::TlsaRecord{3, 1, 1, "\xab\0\xff"s}));
+  // What the numbers mean is policy's: RFC 6698 section 2.1 leaves them open.
+  EXPECT_EQ(mta::parse_tlsa(octets("\xff\xfe\xfd\0"s)).value(), (smtp::TlsaRecord{255, 254, 253, "\0"s}));
+  EXPECT_EQ(mta::parse_tlsa(octets("\2\0\0"s + std::string(60'000, 'x'))).value().data.size(), 60'000U);
+  for (const auto &bad : {""s, "\3"s, "\3\1"s, "\3\1\1"s}) {
+    const auto refused = mta::parse_tlsa(octets(bad));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().detail, "a TLSA record has " + std::to_string(bad.size()) + " octets");
+  }
+}
+
 TEST(Txt, strings_are_joined) {
   EXPECT_EQ(mta::parse_txt(octets("\3abc\0\2de"s)).value(), "abcde");
   EXPECT_EQ(mta::parse_txt(octets("\0"s)).value(), "");

@@ -100,6 +100,13 @@ mx2 A 192.0.2.3
 null MX 0 .
 alias CNAME mx1
 text TXT "v=spf1 " "-all"
+_25._tcp.mx1 TLSA 3 1 1 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f
+_25._tcp.mx1 TLSA 2 0 0 3003
+_25._tcp.alias CNAME _25._tcp.mx1
+inward CNAME mx1.signed.test.
+outward CNAME mx1.plain.test.
+outward-broken CNAME mx1.broken.test.
+nowhere CNAME missing
 empty TXT "only text"
 )";
 
@@ -116,8 +123,10 @@ protected:
     std::ofstream(folder_ / "plain.zone") << fmt::format(fmt::runtime(zone_text), "plain.test");
     std::ofstream many(folder_ / "plain.zone", std::ios::app);
     for (int i = 0; i < 101; ++i) many << fmt::format("many MX {} host{}\n", i, i);
+    for (int i = 0; i < 101; ++i) many << fmt::format("_25._tcp.many TLSA 3 1 1 {:064x}\n", i);
     many.close();
     std::ofstream(folder_ / "signed.zone") << fmt::format(fmt::runtime(zone_text), "signed.test");
+    std::ofstream(folder_ / "broken.zone") << fmt::format(fmt::runtime(zone_text), "broken.test");
     std::ofstream(folder_ / "knot.conf") << fmt::format(R"(server:
   listen: 127.0.0.1@{1}
   rundir: {0}
@@ -133,6 +142,11 @@ zone:
     journal-content: none
   - domain: signed.test
     file: {0}/signed.zone
+    dnssec-signing: on
+    zonefile-sync: -1
+    journal-content: changes
+  - domain: broken.test
+    file: {0}/broken.zone
     dnssec-signing: on
     zonefile-sync: -1
     journal-content: changes
@@ -259,6 +273,98 @@ TEST_F(KnotTest, validates_a_signed_zone) {
   EXPECT_EQ(nothing.status, DnsStatus::no_data);
   EXPECT_EQ(nothing.trust, DnsTrust::secure) << "absence is proven too";
   EXPECT_EQ(run(resolver->mx("plain.test")).trust, DnsTrust::insecure);
+}
+
+TEST_F(KnotTest, tlsa_records_come_with_their_dnssec_state) {
+  auto resolver = resolver_for(config_for(anchor_));
+  const auto signed_answer = run(resolver->tlsa("_25._tcp.mx1.signed.test"));
+  EXPECT_EQ(signed_answer.status, DnsStatus::ok) << signed_answer.detail;
+  EXPECT_EQ(signed_answer.trust, DnsTrust::secure);
+  auto records = signed_answer.records;
+  std::sort(records.begin(), records.end());
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[0], (smtp::TlsaRecord{2, 0, 0, std::string("\x30\x03")}));
+  EXPECT_EQ(records[1].data.size(), 32U);
+  EXPECT_EQ(records[1].data.substr(0, 3), std::string("\0\1\2", 3));
+
+  const auto alias = run(resolver->tlsa("_25._tcp.alias.signed.test"));
+  EXPECT_EQ(alias.status, DnsStatus::ok);
+  EXPECT_EQ(alias.trust, DnsTrust::secure);
+  EXPECT_EQ(alias.canonical_name, "_25._tcp.mx1.signed.test");
+
+  const auto plain = run(resolver->tlsa("_25._tcp.mx1.plain.test"));
+  EXPECT_EQ(plain.records.size(), 2U);
+  EXPECT_EQ(plain.trust, DnsTrust::insecure);
+}
+
+TEST_F(KnotTest, absence_is_as_secure_as_its_proof) {
+  auto resolver = resolver_for(config_for(anchor_));
+  struct Row {
+    const char *name;
+    DnsStatus status;
+    DnsTrust trust;
+  };
+  const Row rows[] = {
+      {"_25._tcp.mx2.signed.test", DnsStatus::no_name, DnsTrust::secure},
+      {"_tcp.mx1.signed.test", DnsStatus::no_data, DnsTrust::secure}, // an empty non-terminal
+      {"mx1.signed.test", DnsStatus::no_data, DnsTrust::secure},
+      {"nowhere.signed.test", DnsStatus::no_name, DnsTrust::secure},
+      {"_25._tcp.mx2.plain.test", DnsStatus::no_name, DnsTrust::insecure},
+      {"mx1.plain.test", DnsStatus::no_data, DnsTrust::insecure},
+      {"outward.signed.test", DnsStatus::no_data, DnsTrust::insecure},
+  };
+  for (const Row &row : rows) {
+    const auto answer = run(resolver->tlsa(row.name));
+    EXPECT_EQ(answer.status, row.status) << row.name << ' ' << answer.detail;
+    EXPECT_EQ(answer.trust, row.trust) << row.name;
+    EXPECT_TRUE(answer.records.empty()) << row.name;
+  }
+}
+
+TEST_F(KnotTest, an_alias_is_secure_only_when_all_of_its_chain_is) {
+  std::string wrong = anchor_; // the anchor of signed.test, with another owner: broken.test never validates
+  wrong.replace(wrong.find("signed.test"), std::string_view("signed.test").size(), "broken.test");
+  auto config = config_for(anchor_);
+  config.extra_anchors.push_back(wrong);
+  auto resolver = resolver_for(config);
+  struct Row {
+    const char *name;
+    DnsTrust trust;
+    const char *canonical;
+  };
+  const Row rows[] = {
+      {"alias.signed.test", DnsTrust::secure, "mx1.signed.test"},
+      {"outward.signed.test", DnsTrust::insecure, "mx1.plain.test"},
+      {"inward.plain.test", DnsTrust::insecure, "mx1.signed.test"},
+      {"mx1.signed.test", DnsTrust::secure, ""},
+  };
+  for (const Row &row : rows) {
+    const auto answer = run(resolver->addresses_v4(row.name));
+    EXPECT_EQ(answer.status, DnsStatus::ok) << row.name << ' ' << answer.detail;
+    EXPECT_EQ(answer.trust, row.trust) << row.name;
+    EXPECT_EQ(answer.canonical_name, row.canonical) << row.name;
+  }
+  const auto gone = run(resolver->addresses_v4("nowhere.signed.test"));
+  EXPECT_EQ(gone.status, DnsStatus::no_name);
+  EXPECT_EQ(gone.canonical_name, "missing.signed.test") << "also of what is not there";
+  for (const auto *name : {"mx1.broken.test", "outward-broken.signed.test", "outward-broken.plain.test"}) {
+    const auto bogus = run(resolver->addresses_v4(name));
+    EXPECT_EQ(bogus.status, DnsStatus::temporary) << name;
+    EXPECT_TRUE(bogus.detail.starts_with("bogus: ")) << name << ": " << bogus.detail;
+    EXPECT_TRUE(bogus.records.empty()) << name;
+  }
+  const auto bogus = run(resolver->tlsa("_25._tcp.mx1.broken.test"));
+  EXPECT_EQ(bogus.status, DnsStatus::temporary);
+  EXPECT_TRUE(bogus.detail.starts_with("bogus: ")) << bogus.detail;
+  const auto absent = run(resolver->tlsa("_25._tcp.mx2.broken.test"));
+  EXPECT_EQ(absent.status, DnsStatus::temporary) << "absence that is not proven is no absence";
+}
+
+TEST_F(KnotTest, a_tlsa_set_larger_than_the_limit_is_refused) {
+  auto resolver = resolver_for(config_for(""));
+  const auto many = run(resolver->tlsa("_25._tcp.many.plain.test"));
+  EXPECT_EQ(many.status, DnsStatus::temporary);
+  EXPECT_EQ(many.detail, "more than 100 records in the answer");
 }
 
 TEST_F(KnotTest, a_bogus_zone_is_temporary_and_says_why) {
