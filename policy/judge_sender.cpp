@@ -46,7 +46,7 @@ std::string describe_failure(const Verdict &verdict, const Requirement &requirem
     text += fmt::format("a client certificate for {}; {}", smtp::escape(join(requirement.references)), verdict.reason);
     break;
   case VerdictKind::wrong_pin: text += "a client certificate with a pinned key; " + verdict.reason; break;
-  case VerdictKind::revoked:
+  case VerdictKind::revoked: text += "a client certificate that is not revoked; " + verdict.reason; break;
   case VerdictKind::no_dane_match:
   case VerdictKind::no_requiretls: text += verdict.reason; break;
   }
@@ -98,6 +98,7 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
     requirement.references = {found.domain->ascii()};
   const Verdict verdict = judge_tls(requirement, session);
   result.reason = verdict.reason;
+  result.verdict = verdict;
   if (verdict.ok()) return result;
 
   const bool from_network = std::any_of(rule.networks.begin(), rule.networks.end(),
@@ -105,15 +106,19 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   // The network stands in for the certificate, never for the encryption.
   if (rule.level == tls::Level::authenticated && session.encrypted && from_network) {
     result.reason = fmt::format("{} is in the partner's networks", facts.client.to_string());
+    result.verdict->kind = VerdictKind::satisfied;
+    result.verdict->reason = result.reason;
     return result;
   }
 
   result.satisfied = false;
   const std::string text = describe_failure(verdict, requirement, !rule.networks.empty(), facts);
   result.reason = text;
+  // A list of revoked certificates that we lack is a fault near us: the partner's mail is not to bounce for it.
+  const bool ours = session.verdict && session.verdict->fault == tls::ChainFault::no_revocation;
   if (result.mode == Mode::enforce)
-    result.refusal =
-        refusal(rule.on_failure, verdict.kind, fmt::format("mail from {}: {}", found.domain->ascii(), text));
+    result.refusal = refusal(ours ? OnFailure::defer : rule.on_failure, verdict.kind,
+                             fmt::format("mail from {}: {}", found.domain->ascii(), text));
   return result;
 }
 

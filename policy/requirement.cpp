@@ -65,7 +65,11 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
   // A certificate that its CA took back is not good for its key alone, pinned or not.
   if (is_revoked(facts)) {
     verdict.kind = VerdictKind::revoked;
-    verdict.reason = fmt::format("the certificate's revocation: {}", smtp::escape(facts.verdict->reason));
+    verdict.reason = fmt::format("{}: {}",
+                                 facts.verdict->fault == tls::ChainFault::revoked
+                                     ? "the certificate is revoked"
+                                     : "whether the certificate is revoked cannot be checked",
+                                 smtp::escape(facts.verdict->reason));
     return verdict;
   }
   if (!trusted && !leaf_is_pinned(requirement, facts)) {

@@ -63,7 +63,7 @@ const std::array<Peer, peer_count> peers{{
      .names = {host},
      .fault = tls::ChainFault::revoked,
      .chain_reason = "certificate revoked",
-     .words = "revocation: certificate revoked"},
+     .words = "the certificate is revoked: certificate revoked"},
     {.name = "another key", .names = {host}, .key = "R", .words = "no TLSA record matches the certificate"},
     {.name = "the domain's name", .names = {"a.example"}, .words = "the certificate is for a.example, not for"},
     {.name = "no REQUIRETLS", .names = {host}, .offers_requiretls = false, .words = "the host does not offer it"},

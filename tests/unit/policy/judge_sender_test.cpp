@@ -199,4 +199,68 @@ TEST(NeededVerdict, OnlyForAuthenticatedRules) {
   EXPECT_TRUE(needed->accept_server_auth);
 }
 
+SenderVerdict judge(const InboundRule &inbound, const tls::Facts &facts, std::chrono::system_clock::time_point when = now) {
+  return judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, when);
+}
+
+TEST(JudgeSender, ARuleIsObservedBeforeItsDay) {
+  auto inbound = rule(Level::encrypted);
+  inbound.from = std::chrono::sys_days(std::chrono::year(2026) / 11 / 21);
+  const auto clear = facts_of(Session::clear);
+  const auto before = judge(inbound, clear);
+  EXPECT_EQ(before.mode, Mode::observe);
+  EXPECT_FALSE(before.satisfied);
+  EXPECT_FALSE(before.refusal);
+  const auto last_second = judge(inbound, clear, now + std::chrono::hours(24) - std::chrono::seconds(1));
+  EXPECT_FALSE(last_second.refusal);
+  const auto on_the_day = judge(inbound, clear, now + std::chrono::hours(24));
+  EXPECT_EQ(on_the_day.mode, Mode::enforce);
+  ASSERT_TRUE(on_the_day.refusal);
+  EXPECT_EQ(on_the_day.refusal->code, 550);
+}
+
+TEST(JudgeSender, ARevokedCertificateIsRefusedAndAMissingListDefers) {
+  auto inbound = rule(Level::authenticated);
+  inbound.pins = {"key"}; // also where the key is pinned
+  inbound.crls = {"http://crl.example/list.crl"};
+  auto facts = facts_of(Session::good);
+  facts.verdict = tls::ChainVerdict{.trusted = false, .reason = "certificate revoked", .fault = tls::ChainFault::revoked};
+  const auto revoked = judge(inbound, facts);
+  ASSERT_TRUE(revoked.refusal);
+  EXPECT_EQ(revoked.refusal->to_line(),
+            "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
+            "the certificate is revoked: certificate revoked");
+  facts.verdict = tls::ChainVerdict{
+      .trusted = false, .reason = "unable to get certificate CRL", .fault = tls::ChainFault::no_revocation};
+  const auto unknown = judge(inbound, facts);
+  ASSERT_TRUE(unknown.refusal);
+  EXPECT_EQ(unknown.refusal->to_line(),
+            "450 4.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
+            "whether the certificate is revoked cannot be checked: unable to get certificate CRL");
+}
+
+TEST(JudgeSender, APinSetHoldsTheOldKeyAndTheNext) {
+  auto inbound = rule(Level::authenticated);
+  for (const auto &pins : {std::vector<std::string>{"pinned", "next"}, std::vector<std::string>{"old", "pinned"}}) {
+    inbound.pins = pins;
+    EXPECT_TRUE(judge(inbound, facts_of(Session::self_signed_pinned)).satisfied);
+  }
+  inbound.pins = {"old", "next"};
+  EXPECT_FALSE(judge(inbound, facts_of(Session::self_signed_pinned)).satisfied);
+}
+
+TEST(JudgeSender, TheNeededVerdictNamesTheStoreTheListsAndThePurpose) {
+  auto inbound = rule(Level::authenticated);
+  inbound.trust = "/ca.pem";
+  inbound.crls = {"/list.pem"};
+  inbound.accept_server_auth = true;
+  const auto needed = needed_verdict(table(inbound), sender("<a@partner.example>"));
+  ASSERT_TRUE(needed);
+  EXPECT_EQ(needed->trust, "/ca.pem");
+  EXPECT_EQ(needed->crls, inbound.crls);
+  EXPECT_TRUE(needed->accept_server_auth);
+  EXPECT_FALSE(needed_verdict(table(rule(Level::encrypted)), sender("<a@partner.example>"))) << "nothing is judged";
+  EXPECT_FALSE(needed_verdict(table(inbound), sender("<>")));
+}
+
 } // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "policy/requirement.hpp"
+#include "policy/tls_sources.hpp"
 
 namespace {
 
@@ -368,6 +369,150 @@ TEST(RequirementKey, NamesThatAreNotDemandedDoNotKeepConnectionsApart) {
   EXPECT_EQ(requirement_key(one), requirement_key(two));
 }
 
+Requirement demand_dane(bool and_certificate = false) {
+  Requirement requirement;
+  requirement.level = Level::dane;
+  requirement.tlsa = {{3, 1, 1, "a"}};
+  requirement.dane_names = {"mx.a.example"};
+  requirement.references = {"mx.a.example"};
+  requirement.and_certificate = and_certificate;
+  return requirement;
+}
+
+tls::Facts with_dane(tls::Facts facts, bool matched) {
+  facts.dane = tls::DaneVerdict{
+      .matched = matched, .reason = matched ? "3 1 1 at depth 0" : "no key is the same", .name = "mx.a.example"};
+  return facts;
+}
+
+struct DaneRow {
+  const char *name;
+  Requirement requirement;
+  tls::Facts facts;
+  VerdictKind kind;
+  Level got;
+  const char *reason;
+  TlsFault fault;
+};
+
+TEST(JudgeTls, Dane) {
+  Requirement nothing = demand_dane();
+  nothing.tlsa.clear();
+  auto revoked = with_dane(session(Chain::untrusted), true);
+  revoked.verdict->fault = tls::ChainFault::revoked;
+  const std::vector<DaneRow> table = {
+      {"a match is enough, whatever the chain", demand_dane(), with_dane(session(Chain::untrusted), true),
+       VerdictKind::satisfied, Level::dane, "the TLSA record matches: 3 1 1 at depth 0", TlsFault::none},
+      {"a trusted chain without a match is not", demand_dane(), with_dane(session(Chain::trusted), false),
+       VerdictKind::no_dane_match, Level::authenticated, "no TLSA record matches the certificate: no key is the same",
+       TlsFault::validation_failure},
+      {"facts without a DANE verdict fail closed", demand_dane(), session(Chain::trusted), VerdictKind::no_dane_match,
+       Level::authenticated, "DANE is demanded and no TLSA record was matched", TlsFault::validation_failure},
+      {"no records: nothing can match, whatever the facts say", nothing, with_dane(session(Chain::trusted), true),
+       VerdictKind::no_dane_match, Level::authenticated, "DANE is demanded and no TLSA record was matched",
+       TlsFault::dane_required},
+      {"no certificate", demand_dane(), session(Chain::none), VerdictKind::no_certificate, Level::encrypted,
+       "no certificate was shown", TlsFault::validation_failure},
+      {"clear text", demand_dane(), clear_text, VerdictKind::not_encrypted, Level::none, "the session is not encrypted",
+       TlsFault::starttls_not_supported},
+      {"beside it the certificate is good as well", demand_dane(true), with_dane(session(Chain::trusted), true),
+       VerdictKind::satisfied, Level::dane, "the TLSA record matches: 3 1 1 at depth 0", TlsFault::none},
+      {"beside it the chain is not trusted", demand_dane(true), with_dane(session(Chain::untrusted), true),
+       VerdictKind::untrusted, Level::encrypted,
+       "DANE matches, and the partner's rule holds beside it: the certificate is not trusted: certificate has expired",
+       TlsFault::certificate_not_trusted},
+      {"beside it the name is wrong", demand_dane(true), with_dane(session(Chain::trusted, {"x.example"}), true),
+       VerdictKind::wrong_name, Level::encrypted,
+       "DANE matches, and the partner's rule holds beside it: the certificate is for x.example, not for mx.a.example",
+       TlsFault::certificate_host_mismatch},
+      {"beside it the certificate is revoked", demand_dane(true), revoked, VerdictKind::revoked, Level::encrypted,
+       "DANE matches, and the partner's rule holds beside it: the certificate is revoked: certificate has expired",
+       TlsFault::certificate_not_trusted},
+      {"revocation is nothing to DANE alone", demand_dane(), revoked, VerdictKind::satisfied, Level::dane,
+       "the TLSA record matches: 3 1 1 at depth 0", TlsFault::none},
+  };
+  for (const auto &row : table) {
+    SCOPED_TRACE(row.name);
+    const auto verdict = judge_tls(row.requirement, row.facts);
+    EXPECT_EQ(verdict.kind, row.kind) << to_string(verdict.kind);
+    EXPECT_EQ(verdict.got, row.got) << tls::to_string(verdict.got);
+    EXPECT_EQ(verdict.reason, row.reason);
+    EXPECT_EQ(fault_of(row.requirement, verdict, row.facts), row.fault) << to_string(row.fault);
+  }
+}
+
+TEST(FaultOf, EveryKindHasItsWord) {
+  Requirement requirement;
+  requirement.level = Level::authenticated;
+  tls::Facts expired = session(Chain::untrusted);
+  expired.verdict->fault = tls::ChainFault::expired;
+  const auto fault = [&](VerdictKind kind, const tls::Facts &facts) {
+    Verdict verdict;
+    verdict.kind = kind;
+    return fault_of(requirement, verdict, facts);
+  };
+  EXPECT_EQ(fault(VerdictKind::satisfied, {}), TlsFault::none);
+  EXPECT_EQ(fault(VerdictKind::no_requiretls, {}), TlsFault::none);
+  EXPECT_EQ(fault(VerdictKind::not_encrypted, {}), TlsFault::starttls_not_supported);
+  EXPECT_EQ(fault(VerdictKind::wrong_name, {}), TlsFault::certificate_host_mismatch);
+  EXPECT_EQ(fault(VerdictKind::untrusted, expired), TlsFault::certificate_expired);
+  EXPECT_EQ(fault(VerdictKind::untrusted, session(Chain::untrusted)), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::untrusted, session(Chain::not_verified)), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::revoked, {}), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::no_certificate, {}), TlsFault::validation_failure);
+  EXPECT_EQ(fault(VerdictKind::wrong_pin, {}), TlsFault::validation_failure);
+}
+
+TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
+  Requirement requirement;
+  requirement.level = Level::opportunistic;
+  requirement.requiretls = true;
+  EXPECT_FALSE(allows_clear_text(requirement));
+  EXPECT_EQ(judge_tls(requirement, clear_text).kind, VerdictKind::not_encrypted) << "whatever the level";
+  const auto good = judge_tls(requirement, session(Chain::trusted));
+  EXPECT_TRUE(judge_requiretls(requirement, good, true).ok());
+  const auto refused = judge_requiretls(requirement, good, false);
+  EXPECT_EQ(refused.kind, VerdictKind::no_requiretls);
+  EXPECT_TRUE(is_final(requirement, refused));
+  EXPECT_FALSE(is_final(requirement, good));
+  requirement.requiretls = false;
+  EXPECT_TRUE(judge_requiretls(requirement, good, false).ok()) << "nobody asked for it";
+  EXPECT_FALSE(is_final(requirement, refused));
+  EXPECT_TRUE(is_final(Unusable{"requiretls", "", TlsFault::validation_failure}));
+  EXPECT_FALSE(is_final(Unusable{"mta-sts", "", TlsFault::validation_failure}));
+  EXPECT_FALSE(is_final(Unusable{"dane", "", TlsFault::dnssec_invalid}));
+}
+
+TEST(RequirementKey, TlsaRecordsListsAndRequiretlsKeepConnectionsApart) {
+  const Requirement base = demand_dane();
+  std::vector<Requirement> others(7, base);
+  others[0].tlsa = {{3, 1, 1, "b"}};
+  others[1].tlsa = {{2, 1, 1, "a"}};
+  others[2].tlsa.push_back({3, 0, 1, "a"});
+  others[3].dane_names = {"mx.a.example", "a.example"};
+  others[4].server_name = "other.example";
+  others[5].requiretls = true;
+  others[6].and_certificate = true;
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    EXPECT_NE(requirement_key(base), requirement_key(others[i])) << i;
+    for (std::size_t j = 0; j < i; ++j)
+      EXPECT_NE(requirement_key(others[j]), requirement_key(others[i])) << i << ' ' << j;
+  }
+  Requirement other_reference = base;
+  other_reference.references = {"x.example"};
+  EXPECT_EQ(requirement_key(base), requirement_key(other_reference)) << "DANE alone does not ask for it";
+  other_reference.and_certificate = true;
+  EXPECT_NE(requirement_key(others[6]), requirement_key(other_reference));
+
+  Requirement listed;
+  listed.level = Level::authenticated;
+  Requirement unlisted = listed;
+  listed.crls = {"/list.pem"};
+  EXPECT_NE(requirement_key(listed), requirement_key(unlisted));
+  listed.level = unlisted.level = Level::encrypted;
+  EXPECT_EQ(requirement_key(listed), requirement_key(unlisted));
+}
+
 TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(NameTrust::none), "none");
   EXPECT_STREQ(to_string(NameTrust::sts), "sts");
@@ -381,6 +526,24 @@ TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(VerdictKind::untrusted), "untrusted");
   EXPECT_STREQ(to_string(VerdictKind::wrong_name), "wrong_name");
   EXPECT_STREQ(to_string(VerdictKind::wrong_pin), "wrong_pin");
+  EXPECT_STREQ(to_string(VerdictKind::no_dane_match), "no_dane_match");
+  EXPECT_STREQ(to_string(VerdictKind::revoked), "revoked");
+  EXPECT_STREQ(to_string(VerdictKind::no_requiretls), "no_requiretls");
+  EXPECT_STREQ(to_string(DaneFacts::State::off), "off");
+  EXPECT_STREQ(to_string(DaneFacts::State::insecure), "insecure");
+  EXPECT_STREQ(to_string(DaneFacts::State::none), "none");
+  EXPECT_STREQ(to_string(DaneFacts::State::unusable), "unusable");
+  EXPECT_STREQ(to_string(DaneFacts::State::usable), "usable");
+  EXPECT_STREQ(to_string(DaneFacts::State::failed), "failed");
+  EXPECT_STREQ(to_string(StsFacts::State::off), "off");
+  EXPECT_STREQ(to_string(StsFacts::State::none), "none");
+  EXPECT_STREQ(to_string(StsFacts::State::testing), "testing");
+  EXPECT_STREQ(to_string(StsFacts::State::enforce), "enforce");
+  EXPECT_STREQ(to_string(StsFacts::State::failed), "failed");
+  EXPECT_STREQ(to_string(Wish::none), "none");
+  EXPECT_STREQ(to_string(Wish::require_tls), "requiretls");
+  EXPECT_STREQ(to_string(Wish::tls_optional), "tls-required-no");
+  EXPECT_STREQ(to_string(Wish::report), "report");
 }
 
 } // namespace
