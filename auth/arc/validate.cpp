@@ -36,17 +36,17 @@ struct Check {
   std::string reason;
 };
 
-Check check_signature(const SignatureBase &base, std::string_view digest, bool allow_weak_keys, DnsFacts &facts) {
-  const KeyChoice choice = choose_key(base, facts);
+Check check_signature(const SignatureBase &base, std::string_view digest, const DkimOptions &options, DnsFacts &facts) {
+  const KeyChoice choice = choose_key(base, facts, options.keys);
   switch (choice.state) {
   case KeyChoice::State::missing:
   case KeyChoice::State::temporary: return {Check::Outcome::waiting, choice.reason};
   case KeyChoice::State::unusable: return {Check::Outcome::bad, choice.reason};
   case KeyChoice::State::ready: break;
   }
-  if (!allow_weak_keys && base.key_type == KeyType::rsa && choice.key->bits() < min_rsa_bits)
-    return {Check::Outcome::bad, fmt::format("{}-bit key, at least {} are needed", choice.key->bits(), min_rsa_bits)};
-  if (!choice.key->verify(base.hash, digest, base.signature)) return {Check::Outcome::bad, "did not verify"};
+  if (!options.allow_weak_keys && base.key_type == KeyType::rsa && choice.key().bits() < min_rsa_bits)
+    return {Check::Outcome::bad, fmt::format("{}-bit key, at least {} are needed", choice.key().bits(), min_rsa_bits)};
+  if (!choice.key().verify(base.hash, digest, base.signature)) return {Check::Outcome::bad, "did not verify"};
   return {};
 }
 
@@ -145,7 +145,7 @@ Check ArcValidator::Implementation::check_message(const Link &link, DnsFacts &fa
   if (signature.length && *signature.length > bodies.length(link.body))
     return {Check::Outcome::bad, "l= is larger than the body"};
   if (bodies.digest(link.body) != signature.body_hash) return {Check::Outcome::bad, "body hash did not verify"};
-  return check_signature(signature, link.message_digest, options.allow_weak_keys, facts);
+  return check_signature(signature, link.message_digest, options, facts);
 }
 
 /// Steps 4 to 7 of section 5.2. The newest signatures come first: a forged chain costs one or two key lookups, not a
@@ -161,14 +161,14 @@ ArcVerdict ArcValidator::Implementation::judge(DnsFacts &facts) const {
   (void)facts.find(links.back().seal.key_name(), RecordType::txt);
   const Check newest = check_message(links.back(), facts);
   if (newest.outcome != Check::Outcome::good) return settle(newest, "ARC-Message-Signature", links.size());
-  const Check seal = check_signature(links.back().seal, links.back().seal_digest, options.allow_weak_keys, facts);
+  const Check seal = check_signature(links.back().seal, links.back().seal_digest, options, facts);
   if (seal.outcome != Check::Outcome::good) return settle(seal, "ARC-Seal", links.size());
   for (const Link &link : links) { // all questions in one round
     (void)facts.find(link.seal.key_name(), RecordType::txt);
     if (link.message_fault.empty()) (void)facts.find(link.message.key_name(), RecordType::txt);
   }
   for (std::size_t i = links.size() - 1; i-- > 0;) {
-    const Check older = check_signature(links[i].seal, links[i].seal_digest, options.allow_weak_keys, facts);
+    const Check older = check_signature(links[i].seal, links[i].seal_digest, options, facts);
     if (older.outcome != Check::Outcome::good) return settle(older, "ARC-Seal", i + 1);
   }
   // Step 5: the oldest message signature in an unbroken row of passing ones from the newest down.

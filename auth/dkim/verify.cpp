@@ -118,26 +118,26 @@ DkimVerdict DkimVerifier::Implementation::judge(Candidate &candidate, DnsFacts &
     verdict.reason = to_printable(std::move(reason));
     return verdict;
   };
-  const KeyChoice choice = choose_key(signature, facts);
+  const KeyChoice choice = choose_key(signature, facts, options.keys);
   switch (choice.state) {
   case KeyChoice::State::missing:
   case KeyChoice::State::temporary: return settle(DkimResult::temperror, choice.reason);
   case KeyChoice::State::unusable: return settle(DkimResult::permerror, choice.reason);
   case KeyChoice::State::ready: break;
   }
-  verdict.bits = choice.key->bits();
-  verdict.testing = choice.record.testing;
-  if (choice.record.no_subdomain && signature.identity_domain != signature.domain)
+  verdict.bits = choice.key().bits();
+  verdict.testing = choice.record().testing;
+  if (choice.record().no_subdomain && signature.identity_domain != signature.domain)
     return settle(DkimResult::permerror, "key does not allow a subdomain in i=");
-  if (options.allow_weak_keys && choice.record.granularity &&
-      !matches_granularity(*choice.record.granularity, signature.identity_local))
+  if (options.allow_weak_keys && choice.record().granularity &&
+      !matches_granularity(*choice.record().granularity, signature.identity_local))
     return settle(DkimResult::permerror, "g= of the key does not allow i=");
   const std::uint64_t length = bodies.length(candidate.body);
   if (signature.length && *signature.length > length)
     return settle(DkimResult::permerror, fmt::format("l= is larger than the body of {} octets", length));
   verdict.body_goes_on = signature.length && *signature.length < length;
   if (bodies.digest(candidate.body) != signature.body_hash) return settle(DkimResult::fail, "body hash did not verify");
-  if (!choice.key->verify(signature.hash, candidate.header_digest, signature.signature))
+  if (!choice.key().verify(signature.hash, candidate.header_digest, signature.signature))
     return settle(DkimResult::fail, "signature did not verify");
   if (!options.allow_weak_keys) {
     // RFC 8301 sections 3.1 and 3.2: neither is ever a valid signature.

@@ -13,6 +13,8 @@
 
 namespace auth {
 
+class KeyCache;
+
 /// A header section over this is not verified: each signature is a permerror.
 inline constexpr std::size_t max_signed_header = std::size_t{256} * 1024;
 /// Signature fields beyond this number are not even named in the results.
@@ -25,6 +27,7 @@ struct DkimOptions {
   bool allow_weak_keys = false;
   std::int64_t now = 0;          ///< Unix seconds
   std::int64_t clock_skew = 300; ///< seconds that the signer's clock may differ from ours
+  KeyCache *keys = nullptr;      ///< outlives the checks; null: each key is parsed anew
 };
 
 /// Begins with the whole header section, takes the body in pieces, and gives its verdicts behind end(), as often as

@@ -30,6 +30,8 @@
 #include "mta/control/commands.hpp"
 #include "mta/control/server.hpp"
 #include "mta/outbound/delivery.hpp"
+#include "mta/outbound/explain_probe.hpp"
+#include "mta/received/report_intake.hpp"
 #include "mta/report/notifier.hpp"
 #include "mta/report/report_settings.hpp"
 
@@ -39,7 +41,15 @@ namespace {
 
 constexpr auto ticket_rotation = std::chrono::hours(12);
 constexpr auto trim_interval = std::chrono::seconds(10);
+constexpr auto list_interval = std::chrono::hours(1);
 constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
+
+/// On the worker's thread, while the caller's goes on.
+Task<Explanation> probe_on(Worker &worker, Explanation explanation) {
+  auto probing = asio::co_spawn(worker.context, probe_explained(worker, std::move(explanation)), asio::use_awaitable);
+  auto probed = co_await std::move(probing);
+  co_return probed;
+}
 
 double random_unit() {
   thread_local std::mt19937_64 engine{std::random_device{}()};
@@ -85,6 +95,8 @@ private:
   Task<> rotate_tickets();
   Task<> return_memory();
   Task<ReloadOutcome> reload();
+  Task<> renew_trust();
+  Task<> watch_lists();
   void start_control();
   void begin_shutdown(std::string_view why);
   void finish_shutdown();
@@ -102,11 +114,13 @@ private:
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
+  asio::steady_timer lists_{main_};
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<TlsServices> tls_; ///< deliveries and sessions count into it
+  std::unique_ptr<ReportIntake> received_;
   std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<Scheduler> scheduler_;
@@ -131,13 +145,18 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
   auto resolver = make_resolver(config().dns, main_.get_executor());
   if (!resolver) return tl::unexpected(resolver.error());
   resolver_ = std::move(*resolver);
-  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, main_.get_executor()});
+  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, main_.get_executor(),
+                                   [this] { asio::co_spawn(main_, renew_trust(), asio::detached); }});
   if (!opened) return tl::unexpected(opened.error());
   tls_ = std::move(*opened);
 
   const auto submit = [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); };
   const auto now = [] { return std::chrono::system_clock::now(); };
   const PolicySources sources = tls_->sources();
+  received_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, *spool_, *log_, now});
+  const auto take_report = [this](Job job, std::function<void(JobResult)> done) {
+    received_->take(std::move(job), std::move(done));
+  };
   delivery_ = std::make_unique<Delivery>(Delivery::Services{.workers = workers_,
                                                             .snapshot = snapshot_,
                                                             .resolver = *resolver_,
@@ -147,7 +166,8 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
                                                             .memory = sources.memory,
                                                             .observer = &tls_->observers(),
                                                             .decisions = tls_->decisions(),
-                                                            .dns_validates = sources.dns_validates});
+                                                            .dns_validates = sources.dns_validates,
+                                                            .reports = take_report});
   notifier_ = std::make_unique<Notifier>(Notifier::Services{snapshot_, *spool_, *log_, submit, now});
   Scheduler::Hooks hooks;
   hooks.deliver = [this](Job job, std::function<void(JobResult)> done) { delivery_->deliver(std::move(job), std::move(done)); };
@@ -171,8 +191,9 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
   reports_ = std::move(*reports);
   for (const auto &bound : inbound_->status().bound)
     log_->write(Event("listening").with("listener", bound.listener).with("address", bound.address));
+  tls_->observers().add(reports_->tls_observer());
   tls_->start();
-  inbound_->start(resolver_.get(), reports_->tally());
+  inbound_->start(resolver_.get(), reports_->tally(), &tls_->observers());
   return {};
 }
 
@@ -184,6 +205,9 @@ void Running::start_control() {
     inbound_->set_accepting(!draining);
   };
   services.is_draining = [this] { return draining_; };
+  services.memory = tls_->memory();
+  services.forget_plans = [this] { delivery_->close_idle(); };
+  services.probe = [this](Explanation explanation) { return probe_on(workers_[0], std::move(explanation)); };
   commands_ = std::make_unique<Commands>(std::move(services));
   control_->start([this](boost::json::object request, ControlPeer peer) {
     return commands_->handle(std::move(request), std::move(peer));
@@ -225,6 +249,33 @@ Task<ReloadOutcome> Running::reload() {
   outcome.ok = true;
   log_->write(Event("reload").with("result", "new configuration in force"));
   co_return outcome;
+}
+
+/// The revocation lists are read anew, on the loader's thread, without a look at the configuration.
+Task<> Running::renew_trust() {
+  const auto before = snapshot_.get();
+  if (!before->has_crls()) co_return;
+  const auto begin = [this, before](auto done) {
+    asio::post(loader_, [before, done]() mutable {
+      done(std::make_shared<Snapshot::Renewed>(before->renew_crls()));
+    });
+  };
+  const std::shared_ptr<Snapshot::Renewed> renewed = co_await await_callback<std::shared_ptr<Snapshot::Renewed>>(begin);
+  for (const auto &problem : renewed->problems)
+    log_->write(Event("crl", LogLevel::warning).with("problem", problem));
+  if (snapshot_.get() != before) co_return; // a reload came between, and has read them itself
+  snapshot_.set(renewed->snapshot);
+  delivery_->close_idle();
+}
+
+/// Lists in local files are replaced by whoever looks after them.
+Task<> Running::watch_lists() {
+  while (!stopping_) {
+    lists_.expires_after(list_interval);
+    const auto [error] = co_await lists_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    co_await renew_trust();
+  }
 }
 
 Task<> Running::watch_signals() {
@@ -285,6 +336,7 @@ void Running::finish_shutdown() {
   control_->stop();
   rotation_.cancel();
   trim_.cancel();
+  lists_.cancel();
   signals_.cancel();
   main_.stop();
 }
@@ -293,12 +345,14 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, watch_signals(), asio::detached);
   asio::co_spawn(main_, rotate_tickets(), asio::detached);
   asio::co_spawn(main_, return_memory(), asio::detached);
+  asio::co_spawn(main_, watch_lists(), asio::detached);
   workers_.start();
   main_.run();
   workers_.stop();
   workers_.join();
   loader_.join();
   reports_->stop();
+  received_->shut_down();
   tls_->stop();
   spool_->close();
   log_->write(Event("stopped"));

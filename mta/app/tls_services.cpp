@@ -46,6 +46,8 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
   services->watch_ = std::make_unique<PartnerWatch>(
       PartnerWatch::Services{with.log, [&snapshot] { return snapshot.get()->config_pointer(); }, folder});
   services->observers_.add(services->watch_.get());
+  services->lists_ = std::make_unique<CrlFetcher>(
+      CrlFetcher::Services{with.snapshot, with.resolver, with.log, with.executor, now, with.lists_changed});
   return services;
 }
 
@@ -53,11 +55,13 @@ void TlsServices::start() {
   truth_->start();
   sts_->start();
   watch_->start();
+  lists_->start();
 }
 
 void TlsServices::stop() {
   truth_->stop();
   sts_->stop();
+  lists_->stop();
   watch_->stop();
   if (memory_) (void)memory_->flush();       // what fails is in the log
   if (evidence_) (void)evidence_->flush();   // likewise

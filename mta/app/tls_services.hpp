@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mta/config/snapshot.hpp"
+#include "mta/crl/crl_fetcher.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/dns/truth_test.hpp"
 #include "mta/log/mail_log.hpp"
@@ -42,6 +43,8 @@ public:
     Resolver &resolver;
     MailLog &log;
     asio::any_io_executor executor;
+    /// Files of revocation lists have changed: the trust stores are to be read anew. On the executor.
+    std::function<void()> lists_changed;
   };
   /// Reads what the spool's folders keep. Errors: a folder or file that cannot be used.
   [[nodiscard]] static smtp::Result<std::unique_ptr<TlsServices>> open(Needs needs);
@@ -70,6 +73,7 @@ private:
   std::unique_ptr<TlsEvidence> evidence_;
   std::unique_ptr<DecisionLog> decisions_;
   std::unique_ptr<PartnerWatch> watch_;
+  std::unique_ptr<CrlFetcher> lists_;
   ObserverList observers_;
 };
 

@@ -32,6 +32,7 @@ struct Arguments {
   std::string sts_folder;
   std::string wish;
   bool offline = false;
+  bool probe = false;
 };
 
 std::optional<policy::Wish> parse_wish(const std::string &word) {
@@ -157,6 +158,7 @@ void ask_daemon(GlobalOptions &global, const Arguments &arguments) {
   request["command"] = "explain";
   request["subject"] = arguments.subject;
   request["wish"] = arguments.wish;
+  request["probe"] = arguments.probe;
   const auto answer = ask(global, request);
   if (!answer) return;
   if (global.json)
@@ -179,6 +181,9 @@ void add_explain(CLI::App &program, GlobalOptions &global) {
   command->add_option("--message", arguments->message, "a queue id: what was decided for it, and why")
       ->excludes(subject);
   command->add_flag("--offline", arguments->offline, "read the configuration file instead of asking the daemon");
+  command->add_flag(
+      "--probe", arguments->probe,
+      "also connect to every host as a delivery would, as far as the judgement of its TLS; asks the daemon");
   command->add_option("--dns-file", arguments->dns_file,
                       "DNS answers from this JSON file, with their DNSSEC state; implies --offline, and no network");
   command->add_option("--sts-dir", arguments->sts_folder,
@@ -194,8 +199,9 @@ void add_explain(CLI::App &program, GlobalOptions &global) {
                   fmt::format("--wish is none, {}, {} or {}", policy::to_string(policy::Wish::require_tls),
                               policy::to_string(policy::Wish::tls_optional), policy::to_string(policy::Wish::report)),
                   2);
-    if (arguments->offline || !arguments->dns_file.empty() || !arguments->sts_folder.empty())
-      return explain_offline(global, *arguments, {.wish = *wish, .override_ = {}});
+    const bool offline = arguments->offline || !arguments->dns_file.empty() || !arguments->sts_folder.empty();
+    if (offline && arguments->probe) return fail(global, "--probe is the daemon's to do: leave --offline away", 2);
+    if (offline) return explain_offline(global, *arguments, {.wish = *wish, .override_ = {}});
     ask_daemon(global, *arguments);
   });
 }

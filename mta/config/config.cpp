@@ -16,6 +16,13 @@ bool is_role_name(std::string_view local_part) {
 
 } // namespace
 
+bool Config::is_report_mailbox(const smtp::Mailbox &mailbox) const {
+  const auto &known = received_reports.recipients;
+  return std::any_of(known.begin(), known.end(), [&](const smtp::Mailbox &report) {
+    return report.host() == mailbox.host() && smtp::equals_ignoring_case(report.local_part(), mailbox.local_part());
+  });
+}
+
 const policy::Route *Config::find_route(const smtp::Domain &domain) const noexcept {
   if (const auto own = domains.find(domain.ascii()); own != domains.end() && own->second.route)
     return &*own->second.route;

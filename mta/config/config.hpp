@@ -339,6 +339,9 @@ struct Config {
   /// A domain of ours, or a name below one. Lower-case A-labels.
   [[nodiscard]] bool is_within_own_domain(std::string_view domain) const;
 
+  /// A mailbox whose mail is read as reports of others; the local part without case.
+  [[nodiscard]] bool is_report_mailbox(const smtp::Mailbox &mailbox) const;
+
   /// The route of a recipient domain: of our own domain, of the partner, or the best [[route]]; null: by MX.
   [[nodiscard]] const policy::Route *find_route(const smtp::Domain &domain) const noexcept;
   [[nodiscard]] const RouteConfig *find_route_config(const smtp::Domain &domain) const noexcept;

@@ -1,6 +1,8 @@
 // Commands: see commands.hpp.
 #include "mta/control/commands.hpp"
 
+#include "mta/control/tls_memory_requests.hpp"
+
 #include <boost/json.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -190,6 +192,13 @@ json::object Commands::status() const {
   in["listeners"] = std::move(listeners);
   answer["inbound"] = std::move(in);
 
+  if (services_.memory != nullptr) {
+    json::object memory;
+    memory["domains"] = services_.memory->size();
+    memory["without_tls"] = services_.memory->list(list_limit, true).size();
+    answer["tls_memory"] = std::move(memory);
+  }
+
   const auto counts = services_.scheduler.count({});
   json::object queue;
   queue["messages"] = counts.messages;
@@ -316,9 +325,23 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
     services_.set_draining(!off);
     co_return status();
   }
+  if (command == "tls-memory") {
+    if (services_.memory == nullptr) co_return failure("tls_memory.enabled is false: nothing is remembered");
+    auto answer = answer_tls_memory(*services_.memory, request, fmt::format("user {}", peer.user));
+    if (services_.forget_plans && text_of(request, "action") == "release") services_.forget_plans();
+    co_return answer;
+  }
   if (command == "explain") {
-    const Explanation explanation =
-        co_await explain(services_.snapshot.get(), services_.resolver, text_of(request, "subject"));
+    MessageWish wish;
+    const std::string word = text_of(request, "wish");
+    for (const auto known : {policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::report})
+      if (word == policy::to_string(known)) wish.wish = known;
+    Explanation explanation =
+        co_await explain(services_.snapshot.get(), services_.policy_sources, text_of(request, "subject"), std::move(wish));
+    if (flag_of(request, "probe") && services_.probe) {
+      auto probed = co_await services_.probe(std::move(explanation));
+      explanation = std::move(probed);
+    }
     auto answer = success();
     answer["text"] = format_text(explanation);
     answer["explanation"] = json::parse(format_json(explanation));

@@ -10,6 +10,7 @@
 #include "mta/control/server.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/outbound/explain.hpp"
+#include "mta/tally/tls_memory.hpp"
 #include "mta/queue/scheduler.hpp"
 
 namespace mta {
@@ -28,12 +29,15 @@ public:
     InboundServer &inbound;
     Spool &spool;
     CurrentSnapshot &snapshot;
-    Resolver &resolver;
+    PolicySources policy_sources;
     MailLog &log;
     std::function<Task<ReloadOutcome>()> reload;
     std::function<void(bool draining)> set_draining;
     std::function<bool()> is_draining;
     WallTime started;
+    TlsMemory *memory = nullptr;              ///< null: nothing is remembered
+    std::function<void()> forget_plans{};     ///< what delivery has settled is to be settled anew
+    std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
   };
   explicit Commands(Services services) : services_(std::move(services)) {}
 

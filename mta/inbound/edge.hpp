@@ -9,11 +9,13 @@
 #include <optional>
 #include <string>
 
+#include "auth/dkim/key_cache.hpp"
 #include "mta/auth/fact_cache.hpp"
 #include "mta/inbound/connection_limits.hpp"
 #include "mta/inbound/memory_gauge.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/tally/dmarc_tally.hpp"
+#include "mta/tally/tls_session.hpp"
 #include "smtp/wire/reply.hpp"
 
 namespace mta::inbound {
@@ -28,6 +30,7 @@ struct Edge {
   InboundOptions options;
   Resolver *resolver = nullptr; ///< of the checks; set before the first session
   DmarcTally *tally = nullptr;  ///< null: nothing is counted
+  TlsObserver *observer = nullptr; ///< of partners' sessions; null: nobody
   ConnectionLimits limits;
   MemoryGauge memory;
   std::atomic<bool> accepting{true};
@@ -48,6 +51,8 @@ public:
   [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
   /// DNS answers of the checks on this worker.
   [[nodiscard]] FactCache &facts() noexcept { return facts_; }
+  /// Keys of signatures on this worker.
+  [[nodiscard]] auth::KeyCache &keys() noexcept { return keys_; }
   /// "1-00002f": unique while the process lives.
   [[nodiscard]] std::string next_session_name();
 
@@ -77,6 +82,7 @@ private:
   Worker &worker_;
   std::size_t number_;
   FactCache facts_;
+  auth::KeyCache keys_;
   std::uint64_t named_ = 0;
   Session *first_ = nullptr;
   std::size_t sessions_ = 0;

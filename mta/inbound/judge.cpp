@@ -19,6 +19,10 @@ bool is_pinned(const std::vector<std::string> &pins, const tls::CertificateFacts
   });
 }
 
+tls::Purpose purpose_of(const policy::NeededVerdict &needed) {
+  return needed.accept_server_auth ? tls::Purpose::client_or_server : tls::Purpose::client;
+}
+
 } // namespace
 
 void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain) {
@@ -54,10 +58,14 @@ policy::SenderVerdict ClientJudge::judge_sender(const smtp::ReversePath &sender,
   if (facts_ == nullptr) {
     facts.facts = &clear;
   } else if (const auto needed = policy::needed_verdict(partners, sender)) {
-    const auto purpose = needed->accept_server_auth ? tls::Purpose::client_or_server : tls::Purpose::client;
+    const auto purpose = purpose_of(*needed);
     facts.facts = &facts_against(needed->trust, needed->crls, purpose, now);
   }
   return policy::judge_sender(partners, sender, facts, now);
+}
+
+tls::Facts ClientJudge::facts_for(const policy::NeededVerdict &needed, Now now) {
+  return facts_against(needed.trust, needed.crls, purpose_of(needed), now);
 }
 
 std::optional<smtp::Reply> ClientJudge::judge_recipient(const smtp::ForwardPath &path, Now now) {

@@ -39,6 +39,8 @@ public:
   [[nodiscard]] bool is_trusted(Now now);
   [[nodiscard]] ClientCertificate certificate(Now now);
   [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
+  /// The session's facts with the verdict that a rule needs; facts() must not be null.
+  [[nodiscard]] tls::Facts facts_for(const policy::NeededVerdict &needed, Now now);
 
 private:
   /// The session's facts with the verdict of `trust` and its revocation lists in them.

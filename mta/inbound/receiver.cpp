@@ -1,6 +1,8 @@
 // Receiver: see receiver.hpp.
 #include "mta/inbound/receiver.hpp"
 
+#include "mta/inbound/observe.hpp"
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -94,6 +96,7 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
   }
   policy::SenderVerdict verdict = judge_.judge_sender(action.sender.path, std::chrono::system_clock::now());
   if (verdict.refusal || !verdict.satisfied) log_policy(action.sender.path, verdict);
+  observe(action.sender.path, verdict);
   if (verdict.refusal) {
     refuse("MAIL", std::move(*verdict.refusal), verdict.reason);
     return std::nullopt;
@@ -196,7 +199,39 @@ std::optional<Need> Receiver::take(smtp::Close &action) {
   return Need::close;
 }
 
+/// One session for each partner whose mail is judged in it; a refusal is counted each time.
+void Receiver::observe(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict) {
+  if (edge_.shared().observer == nullptr) return;
+  const smtp::Mailbox *mailbox = sender.mailbox();
+  const smtp::Domain *domain = mailbox != nullptr ? mailbox->domain() : nullptr;
+  if (domain == nullptr || in_force_.snapshot->config().partners.find(*domain) == nullptr) {
+    observed_session_.reset();
+    return;
+  }
+  if (observed_session_ && observed_session_->domain == domain->ascii() && !verdict.refusal) return;
+  observed_session_ = make_session(judge_, in_force_.snapshot->config(), sender,
+                                   {verdict, client_.to_string(), machine_.facts().helo}, std::chrono::system_clock::now());
+  edge_.shared().observer->session(observed_session_);
+}
+
+/// [received_reports] copy_to: who gets such mail as well.
+void Receiver::add_report_copies() {
+  const Config &config = in_force_.snapshot->config();
+  if (config.received_reports.copy_to.empty()) return;
+  const auto is_report = [&](const RecipientState &state) { return config.is_report_mailbox(state.recipient.mailbox); };
+  if (std::none_of(message_->recipients.begin(), message_->recipients.end(), is_report)) return;
+  for (const smtp::Mailbox &copy : config.received_reports.copy_to) {
+    const bool there = std::any_of(message_->recipients.begin(), message_->recipients.end(),
+                                   [&](const RecipientState &state) { return state.recipient.mailbox == copy; });
+    if (there) continue;
+    smtp::Recipient recipient{.mailbox = copy, .parameters = {}};
+    recipient.parameters.notify.given = recipient.parameters.notify.never = true; // it was not the sender who asked
+    message_->recipients.emplace_back(std::move(recipient));
+  }
+}
+
 void Receiver::complete_envelope() {
+  add_report_copies();
   const auto now = std::chrono::system_clock::now();
   const Config &config = in_force_.snapshot->config();
   const smtp::MessageFacts &seen = scanner_->facts();
@@ -255,6 +290,7 @@ void Receiver::committed(const smtp::Result<void> &result) {
   }
   const QueueId id = message_->id;
   log_accepted();
+  if (observed_session_) edge_.shared().observer->messages(observed_session_, observed_session_->domain, 1);
   ++accepted_;
   edge_.shared().messages_accepted.fetch_add(1, std::memory_order_relaxed);
   unconfirmed_ = id;

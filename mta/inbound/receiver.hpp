@@ -98,6 +98,8 @@ private:
   void note_refusals(std::string_view replies);
   void log_refusal(std::string_view command, std::string_view reply, std::string_view reason);
   void log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
+  void observe(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
+  void add_report_copies();
   void log_accepted();
 
   WorkerEdge &edge_;
@@ -119,6 +121,7 @@ private:
 
   std::string output_;
   std::string close_reason_;
+  std::shared_ptr<const TlsSession> observed_session_; ///< of the partner that MAIL named; null: no partner
   std::string rule_;              ///< the inbound rule that the sender fell under
   bool observed_failure_ = false; ///< an observing rule would have refused this sender
   std::uint64_t policy_lines_ = 0;

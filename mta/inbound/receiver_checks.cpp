@@ -76,6 +76,7 @@ void Receiver::begin_intake() {
   request.mail_from = address_of(message_->envelope.sender.path);
   request.receiver = config.server.hostname;
   request.dkim.max_signatures = rules.max_signatures;
+  request.dkim.keys = &edge_.keys();
   request.dkim.now = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   request.dmarc.accept_partial_body = rules.accept_partial_body;
   intake_ = std::make_unique<Intake>(config, std::move(request), wants_seal(config, *message_));

@@ -261,9 +261,10 @@ smtp::Result<void> InboundServer::bind(const Config &config) {
   return {};
 }
 
-void InboundServer::start(Resolver *resolver, DmarcTally *tally) {
+void InboundServer::start(Resolver *resolver, DmarcTally *tally, TlsObserver *observer) {
   impl_->edge.resolver = resolver;
   impl_->edge.tally = tally;
+  impl_->edge.observer = observer;
   for (auto &acceptor : impl_->acceptors) {
     asio::co_spawn(acceptor->edge.worker().context, accept_connections(*acceptor), asio::detached);
   }

@@ -18,6 +18,7 @@ namespace mta {
 
 class DmarcTally;
 class Resolver;
+class TlsObserver;
 
 struct InboundStatus {
   std::uint64_t sessions = 0; ///< open now
@@ -59,8 +60,8 @@ public:
   /// before the privileges are dropped. Errors name listener, address and place.
   [[nodiscard]] smtp::Result<void> bind(const Config &config);
   /// `resolver` answers the checks of mail from outside (null: they find temporary failures); `tally` counts their
-  /// results for reports (null: not).
-  void start(Resolver *resolver, DmarcTally *tally);
+  /// results for reports (null: not); `observer` is told of the sessions of partners (null: nobody is).
+  void start(Resolver *resolver, DmarcTally *tally, TlsObserver *observer = nullptr);
   /// No new connections; open sessions say 421 at their next safe point; what is left after `grace` is cut. `done`
   /// once.
   void shut_down(std::chrono::seconds grace, std::function<void()> done);

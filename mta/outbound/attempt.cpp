@@ -57,6 +57,8 @@ Event to_event(const Attempt &attempt) {
                 .with("tls_suite", attempt.suite)
                 .with_if("certificate", attempt.certificate);
   if (attempt.fallback) event = std::move(event).with("fallback", true);
+  if (attempt.wish != policy::Wish::none) event = std::move(event).with("wish", policy::to_string(attempt.wish));
+  event = std::move(event).with_if("override_by", attempt.override_by);
   if (!attempt.observed_rule.empty() && attempt.observed) {
     event = std::move(event)
                 .with("observed_rule", attempt.observed_rule)

@@ -11,6 +11,7 @@
 #include "mta/queue/message.hpp"
 #include "mta/tally/decision_log.hpp"
 #include "policy/requirement.hpp"
+#include "policy/tls_sources.hpp"
 #include "smtp/wire/reply.hpp"
 #include "tls/core/facts.hpp"
 
@@ -38,6 +39,8 @@ struct Attempt {
   std::uint16_t port = 0;
   bool reused = false; ///< over a kept connection
 
+  policy::Wish wish = policy::Wish::none; ///< what the message asked for
+  std::string override_by;                ///< who released this message at another level; empty: nobody
   tls::Level wanted = tls::Level::none;
   std::string rule;
   std::optional<policy::Verdict> verdict; ///< nothing: it did not come to a judgement

@@ -55,6 +55,8 @@ Attempt begin_attempt(const Group &group) {
                                       : group.plan->domain;
   attempt.domain = group.plan->domain;
   const policy::Decision &decision = group.host_plan ? group.host_plan->decision : group.plan->decision;
+  attempt.wish = group.plan->wish.wish;
+  if (const auto &given = group.plan->wish.override_) attempt.override_by = given->by;
   attempt.wanted = decision.enforced.level;
   attempt.rule = decision.enforced.rule;
   if (const auto &observed = decision.observed) {
@@ -216,7 +218,9 @@ void log_refused(const Group &group, std::size_t first_result) {
 
 void observe_messages(const Group &group, const Connection &connection, const Attempt &attempt) {
   TlsObserver *observer = group.worker->services().observer;
-  if (observer == nullptr || !connection.observed_session || attempt.delivered == 0) return;
+  if (observer == nullptr || !connection.observed_session || attempt.delivered == 0 ||
+      group.message().envelope.is_tls_report)
+    return;
   observer->messages(connection.observed_session, group.plan->domain, 1);
 }
 

@@ -112,6 +112,46 @@ void append_requirement(std::string &text, const char *title, const policy::Requ
     text += fmt::format("  we show the certificate: {}\n", requirement.client_certificate);
 }
 
+void append_domain(std::string &text, const Plan &plan) {
+  const policy::StsFacts &sts = plan.sts;
+  text += fmt::format("MTA-STS: {}", policy::to_string(sts.state));
+  if (!sts.id.empty())
+    text += fmt::format(", id {}, MX {}, fetched {}, expires {}", sts.id, fmt::join(sts.mx, " "),
+                        format_utc(sts.fetched), format_utc(sts.expires));
+  text += sts.detail.empty() ? "\n" : fmt::format(" ({})\n", sts.detail);
+  const policy::MemoryFacts &memory = plan.memory;
+  if (memory.known)
+    text += fmt::format("remembered: TLS up to {}{}, since {}, last on {}{}\n", tls::to_string(memory.best_version),
+                        memory.authenticated ? ", authenticated" : "", format_utc(memory.first_seen),
+                        format_utc(memory.last_seen), memory.protect ? ", never in clear" : "");
+}
+
+/// Names come from the peer.
+std::string list_names(const std::vector<std::string> &names) {
+  constexpr std::size_t shown = 10;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < shown; ++i) text += (i == 0 ? "" : " ") + smtp::escape(names[i], 100);
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
+void append_probe(std::string &text, const ExplainedProbe &probe) {
+  if (!probe.problem.empty()) {
+    text += fmt::format("  asked {}: {}\n", probe.address, probe.problem);
+    return;
+  }
+  text += fmt::format("  asked {}: {}, {}{}\n", probe.address, tls::to_string(probe.got),
+                      probe.would_deliver ? "would be delivered" : "nothing would be sent",
+                      probe.reason.empty() ? "" : ": " + probe.reason);
+  if (!probe.version.empty()) text += fmt::format("    {} {}\n", probe.version, probe.suite);
+  if (!probe.names.empty())
+    text += fmt::format("    certificate for {}, by {}, until {}{}\n", list_names(probe.names),
+                        smtp::escape(probe.issuer), format_utc(probe.not_after),
+                        probe.matched_name.empty() ? "" : ", matched " + smtp::escape(probe.matched_name));
+  if (!probe.chain_digest.empty()) text += fmt::format("    chain {}\n", probe.chain_digest);
+  if (probe.would_refuse) text += fmt::format("    the observing rule would refuse: {}\n", probe.would_refuse_reason);
+}
+
 void append_host(std::string &text, const ExplainedHost &host) {
   text += fmt::format("host: {} {} {}\n", host.preference, host.name,
                       host.addresses.empty() ? "- " + host.problem : fmt::format("{}", fmt::join(host.addresses, " ")));
@@ -129,20 +169,25 @@ void append_host(std::string &text, const ExplainedHost &host) {
   if (decision.observed) append_requirement(text, "  observed, not enforced", *decision.observed);
   text += "  sources:\n";
   append_reasons(text, decision.reasons);
+  for (const auto &probe : host.probes) append_probe(text, probe);
 }
 
-void append_domain(std::string &text, const Plan &plan) {
-  const policy::StsFacts &sts = plan.sts;
-  text += fmt::format("MTA-STS: {}", policy::to_string(sts.state));
-  if (!sts.id.empty())
-    text += fmt::format(", id {}, MX {}, fetched {}, expires {}", sts.id, fmt::join(sts.mx, " "),
-                        format_utc(sts.fetched), format_utc(sts.expires));
-  text += sts.detail.empty() ? "\n" : fmt::format(" ({})\n", sts.detail);
-  const policy::MemoryFacts &memory = plan.memory;
-  if (memory.known)
-    text += fmt::format("remembered: TLS up to {}{}, since {}, last on {}{}\n", tls::to_string(memory.best_version),
-                        memory.authenticated ? ", authenticated" : "", format_utc(memory.first_seen),
-                        format_utc(memory.last_seen), memory.protect ? ", never in clear" : "");
+boost::json::object to_json(const ExplainedProbe &probe) {
+  boost::json::object object{{"address", probe.address},
+                             {"problem", probe.problem},
+                             {"tls_got", tls::to_string(probe.got)},
+                             {"version", probe.version},
+                             {"suite", probe.suite},
+                             {"verdict", probe.verdict},
+                             {"reason", probe.reason},
+                             {"matched_name", probe.matched_name},
+                             {"names", to_array(probe.names)},
+                             {"issuer", probe.issuer},
+                             {"chain_digest", probe.chain_digest},
+                             {"would_deliver", probe.would_deliver},
+                             {"would_refuse", probe.would_refuse}};
+  object["not_after"] = probe.names.empty() ? std::string() : format_utc(probe.not_after);
+  return object;
 }
 
 boost::json::object to_json(const ExplainedHost &host) {
@@ -152,6 +197,11 @@ boost::json::object to_json(const ExplainedHost &host) {
                              {"problem", host.problem},
                              {"decision", nullptr}};
   if (host.plan) object["decision"] = mta::to_json(*host.plan);
+  if (!host.probes.empty()) {
+    boost::json::array probes;
+    for (const auto &probe : host.probes) probes.push_back(to_json(probe));
+    object["probes"] = std::move(probes);
+  }
   return object;
 }
 

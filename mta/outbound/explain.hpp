@@ -10,12 +10,32 @@
 
 namespace mta {
 
+/// One address as it answered when it was asked.
+struct ExplainedProbe {
+  std::string address;
+  std::string problem; ///< why no session came about; then the rest is empty
+  tls::Level got = tls::Level::none;
+  std::string version;
+  std::string suite;
+  std::string verdict; ///< of policy::judge_tls, over the host's requirement
+  std::string reason;
+  std::string matched_name;
+  std::vector<std::string> names; ///< of the leaf
+  std::string issuer;
+  std::chrono::system_clock::time_point not_after;
+  std::string chain_digest;
+  bool would_deliver = false;
+  bool would_refuse = false; ///< a rule in observe mode
+  std::string would_refuse_reason;
+};
+
 struct ExplainedHost {
   std::string name;
   int preference = 0;
   std::vector<std::string> addresses;
   std::string problem;                  ///< why it has no address, or why no decision can be carried out
   std::shared_ptr<const HostPlan> plan; ///< addresses, TLSA records, decision; null with `problem`
+  std::vector<ExplainedProbe> probes;   ///< probe_explained() fills them
 };
 
 struct Explanation {

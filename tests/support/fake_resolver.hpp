@@ -41,6 +41,12 @@ public:
     failures_[name] = detail;
     return *this;
   }
+  /// Answers that something is not there are DNSSEC-secure for this name and those below it.
+  FakeResolver &add_secure_zone(const std::string &name) {
+    const std::lock_guard lock(mutex_);
+    secure_zones_.push_back(name);
+    return *this;
+  }
   /// Forgets everything about the name.
   FakeResolver &forget(const std::string &name) {
     const std::lock_guard lock(mutex_);
@@ -111,6 +117,8 @@ private:
       return answer;
     }
     if (const auto found = map.find(name); found != map.end()) return found->second;
+    for (const auto &zone : secure_zones_)
+      if (name == zone || name.ends_with("." + zone)) answer.trust = Trust::secure;
     answer.status = knows(name) ? smtp::DnsStatus::no_data : smtp::DnsStatus::no_name;
     return answer;
   }
@@ -121,6 +129,7 @@ private:
   Map<std::string> txt_, ptr_;
   Map<smtp::TlsaRecord> tlsa_;
   std::map<std::string, std::string> failures_;
+  std::vector<std::string> secure_zones_;
   std::map<std::string, std::size_t> asked_;
 };
 

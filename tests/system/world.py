@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 
-from harness import Authority, Behaviour, Daemon, Knot, Receiver, shared_port
+from harness import Authority, Behaviour, Daemon, Knot, Receiver, expect, expect_equal, shared_port, wait_until
 
 RELAY_AND_MX = """
 [[listener]]
@@ -89,3 +89,29 @@ class World:
         text = text.replace("{ca}", str(self.authority.certificate)).replace("{port}", str(self.mx_port))
         all_partners = {name: body.replace("{ca}", str(self.authority.certificate)) for name, body in all_partners.items()}
         self.daemon = test.keep(Daemon(folder, text, all_partners, self.authority.issue("mx.ours.example"), start=start, build=build))
+        self.replayed = True  # a test that changes the world after a delivery says False
+        test.stack.callback(self.replay)
+
+    def replay(self):
+        """Every delivery of the test once more through explain: live, and as it was recorded. The verdicts must be the same."""
+        if not self.replayed or self.daemon.process is None or self.daemon.process.poll() is not None:
+            return
+        seen = {}
+        for event in self.daemon.events("delivery"):
+            if "host" in event and "@" in event["to"] and "wish" not in event and "override_by" not in event:
+                seen.setdefault((event["to"], event["host"]), event)
+        for (mailbox, host), event in itertools.islice(seen.items(), 100):
+            told = self.daemon.command("explain", mailbox)
+            rows = [row for row in told["hosts"] if row["name"].rsplit(":", 1)[0] == host or row["name"] == host]
+            expect(rows, f"explain {mailbox} knows {host}: {[row['name'] for row in told['hosts']]}")
+            expect(rows[0]["decision"], f"explain {mailbox} decides for {host}: {rows[0]}")
+            decided = rows[0]["decision"]["requirement"]
+            expect_equal((decided["level"], decided["rule"]), (event["tls_wanted"], event["rule"]),
+                         f"explain and delivery decide alike for {mailbox} at {host}")
+        for event in itertools.islice(seen.values(), 20):
+            def recorded(event=event):
+                told = self.daemon.command("explain", "--message", event["id"], check=False)
+                attempts = told.get("attempts", []) if isinstance(told, dict) else []
+                return [row for row in attempts if (row["host"], row["result"], row["verdict"]) ==
+                        (event["host"], event["result"], event["verdict"])]
+            wait_until(recorded, 20, f"explain --message tells of {event}")

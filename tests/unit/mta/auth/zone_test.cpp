@@ -84,4 +84,43 @@ TEST(Zone, MistakesAreNamed) {
 }
 
 } // namespace
+TEST(Zone, TheDnssecStateHoldsForANameAndForWhatIsAbsentBelowIt) {
+  const auto zone = mta::Zone::parse(R"({
+    "signed.example": {"dnssec": "secure", "MX": [[10, "mx.signed.example"]]},
+    "mx.signed.example": {"A": ["192.0.2.1"]},
+    "alias.signed.example": {"CNAME": "plain.example"},
+    "_25._tcp.mx.signed.example": {"TLSA": ["3 1 1 ABCD", [2, 0, 1, "ef01"]]},
+    "forged.example": {"dnssec": "bogus", "A": ["192.0.2.2"]},
+    "plain.example": {"A": ["192.0.2.3"]}})")
+                        .value();
+  using smtp::DnsStatus;
+  using smtp::DnsTrust;
+  EXPECT_EQ(zone.look_up("signed.example", "MX").trust, DnsTrust::secure);
+  EXPECT_EQ(zone.look_up("mx.signed.example", "A").trust, DnsTrust::secure) << "a name below takes the state of the one above";
+  EXPECT_EQ(zone.look_up("absent.signed.example", "A").trust, DnsTrust::secure);
+  EXPECT_EQ(zone.look_up("absent.signed.example", "A").fact.status, DnsStatus::no_name);
+  EXPECT_EQ(zone.look_up("plain.example", "A").trust, DnsTrust::insecure);
+  const auto alias = zone.look_up("alias.signed.example", "A");
+  EXPECT_EQ(alias.trust, DnsTrust::insecure) << "an alias is as good as its worst name";
+  EXPECT_EQ(alias.canonical_name, "plain.example");
+  const auto forged = zone.look_up("forged.example", "A");
+  EXPECT_EQ(forged.fact.status, DnsStatus::temporary);
+  EXPECT_TRUE(forged.fact.addresses.empty());
+  EXPECT_NE(forged.fact.detail.find("bogus"), std::string::npos);
+  const auto tlsa = zone.look_up("_25._tcp.MX.signed.example.", "TLSA").tlsa;
+  ASSERT_EQ(tlsa.size(), 2U);
+  EXPECT_EQ(tlsa[0], (smtp::TlsaRecord{3, 1, 1, "\xab\xcd"}));
+  EXPECT_EQ(tlsa[1], (smtp::TlsaRecord{2, 0, 1, "\xef\x01"}));
+}
+
+TEST(Zone, WrongDnssecStatesAndTlsaRecordsAreNamed) {
+  for (const char *text : {R"({"a.example": {"dnssec": "perhaps"}})", R"({"a.example": {"TLSA": ["3 1 1"]}})",
+                           R"({"a.example": {"TLSA": ["3 1 1 XY"]}})", R"({"a.example": {"TLSA": ["300 1 1 ab"]}})",
+                           R"({"a.example": {"TLSA": [[3, 1, 1]]}})", R"({"a.example": {"TLSA": [3]}})"}) {
+    const auto zone = mta::Zone::parse(text);
+    ASSERT_FALSE(zone) << text;
+    EXPECT_TRUE(zone.error().detail.starts_with("a.example ")) << zone.error().detail;
+  }
+}
+
 } // namespace mta

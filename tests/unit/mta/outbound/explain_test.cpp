@@ -15,7 +15,7 @@ protected:
     apply_config();
     boost::asio::io_context context;
     std::optional<mta::Explanation> explained;
-    boost::asio::co_spawn(context, mta::explain(snapshot.get(), dns, subject),
+    boost::asio::co_spawn(context, mta::explain(snapshot.get(), {dns}, subject),
                           [&](std::exception_ptr error, mta::Explanation got) {
                             if (error) std::rethrow_exception(error);
                             explained = std::move(got);
@@ -35,7 +35,7 @@ TEST_F(ExplainTest, a_partner_by_mx) {
   ASSERT_EQ(explained.hosts.size(), 2U);
   EXPECT_EQ(explained.hosts[0].addresses, std::vector<std::string>{"192.0.2.1"});
   EXPECT_EQ(explained.hosts[1].problem, "host gone.partner.test does not exist");
-  EXPECT_EQ(explained.decision.enforced.level, tls::Level::authenticated);
+  EXPECT_EQ(explained.decision().enforced.level, tls::Level::authenticated);
   EXPECT_NE(explained.summary.find("partners.d/partner.test.toml:5"), std::string::npos) << explained.summary;
   const auto text = mta::format_text(explained);
   EXPECT_NE(text.find("certificate for: partner.test"), std::string::npos) << text;
@@ -53,8 +53,8 @@ TEST_F(ExplainTest, says_what_delivery_then_does) {
   const auto explained = explain("someone@partner.test");
   deliver_to("someone@partner.test");
   const auto attempt = log.events("delivery").back();
-  EXPECT_EQ(attempt.at("tls_wanted"), tls::to_string(explained.decision.enforced.level));
-  EXPECT_EQ(attempt.at("rule"), explained.decision.enforced.rule);
+  EXPECT_EQ(attempt.at("tls_wanted"), tls::to_string(explained.decision().enforced.level));
+  EXPECT_EQ(attempt.at("rule"), explained.decision().enforced.rule);
   EXPECT_EQ(server.message_octets(), 0U);
 }
 
@@ -62,7 +62,7 @@ TEST_F(ExplainTest, an_observing_rule_is_shown_beside_what_is_enforced) {
   dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
   add_partner("partner.test", tls::Level::encrypted).outbound->mode = policy::Mode::observe;
   const auto explained = explain("partner.test");
-  EXPECT_EQ(explained.decision.enforced.level, tls::Level::opportunistic);
+  EXPECT_EQ(explained.decision().enforced.level, tls::Level::opportunistic);
   EXPECT_NE(explained.summary.find("only observes"), std::string::npos) << explained.summary;
   EXPECT_NE(mta::format_text(explained).find("observed, not enforced: encrypted"), std::string::npos);
   EXPECT_EQ(boost::json::parse(mta::format_json(explained)).at("observed").at("level").as_string(), "encrypted");
@@ -87,7 +87,7 @@ TEST_F(ExplainTest, dns_failures_leave_the_rules_visible) {
   add_partner("partner.test", tls::Level::encrypted);
   const auto gone = explain("partner.test");
   EXPECT_EQ(gone.dns_problem, "domain partner.test does not exist (permanent)");
-  EXPECT_EQ(gone.decision.enforced.level, tls::Level::encrypted);
+  EXPECT_EQ(gone.decision().enforced.level, tls::Level::encrypted);
   dns.fail("partner.test", "bogus: signature expired");
   const auto bogus = explain("partner.test");
   EXPECT_NE(bogus.dns_problem.find("bogus: signature expired"), std::string::npos);
@@ -98,7 +98,7 @@ TEST_F(ExplainTest, a_literal_has_no_partner) {
   const auto explained = explain("postmaster@[192.0.2.1]");
   EXPECT_EQ(explained.domain, "[192.0.2.1]");
   EXPECT_EQ(explained.route, "to the address itself");
-  EXPECT_EQ(explained.decision.enforced.level, tls::Level::opportunistic);
+  EXPECT_EQ(explained.decision().enforced.level, tls::Level::opportunistic);
 }
 
 TEST_F(ExplainTest, what_is_neither_domain_nor_mailbox_is_said_so) {

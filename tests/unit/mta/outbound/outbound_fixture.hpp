@@ -88,7 +88,14 @@ protected:
     ASSERT_TRUE(made) << made.error().detail;
     snapshot.set(*made);
     if (!delivery) {
-      delivery.emplace(mta::Delivery::Services{*workers, snapshot, dns, spool, log});
+      delivery.emplace(mta::Delivery::Services{.workers = *workers,
+                                               .snapshot = snapshot,
+                                               .resolver = dns,
+                                               .spool = spool,
+                                               .log = log,
+                                               .sts = sts,
+                                               .memory = memory,
+                                               .observer = observer});
       workers->start();
     }
   }
@@ -138,6 +145,9 @@ protected:
   TestCa ca;
   std::string ca_file = folder.write("ca.pem", ca.pem());
   FakeResolver dns;
+  mta::StsPolicies *sts = nullptr;      ///< set before the first apply_config()
+  mta::TlsRecall *memory = nullptr;     ///< likewise
+  mta::TlsObserver *observer = nullptr; ///< likewise
   support::MemorySpool spool;
   RecordingLog log;
   mta::Config config;

@@ -1,0 +1,93 @@
+// probe_explained: see explain_probe.hpp.
+#include "mta/outbound/explain_probe.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "mta/outbound/open.hpp"
+#include "mta/outbound/session_io.hpp"
+
+namespace mta {
+
+namespace {
+
+/// Ends the attempt when its time is over; shared with the timer's coroutine, which may end later.
+struct Attention {
+  explicit Attention(asio::any_io_executor executor) : timer(std::move(executor)) {}
+  asio::steady_timer timer;
+  ActiveConnection active;
+  bool over = false;
+};
+
+Task<> watch(std::shared_ptr<Attention> attention) {
+  const auto [error] = co_await attention->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (error) co_return;
+  attention->over = true;
+  if (attention->active.connection != nullptr) attention->active.connection->stream.expire();
+}
+
+void read_session(ExplainedProbe &probe, const TlsSession &session) {
+  probe.got = session.got();
+  if (session.facts.encrypted) {
+    probe.version = tls::to_string(session.facts.version);
+    probe.suite = session.facts.suite;
+  }
+  if (!session.facts.chain.empty()) {
+    const tls::CertificateFacts &leaf = session.facts.chain.front();
+    probe.names = leaf.dns_names;
+    probe.issuer = leaf.issuer;
+    probe.not_after = leaf.not_after;
+  }
+  probe.chain_digest = session.chain_digest;
+  if (session.verdict) {
+    probe.verdict = policy::to_string(session.verdict->kind);
+    probe.reason = session.verdict->reason;
+    probe.matched_name = session.verdict->matched_name;
+  }
+  if (!session.tls_problem.empty()) probe.reason = session.tls_problem;
+  probe.would_deliver = !session.refused;
+  if (session.observed) {
+    probe.would_refuse = !session.observed->ok();
+    if (probe.would_refuse) probe.would_refuse_reason = session.observed->reason;
+  }
+}
+
+Task<ExplainedProbe> probe_address(Worker &worker, std::shared_ptr<const HostPlan> plan, smtp::IpAddress address,
+                                   std::chrono::seconds limit) {
+  ExplainedProbe probe;
+  probe.address = address.to_string();
+  auto attention = std::make_shared<Attention>(worker.context.get_executor());
+  attention->timer.expires_after(limit);
+  asio::co_spawn(worker.context, watch(attention), asio::detached);
+  Attempt attempt;
+  std::vector<smtp::SocketAddress> addresses;
+  addresses.push_back({address, plan->host.port});
+  OpenRequest request{plan, std::move(addresses), false};
+  auto opened = co_await open_connection(worker, attention->active, std::move(request), attempt);
+  attention->timer.cancel();
+  if (opened.session) read_session(probe, *opened.session);
+  if (opened.failure && !opened.session)
+    probe.problem = attention->over ? fmt::format("no session within {} s", limit.count()) : opened.failure->detail;
+  if (opened.connection) co_await say_goodbye(std::move(opened.connection), worker.scratch);
+  co_return probe;
+}
+
+} // namespace
+
+Task<Explanation> probe_explained(Worker &worker, Explanation explanation, ProbeLimits limits) {
+  std::size_t tried = 0;
+  for (auto &host : explanation.hosts) {
+    if (!host.plan || host.plan->decision.unusable) continue;
+    for (const auto &address : host.plan->addresses.addresses) {
+      if (tried++ >= limits.addresses) co_return explanation;
+      auto probe = co_await probe_address(worker, host.plan, address, limits.each);
+      host.probes.push_back(std::move(probe));
+    }
+  }
+  co_return explanation;
+}
+
+} // namespace mta

@@ -1,0 +1,252 @@
+// Every source of TLS policy on its way through a delivery: DANE, MTA-STS, memory, what the message asks, and who is told.
+#include <mutex>
+
+#include "tests/unit/mta/outbound/outbound_fixture.hpp"
+#include "tls/certificate.hpp"
+
+namespace test {
+namespace {
+
+using Kind = mta::RecipientResult::Kind;
+using smtp::DnsTrust;
+
+class FakePolicies final : public mta::StsPolicies {
+public:
+  mta::Task<policy::StsFacts> find(std::string domain) override {
+    asked = domain;
+    auto answer = facts;
+    co_return answer;
+  }
+  policy::StsFacts facts;
+  std::string asked;
+};
+
+class FakeMemory final : public mta::TlsRecall {
+public:
+  [[nodiscard]] policy::MemoryFacts recall(std::string_view) const override { return facts; }
+  policy::MemoryFacts facts;
+};
+
+class Sessions final : public mta::TlsObserver {
+public:
+  void session(const std::shared_ptr<const mta::TlsSession> &session) override {
+    const std::scoped_lock lock(mutex_);
+    seen.push_back(session);
+  }
+  void messages(const std::shared_ptr<const mta::TlsSession> &, std::string_view domain, std::uint32_t count) override {
+    const std::scoped_lock lock(mutex_);
+    delivered[std::string(domain)] += count;
+  }
+  std::vector<std::shared_ptr<const mta::TlsSession>> seen;
+  std::map<std::string, std::uint32_t> delivered;
+
+private:
+  std::mutex mutex_;
+};
+
+class PolicySources : public OutboundTest {
+protected:
+  PolicySources() {
+    OutboundTest::sts = &policies;
+    OutboundTest::memory = &remembered;
+    OutboundTest::observer = &sessions;
+  }
+
+  /// partner.test with a signed MX, address and (when given) TLSA record.
+  void point_secure(const SmtpFixture &server, std::optional<smtp::TlsaRecord> tlsa) {
+    config.outbound.port = server.port();
+    dns.add_secure_zone("partner.test")
+        .add_mx("partner.test", 10, "mx.partner.test", DnsTrust::secure)
+        .add_address("mx.partner.test", "127.0.0.1", DnsTrust::secure);
+    if (tlsa) dns.add_tlsa(tlsa_name(server), *tlsa);
+    apply_config();
+  }
+  static std::string tlsa_name(const SmtpFixture &server) {
+    return "_" + std::to_string(server.port()) + "._tcp.mx.partner.test";
+  }
+  static smtp::TlsaRecord key_of(const Leaf &leaf) {
+    const auto facts = tls::read_certificates(leaf.chain_file).value().front();
+    return {3, 1, 1, decode(facts.spki_sha256)};
+  }
+  static std::string decode(const std::string &base64) {
+    std::string octets;
+    unsigned bits = 0;
+    int count = 0;
+    const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (const char c : base64) {
+      if (c == '=') break;
+      bits = bits << 6 | static_cast<unsigned>(alphabet.find(c));
+      if ((count += 6) >= 8) octets += static_cast<char>(bits >> (count -= 8) & 0xff);
+    }
+    return octets;
+  }
+  SmtpScript with(const Leaf &leaf) {
+    SmtpScript script;
+    script.context = server_context(leaf);
+    return script;
+  }
+  std::map<std::string, std::string> last_attempt() { return log.events("delivery").back(); }
+
+  FakePolicies policies;
+  FakeMemory remembered;
+  Sessions sessions;
+};
+
+TEST_F(PolicySources, a_key_that_a_tlsa_record_names_authenticates_whatever_the_certificate_says) {
+  const Leaf leaf = issue({.names = {"nobody.knows.test"}, .ends = std::chrono::hours(-1)});
+  SmtpFixture server(with(leaf));
+  point_secure(server, key_of(leaf));
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(last_attempt().at("tls_wanted"), "dane");
+  EXPECT_EQ(last_attempt().at("tls_got"), "dane");
+  ASSERT_EQ(sessions.seen.size(), 1U);
+  EXPECT_EQ(sessions.seen[0]->dane.state, policy::DaneFacts::State::usable);
+  EXPECT_EQ(sessions.seen[0]->fault, policy::TlsFault::none);
+  EXPECT_EQ(sessions.seen[0]->name_trust, policy::NameTrust::dnssec);
+  EXPECT_EQ(sessions.delivered["partner.test"], 1U);
+}
+
+TEST_F(PolicySources, another_key_than_the_tlsa_record_names_gets_nothing) {
+  const Leaf leaf = issue({.names = {"mx.partner.test"}});
+  SmtpFixture server(with(leaf));
+  point_secure(server, smtp::TlsaRecord{3, 1, 1, std::string(32, 'x')});
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.message_octets(), 0U);
+  EXPECT_EQ(last_attempt().at("verdict"), "no_dane_match");
+  ASSERT_EQ(sessions.seen.size(), 1U);
+  EXPECT_TRUE(sessions.seen[0]->refused);
+  EXPECT_NE(sessions.seen[0]->fault, policy::TlsFault::none);
+}
+
+TEST_F(PolicySources, a_failed_tlsa_question_keeps_the_host_untouched) {
+  SmtpFixture server(SmtpScript{});
+  dns.fail(tlsa_name(server), "bogus: signature expired");
+  point_secure(server, std::nullopt);
+  const auto result = deliver_to("you@partner.test").results.at(0);
+  EXPECT_EQ(result.kind, Kind::temporary);
+  EXPECT_EQ(result.cause, mta::FailureCause::tls);
+  EXPECT_NE(result.detail.find("bogus"), std::string::npos) << result.detail;
+  EXPECT_EQ(server.connections(), 0U);
+  ASSERT_EQ(sessions.seen.size(), 1U);
+  EXPECT_TRUE(sessions.seen[0]->refused);
+  EXPECT_TRUE(sessions.seen[0]->address.empty());
+}
+
+TEST_F(PolicySources, dane_is_off_when_the_configuration_says_so) {
+  SmtpFixture server(SmtpScript{});
+  config.outbound.dane = false;
+  point_secure(server, smtp::TlsaRecord{3, 1, 1, std::string(32, 'x')});
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(dns.asked("tlsa " + tlsa_name(server)), 0U);
+}
+
+TEST_F(PolicySources, an_enforced_sts_policy_demands_a_certificate_for_the_host) {
+  policies.facts.state = policy::StsFacts::State::enforce;
+  policies.facts.id = "1";
+  policies.facts.mx = {"*.partner.test"};
+  SmtpFixture server(with(issue({.names = {"mx.partner.test"}}))); // no CA that the system knows
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.message_octets(), 0U);
+  EXPECT_EQ(policies.asked, "partner.test");
+  EXPECT_EQ(last_attempt().at("tls_wanted"), "authenticated");
+  EXPECT_EQ(last_attempt().at("verdict"), "untrusted");
+}
+
+TEST_F(PolicySources, a_host_outside_of_an_enforced_sts_policy_is_not_contacted) {
+  policies.facts.state = policy::StsFacts::State::enforce;
+  policies.facts.id = "1";
+  policies.facts.mx = {"mx.other.test"};
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.connections(), 0U);
+}
+
+TEST_F(PolicySources, a_testing_policy_is_recorded_and_mail_flows) {
+  policies.facts.state = policy::StsFacts::State::testing;
+  policies.facts.id = "1";
+  policies.facts.mx = {"mx.partner.test"};
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(last_attempt().at("would_refuse"), "true");
+}
+
+TEST_F(PolicySources, a_failed_policy_store_is_a_temporary_failure) {
+  policies.facts.state = policy::StsFacts::State::failed;
+  policies.facts.detail = "the cache cannot be read";
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.connections(), 0U);
+}
+
+TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the_clear) {
+  remembered.facts = {.known = true, .always = true, .protect = true, .rule = "portcullis.toml:1 [tls_memory] *.test"};
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.message_octets(), 0U);
+  EXPECT_EQ(last_attempt().at("tls_wanted"), "encrypted");
+}
+
+TEST_F(PolicySources, an_operator_releases_one_message_and_no_other) {
+  remembered.facts = {.known = true, .always = true, .protect = true, .rule = "rule"};
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  mta::Job job = make_job({"you@partner.test"});
+  auto message = std::make_shared<mta::QueuedMessage>(*job.message);
+  message->tls_override = policy::OperatorOverride{tls::Level::opportunistic, "urgent", "the duty officer", {}};
+  job.message = std::move(message);
+  EXPECT_EQ(deliver(std::move(job)).results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+}
+
+TEST_F(PolicySources, requiretls_bounces_at_a_host_that_does_not_offer_it) {
+  const Leaf leaf = issue({.names = {"mx.partner.test"}});
+  SmtpFixture server(with(leaf));
+  point_secure(server, key_of(leaf));
+  mta::Job job = make_job({"you@partner.test"});
+  auto message = std::make_shared<mta::QueuedMessage>(*job.message);
+  message->envelope.sender.parameters.requiretls = true;
+  job.message = std::move(message);
+  const auto result = deliver(std::move(job)).results.at(0);
+  EXPECT_EQ(result.kind, Kind::permanent);
+  EXPECT_EQ(result.reply.enhanced->to_string(), "5.7.30");
+  EXPECT_EQ(server.message_octets(), 0U);
+}
+
+TEST_F(PolicySources, tls_required_no_passes_over_dane) {
+  const Leaf leaf = issue({.names = {"mx.partner.test"}});
+  SmtpFixture server(with(leaf));
+  point_secure(server, smtp::TlsaRecord{3, 1, 1, std::string(32, 'x')});
+  mta::Job job = make_job({"you@partner.test"});
+  auto message = std::make_shared<mta::QueuedMessage>(*job.message);
+  message->envelope.tls_optional = true;
+  job.message = std::move(message);
+  EXPECT_EQ(deliver(std::move(job)).results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary) << "the next one is judged for itself";
+}
+
+TEST_F(PolicySources, the_sessions_of_our_tls_reports_are_not_counted) {
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  mta::Job job = make_job({"you@partner.test"});
+  auto message = std::make_shared<mta::QueuedMessage>(*job.message);
+  message->envelope.is_tls_report = true;
+  job.message = std::move(message);
+  EXPECT_EQ(deliver(std::move(job)).results.at(0).kind, Kind::delivered);
+  EXPECT_TRUE(sessions.seen.empty());
+}
+
+} // namespace
+} // namespace test
