@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "policy/chain_judgement.hpp"
-#include "policy/claims.hpp"
+#include "policy/mta_sts.hpp"
 #include "policy/requirement.hpp"
 #include "smtp/base/text.hpp"
 
@@ -91,7 +91,7 @@ std::optional<Outcome> judge_tlsa(const TlsSession &session) {
 
 /// RFC 8461 section 4: the host is one that the policy names, its chain is trusted, and it carries the host's name.
 std::optional<Outcome> judge_sts(const TlsSession &session) {
-  if (!policy::sts_names_host(session.sts, session.host))
+  if (!policy::sts_policy_covers(session.sts.mx, session.host))
     return Outcome{TlsFault::validation_failure,
                    fmt::format("{} is not among the MX hosts of the policy", smtp::escape(session.host))};
   if (is_passed_over(session)) return std::nullopt;
