@@ -10,9 +10,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   mta::ReadLimits limits;
   limits.unpack.max_size = 1'048'576;
   const auto whole = mta::read_report_message(mta::source_of(text), limits);
-  const mta::OctetSource dripping = [text](std::span<char> into) mutable -> smtp::Result<std::size_t> {
-    const std::size_t taken = text.copy(into.data(), 7);
-    text.remove_prefix(taken);
+  const mta::OctetSource dripping =
+      [rest = std::string_view(text)](std::span<char> into) mutable -> smtp::Result<std::size_t> {
+    const std::size_t taken = rest.copy(into.data(), 7);
+    rest.remove_prefix(taken);
     return taken;
   };
   const auto cut = mta::read_report_message(dripping, limits);
