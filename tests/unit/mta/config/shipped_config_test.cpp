@@ -203,4 +203,30 @@ TEST(SamplePartner, LoadsAsItStands) {
   EXPECT_TRUE(load_config_text(read("etc/portcullis.toml"), options, files).config);
 }
 
+TEST(ShippedPartner, TheRuleForUkGovernmentObservesAndIsComplete) {
+  test::MemoryFiles files;
+  files.every_file_exists = true;
+  files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
+  files.folders["/etc/portcullis/partners.d"] = {"uk-government.toml"};
+  std::string &text = files.files["/etc/portcullis/partners.d/uk-government.toml"];
+  text = read("etc/partners.d/uk-government.toml.sample");
+  LoadTextOptions options;
+  options.folder = "/etc/portcullis";
+  options.now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 56));
+  const auto loaded = load_config_text(read("etc/portcullis.toml"), options, files);
+  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  const auto *partner = loaded.config->partners.find(smtp::Domain::parse("service.example.gov.uk").value());
+  ASSERT_TRUE(partner && partner->outbound);
+  EXPECT_EQ(partner->outbound->mode, policy::Mode::observe);
+  EXPECT_EQ(partner->outbound->level, tls::Level::encrypted);
+  EXPECT_FALSE(partner->inbound);
+  // With everything that is prepared in comments, once it is enforced.
+  text = uncommented(text);
+  text.replace(text.find("\"observe\""), 9, "\"enforce\"");
+  const auto enforced = load_config_text(read("etc/portcullis.toml"), options, files);
+  ASSERT_TRUE(enforced.config) << test::text_of(enforced.findings);
+  const auto *rule = enforced.config->partners.find(smtp::Domain::parse("service.example.gov.uk").value());
+  EXPECT_TRUE(rule->outbound->from && rule->exceptions.size() == 1);
+}
+
 } // namespace
