@@ -48,10 +48,9 @@ TEST(LoadTruthTest, WhatIsWrongIsSaid) {
   };
   const Row rows[] = {
       {"one name alone", "[dns.truth_test]\nsigned = \"a.example\"\n",
-       "portcullis.toml:8: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "
-       "bogus\nportcullis.toml:8: dns.truth_test.unsigned: is missing: the test needs all three names: signed, "
-       "unsigned "
-       "and bogus\n"},
+       "portcullis.toml:8: dns.truth_test.unsigned: is missing: the test needs all three names: signed, unsigned and "
+       "bogus\nportcullis.toml:8: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "
+       "bogus\n"},
       {"a test that cannot be passed",
        "[dns]\ndnssec = false\n[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"b.example\"\nbogus = "
        "\"c.example\"\n",

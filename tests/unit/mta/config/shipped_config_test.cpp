@@ -107,6 +107,8 @@ TEST_F(ShippedConfig, WhatIsCommentedOutStandsAtItsDefault) {
   auto domain = b.domains.at("example.org");
   EXPECT_TRUE(domain.route) << "its example has no default";
   domain.route.reset();
+  EXPECT_TRUE(domain.mta_sts) << "nor has its policy";
+  domain.mta_sts.reset();
   EXPECT_EQ(a.domains.at("example.org"), domain);
   EXPECT_TRUE(a.routes.empty());
 }
