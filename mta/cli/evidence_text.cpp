@@ -119,7 +119,7 @@ json::object describe_summary(const policy::EvidenceSummary &summary, std::chron
                       {"passed_over", summary.passed_over}};
   object["last"] = summary.last ? json::value(time_text(*summary.last)) : json::value(nullptr);
   object["best"] = version_json(summary.best);
-  object["worst"] = version_json(summary.worst);
+  object["worst"] = summary.clear_sessions > 0 ? json::value("none") : version_json(summary.worst);
   json::array hosts;
   for (const auto &host : summary.hosts) {
     json::object row{{"host", smtp::escape(host.name)},
@@ -129,7 +129,7 @@ json::object describe_summary(const policy::EvidenceSummary &summary, std::chron
                      {"authenticated_sessions", host.authenticated_sessions},
                      {"refused_sessions", host.refused_sessions}};
     row["best"] = version_json(host.best);
-    row["worst"] = version_json(host.worst);
+    row["worst"] = host.clear_sessions > 0 ? json::value("none") : version_json(host.worst);
     hosts.push_back(std::move(row));
   }
   object["hosts"] = std::move(hosts);
