@@ -16,7 +16,7 @@ namespace {
 
 using smtp::Result;
 
-constexpr std::size_t sniffed = 512; ///< octets of a part after which it is known whether to go on
+constexpr std::size_t sniffed = 4'096; ///< octets of a part after which it is known whether to go on
 
 /// The sender says that it is a report.
 bool is_declared(const MimePart &part) {
@@ -67,8 +67,8 @@ public:
 
   bool take(std::string_view octets) override {
     contents_.append(octets);
-    // What was not declared and does not look like a report is text for people.
-    return declared_ || contents_.size() < sniffed || sniff(contents_) != Packing::unknown;
+    // What does not look like a report is text for people, or a mistake.
+    return contents_.size() < sniffed || sniff(contents_) != Packing::unknown;
   }
 
   void end_part() override {
