@@ -210,6 +210,16 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
   return verdict;
 }
 
+std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts) {
+  if (!decision.observed) return std::nullopt;
+  Verdict verdict = judge_tls(*decision.observed, facts);
+  if (!decision.observed_unusable) return verdict;
+  if (verdict.ok()) verdict.kind = VerdictKind::wrong_name; // the wrong host
+  verdict.reason = decision.observed_unusable->reason;
+  verdict.matched_name.clear();
+  return verdict;
+}
+
 bool is_final(const Unusable &unusable) noexcept {
   return unusable.source == "requiretls";
 }

@@ -111,6 +111,10 @@ struct Verdict {
 /// trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
 
+/// What the rule that only looks would have said of the connection: judge_tls() by `observed`, or why it would not have used
+/// the host. `facts` as judge_tls() wants them for `observed`. Nothing: no such rule demands more.
+[[nodiscard]] std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts);
+
 /// Whether mail that met this, and no better host, goes back to its sender at once: RFC 8689 section 4.2.1 has no waiting
 /// for REQUIRETLS (status 5.7.30 for no_requiretls and a host without a trusted name, else 5.7.10).
 [[nodiscard]] bool is_final(const Unusable &unusable) noexcept;

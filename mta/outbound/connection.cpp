@@ -38,7 +38,7 @@ void judge(Connection &connection, std::shared_ptr<const HostPlan> plan, std::ch
   connection.observed.reset();
   if (const auto &observed = judged.decision.observed)
     connection.observed =
-        policy::judge_tls(*observed, facts_against(connection, *observed, judged.observed_trust, now));
+        policy::judge_observed(judged.decision, facts_against(connection, *observed, judged.observed_trust, now));
   const policy::Requirement &required = judged.required();
   connection.judged_facts = facts_against(connection, required, judged.trust, now);
   connection.verdict = policy::judge_tls(required, connection.judged_facts);

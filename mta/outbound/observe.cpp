@@ -71,7 +71,7 @@ std::shared_ptr<const TlsSession> make_session(const HostPlan &plan, Connection 
     if (session->fault != policy::TlsFault::none) session->fault_detail = connection.verdict.reason;
   } else {
     session->verdict = policy::judge_tls(plan.required(), tls::Facts{});
-    if (plan.decision.observed) session->observed = policy::judge_tls(*plan.decision.observed, tls::Facts{});
+    session->observed = policy::judge_observed(plan.decision, tls::Facts{});
     session->fault = end.fault;
     session->fault_detail = session->tls_problem;
   }

@@ -268,12 +268,12 @@ void check_observed(const Decision &decision, const std::string &expected, const
   EXPECT_STREQ(to_string(decision.observed->level), parts[0].c_str());
   for (std::size_t i = 0; i < peer_count; ++i) {
     SCOPED_TRACE(peers[i].name);
-    const auto verdict = judge_tls(*decision.observed, facts_of(peers[i], *decision.observed));
-    const bool met = verdict.ok() && !decision.observed_unusable;
-    EXPECT_EQ(met ? '+' : 'x', parts[1][i]) << verdict.reason;
-    if (met) continue;
-    const auto &reason = decision.observed_unusable ? decision.observed_unusable->reason : verdict.reason;
-    EXPECT_TRUE(explains(reason, peers[i], words)) << reason;
+    const auto verdict = judge_observed(decision, facts_of(peers[i], *decision.observed));
+    ASSERT_TRUE(verdict);
+    EXPECT_EQ(verdict->ok() ? '+' : 'x', parts[1][i]) << verdict->reason;
+    if (!verdict->ok()) {
+      EXPECT_TRUE(explains(verdict->reason, peers[i], words)) << verdict->reason;
+    }
   }
 }
 
