@@ -132,7 +132,8 @@ TEST_P(EachServer, is_judged_from_the_evidence_as_by_delivery) {
   EXPECT_EQ(judged.is_refused, kept.front()->refused);
   EXPECT_EQ(judged.kind, GetParam().expected);
   delivery->shut_down(std::chrono::seconds(0));
-  workers->join(); // before the sessions go
+  workers->join();
+  delivery.reset(); // before the sessions go
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, EachServer, testing::ValuesIn(rows), [](const auto &row) {
