@@ -101,6 +101,8 @@ TEST(ReadReportMessage, WhereReportsAreFound) {
        "problem: no part"},
       {"an attachment that is none", mail_with("Content-Type: application/gzip; name=r.xml.gz", "hello"),
        "problem: r.xml.gz: contents are neither gzip, zip, XML nor JSON"},
+      {"an attachment of empty lines", mail_with("Content-Type: text/xml", std::string(5'000, '\n') + xml),
+       "problem: text/xml: contents are neither gzip, zip, XML nor JSON"},
       {"text that begins with a brace", mail_with("Content-Type: text/plain", "{hello}"), "problem: no part"},
       {"broken XML", mail_with("Content-Type: text/xml", "<feedback>"), "problem: text/xml: XML is broken"},
   };
