@@ -1,4 +1,5 @@
-// ChainJudgement: what one store of CAs said of a peer's chain, under a name that finds it again when a rule is simulated.
+// ChainJudgement: what one store of CAs said of a peer's chain, under a name that finds it again when a rule is
+// simulated.
 #pragma once
 
 #include <string>

@@ -81,8 +81,8 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   if (!mailbox || !mailbox->domain()) return judged;
   const smtp::ReversePath sender(*mailbox);
   const auto needed = needed_verdict(partners, sender);
-  const tls::Facts facts =
-      facts_of(row, needed ? trust_key(needed->trust, needed->crls, needed->accept_server_auth) : std::string("system"));
+  const tls::Facts facts = facts_of(row, needed ? trust_key(needed->trust, needed->crls, needed->accept_server_auth)
+                                                : std::string("system"));
   SenderFacts known;
   known.client = client ? *client : smtp::IpAddress::v4({});
   known.facts = &facts;
@@ -90,7 +90,7 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   if (verdict.rule.empty()) return judged;
   judged.is_refused = !verdict.satisfied;
   judged.reason = verdict.reason;
-  judged.got = verdict.satisfied ? std::max(verdict.wanted, row.got)
+  judged.got = verdict.satisfied  ? std::max(verdict.wanted, row.got)
                : row.is_encrypted ? tls::Level::encrypted
                                   : tls::Level::none;
   if (judged.is_refused && verdict.verdict) judged.kind = verdict.verdict->kind;
@@ -144,9 +144,8 @@ tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
   else if (store == "system" && row.system_trusted)
     facts.verdict = tls::ChainVerdict{.trusted = true, .reason = {}, .fault = tls::ChainFault::none};
   else if (store == "system")
-    facts.verdict = tls::ChainVerdict{.trusted = false,
-                                      .reason = "the system's CAs do not vouch for it",
-                                      .fault = tls::ChainFault::untrusted};
+    facts.verdict = tls::ChainVerdict{
+        .trusted = false, .reason = "the system's CAs do not vouch for it", .fault = tls::ChainFault::untrusted};
   else
     facts.verdict = tls::ChainVerdict{.trusted = false,
                                       .reason = fmt::format("no session was judged against {}", store),
@@ -155,8 +154,7 @@ tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
 }
 
 Judged judge_evidence(const EvidenceQuestion &question, const EvidenceRow &row) {
-  Judged judged =
-      row.direction == Direction::outbound ? judge_outbound(question, row) : judge_inbound(question, row);
+  Judged judged = row.direction == Direction::outbound ? judge_outbound(question, row) : judge_inbound(question, row);
   // What the session itself said is closer than "not encrypted".
   if (judged.is_refused && !row.is_encrypted && !row.reason.empty())
     judged.reason = fmt::format("{} ({})", judged.reason, row.reason);

@@ -28,9 +28,9 @@ struct EvidenceKey {
 /// What sessions had in common. No mailbox and nothing of a message is in it.
 struct EvidenceRow {
   Direction direction = Direction::outbound;
-  std::string domain;  ///< of the recipient, or of the envelope sender
-  std::string host;    ///< outbound: of the MX or route host; inbound: the name given in EHLO
-  std::string address; ///< inbound only: the client's, because a rule may go by networks
+  std::string domain;       ///< of the recipient, or of the envelope sender
+  std::string host;         ///< outbound: of the MX or route host; inbound: the name given in EHLO
+  std::string address;      ///< inbound only: the client's, because a rule may go by networks
   bool is_connected = true; ///< false: the host was passed over for its policy
   bool by_route = false;
   NameTrust name_trust = NameTrust::none;
@@ -44,10 +44,10 @@ struct EvidenceRow {
   tls::Version version = tls::Version::tls1_2; ///< when encrypted
   std::optional<tls::DaneVerdict> dane_verdict;
 
-  std::vector<std::string> names; ///< of the leaf
-  std::string issuer;             ///< of the leaf
+  std::vector<std::string> names;                    ///< of the leaf
+  std::string issuer;                                ///< of the leaf
   std::optional<std::chrono::sys_seconds> not_after; ///< of the leaf; nothing: there was no certificate
-  std::vector<EvidenceKey> keys;  ///< of the chain, leaf first
+  std::vector<EvidenceKey> keys;                     ///< of the chain, leaf first
   std::string chain_digest;
   bool system_trusted = false;
   std::vector<ChainJudgement> judgements;
@@ -118,9 +118,9 @@ struct SeenCertificate {
   std::chrono::sys_seconds not_after;
   std::chrono::sys_seconds last_seen;
   std::string leaf_pin;
-  std::string pinned;       ///< the pin of the rule that its chain carries; empty: none
+  std::string pinned; ///< the pin of the rule that its chain carries; empty: none
   bool is_pinned_leaf = false;
-  bool is_trusted = false;  ///< by the rule's store, or by the pin of its leaf
+  bool is_trusted = false;    ///< by the rule's store, or by the pin of its leaf
   bool has_successor = false; ///< the host has since shown one that lasts longer
 };
 
@@ -129,18 +129,18 @@ struct EvidenceSummary {
   tls::Level level = tls::Level::none; ///< what the rule demands; none: no rule was there
   std::string rule;
   unsigned days_asked = 0;
-  std::uint64_t distinct_days = 0;     ///< with sessions
+  std::uint64_t distinct_days = 0; ///< with sessions
   std::optional<std::chrono::sys_seconds> last;
   std::uint64_t sessions = 0;
   std::uint64_t messages = 0;
-  std::uint64_t clear_sessions = 0;    ///< without TLS
+  std::uint64_t clear_sessions = 0; ///< without TLS
   std::uint64_t clear_messages = 0;
   std::uint64_t authenticated_sessions = 0; ///< judged so by this rule
   std::uint64_t authenticated_messages = 0;
-  std::uint64_t refused_sessions = 0;  ///< that enforce would have refused
-  std::uint64_t refused_messages = 0;  ///< of them: messages that went all the same
-  std::uint64_t passed_over = 0;       ///< sessions that DANE or MTA-STS did not let come about
-  std::optional<tls::Version> best;    ///< of the sessions with TLS
+  std::uint64_t refused_sessions = 0; ///< that enforce would have refused
+  std::uint64_t refused_messages = 0; ///< of them: messages that went all the same
+  std::uint64_t passed_over = 0;      ///< sessions that DANE or MTA-STS did not let come about
+  std::optional<tls::Version> best;   ///< of the sessions with TLS
   std::optional<tls::Version> worst;
   struct Host {
     std::string name;
@@ -152,12 +152,12 @@ struct EvidenceSummary {
     std::optional<tls::Version> best;
     std::optional<tls::Version> worst;
   };
-  std::vector<Host> hosts; ///< most sessions first
+  std::vector<Host> hosts;                   ///< most sessions first
   std::vector<SeenCertificate> certificates; ///< the last seen first
   std::vector<RefusalCause> causes;          ///< most sessions first
   bool is_safe = false;
-  std::vector<std::string> because;          ///< why not; or, when safe, what it rests on
-  std::vector<std::string> warnings;         ///< what does not forbid it but wants work
+  std::vector<std::string> because;  ///< why not; or, when safe, what it rests on
+  std::vector<std::string> warnings; ///< what does not forbid it but wants work
 };
 
 /// When a rule may be enforced; docs/partners.md, "Safe to enforce", says the same in words.

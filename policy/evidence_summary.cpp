@@ -148,8 +148,8 @@ private:
 
   void find_successors() {
     for (SeenCertificate &old : summary_.certificates)
-      old.has_successor = std::any_of(
-          summary_.certificates.begin(), summary_.certificates.end(), [&](const SeenCertificate &other) {
+      old.has_successor =
+          std::any_of(summary_.certificates.begin(), summary_.certificates.end(), [&](const SeenCertificate &other) {
             return other.host == old.host && other.not_after > old.not_after && other.last_seen >= old.last_seen;
           });
   }

@@ -53,9 +53,10 @@ json::array to_array(const std::vector<std::string> &values) {
 
 std::string format_certificate(const policy::SeenCertificate &seen, std::chrono::system_clock::time_point now) {
   const auto left = days_left(seen.not_after, now);
-  std::string text = fmt::format("{}: {}; issuer {}; {} {} ({} days)", smtp::escape(seen.host, 100), names_text(seen.names),
-                                 smtp::escape(seen.issuer, 150), left < 0 ? "expired" : "expires",
-                                 format_day(std::chrono::floor<std::chrono::days>(seen.not_after)), left);
+  std::string text =
+      fmt::format("{}: {}; issuer {}; {} {} ({} days)", smtp::escape(seen.host, 100), names_text(seen.names),
+                  smtp::escape(seen.issuer, 150), left < 0 ? "expired" : "expires",
+                  format_day(std::chrono::floor<std::chrono::days>(seen.not_after)), left);
   text += seen.is_trusted ? "; trusted" : "; not trusted";
   if (seen.is_pinned_leaf)
     text += ", its key is pinned";
@@ -84,12 +85,12 @@ std::string format_summary(const policy::EvidenceSummary &summary, std::chrono::
   if (summary.passed_over > 0)
     line("passed over", fmt::format("{} times, because DANE or MTA-STS forbade the host", summary.passed_over));
   for (const auto &host : summary.hosts)
-    line("host", fmt::format("{}: {} sessions, {} messages, {}{}, {} authenticated{}", smtp::escape(host.name, 100),
-                             host.sessions, host.messages, range_text(host.best, host.worst),
-                             host.clear_sessions > 0 ? fmt::format(", {} without TLS", host.clear_sessions) : "",
-                             host.authenticated_sessions,
-                             host.refused_sessions > 0 ? fmt::format(", {} would be refused", host.refused_sessions)
-                                                       : ""));
+    line("host",
+         fmt::format("{}: {} sessions, {} messages, {}{}, {} authenticated{}", smtp::escape(host.name, 100),
+                     host.sessions, host.messages, range_text(host.best, host.worst),
+                     host.clear_sessions > 0 ? fmt::format(", {} without TLS", host.clear_sessions) : "",
+                     host.authenticated_sessions,
+                     host.refused_sessions > 0 ? fmt::format(", {} would be refused", host.refused_sessions) : ""));
   for (const auto &seen : summary.certificates) line("certificate", format_certificate(seen, now));
   for (const auto &cause : summary.causes)
     line("would refuse", fmt::format("{} sessions at {}, with {} messages, last {}: {}: {}", cause.sessions,

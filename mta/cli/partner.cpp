@@ -54,7 +54,8 @@ std::optional<StoredEvidence> read(GlobalOptions &global, const Config &config, 
     std::fprintf(stderr, "portcullis: %llu records could not be read and are not counted\n",
                  static_cast<unsigned long long>(evidence->damaged));
   if (evidence->omitted > 0 && !global.json)
-    std::fprintf(stderr, "portcullis: %llu sessions and messages are beyond the limit of distinct rows and not counted\n",
+    std::fprintf(stderr,
+                 "portcullis: %llu sessions and messages are beyond the limit of distinct rows and not counted\n",
                  static_cast<unsigned long long>(evidence->omitted));
   return std::move(*evidence);
 }
@@ -139,9 +140,8 @@ void run_suggest(GlobalOptions &global, Arguments arguments) {
   const auto config = load(global, arguments);
   if (!config) return;
   const auto now = std::chrono::system_clock::now();
-  auto evidence = read(global, *config, arguments, [](const policy::EvidenceRow &row) {
-    return row.direction == Direction::outbound;
-  });
+  auto evidence = read(global, *config, arguments,
+                       [](const policy::EvidenceRow &row) { return row.direction == Direction::outbound; });
   if (!evidence) return;
   const auto question = question_for(*config, config->partners, {}, Direction::outbound, arguments.days, now);
   const auto suggestions = policy::suggest(question, evidence->rows);
@@ -159,10 +159,10 @@ void run_suggest(GlobalOptions &global, Arguments arguments) {
                 static_cast<unsigned long long>(suggestion.summary.messages),
                 static_cast<unsigned long long>(suggestion.summary.sessions),
                 static_cast<unsigned long long>(suggestion.summary.distinct_days),
-                suggestion.match.empty()
-                    ? ""
-                    : fmt::format("; with match = [\"{}\"], if the partner confirms these names",
-                                  fmt::join(suggestion.match, "\", \"")).c_str(),
+                suggestion.match.empty() ? ""
+                                         : fmt::format("; with match = [\"{}\"], if the partner confirms these names",
+                                                       fmt::join(suggestion.match, "\", \""))
+                                               .c_str(),
                 suggestion.summary.is_safe ? "" : "; not yet safe to enforce");
   }
   if (global.json)
@@ -179,8 +179,7 @@ void run_simulate(GlobalOptions &global, Arguments arguments) {
   auto simulation = build_simulation(*config, arguments.simulation);
   if (!simulation) return fail(global, simulation.error().detail, 2);
   const Direction direction = arguments.simulation.direction;
-  const auto question =
-      question_for(*config, simulation->table, simulation->partner, direction, arguments.days, now);
+  const auto question = question_for(*config, simulation->table, simulation->partner, direction, arguments.days, now);
   auto evidence = read(global, *config, arguments, [&](const policy::EvidenceRow &row) {
     const auto domain = smtp::Domain::parse(row.domain);
     return row.direction == direction && domain && simulation->table.find(*domain) == question.partner;
@@ -206,18 +205,21 @@ void run_simulate(GlobalOptions &global, Arguments arguments) {
 }
 
 void add_days(CLI::App &command, unsigned &days) {
-  command.add_option("--days", days, "UTC days up to today (default: all that are kept)")->check(CLI::Range(1U, longest));
+  command.add_option("--days", days, "UTC days up to today (default: all that are kept)")
+      ->check(CLI::Range(1U, longest));
 }
 
 } // namespace
 
 void add_partner(CLI::App &program, GlobalOptions &global) {
-  auto *group = program.add_subcommand("partner", "Show what live traffic proved of partners, and who could become one.");
+  auto *group =
+      program.add_subcommand("partner", "Show what live traffic proved of partners, and who could become one.");
   group->require_subcommand(1);
   auto arguments = std::make_shared<Arguments>();
   auto *status = group->add_subcommand(
-      "status", "For each partner and direction: messages, TLS, certificates, what enforce would have refused, and whether it is "
-                "safe to enforce.");
+      "status",
+      "For each partner and direction: messages, TLS, certificates, what enforce would have refused, and whether it is "
+      "safe to enforce.");
   status->add_option("name", arguments->name, "one partner only");
   add_days(*status, arguments->days);
   status->callback([&global, arguments] { run_status(global, *arguments); });
@@ -228,8 +230,9 @@ void add_partner(CLI::App &program, GlobalOptions &global) {
 
   auto simulated = std::make_shared<Arguments>();
   auto *simulate = program.add_subcommand(
-      "simulate", "Tell what a rule that does not exist yet would have refused, from stored handshake facts. Exit status 0: "
-                  "safe to enforce; 1: not.");
+      "simulate",
+      "Tell what a rule that does not exist yet would have refused, from stored handshake facts. Exit status 0: "
+      "safe to enforce; 1: not.");
   SimulationOptions &options = simulated->simulation;
   simulate->add_option("--partner", options.partner, "a partner of the table, with its other keys as they are");
   simulate->add_option("--domain", options.domain, "a domain, or *.domain");

@@ -45,8 +45,8 @@ smtp::Result<policy::Partner> find_base(const policy::PartnerTable &table, const
 smtp::Result<void> apply(policy::Partner &partner, const SimulationOptions &options) {
   const auto level = tls::parse_level(options.level);
   if (!level || (*level != tls::Level::encrypted && *level != tls::Level::authenticated))
-    return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("--tls {}: give encrypted or authenticated",
-                                                               smtp::escape(options.level)));
+    return smtp::fail(smtp::ErrorCode::bad_syntax,
+                      fmt::format("--tls {}: give encrypted or authenticated", smtp::escape(options.level)));
   std::vector<std::string> match;
   for (const std::string &name : options.match) match.push_back(smtp::to_lower(name));
   std::string trust = options.trust;
@@ -157,11 +157,8 @@ public:
 
   ProbedDomain run(const smtp::Domain &domain) {
     std::vector<ProbeResult> results;
-    const ProbeServices services{.config = config_,
-                                 .resolver = *resolver_,
-                                 .worker = worker_,
-                                 .context = context_,
-                                 .stores = stores_};
+    const ProbeServices services{
+        .config = config_, .resolver = *resolver_, .worker = worker_, .context = context_, .stores = stores_};
     bool done = false;
     worker_.context.restart();
     asio::co_spawn(worker_.context, probe(services, domain),
@@ -223,8 +220,9 @@ smtp::Result<std::vector<ProbedDomain>> probe_domains(const Config &config, cons
   for (const std::string &name : domains)
     if (const auto domain = smtp::Domain::parse(name)) result.push_back(prober->run(*domain));
   if (result.empty())
-    return smtp::fail(smtp::ErrorCode::not_found, "there is no domain to probe: no traffic was seen, and the rule names "
-                                                  "none without \"*\"");
+    return smtp::fail(smtp::ErrorCode::not_found,
+                      "there is no domain to probe: no traffic was seen, and the rule names "
+                      "none without \"*\"");
   return result;
 }
 
@@ -252,8 +250,8 @@ boost::json::array describe_probe(const std::vector<ProbedDomain> &probed) {
                                               {"verdict", each.verdict},
                                               {"reason", smtp::escape(each.reason, 500)},
                                               {"accepted", each.is_good}});
-    array.push_back(boost::json::object{
-        {"domain", domain.domain}, {"good", domain.is_good}, {"addresses", std::move(addresses)}});
+    array.push_back(
+        boost::json::object{{"domain", domain.domain}, {"good", domain.is_good}, {"addresses", std::move(addresses)}});
   }
   return array;
 }

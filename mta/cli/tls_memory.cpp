@@ -78,7 +78,8 @@ void run(GlobalOptions &global, const std::string &action, const Arguments &argu
 
 void add_tls_memory(CLI::App &program, GlobalOptions &global) {
   auto *group = program.add_subcommand(
-      "tls-memory", "What the daemon remembers of the TLS of the domains that we send to; release mail that waits for its return.");
+      "tls-memory",
+      "What the daemon remembers of the TLS of the domains that we send to; release mail that waits for its return.");
   group->require_subcommand(1);
   auto arguments = std::make_shared<Arguments>();
   auto *list = group->add_subcommand("list", "List the domains, those that lost TLS first.");

@@ -9,8 +9,8 @@
 
 namespace mta {
 
-/// Answers {"command":"tls-memory","action":"list"|"show"|"release",…}. "ok" is false, with "error", when it is refused. A
-/// release waits for the disk. It is logged with `by`.
+/// Answers {"command":"tls-memory","action":"list"|"show"|"release",…}. "ok" is false, with "error", when it is
+/// refused. A release waits for the disk. It is logged with `by`.
 [[nodiscard]] boost::json::object answer_tls_memory(TlsMemory &memory, const boost::json::object &request,
                                                     const std::string &by);
 

@@ -28,7 +28,9 @@ constexpr std::uint64_t longest_number = std::numeric_limits<std::int64_t>::max(
 constexpr std::uint64_t largest_hash = longest_number;
 
 /// Never 0, which stands for "no decision".
-std::uint64_t hash_of(std::string_view text) { return (tally_checksum(text) & largest_hash) | 1U; }
+std::uint64_t hash_of(std::string_view text) {
+  return (tally_checksum(text) & largest_hash) | 1U;
+}
 
 std::string encode_text(std::uint64_t hash, std::size_t index, std::size_t parts, std::string_view part) {
   RowWriter out;
@@ -47,8 +49,8 @@ std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
   out.word(RowKind::note);
   out.number(note.id & 0xFFFF'FFFFU);
   out.number(note.id >> 32U);
-  out.number(static_cast<std::uint64_t>(std::max<std::int64_t>(
-      std::chrono::floor<std::chrono::milliseconds>(note.time).time_since_epoch().count(), 0)));
+  out.number(static_cast<std::uint64_t>(
+      std::max<std::int64_t>(std::chrono::floor<std::chrono::milliseconds>(note.time).time_since_epoch().count(), 0)));
   out.number(hash);
   out.text(note.domain, name_limit);
   out.text(note.host, name_limit);
@@ -141,7 +143,9 @@ smtp::Result<std::unordered_map<std::uint64_t, std::string>> read_texts(const Da
 
 } // namespace
 
-DayFiles decision_files(std::string folder) { return {std::move(folder), "decisions-"}; }
+DayFiles decision_files(std::string folder) {
+  return {std::move(folder), "decisions-"};
+}
 
 DecisionLog::DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally)
     : options_(std::move(options)), tally_(std::move(tally)) {}
@@ -160,7 +164,9 @@ smtp::Result<std::unique_ptr<DecisionLog>> DecisionLog::open(DecisionLogOptions 
   return decisions;
 }
 
-DecisionLog::~DecisionLog() { thread_.stop(); }
+DecisionLog::~DecisionLog() {
+  thread_.stop();
+}
 
 void DecisionLog::note(DecisionNote note) {
   const std::scoped_lock lock(mutex_);
@@ -243,9 +249,8 @@ smtp::Result<std::vector<RecordedDecision>> find_decisions(const DayFiles &files
       if (note.hash != 0) hashes.insert(note.hash);
     auto texts = read_texts(files, *day, hashes);
     if (!texts) return tl::unexpected(texts.error());
-    std::stable_sort(notes.begin(), notes.end(), [](const StoredNote &left, const StoredNote &right) {
-      return left.note.time > right.note.time;
-    });
+    std::stable_sort(notes.begin(), notes.end(),
+                     [](const StoredNote &left, const StoredNote &right) { return left.note.time > right.note.time; });
     for (StoredNote &note : notes) {
       RecordedDecision decision{.note = std::move(note.note), .decision = {}, .has_decision = note.hash != 0};
       if (const auto text = texts->find(note.hash); text != texts->end()) decision.decision = text->second;

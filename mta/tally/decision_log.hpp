@@ -24,15 +24,15 @@ namespace mta {
 struct DecisionNote {
   std::uint64_t id = 0; ///< QueueId::value
   std::chrono::system_clock::time_point time;
-  std::string domain;  ///< of the recipients
+  std::string domain; ///< of the recipients
   std::string host;
   std::string address; ///< empty: no connection
   /// JSON with every source, made once for each plan and shared by its notes; null: there was none.
   std::shared_ptr<const std::string> decision;
   std::optional<policy::VerdictKind> verdict; ///< nothing: it did not come to a judgement
-  std::string reason;  ///< of the verdict, or what went wrong
-  std::string result;  ///< "delivered", "temporary", …
-  std::string reply;   ///< one line
+  std::string reason;                         ///< of the verdict, or what went wrong
+  std::string result;                         ///< "delivered", "temporary", …
+  std::string reply;                          ///< one line
 };
 
 struct DecisionLogOptions {
@@ -70,9 +70,9 @@ private:
   std::vector<DecisionNote> pending_;
   std::uint64_t dropped_ = 0;
 
-  std::mutex writing_; ///< one writer; taken before mutex_
+  std::mutex writing_;                               ///< one writer; taken before mutex_
   std::map<UtcDay, std::set<std::uint64_t>> stored_; ///< hashes of the texts that a day has
-  Periodic thread_; ///< last: ends first
+  Periodic thread_;                                  ///< last: ends first
 };
 
 struct RecordedDecision {

@@ -46,8 +46,8 @@ void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
   row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);
   if (row.not_after->time_since_epoch().count() < 0) row.not_after = std::chrono::sys_seconds{};
   for (std::size_t i = 0; i < chain.size() && i < EvidenceLimits::keys; ++i)
-    row.keys.push_back({chain[i].spki_sha256.substr(0, EvidenceLimits::key),
-                        i == 0 || chain[i - 1].issuer == chain[i].subject});
+    row.keys.push_back(
+        {chain[i].spki_sha256.substr(0, EvidenceLimits::key), i == 0 || chain[i - 1].issuer == chain[i].subject});
   row.chain_digest = session.chain_digest.substr(0, EvidenceLimits::key);
   row.system_trusted = session.system_trusted;
   for (const policy::ChainJudgement &judgement : session.judgements) {
@@ -129,7 +129,8 @@ policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_vie
   row.by_route = session.by_route;
   row.name_trust = session.name_trust;
   row.dane = session.dane.state;
-  if (session.dane.base_domain != session.host) row.dane_base = session.dane.base_domain.substr(0, EvidenceLimits::name);
+  if (session.dane.base_domain != session.host)
+    row.dane_base = session.dane.base_domain.substr(0, EvidenceLimits::name);
   row.sts = session.sts.state;
   row.is_offered = session.starttls_offered;
   row.is_fallback = session.fallback;

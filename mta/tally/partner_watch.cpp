@@ -70,13 +70,13 @@ Pins pins_of(const policy::PartnerTable &partners, const policy::EvidenceRow &ro
 void warn_of_pins(const policy::PartnerTable &partners, const DayFiles &files, MailLog &log,
                   std::chrono::system_clock::time_point now) {
   const auto limit = std::chrono::floor<std::chrono::seconds>(now) + policy::SafetyLimits::pin_margin;
-  const auto evidence = read_evidence(files, std::chrono::floor<std::chrono::days>(now), pin_days,
-                                      [&](const policy::EvidenceRow &row) {
-                                        if (!row.not_after || *row.not_after >= limit || row.keys.empty()) return false;
-                                        const Pins found = pins_of(partners, row);
-                                        return found.pins && std::find(found.pins->begin(), found.pins->end(),
-                                                                       row.keys.front().spki_sha256) != found.pins->end();
-                                      });
+  const auto evidence =
+      read_evidence(files, std::chrono::floor<std::chrono::days>(now), pin_days, [&](const policy::EvidenceRow &row) {
+        if (!row.not_after || *row.not_after >= limit || row.keys.empty()) return false;
+        const Pins found = pins_of(partners, row);
+        return found.pins &&
+               std::find(found.pins->begin(), found.pins->end(), row.keys.front().spki_sha256) != found.pins->end();
+      });
   if (!evidence) {
     log.write(Event("pin_expires", LogLevel::error).with("problem", evidence.error().detail));
     return;

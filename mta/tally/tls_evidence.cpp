@@ -6,7 +6,9 @@
 
 namespace mta {
 
-DayFiles evidence_files(std::string folder) { return {std::move(folder), "evidence-"}; }
+DayFiles evidence_files(std::string folder) {
+  return {std::move(folder), "evidence-"};
+}
 
 TlsEvidence::TlsEvidence(TlsEvidenceOptions options, std::unique_ptr<DayTally> tally)
     : options_(std::move(options)), tally_(std::move(tally)) {}
@@ -25,7 +27,9 @@ smtp::Result<std::unique_ptr<TlsEvidence>> TlsEvidence::open(TlsEvidenceOptions 
   return evidence;
 }
 
-TlsEvidence::~TlsEvidence() { thread_.stop(); }
+TlsEvidence::~TlsEvidence() {
+  thread_.stop();
+}
 
 /// Called with the mutex. Null: the limit is reached.
 TlsEvidence::Pending *TlsEvidence::find_pending(const std::shared_ptr<const TlsSession> &session) {
@@ -77,8 +81,7 @@ void TlsEvidence::hand_on() {
     const TlsSession &session = *counts.session;
     if (counts.sessions > 0 || counts.messages > 0) {
       const policy::EvidenceRow row = make_evidence_row(session, session.domain);
-      if (counts.sessions > 0)
-        tally_->add(encode_evidence(EvidenceKind::session, row), session.time, counts.sessions);
+      if (counts.sessions > 0) tally_->add(encode_evidence(EvidenceKind::session, row), session.time, counts.sessions);
       if (counts.messages > 0) tally_->add(encode_evidence(EvidenceKind::message, row), counts.last, counts.messages);
     }
     for (const auto &[domain, messages] : counts.others)
@@ -124,7 +127,8 @@ smtp::Result<StoredEvidence> read_evidence(const DayFiles &files, UtcDay today, 
         }
         kind = decoded->kind;
         std::string twin(record.row);
-        twin[1] = static_cast<char>(decoded->kind == EvidenceKind::session ? EvidenceKind::message : EvidenceKind::session);
+        twin[1] =
+            static_cast<char>(decoded->kind == EvidenceKind::session ? EvidenceKind::message : EvidenceKind::session);
         const auto other = places.find(twin);
         std::optional<std::size_t> at;
         if (other != places.end()) {

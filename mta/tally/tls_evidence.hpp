@@ -74,9 +74,9 @@ struct StoredEvidence {
 };
 
 /// The evidence of the `days` UTC days up to today, of rows that `wanted` takes. Blocks on the disk.
-[[nodiscard]] smtp::Result<StoredEvidence>
-read_evidence(const DayFiles &files, UtcDay today, unsigned days,
-              const std::function<bool(const policy::EvidenceRow &)> &wanted, std::size_t row_limit = 1'000'000);
+[[nodiscard]] smtp::Result<StoredEvidence> read_evidence(const DayFiles &files, UtcDay today, unsigned days,
+                                                         const std::function<bool(const policy::EvidenceRow &)> &wanted,
+                                                         std::size_t row_limit = 1'000'000);
 
 /// The evidence in a tally's folder.
 [[nodiscard]] DayFiles evidence_files(std::string folder);

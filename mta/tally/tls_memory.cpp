@@ -17,7 +17,8 @@ using std::chrono::sys_seconds;
 namespace {
 
 constexpr sys_seconds never{};
-/// A stretch in which nothing was seen for so long begins anew: time alone, without sessions that fail, releases nothing.
+/// A stretch in which nothing was seen for so long begins anew: time alone, without sessions that fail, releases
+/// nothing.
 constexpr auto stretch_gap = 24h;
 /// After mail could leave in clear, a domain counts as one that always has TLS when it had it for so long again. One
 /// with a good and a bad host would else be an event each time.
@@ -78,7 +79,9 @@ void TlsMemory::configure(const TlsMemoryConfig &config) {
   config_ = config;
 }
 
-sys_seconds TlsMemory::now() const { return std::chrono::floor<std::chrono::seconds>(options_.now()); }
+sys_seconds TlsMemory::now() const {
+  return std::chrono::floor<std::chrono::seconds>(options_.now());
+}
 
 void TlsMemory::session(const std::shared_ptr<const TlsSession> &session) {
   // A host that was passed over, and one with which TLS was not to be used, say nothing of the TLS that it has.
@@ -205,8 +208,9 @@ void TlsMemory::note_widely(const Entry &entry, sys_seconds time, Events &events
                        .with("providers", static_cast<std::uint64_t>(providers.size()))
                        .with("limit", static_cast<std::uint64_t>(config_.many_domains))
                        .with("examples", examples)
-                       .with("note", "unrelated domains lost STARTTLS within an hour: the fault, or the attacker, is near "
-                                     "us; look at our own network, firewall and name servers"));
+                       .with("note",
+                             "unrelated domains lost STARTTLS within an hour: the fault, or the attacker, is near "
+                             "us; look at our own network, firewall and name servers"));
 }
 
 /// Called with the mutex. Whether mail may leave in clear in the stretch under way, as far as the memory has a say.
@@ -241,7 +245,8 @@ policy::MemoryFacts TlsMemory::facts_of(const DomainMemory &memory, sys_seconds 
   facts.always = !let_go && (!memory.was_let_go || time - memory.always_since >= regain_time);
   if (const auto *pattern = protecting(memory.domain)) {
     facts.protect = !let_go;
-    facts.rule = fmt::format("{}{}[tls_memory] {}", config_.place, config_.place.empty() ? "" : " ", pattern->to_string());
+    facts.rule =
+        fmt::format("{}{}[tls_memory] {}", config_.place, config_.place.empty() ? "" : " ", pattern->to_string());
   }
   return facts;
 }

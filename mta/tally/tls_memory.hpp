@@ -1,4 +1,5 @@
-// TlsMemory: remembers the best TLS that each domain's hosts gave, and notices when a domain that had it has it no more.
+// TlsMemory: remembers the best TLS that each domain's hosts gave, and notices when a domain that had it has it no
+// more.
 #pragma once
 
 #include <chrono>
@@ -38,15 +39,16 @@ struct RememberedDomain {
   policy::MemoryFacts facts;
 };
 
-/// Thread-safe; only release() and flush() wait for the disk. A session is "without TLS" when STARTTLS was not offered, was
-/// refused, or the handshake failed. Counted are outbound sessions by MX.
+/// Thread-safe; only release() and flush() wait for the disk. A session is "without TLS" when STARTTLS was not offered,
+/// was refused, or the handshake failed. Counted are outbound sessions by MX.
 ///
 ///   unknown ── TLS ──► always ── without TLS ──► failing ── TLS ──► always      (held mail goes on)
 ///                                                   │
 ///                             release, or time, or not protected: let go ── TLS ──► always, from this day on
 class TlsMemory final : public TlsObserver, public TlsRecall {
 public:
-  /// Reads what was remembered. Damage is passed over and logged. Errors: the folder or the file. `log` must outlive it.
+  /// Reads what was remembered. Damage is passed over and logged. Errors: the folder or the file. `log` must outlive
+  /// it.
   [[nodiscard]] static smtp::Result<std::unique_ptr<TlsMemory>> open(TlsMemoryOptions options,
                                                                      const TlsMemoryConfig &config, MailLog &log);
   ~TlsMemory() override;
@@ -111,7 +113,7 @@ private:
   std::deque<Stripped> stripped_; ///< of the last hour
   std::chrono::sys_seconds widely_warned_{};
   std::chrono::sys_days cleaned_{}; ///< the day when old ones were last forgotten
-  std::string problem_; ///< of the last flush
+  std::string problem_;             ///< of the last flush
 
   std::mutex file_mutex_; ///< guards the file; taken before mutex_
   std::optional<TallyFile> file_;

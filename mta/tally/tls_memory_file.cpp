@@ -38,7 +38,9 @@ smtp::Result<std::unique_ptr<TlsMemory>> TlsMemory::open(TlsMemoryOptions option
   return memory;
 }
 
-TlsMemory::~TlsMemory() { thread_.stop(); }
+TlsMemory::~TlsMemory() {
+  thread_.stop();
+}
 
 smtp::Result<void> TlsMemory::load() {
   const std::scoped_lock files_lock(file_mutex_);

@@ -29,7 +29,8 @@ std::string encode_memory(const DomainMemory &memory) {
   RowWriter out;
   out.number(row_version);
   out.text(memory.domain, MemoryLimits::name);
-  for (const auto time : {memory.first_tls, memory.last_tls, memory.last_clear, memory.always_since, memory.failing_since})
+  for (const auto time :
+       {memory.first_tls, memory.last_tls, memory.last_clear, memory.always_since, memory.failing_since})
     write_time(out, time);
   out.number(memory.failing_sessions);
   out.text(memory.failing_why, MemoryLimits::reason);

@@ -18,7 +18,7 @@ namespace mta {
 struct HostMemory {
   std::string name;
   tls::Version best_version = tls::Version::tls1_0;
-  bool authenticated = false;       ///< was so at least once
+  bool authenticated = false; ///< was so at least once
   std::chrono::sys_seconds first_tls{};
   std::chrono::sys_seconds last_tls{};
   std::chrono::sys_seconds last_clear{}; ///< the last session without TLS
@@ -37,15 +37,15 @@ struct MemoryRelease {
 struct DomainMemory {
   std::string domain;
   std::vector<HostMemory> hosts;
-  std::chrono::sys_seconds first_tls{};      ///< ever
+  std::chrono::sys_seconds first_tls{}; ///< ever
   std::chrono::sys_seconds last_tls{};
   std::chrono::sys_seconds last_clear{};
-  std::chrono::sys_seconds always_since{};   ///< since then each session had TLS, but for a stretch that fails now
-  std::chrono::sys_seconds failing_since{};  ///< first session without TLS after one with it; 0: it does not fail
-  std::uint64_t failing_sessions = 0;        ///< of the stretch
-  std::string failing_why;                   ///< of its latest session
-  bool was_let_go = false;                   ///< after TLS was known, mail could leave in clear, now or once
-  std::optional<MemoryRelease> release;      ///< for this stretch
+  std::chrono::sys_seconds always_since{};  ///< since then each session had TLS, but for a stretch that fails now
+  std::chrono::sys_seconds failing_since{}; ///< first session without TLS after one with it; 0: it does not fail
+  std::uint64_t failing_sessions = 0;       ///< of the stretch
+  std::string failing_why;                  ///< of its latest session
+  bool was_let_go = false;                  ///< after TLS was known, mail could leave in clear, now or once
+  std::optional<MemoryRelease> release;     ///< for this stretch
   [[nodiscard]] std::chrono::sys_seconds last_seen() const noexcept {
     return last_tls > last_clear ? last_tls : last_clear;
   }

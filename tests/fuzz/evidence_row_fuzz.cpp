@@ -1,5 +1,5 @@
-// Fuzz target: the stored rows of evidence and of the TLS memory. What can be read has one form, and is judged without a
-// crash, whatever it says.
+// Fuzz target: the stored rows of evidence and of the TLS memory. What can be read has one form, and is judged without
+// a crash, whatever it says.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

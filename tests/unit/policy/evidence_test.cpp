@@ -284,8 +284,7 @@ TEST(Evidence, the_summary_counts_what_was_seen) {
   EXPECT_EQ(summary.causes[1].host, "mx2.example.net");
   EXPECT_EQ(summary.certificates.size(), 2U);
   EXPECT_FALSE(summary.is_safe);
-  EXPECT_EQ(summary.because,
-            std::vector<std::string>{"enforce would have refused 7 of 17 sessions, with 3 messages"});
+  EXPECT_EQ(summary.because, std::vector<std::string>{"enforce would have refused 7 of 17 sessions, with 3 messages"});
 }
 
 struct SafetyRow {
@@ -299,12 +298,16 @@ struct SafetyRow {
 };
 
 void expire_in(std::vector<Evidence> &evidence, int days) {
-  for (auto &each : evidence) each.row.not_after = std::chrono::floor<std::chrono::seconds>(now) + std::chrono::days(days);
+  for (auto &each : evidence)
+    each.row.not_after = std::chrono::floor<std::chrono::seconds>(now) + std::chrono::days(days);
 }
 
 const std::vector<SafetyRow> safety_rows = {
-    {.name = "seven days with a session each are enough", .because = "every one of 7 sessions on 7 days, with 7 messages"},
-    {.name = "six days with few messages are not", .days = 6, .is_safe = false,
+    {.name = "seven days with a session each are enough",
+     .because = "every one of 7 sessions on 7 days, with 7 messages"},
+    {.name = "six days with few messages are not",
+     .days = 6,
+     .is_safe = false,
      .because = "too little was seen: 6 messages on 6 days; 7 days or 100 messages are needed"},
     {.name = "a hundred messages on one day are enough", .days = 1, .messages = 100},
     {.name = "99 are not", .days = 1, .messages = 99, .is_safe = false, .because = "too little"},
@@ -394,9 +397,9 @@ TEST(Evidence, a_rule_is_safe_to_enforce_as_the_table_says) {
     const auto summary = summarise(asked.question, evidence);
     EXPECT_EQ(summary.is_safe, row.is_safe);
     ASSERT_FALSE(summary.because.empty());
-    EXPECT_TRUE(std::any_of(summary.because.begin(), summary.because.end(),
-                            [&](const auto &text) { return text.find(row.because) != std::string::npos; }))
-        << summary.because.front();
+    EXPECT_TRUE(std::any_of(summary.because.begin(), summary.because.end(), [&](const auto &text) {
+      return text.find(row.because) != std::string::npos;
+    })) << summary.because.front();
     EXPECT_EQ(summary.warnings.empty(), row.warning.empty());
     if (!row.warning.empty() && !summary.warnings.empty()) {
       EXPECT_NE(summary.warnings.front().find(row.warning), std::string::npos);

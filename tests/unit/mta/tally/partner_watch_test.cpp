@@ -37,8 +37,8 @@ std::shared_ptr<const Config> config_with(policy::Partner partner, unsigned aler
 class PartnerWatchTest : public testing::Test {
 protected:
   std::unique_ptr<PartnerWatch> watch(std::shared_ptr<const Config> config) {
-    return std::make_unique<PartnerWatch>(PartnerWatch::Services{
-        log_, [config] { return config; }, folder_.path() + "/tally", [this] { return now_; }});
+    return std::make_unique<PartnerWatch>(
+        PartnerWatch::Services{log_, [config] { return config; }, folder_.path() + "/tally", [this] { return now_; }});
   }
   static std::shared_ptr<const TlsSession> refused(const std::string &rule = std::string(outbound_place) +
                                                                              " Example Department [outbound]") {
@@ -101,7 +101,7 @@ TEST_F(PartnerWatchTest, a_limit_of_0_raises_none) {
 
 struct ExpiryRow {
   const char *name;
-  int days; ///< from today to the last day
+  int days;                          ///< from today to the last day
   std::vector<std::string> expected; ///< parts of the line; empty: none
 };
 

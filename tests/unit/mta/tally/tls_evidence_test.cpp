@@ -24,7 +24,8 @@ policy::EvidenceRow full_row() {
   session.observed_rule = "partners.d/x.toml:3 X [outbound]";
   session.observed = policy::Verdict{policy::VerdictKind::wrong_pin, tls::Level::encrypted, "no key is pinned", {}};
   session.judgements.push_back({"/ca.pem", {false, "unknown CA", tls::ChainFault::untrusted}});
-  session.verdict = policy::Verdict{policy::VerdictKind::wrong_name, tls::Level::encrypted, "the certificate is for a", {}};
+  session.verdict =
+      policy::Verdict{policy::VerdictKind::wrong_name, tls::Level::encrypted, "the certificate is for a", {}};
   session.refused = true;
   session.fault = policy::TlsFault::certificate_host_mismatch;
   return make_evidence_row(session, session.domain);
@@ -108,8 +109,9 @@ protected:
     return std::move(*evidence);
   }
   StoredEvidence read(UtcDay today, unsigned days, std::size_t limit = 1000) const {
-    auto stored = read_evidence(evidence_files(folder_.path() + "/tally"), today, days,
-                                [](const policy::EvidenceRow &) { return true; }, limit);
+    auto stored = read_evidence(
+        evidence_files(folder_.path() + "/tally"), today, days, [](const policy::EvidenceRow &) { return true; },
+        limit);
     EXPECT_TRUE(stored);
     return std::move(*stored);
   }

@@ -238,7 +238,8 @@ TEST_F(TlsMemoryTest, many_unrelated_domains_at_once_are_a_fault_near_us) {
 TEST_F(TlsMemoryTest, many_domains_of_one_provider_are_its_fault) {
   config_.many_domains = 3;
   memory_->configure(config_);
-  for (int i = 0; i < 20; ++i) tls("d" + std::to_string(i) + ".example", "d" + std::to_string(i) + ".mail.provider.example");
+  for (int i = 0; i < 20; ++i)
+    tls("d" + std::to_string(i) + ".example", "d" + std::to_string(i) + ".mail.provider.example");
   for (int i = 0; i < 20; ++i) clear("d" + std::to_string(i) + ".example", "forged.example");
   EXPECT_EQ(log_.count({"event=tls_stripped "}), 20U);
   EXPECT_EQ(log_.count({"tls_stripped_widely"}), 0U);
