@@ -109,6 +109,7 @@ TEST_F(ShippedConfig, WhatIsCommentedOutStandsAtItsDefault) {
   domain.route.reset();
   EXPECT_TRUE(domain.mta_sts) << "nor has its policy";
   domain.mta_sts.reset();
+  EXPECT_EQ(a.domains.at("example.org").place, domain.place);
   EXPECT_EQ(a.domains.at("example.org"), domain);
   EXPECT_TRUE(a.routes.empty());
 }
