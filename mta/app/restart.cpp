@@ -38,6 +38,10 @@ std::vector<std::string> needs_restart(const Config &running, const Config &load
   compare("dns.timeout", running.dns.timeout, loaded.dns.timeout);
   compare("dns.hosts_file", running.dns.hosts_file, loaded.dns.hosts_file);
   compare("dns.insecure_domains", running.dns.insecure_domains, loaded.dns.insecure_domains);
+  compare("dns.truth_test", running.dns.truth_test, loaded.dns.truth_test);
+  compare("tls_memory.enabled", running.tls_memory.enabled, loaded.tls_memory.enabled);
+  compare("tls_evidence.enabled", running.tls_evidence.enabled, loaded.tls_evidence.enabled);
+  compare("tls_evidence.day_limit", running.tls_evidence.day_limit, loaded.tls_evidence.day_limit);
   if (!std::equal(running.listeners.begin(), running.listeners.end(), loaded.listeners.begin(), loaded.listeners.end(),
                   same_binding))
     keys.emplace_back("listener (names and addresses)");

@@ -342,6 +342,10 @@ Task<void> try_host(Group &group, NextHost host, std::size_t &connections) {
     pass_over(group, host, without_address(*group.host_plan));
     co_return;
   }
+  if (auto kept = group.worker->take_kept(*group.host_plan)) {
+    const After after = co_await send(group, std::move(kept), true);
+    if (after == After::finished) co_return;
+  }
   std::vector<smtp::SocketAddress> addresses;
   for (const auto &address : found.addresses) addresses.push_back({address, host.port});
   while (!addresses.empty() && !group.open.empty() && connections < connection_limit && !group.is_stopped()) {

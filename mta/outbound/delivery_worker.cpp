@@ -91,12 +91,17 @@ DeliveryWorker::Kept DeliveryWorker::take_kept(const Plan &plan) {
     const auto *known = find_host_plan(plan, host);
     if (known == nullptr || (*known)->decision.unusable) continue;
     const std::shared_ptr<const HostPlan> host_plan = *known;
-    while (auto connection = pool_.take(host_plan->connection_key)) {
-      if (is_alive(*connection)) return {host_plan, std::move(connection)};
-      connection->stream.close();
-    }
+    if (auto connection = take_kept(*host_plan)) return {host_plan, std::move(connection)};
   }
   return {};
+}
+
+std::unique_ptr<Connection> DeliveryWorker::take_kept(const HostPlan &plan) {
+  while (auto connection = pool_.take(plan.connection_key)) {
+    if (is_alive(*connection)) return connection;
+    connection->stream.close();
+  }
+  return nullptr;
 }
 
 void DeliveryWorker::put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,

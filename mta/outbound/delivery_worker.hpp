@@ -50,6 +50,8 @@ public:
     std::unique_ptr<Connection> connection;
   };
   [[nodiscard]] Kept take_kept(const Plan &plan);
+  /// One that satisfied the same requirement at this host, perhaps for another domain.
+  [[nodiscard]] std::unique_ptr<Connection> take_kept(const HostPlan &plan);
   /// Keeps it for the next message, or says goodbye when it has served enough.
   void put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
                 const OutboundConfig &config);

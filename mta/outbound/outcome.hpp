@@ -28,7 +28,8 @@ struct HostFailure {
 
 /// The result for recipients that no host decided. Permanent only when every host refused us for good (RFC 5321 section
 /// 3.1: a 554 greeting; section 4.2.5 lets us choose): one that failed otherwise may take the mail later. A TLS failure
-/// of any host is always temporary, and names what was wanted and got; but with REQUIRETLS the host is refused for good.
+/// of any host is always temporary, and names what was wanted and got; but with REQUIRETLS the host is refused for
+/// good.
 [[nodiscard]] RecipientResult to_result(std::size_t index, const std::vector<HostFailure> &failures);
 [[nodiscard]] RecipientResult to_result(std::size_t index, const HostsFailure &failure);
 /// The failure is on our side (spool, shutdown).

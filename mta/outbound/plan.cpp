@@ -87,7 +87,7 @@ std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot, 
 }
 
 bool HostPlan::may_fall_back() const noexcept {
-  return policy::allows_clear_text(required());
+  return policy::allows_clear_text(required()) && starttls == smtp::StartTlsUse::if_offered;
 }
 
 smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<const Plan> plan, NextHost host,

@@ -77,7 +77,8 @@ void Agenda::remove(Unit &unit) {
 
 void Agenda::make_ready(Unit &unit) {
   unit.state = Unit::State::ready;
-  unit.destination->ready.push_back(unit);
+  ReadyLine &line = unit.destination->ready;
+  unit.is_first ? line.push_front(unit) : line.push_back(unit);
   place(*unit.destination);
 }
 

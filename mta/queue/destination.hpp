@@ -32,6 +32,7 @@ struct Unit {
   WallTime due{};
   State state = State::idle;
   bool is_probe = false; ///< active: tries a destination that was dead
+  bool is_first = false; ///< stands before the others in its destination's line: an operator's act for this message
   std::uint32_t slot = 0;
   boost::intrusive::list_member_hook<> ready_hook;
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> waiting_hook;

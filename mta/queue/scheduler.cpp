@@ -174,6 +174,8 @@ void Scheduler::Impl::schedule(Entry &entry, Unit &unit) {
     const WallTime next = entry.message->recipients[i].next_attempt;
     if (is_open(entry, i) && (!due || next < *due)) due = next;
   });
+  // At a dead destination one unit at a time is tried: what an operator has let go must not wait behind what will fail.
+  unit.is_first = entry.message->tls_override.has_value();
   if (due) agenda.add(unit, *due, now());
 }
 

@@ -164,8 +164,8 @@ void Scheduler::Impl::try_now(Entry &entry) {
   const WallTime time = now();
   for (RecipientState &state : writable(entry).recipients)
     if (state.status == RecipientStatus::pending) state.next_attempt = time;
+  schedule(entry); // before the backoff ends, so that it stands in its line
   for (const auto &unit : entry.units) agenda.end_backoff(*unit->destination);
-  schedule(entry);
   set_deadline(entry);
 }
 

@@ -109,6 +109,8 @@ TEST_F(ShippedConfig, WhatIsCommentedOutStandsAtItsDefault) {
   domain.route.reset();
   EXPECT_TRUE(domain.mta_sts) << "nor has its policy";
   domain.mta_sts.reset();
+  for (const char *name : {"dmarc-reports", "tls-reports"})
+    EXPECT_EQ(domain.recipients.erase(name), 1U) << "the mailboxes of [received_reports] are recipients";
   EXPECT_EQ(a.domains.at("example.org").place, domain.place);
   EXPECT_EQ(a.domains.at("example.org"), domain);
   EXPECT_TRUE(a.routes.empty());

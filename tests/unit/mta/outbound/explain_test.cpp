@@ -112,7 +112,7 @@ TEST_F(ExplainTest, what_is_neither_domain_nor_mailbox_is_said_so) {
 
 TEST_F(ExplainTest, recipients_of_ours_are_known_or_unknown) {
   auto domain = smtp::Domain::parse("ours.test").value();
-  mta::DomainConfig ours{domain, false, {}, {}, {}, {}};
+  mta::DomainConfig ours{.domain = domain, .recipients = {}, .recipients_file = {}, .route = {}, .place = {}};
   ours.recipients.insert("known");
   config.domains.emplace("ours.test", std::move(ours));
   config.queue.postmaster = smtp::Mailbox::parse("postmaster@ours.test").value();

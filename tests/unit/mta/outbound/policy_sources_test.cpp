@@ -82,8 +82,13 @@ protected:
   }
   SmtpScript with(const Leaf &leaf) {
     SmtpScript script;
+    script.tls = ScriptedTls::good;
     script.context = server_context(leaf);
     return script;
+  }
+  void remember_tls() {
+    remembered.facts.known = remembered.facts.always = remembered.facts.protect = true;
+    remembered.facts.rule = "portcullis.toml:1 [tls_memory] *.test";
   }
   std::map<std::string, std::string> last_attempt() { return log.events("delivery").back(); }
 
@@ -187,7 +192,7 @@ TEST_F(PolicySources, a_failed_policy_store_is_a_temporary_failure) {
 }
 
 TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the_clear) {
-  remembered.facts = {.known = true, .always = true, .protect = true, .rule = "portcullis.toml:1 [tls_memory] *.test"};
+  remember_tls();
   SmtpFixture server(SmtpScript{});
   point("partner.test", "mx.partner.test", server);
   apply_config();
@@ -197,7 +202,7 @@ TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the
 }
 
 TEST_F(PolicySources, an_operator_releases_one_message_and_no_other) {
-  remembered.facts = {.known = true, .always = true, .protect = true, .rule = "rule"};
+  remember_tls();
   SmtpFixture server(SmtpScript{});
   point("partner.test", "mx.partner.test", server);
   apply_config();
