@@ -90,7 +90,10 @@ class World:
         all_partners = {name: body.replace("{ca}", str(self.authority.certificate)) for name, body in all_partners.items()}
         self.daemon = test.keep(Daemon(folder, text, all_partners, self.authority.issue("mx.ours.example"), start=start, build=build))
         self.replayed = True  # a test that changes the world after a delivery says False
-        test.stack.callback(self.replay)
+        test.keep(self)  # so that stop() comes before that of the daemon
+
+    def stop(self):
+        self.replay()
 
     def replay(self):
         """Every delivery of the test once more through explain: live, and as it was recorded. The verdicts must be the same."""
