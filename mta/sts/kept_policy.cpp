@@ -153,13 +153,15 @@ smtp::Result<KeptPolicy> decode_kept_policy(std::string_view text) {
   const auto length = take(text, "text");
   const auto size = length ? smtp::parse_number(*length) : std::nullopt;
   if (!domain || !id || !fetched || !expires || !size) return damaged("a line is missing");
-  if (*size >= text.size() || *size + 1 != text.size()) return damaged("its text has another length than it says");
+  const std::uint64_t octets = size.value_or(file_limit);
+  if (octets >= text.size() || octets + 1 != text.size())
+    return damaged("its text has another length than it says");
   kept.domain = std::string(*domain);
   if (!is_domain_name(kept.domain)) return damaged("its domain is none");
   kept.id = std::string(*id);
   kept.fetched = *fetched;
   kept.expires = *expires;
-  kept.text = std::string(text.substr(0, *size));
+  kept.text = std::string(text.substr(0, octets));
   auto policy = policy::parse_sts_policy(kept.text);
   if (!policy) return damaged(policy.error().detail);
   kept.policy = std::move(*policy);
