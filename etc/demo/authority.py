@@ -51,6 +51,20 @@ class Authority:
                           self.serial, "-days", days, "-sha256", "-extfile", extensions, "-out", certificate)
         return str(certificate), str(key)
 
+    def revocation_list(self, *revoked, days=7):
+        """The path of a CRL with these certificates on it."""
+        self.serial += 1
+        stem = self.folder / f"list-{self.serial}"
+        index, config, number = (pathlib.Path(f"{stem}.{end}") for end in ("index", "cnf", "number"))
+        index.write_text("")
+        number.write_text("%04x\n" % self.serial)
+        config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndatabase={index}\ncrlnumber={number}\ndefault_md=sha256\ndefault_crl_days={days}\n")
+        options = ["-config", config, "-cert", self.certificate, "-keyfile", self.key]
+        for certificate in revoked:
+            self._openssl("ca", *options, "-revoke", certificate)
+        self._openssl("ca", *options, "-gencrl", "-out", f"{stem}.pem")
+        return f"{stem}.pem"
+
     def self_signed(self, name):
         self.serial += 1
         stem = self.folder / f"self-{name}-{self.serial}"

@@ -48,8 +48,9 @@ class Postfix:
         for name in ("etc", "queue", "data", "log"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         path = self.folder
-        while path != path.parent and os.stat(path).st_uid == os.getuid() and not os.stat(path).st_mode & 0o001:
-            path.chmod(0o755)
+        while path != path.parent and os.stat(path).st_uid == os.getuid():  # Postfix's users must be able to pass
+            if not os.stat(path).st_mode & 0o001:
+                path.chmod(0o755)
             path = path.parent
         shutil.chown(self.folder / "data", "postfix")
         main = [f"queue_directory = {self.folder}/queue", f"data_directory = {self.folder}/data", "compatibility_level = 3.7",

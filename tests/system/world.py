@@ -51,13 +51,13 @@ class World:
     of `bogus` is signed by a key that it does not trust. {ca} and {port} in texts are the CA's file and the shared port."""
 
     def __init__(self, test, fixtures=(), extra_zone="", config="", partners=None, queue="", our_route=True, start=True, outbound="",
-                 build=None, authority=None, signed=(), bogus=(), zones=None):
+                 build=None, authority=None, signed=(), bogus=(), zones=None, mx_port=None):
         self.authority = authority or Authority(test.folder / "ca")
         self.fixtures = {fixture.domain: fixture for fixture in fixtures}
         for fixture, number in zip(fixtures, itertools.count(2)):
             fixture.address = fixture.address or f"127.0.0.{number}"
         addresses = ["127.0.0.1"] + [fixture.address for fixture in fixtures]
-        self.mx_port = shared_port(addresses)
+        self.mx_port = mx_port or shared_port(addresses)
         texts = {"example": [extra_zone], **{zone: [] for zone in (*signed, *bogus)}}
         for zone, text in (zones or {}).items():
             texts[zone].append(text)
