@@ -267,6 +267,27 @@ Zone::SignedFact Zone::look_up(std::string_view question, std::string_view type)
   return answer;
 }
 
+Zone::SignedFact Zone::alias_of(std::string_view question) const {
+  const std::string name = plain_name(question);
+  SignedFact answer;
+  const Dnssec dnssec = dnssec_of(name);
+  if (dnssec == Dnssec::bogus) {
+    answer.fact.detail = "bogus: the zone file says so";
+    return answer;
+  }
+  answer.trust = dnssec == Dnssec::secure ? smtp::DnsTrust::secure : smtp::DnsTrust::insecure;
+  const auto found = names_.find(name);
+  if (found == names_.end()) {
+    answer.fact.status = smtp::DnsStatus::no_name;
+  } else if (found->second.alias.empty()) {
+    answer.fact.status = smtp::DnsStatus::no_data;
+  } else {
+    answer.fact.status = smtp::DnsStatus::ok;
+    answer.fact.texts.push_back(found->second.alias);
+  }
+  return answer;
+}
+
 auth::DnsFact Zone::answer(const auth::DnsQuestion &question) const {
   return look_up(question.name, type_word(question.type)).fact;
 }

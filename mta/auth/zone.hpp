@@ -35,6 +35,8 @@ public:
   };
   /// `type`: "A", "AAAA", "MX", "TXT", "PTR", "TLSA".
   [[nodiscard]] SignedFact look_up(std::string_view name, std::string_view type) const;
+  /// The alias record of the name itself, not followed: its target in `fact.texts`.
+  [[nodiscard]] SignedFact alias_of(std::string_view name) const;
   /// Answers everything that is missing.
   void answer_all(auth::DnsFacts &facts) const;
 

@@ -67,6 +67,11 @@ Task<smtp::DnsAnswer<std::string>> ZoneResolver::txt(std::string name) {
   co_return answer;
 }
 
+Task<smtp::DnsAnswer<std::string>> ZoneResolver::cname(std::string name) {
+  auto answer = to_answer(zone_.alias_of(name), &auth::DnsFact::texts);
+  co_return answer;
+}
+
 Task<smtp::DnsAnswer<smtp::TlsaRecord>> ZoneResolver::tlsa(std::string name) {
   auto found = zone_.look_up(name, "TLSA");
   smtp::DnsAnswer<smtp::TlsaRecord> answer;

@@ -19,6 +19,7 @@ public:
   Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v4(std::string name) override;
   Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v6(std::string name) override;
   Task<smtp::DnsAnswer<std::string>> txt(std::string name) override;
+  Task<smtp::DnsAnswer<std::string>> cname(std::string name) override;
   Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) override;
   Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &address) override;
 

@@ -23,6 +23,8 @@ public:
   virtual Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v6(std::string name) = 0;
   /// Each record's strings joined.
   virtual Task<smtp::DnsAnswer<std::string>> txt(std::string name) = 0;
+  /// The alias record itself: its target, not followed.
+  virtual Task<smtp::DnsAnswer<std::string>> cname(std::string name) = 0;
   virtual Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) = 0;
   virtual Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &address) = 0;
 };

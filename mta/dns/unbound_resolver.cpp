@@ -25,7 +25,7 @@ using smtp::Result;
 namespace {
 
 constexpr int class_in = 1;
-constexpr int type_a = 1, type_ptr = 12, type_mx = 15, type_txt = 16, type_aaaa = 28, type_tlsa = 52;
+constexpr int type_a = 1, type_cname = 5, type_ptr = 12, type_mx = 15, type_txt = 16, type_aaaa = 28, type_tlsa = 52;
 constexpr int rcode_no_error = 0, rcode_servfail = 2, rcode_name_error = 3;
 
 using Clock = std::chrono::steady_clock;
@@ -298,6 +298,9 @@ public:
   }
   Task<DnsAnswer<std::string>> txt(std::string name) override {
     return ask<std::string>(core_, absolute(std::move(name)), type_txt, parse_txt);
+  }
+  Task<DnsAnswer<std::string>> cname(std::string name) override {
+    return ask<std::string>(core_, absolute(std::move(name)), type_cname, parse_wire_name);
   }
   Task<DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) override {
     return ask<smtp::TlsaRecord>(core_, absolute(std::move(name)), type_tlsa, parse_tlsa);

@@ -24,6 +24,10 @@ json::array to_array(const std::vector<smtp::TlsaRecord> &records) {
   return array;
 }
 
+json::object to_json(const policy::Unusable &unusable) {
+  return {{"source", unusable.source}, {"reason", unusable.reason}, {"fault", policy::to_string(unusable.fault)}};
+}
+
 } // namespace
 
 std::string format_utc(std::chrono::system_clock::time_point time) {
@@ -121,10 +125,8 @@ json::object to_json(const HostPlan &plan) {
                       {"unusable", nullptr},
                       {"reasons", to_json(decision.reasons)}};
   if (decision.observed) object["observed"] = to_json(*decision.observed);
-  if (decision.unusable)
-    object["unusable"] = json::object{{"source", decision.unusable->source},
-                                      {"reason", decision.unusable->reason},
-                                      {"fault", policy::to_string(decision.unusable->fault)}};
+  if (decision.unusable) object["unusable"] = to_json(*decision.unusable);
+  if (decision.observed_unusable) object["observed_unusable"] = to_json(*decision.observed_unusable);
   return object;
 }
 

@@ -165,6 +165,9 @@ void append_host(std::string &text, const ExplainedHost &host) {
   for (const auto &record : dane.records) text += fmt::format("    TLSA {}\n", format_tlsa(record));
   if (decision.unusable)
     text += fmt::format("  not used, by {}: {}\n", decision.unusable->source, decision.unusable->reason);
+  if (decision.observed_unusable)
+    text += fmt::format("  would not be used, by {} (observed): {}\n", decision.observed_unusable->source,
+                        decision.observed_unusable->reason);
   append_requirement(text, "  TLS", decision.enforced);
   if (decision.observed) append_requirement(text, "  observed, not enforced", *decision.observed);
   text += "  sources:\n";

@@ -55,11 +55,26 @@ Task<policy::DaneFacts> find_dane(Resolver &resolver, DaneQuestion question) {
   if (question.trust != policy::NameTrust::dnssec && question.trust != policy::NameTrust::configured)
     co_return without_records(State::insecure, "the MX answer is not signed");
   // Section 2.2.2: no question for hosts outside of signed zones; their servers may not even answer it.
-  if (!question.addresses.secure)
-    co_return without_records(State::insecure, fmt::format("the addresses of {} are not signed", host.name));
+  const bool is_alias = !question.addresses.canonical_name.empty() && question.addresses.canonical_name != host.name;
   std::vector<std::string> bases;
-  if (!question.addresses.canonical_name.empty() && question.addresses.canonical_name != host.name)
-    bases.push_back(question.addresses.canonical_name);
+  if (question.addresses.secure) {
+    if (is_alias) bases.push_back(question.addresses.canonical_name);
+  } else {
+    // Section 2.2.2: an alias that is itself signed but leads out of the signed zones: its own name is the only base.
+    smtp::DnsAnswer<std::string> alias;
+    if (is_alias) {
+      auto answer = co_await resolver.cname(host.name);
+      alias = std::move(answer);
+    }
+    if (is_alias && alias.status == smtp::DnsStatus::temporary) {
+      auto failed = without_records(State::failed,
+                                    fmt::format("the alias {} cannot be looked up now: {}", host.name, alias.detail));
+      failed.base_domain = host.name;
+      co_return failed;
+    }
+    if (!is_alias || alias.status != smtp::DnsStatus::ok || alias.trust != smtp::DnsTrust::secure)
+      co_return without_records(State::insecure, fmt::format("the addresses of {} are not signed", host.name));
+  }
   bases.push_back(host.name);
   std::chrono::seconds ttl = question.addresses.ttl;
   for (const auto &base : bases) {

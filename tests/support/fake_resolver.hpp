@@ -26,6 +26,9 @@ public:
     const auto address = smtp::IpAddress::parse(text).value();
     return add(address.is_v6() ? v6_ : v4_, name, address, trust);
   }
+  FakeResolver &add_cname(const std::string &name, const std::string &target, Trust trust = Trust::insecure) {
+    return add(cname_, name, target, trust);
+  }
   FakeResolver &add_tlsa(const std::string &name, smtp::TlsaRecord record, Trust trust = Trust::secure) {
     return add(tlsa_, name, std::move(record), trust);
   }
@@ -54,6 +57,7 @@ public:
     for (auto *map : {&txt_, &ptr_}) map->erase(name);
     mx_.erase(name);
     tlsa_.erase(name);
+    cname_.erase(name);
     failures_.erase(name);
     return *this;
   }
@@ -78,6 +82,10 @@ public:
   }
   mta::Task<smtp::DnsAnswer<std::string>> txt(std::string name) override {
     auto answer = look_up(txt_, "txt", name);
+    co_return answer;
+  }
+  mta::Task<smtp::DnsAnswer<std::string>> cname(std::string name) override {
+    auto answer = look_up(cname_, "cname", name);
     co_return answer;
   }
   mta::Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) override {
@@ -127,6 +135,7 @@ private:
   Map<smtp::MxRecord> mx_;
   Map<smtp::IpAddress> v4_, v6_;
   Map<std::string> txt_, ptr_;
+  Map<std::string> cname_;
   Map<smtp::TlsaRecord> tlsa_;
   std::map<std::string, std::string> failures_;
   std::vector<std::string> secure_zones_;

@@ -97,6 +97,7 @@ public:
   Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v4(std::string) override { return never<smtp::IpAddress>(); }
   Task<smtp::DnsAnswer<smtp::IpAddress>> addresses_v6(std::string) override { return never<smtp::IpAddress>(); }
   Task<smtp::DnsAnswer<std::string>> txt(std::string) override { return never<std::string>(); }
+  Task<smtp::DnsAnswer<std::string>> cname(std::string) override { return never<std::string>(); }
   Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string) override { return never<smtp::TlsaRecord>(); }
   Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &) override { return never<std::string>(); }
 

@@ -112,6 +112,23 @@ TEST(FindDane, the_end_of_the_alias_chain_is_asked_first_and_the_own_name_then) 
       << "a failure at the first name is not passed over";
 }
 
+TEST(FindDane, a_signed_alias_out_of_the_signed_zones_has_the_records_of_its_own_name) {
+  FakeResolver dns;
+  dns.add_tlsa(name, usable).add_tlsa("_25._tcp.host.unsigned.test", usable);
+  EXPECT_EQ(find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test")).state, State::insecure)
+      << "an alias that nobody signed";
+  dns.add_cname("mx.partner.test", "host.unsigned.test", DnsTrust::insecure);
+  EXPECT_EQ(find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test")).state, State::insecure);
+  EXPECT_EQ(dns.asked("tlsa " + name), 0U);
+  dns.forget("mx.partner.test").add_tlsa(name, usable).add_cname("mx.partner.test", "host.unsigned.test", DnsTrust::secure);
+  const auto facts = find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test"));
+  EXPECT_EQ(facts.state, State::usable);
+  EXPECT_EQ(facts.base_domain, "mx.partner.test");
+  EXPECT_EQ(dns.asked("tlsa _25._tcp.host.unsigned.test"), 0U) << "the unsigned name proves nothing";
+  dns.fail("mx.partner.test", "bogus: signature expired");
+  EXPECT_EQ(find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test")).state, State::failed);
+}
+
 TEST(FindDane, the_port_is_part_of_the_name) {
   FakeResolver dns;
   dns.add_tlsa("_26._tcp.mx.partner.test", usable);
