@@ -15,7 +15,10 @@ Result<bool> Compactor::step() {
   if (!victim_) {
     if (rewritten_ > free_segments * segment_size_ + per_octet * (log_.appended() - rewritten_)) return false;
     if (const auto reburial = index_.choose_reburial(segment_size_, excused_)) {
-      if (auto written = rebury(*reburial); !written) return tl::unexpected(written.error());
+      const std::uint64_t before = log_.appended();
+      const auto written = rebury(*reburial);
+      rewritten_ += log_.appended() - before;
+      if (!written) return tl::unexpected(written.error());
       return true;
     }
     victim_ = index_.choose_victim(segment_size_, excused_);

@@ -240,29 +240,36 @@ std::optional<std::uint32_t> Index::choose_victim(std::uint64_t segment_size,
   if (emptiest && emptiest_share <= 0.25) return emptiest;
   if (!is_mostly_dead(segment_size)) return std::nullopt;
   if (emptiest && emptiest_share <= 0.5) return emptiest;
-  for (const auto &[number, count] : count_waiting())
-    if (can_be_moved(number, segments_.at(number))) return number;
-  return std::nullopt;
-}
-
-std::map<std::uint32_t, std::size_t> Index::count_waiting() const {
-  std::map<std::uint32_t, std::size_t> waiting;
+  std::optional<std::uint32_t> oldest;
   for (const auto &[number, state] : segments_) {
     if (!state.sealed || state.live != 0) continue;
-    for (const std::uint32_t buried : state.buries) ++waiting[buried];
-    for (const std::uint32_t abandoned : state.abandoned) ++waiting[abandoned];
+    for (const auto *needs : {&state.buries, &state.abandoned})
+      for (const std::uint32_t needed : *needs)
+        if ((!oldest || needed < *oldest) && can_be_moved(needed, segments_.at(needed))) oldest = needed;
+  }
+  return oldest;
+}
+
+std::map<std::uint32_t, std::vector<std::uint32_t>> Index::find_waiting() const {
+  std::map<std::uint32_t, std::vector<std::uint32_t>> waiting;
+  for (const auto &[number, state] : segments_) {
+    if (!state.sealed || state.live != 0) continue;
+    for (const std::uint32_t buried : state.buries) waiting[buried].push_back(number);
   }
   return waiting;
 }
 
+// One that waits alone is where the graves were written the last time, unless a chain has formed behind it: nearly every
+// segment holds graves of the one before it, so the whole log may wait on it.
 std::optional<Index::Reburial> Index::choose_reburial(std::uint64_t segment_size,
                                                       const std::set<std::uint32_t> &excused) const {
   const std::scoped_lock lock(mutex_);
   if (!is_mostly_dead(segment_size)) return std::nullopt;
-  for (const auto &[number, count] : count_waiting()) {
+  const auto waiting = find_waiting();
+  for (const auto &[number, behind] : waiting) {
     const State &state = segments_.at(number);
     const bool stuck = state.live != 0 && (state.held != 0 || excused.contains(number));
-    if (stuck && count >= 2) return Reburial{number, state.ended}; // one: that is where they were written again
+    if (stuck && (behind.size() >= 2 || waiting.contains(behind.front()))) return Reburial{number, state.ended};
   }
   return std::nullopt;
 }

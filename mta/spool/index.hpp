@@ -131,8 +131,8 @@ private:
     std::set<std::uint32_t> abandoned; ///< its checkpoints say so
     std::vector<std::uint64_t> ended;  ///< removed messages whose envelopes are here
   };
-  /// On which segment how many dead ones wait.
-  [[nodiscard]] std::map<std::uint32_t, std::size_t> count_waiting() const;
+  /// The dead segments that wait for each, because they bury messages of it.
+  [[nodiscard]] std::map<std::uint32_t, std::vector<std::uint32_t>> find_waiting() const;
   [[nodiscard]] bool is_mostly_dead(std::uint64_t segment_size) const;
   void add_live(const Extent &extent);
   void take_live(const Extent &extent, std::uint64_t sequence);

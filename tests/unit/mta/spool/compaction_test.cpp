@@ -1,4 +1,6 @@
 // Compaction: a few live messages do not keep many segments, and moving them loses none at any moment.
+#include <deque>
+
 #include "workload.hpp"
 
 namespace mta::spool::test {
@@ -17,6 +19,29 @@ protected:
   static bool is_compact(Spool &spool) {
     const SpoolStatus status = spool.status();
     return status.segments <= 2 * (status.octets / 32'768 + 1) + 4 + 2;
+  }
+
+  /// Waits for it; a log that comes to rest before it is compact is a failure with its figures.
+  static void expect_compact(Spool &spool) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!is_compact(spool)) {
+      const SpoolStatus status = spool.status();
+      ASSERT_LT(std::chrono::steady_clock::now(), limit)
+          << status.segments << " segments for " << status.octets << " octets of " << status.messages << " messages";
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  /// Removes each message a segment after it came, so that nearly every segment holds graves of the one before it.
+  void fill_with_late_removals(Spool &spool) {
+    std::deque<QueueId> waiting;
+    for (int i = 0; i < 600; ++i) {
+      waiting.push_back(store(spool, make_octets(random, 3'000), "late"));
+      if (waiting.size() < 12) continue;
+      spool.remove(waiting.front());
+      waiting.pop_front();
+    }
+    for (const QueueId id : waiting) spool.remove(id);
   }
 
   /// Fills segments with messages of which one in twenty stays. Stops early when the disk goes off.
@@ -68,7 +93,7 @@ TEST_F(Compaction, FreesTheSegmentsThatFewMessagesHold) {
   auto spool = open();
   fill(*spool);
   // 1.8 MB were written in segments of 32 KiB.
-  wait_until([&] { return is_compact(*spool); });
+  expect_compact(*spool);
   for (const auto &[id, message] : kept) {
     const auto body = read_all(*spool, {id});
     ASSERT_TRUE(body) << body.error().detail;
@@ -87,7 +112,7 @@ TEST_F(Compaction, AReaderIsNotDisturbedByAMove) {
   auto reader = spool->read_body(id);
   ASSERT_TRUE(reader);
   fill(*spool);
-  wait_until([&] { return is_compact(*spool); });
+  expect_compact(*spool);
   std::string buffer(9'000, '\0');
   ASSERT_EQ((*reader)->read(0, buffer), body.size());
   EXPECT_TRUE(buffer == body);
@@ -110,7 +135,7 @@ TEST_F(Compaction, ASlowWriterDoesNotKeepTheLogFromShrinking) {
     spool->remove(early[static_cast<std::size_t>(round)]);
     fill(*spool);
   }
-  wait_until([&] { return is_compact(*spool); });
+  expect_compact(*spool);
   ASSERT_TRUE(commit_and_wait(**slow, "slow"));
   kept[(*slow)->id().value] = {body, "slow", ""};
   slow->reset();
@@ -124,12 +149,33 @@ TEST_F(Compaction, ASlowWriterDoesNotKeepTheLogFromShrinking) {
     EXPECT_TRUE(kept.contains(message.id.value)) << "is back: " << message.id.to_string();
 }
 
+TEST_F(Compaction, AChainOfGravesBehindASlowWriterDoesNotGrow) {
+  auto spool = open();
+  auto slow = spool->begin();
+  ASSERT_TRUE(slow);
+  const std::string body = make_octets(random, 20'000);
+  ASSERT_TRUE((*slow)->append(body));
+  // One grave for the segment of the slow body: the segment it is in waits, and every later one for the one before it.
+  const QueueId early = store(*spool, "early", "e");
+  fill_with_late_removals(*spool);
+  spool->remove(early);
+  fill_with_late_removals(*spool);
+  expect_compact(*spool);
+  ASSERT_TRUE(commit_and_wait(**slow, "slow"));
+  kept[(*slow)->id().value] = {body, "slow", ""};
+  slow->reset();
+  spool.reset();
+  spool = open();
+  EXPECT_EQ(recovery.messages.size(), 1U);
+  check(*spool);
+}
+
 TEST_F(Compaction, LosesNothingWhereverThePowerGoes) {
   std::uint64_t calls = 0;
   {
     auto spool = open();
     fill(*spool);
-    wait_until([&] { return is_compact(*spool); });
+    expect_compact(*spool);
     calls = disk->calls();
   }
   std::mt19937_64 moments(11);
@@ -157,7 +203,7 @@ TEST_F(Compaction, LosesNothingWhereverThePowerGoes) {
 TEST_F(Compaction, ARemovedMessageDoesNotComeBackThroughAnOldCopy) {
   auto spool = open();
   fill(*spool);
-  wait_until([&] { return is_compact(*spool); });
+  expect_compact(*spool);
   for (const auto &[id, message] : kept) spool->remove({id});
   // A durable act behind the removals.
   const QueueId last = store(*spool, "last", "e");
