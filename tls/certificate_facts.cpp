@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 #include "tls/openssl.hpp"
 
@@ -27,12 +28,6 @@ std::string_view octets_of(const ASN1_STRING *string) {
 
 using Digest = std::array<unsigned char, 32>;
 
-std::string base64(const Digest &digest) {
-  std::array<unsigned char, 48> text{};
-  const int size = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
-  return {reinterpret_cast<const char *>(text.data()), static_cast<std::size_t>(size)};
-}
-
 std::string key_digest(X509 &certificate) {
   unsigned char *der = nullptr;
   const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &der);
@@ -40,7 +35,7 @@ std::string key_digest(X509 &certificate) {
   Digest digest{};
   const int done = EVP_Digest(der, static_cast<std::size_t>(size), digest.data(), nullptr, EVP_sha256(), nullptr);
   OPENSSL_free(der);
-  return done == 1 ? base64(digest) : std::string();
+  return done == 1 ? smtp::to_base64({reinterpret_cast<const char *>(digest.data()), digest.size()}) : std::string();
 }
 
 } // namespace

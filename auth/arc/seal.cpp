@@ -5,10 +5,10 @@
 
 #include "auth/arc/sets.hpp"
 #include "auth/arc/validate.hpp"
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/body_hashes.hpp"
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/tag_writer.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -134,7 +134,7 @@ smtp::Result<std::string> ArcSealer::Implementation::sign(TagWriter &writer, Dig
   digest.write(text);
   const auto signature = key->sign_digest(digest.finish());
   if (!signature) return tl::unexpected(signature.error());
-  return writer.field(to_base64(*signature), TagWriter::SignatureFolds::none);
+  return writer.field(smtp::to_base64(*signature), TagWriter::SignatureFolds::none);
 }
 
 ArcSealer::ArcSealer(const HeaderFields &fields, std::shared_ptr<const SigningKey> key, SealOptions options)
@@ -169,7 +169,7 @@ smtp::Result<std::string> ArcSealer::end() {
   TagWriter message("ARC-Message-Signature");
   message.tag("a", sealer.key->algorithm());
   message.signature_tag("b");
-  message.tag("bh", to_base64(sealer.bodies.digest(sealer.body)));
+  message.tag("bh", smtp::to_base64(sealer.bodies.digest(sealer.body)));
   message.tag("c", "relaxed/relaxed");
   message.tag("d", options.domain);
   message.list("h", sealer.names, longest_list);

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "auth/core/tag_list.hpp"
-#include "auth/dkim/base64.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -60,7 +60,7 @@ smtp::Result<KeyRecord> KeyRecord::parse(std::string_view text) {
   if (const auto granularity = tags->get("g")) record.granularity = std::string(*granularity);
   const auto key = tags->get("p");
   if (!key) return smtp::fail(ErrorCode::bad_syntax, "key record without a key");
-  auto octets = from_base64(*key);
+  auto octets = smtp::from_base64(*key);
   if (!octets) return smtp::fail(ErrorCode::bad_syntax, "key record: p= is not base64");
   record.public_key = std::move(*octets);
   return record;

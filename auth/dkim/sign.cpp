@@ -5,11 +5,11 @@
 
 #include <fmt/format.h>
 
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/body_hashes.hpp"
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/signature.hpp"
 #include "auth/dkim/tag_writer.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -90,7 +90,7 @@ smtp::Result<std::string> DkimSigner::Implementation::sign(const Job &job) const
   if (options.valid_for) writer.tag("x", std::to_string(options.now + *options.valid_for));
   if (!options.identity.empty()) writer.tag("i", options.identity);
   writer.list("h", job.names, 0);
-  writer.tag("bh", to_base64(bodies.digest(job.body)));
+  writer.tag("bh", smtp::to_base64(bodies.digest(job.body)));
   writer.signature_tag("b");
 
   std::string text;
@@ -100,7 +100,7 @@ smtp::Result<std::string> DkimSigner::Implementation::sign(const Job &job) const
   header.write(text);
   const auto signature = job.identity.key->sign_digest(header.finish());
   if (!signature) return tl::unexpected(signature.error());
-  std::string field = writer.field(to_base64(*signature), TagWriter::SignatureFolds::short_lines);
+  std::string field = writer.field(smtp::to_base64(*signature), TagWriter::SignatureFolds::short_lines);
   // A domain, selector or identity that no verifier would take is found here, by our own.
   Signature read;
   if (const auto vetted =

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "auth/dkim/base64.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 
@@ -156,7 +156,7 @@ smtp::Result<void> read_base(const TagList &tags, SignatureBase &base) {
     base.key_type = KeyType::ed25519;
   else if (base.algorithm != "rsa-sha256")
     return bad(fmt::format("unknown algorithm \"{}\"", smtp::escape(base.algorithm, 40)));
-  auto signature = from_base64(encoded);
+  auto signature = smtp::from_base64(encoded);
   if (!signature || signature->empty()) return bad("b= is not base64");
   base.signature = std::move(*signature);
   return {};
@@ -177,7 +177,7 @@ smtp::Result<void> read_message_signature(const TagList &tags, Signature &signat
   if (const auto read = read_length(tags, signature); !read) return read;
   const auto encoded = required(tags, "bh");
   if (!encoded) return tl::unexpected(encoded.error());
-  auto hash = from_base64(*encoded);
+  auto hash = smtp::from_base64(*encoded);
   if (!hash || hash->size() != digest_size(signature.hash)) return bad("bh= is not a digest in base64");
   signature.body_hash = std::move(*hash);
   const auto signed_at = read_time(tags, "t");

@@ -11,9 +11,9 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/evp.hpp"
 #include "auth/dkim/public_key.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -125,7 +125,7 @@ std::string SigningKey::public_key() const {
 }
 
 std::string SigningKey::public_record() const {
-  return fmt::format("v=DKIM1; k={}; p={}", to_string(type()), to_base64(public_key()));
+  return fmt::format("v=DKIM1; k={}; p={}", to_string(type()), smtp::to_base64(public_key()));
 }
 
 std::string SigningKey::to_pem() const {

@@ -1,10 +1,11 @@
-// portcullis status, reload and drain: the running daemon as a whole.
+// portcullis status, metrics, reload and drain: the running daemon as a whole.
 #include <cstdio>
 #include <memory>
 
 #include <boost/json.hpp>
 
 #include "mta/cli/command.hpp"
+#include "mta/cli/metrics.hpp"
 
 namespace mta::cli {
 
@@ -40,6 +41,9 @@ void print_status(const json::object &answer) {
               flag_at(spool, "healthy") ? "healthy" : ("NOT HEALTHY: " + text_at(spool, "problem")).c_str(),
               count(spool, "messages"), count(spool, "segments"),
               format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());
+  if (const auto memory = section(answer, "tls_memory"); !memory.empty())
+    std::printf("TLS memory     %lld domains, %lld of them without TLS now, mail for %lld waits\n",
+                count(memory, "domains"), count(memory, "without_tls"), count(memory, "held"));
 }
 
 } // namespace
@@ -55,6 +59,18 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
       print_json(*answer);
     else
       print_status(*answer);
+  });
+
+  auto *metrics = program.add_subcommand(
+      "metrics", "Print the daemon's figures, and how often each event of the log happened since the start, in the text "
+                 "form of Prometheus.");
+  metrics->callback([&global] {
+    json::object request;
+    request["command"] = "status";
+    const auto answer = ask(global, request);
+    if (!answer) return;
+    if (global.json) return print_json(*answer);
+    std::fputs(format_metrics(*answer).c_str(), stdout);
   });
 
   auto *reload = program.add_subcommand(

@@ -5,6 +5,7 @@
 
 #include "mta/config/loading.hpp"
 #include "mta/config/units.hpp"
+#include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 #include "tls/crl.hpp"
 #include "tls/profile.hpp"
@@ -18,7 +19,6 @@ namespace {
 smtp::Result<std::string> parse_pin(std::string_view text) {
   constexpr std::string_view prefix = "sha256//";
   constexpr std::size_t digits = 44;
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const auto wrong = [whole = text](std::string_view why) {
     return smtp::fail(
         smtp::ErrorCode::bad_syntax,
@@ -28,9 +28,9 @@ smtp::Result<std::string> parse_pin(std::string_view text) {
   if (!text.starts_with(prefix)) return wrong("it does not start with \"sha256//\"");
   text.remove_prefix(prefix.size());
   if (text.size() != digits) return wrong(fmt::format("{} characters follow \"sha256//\"", text.size()));
-  if (text.back() != '=' || text.substr(0, digits - 1).find_first_not_of(alphabet) != std::string_view::npos)
-    return wrong("it is not base64");
-  if (alphabet.find(text[digits - 2]) % 4 != 0) return wrong("its last digit is not that of 32 octets");
+  const auto octets = smtp::from_base64(text);
+  if (!octets || octets->size() != 32) return wrong("it is not base64");
+  if (smtp::to_base64(*octets) != text) return wrong("its last digit is not that of 32 octets");
   return std::string(text);
 }
 

@@ -3,6 +3,8 @@
 
 #include "mta/control/tls_memory_requests.hpp"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -195,7 +197,10 @@ json::object Commands::status() const {
   if (services_.memory != nullptr) {
     json::object memory;
     memory["domains"] = services_.memory->size();
-    memory["without_tls"] = services_.memory->list(list_limit, true).size();
+    const auto failing = services_.memory->list(list_limit, true);
+    memory["without_tls"] = failing.size();
+    memory["held"] =
+        std::count_if(failing.begin(), failing.end(), [](const RememberedDomain &one) { return one.facts.protect; });
     answer["tls_memory"] = std::move(memory);
   }
 
@@ -219,6 +224,10 @@ json::object Commands::status() const {
   store["committed"] = spool.committed;
   store["commits"] = spool.commits;
   answer["spool"] = std::move(store);
+
+  json::object events;
+  for (const auto &[name, count] : services_.log.counts()) events[name] = count;
+  answer["events"] = std::move(events);
   return answer;
 }
 

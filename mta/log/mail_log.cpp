@@ -128,12 +128,13 @@ public:
   }
 
   void write(const Event &event) override {
-    if (event.level() < level_) return;
-    std::string line = format(event);
-    line += '\n';
+    std::string line;
+    if (event.level() >= level_) line = format(event) + '\n';
     bool wake = false;
     {
       std::unique_lock lock(mutex_);
+      ++counts_[event.name()];
+      if (line.empty()) return;
       if (lines_.size() >= buffer_limit) written_.wait(lock, [&] { return lines_.size() < buffer_limit; });
       const bool was_empty = lines_.empty();
       const bool was_urgent = urgent_;
@@ -155,6 +156,11 @@ public:
     }
     const std::lock_guard lock(file_mutex_);
     file_ = std::move(*file);
+  }
+
+  EventCounts counts() const override {
+    const std::lock_guard lock(mutex_);
+    return counts_;
   }
 
   void flush() override {
@@ -205,10 +211,11 @@ private:
   const LogConfig config_;
   const LogLevel level_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_; ///< wakes the log's thread
   std::condition_variable written_; ///< wakes writers and flush()
   std::string lines_;
+  EventCounts counts_;
   std::uint64_t line_count_ = 0;
   std::uint64_t lines_written_ = 0;
   bool urgent_ = false;

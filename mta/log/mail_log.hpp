@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -63,6 +65,8 @@ private:
 [[nodiscard]] std::string format_logfmt(const Event &event, std::string_view time);
 [[nodiscard]] std::string format_json(const Event &event, std::string_view time);
 
+using EventCounts = std::map<std::string, std::uint64_t, std::less<>>;
+
 /// Thread-safe.
 class MailLog {
 public:
@@ -73,6 +77,9 @@ public:
   /// Reopens the file (log rotation, SIGHUP).
   virtual void reopen() = 0;
   virtual void flush() = 0;
+  /// How many events of each name came since the start, also those that the level keeps out of the file. The names are
+  /// those that the source text holds.
+  [[nodiscard]] virtual EventCounts counts() const { return {}; }
 };
 
 } // namespace mta

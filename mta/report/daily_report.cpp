@@ -44,13 +44,42 @@ void add_note(DayOutcome &outcome, ReportNote note) {
   if (outcome.notes.size() < note_limit) outcome.notes.push_back(std::move(note));
 }
 
-void add_file_notes(DayOutcome &outcome, std::uint64_t damaged, std::uint64_t omitted, const std::string &file,
-                    ReportKind kind) {
-  if (damaged > 0) add_note(outcome, {{}, fmt::format("{} damaged places in {} were passed over", damaged, file)});
+smtp::Result<DayRun> DayRun::start(const DayFiles &days, UtcDay day, ReportKind kind, ReportScope scope,
+                                   TakeReport take) {
+  DayRun run(days, kind, scope, std::move(take));
+  run.outcome.day = day;
+  if (scope == ReportScope::unsubmitted) {
+    auto known = days.marks(day);
+    if (!known) return tl::unexpected(known.error());
+    run.marks_ = std::move(*known);
+  }
+  return run;
+}
+
+void DayRun::note_rows(std::uint64_t counted, std::uint64_t damaged, std::uint64_t omitted) {
+  outcome.counted = counted;
+  if (damaged > 0)
+    add_note(outcome,
+             {{}, fmt::format("{} damaged places in {} were passed over", damaged, days_->rows_file(outcome.day))});
   if (omitted > 0)
     add_note(outcome, {{},
                        fmt::format("{} {} are left out: over the limit of {} distinct rows", omitted,
-                                   counted_word(kind), DayFiles::default_row_limit)});
+                                   counted_word(kind_), DayFiles::default_row_limit)});
+}
+
+Task<void> DayRun::hand_over(ReadyReport report, Prepare prepare) {
+  report.mark = fmt::format("{} {}", report.report_id, report.to.to_string());
+  if (marks_.submitted.contains(report.mark)) {
+    ++outcome.already;
+    co_return;
+  }
+  prepare(report, scope_ == ReportScope::everything);
+  ReportNote failed{report.policy_domain, fmt::format("{}: could not be handed over", report.to.to_string()), true};
+  const bool taken = co_await take_(std::move(report));
+  if (taken)
+    ++outcome.reports;
+  else
+    add_note(outcome, std::move(failed));
 }
 
 Task<smtp::Result<std::string>> print_reports(UtcDay day, ReportKind kind, RunDay run) {

@@ -85,9 +85,6 @@ struct DayOutcome {
 };
 
 void add_note(DayOutcome &outcome, ReportNote note);
-/// Notes on what the day's file could not give.
-void add_file_notes(DayOutcome &outcome, std::uint64_t damaged, std::uint64_t omitted, const std::string &file,
-                    ReportKind kind);
 
 /// Takes a report; false when it could not be handed over: the day is then not complete.
 using TakeReport = std::function<Task<bool>(ReadyReport)>;
@@ -95,6 +92,32 @@ enum class ReportScope : std::uint8_t {
   unsubmitted, ///< what has no mark yet: for sending
   everything   ///< as if nothing had been sent, with its text: for `--dry-run`
 };
+
+/// One way through a day: what was sent before, who takes the rest, and what came of it.
+class DayRun {
+public:
+  /// Errors: the day's marks cannot be read.
+  [[nodiscard]] static smtp::Result<DayRun> start(const DayFiles &days, UtcDay day, ReportKind kind, ReportScope scope,
+                                                  TakeReport take);
+  /// What the day's file gave: `counted`, and notes on what it could not give.
+  void note_rows(std::uint64_t counted, std::uint64_t damaged, std::uint64_t omitted);
+  /// Puts in what costs something: the mail or body, and the text where `wants_text`.
+  using Prepare = std::function<void(ReadyReport &report, bool wants_text)>;
+  /// Prepares the report, hands it over and counts it, unless it was sent before.
+  [[nodiscard]] Task<void> hand_over(ReadyReport report, Prepare prepare);
+
+  DayOutcome outcome;
+
+private:
+  DayRun(const DayFiles &days, ReportKind kind, ReportScope scope, TakeReport take)
+      : days_(&days), kind_(kind), scope_(scope), take_(std::move(take)) {}
+  const DayFiles *days_;
+  ReportKind kind_;
+  ReportScope scope_;
+  TakeReport take_;
+  DayFiles::Marks marks_;
+};
+
 /// Hands each report of the day to `take`, one after the other. Marks nothing. Errors: the day's files cannot be read.
 using RunDay = std::function<Task<smtp::Result<DayOutcome>>(ReportScope, TakeReport)>;
 

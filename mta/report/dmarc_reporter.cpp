@@ -164,21 +164,15 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
   if (!settings.from) co_return smtp::fail(smtp::ErrorCode::not_found, "no address to send DMARC reports from is set");
   auto rows = services_.days.read(day);
   if (!rows) co_return tl::unexpected(rows.error());
-  DmarcDays::Marks marks;
-  if (scope == Scope::unsubmitted) {
-    auto known = services_.days.marks(day);
-    if (!known) co_return tl::unexpected(known.error());
-    marks = std::move(*known);
-  }
-  DayOutcome outcome;
-  outcome.day = day;
-  outcome.counted = rows->total;
-  add_file_notes(outcome, rows->damaged, rows->omitted, services_.days.rows_file(day), ReportKind::dmarc);
+  auto started = DayRun::start(services_.days, day, ReportKind::dmarc, scope, std::move(take));
+  if (!started) co_return tl::unexpected(started.error());
+  DayRun &work = *started;
+  work.note_rows(rows->total, rows->damaged, rows->omitted);
   std::vector<DmarcReport> reports = group_reports(std::move(*rows), settings.form);
   for (DmarcReport &report : reports) {
-    ++outcome.domains;
+    ++work.outcome.domains;
     Destinations destinations = co_await find_destinations(report.published, settings);
-    for (ReportNote &note : destinations.notes) add_note(outcome, std::move(note));
+    for (ReportNote &note : destinations.notes) add_note(work.outcome, std::move(note));
     std::map<std::uint64_t, Parts> by_limit;
     for (const Destination &destination : destinations.served) {
       auto found = by_limit.find(destination.size_limit);
@@ -186,7 +180,7 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
         auto parts = split(report, destination.size_limit, settings);
         if (!parts) co_return tl::unexpected(parts.error());
         if (!parts->note.empty())
-          add_note(outcome,
+          add_note(work.outcome,
                    {report.published.domain, fmt::format("{}: {}", destination.mailbox.to_string(), parts->note)});
         found = by_limit.emplace(destination.size_limit, std::move(*parts)).first;
       }
@@ -198,26 +192,19 @@ Task<smtp::Result<DayOutcome>> DmarcReporter::run(UtcDay day, DmarcReportSetting
                           .report_id = part.id,
                           .filename = part.filename,
                           .text = {},
-                          .mark = fmt::format("{} {}", part.id, destination.mailbox.to_string()),
+                          .mark = {},
                           .counted = part.report.messages,
                           .rows = part.report.rows.size()};
-        if (marks.submitted.contains(ready.mark)) {
-          ++outcome.already;
-          continue;
-        }
-        ready.mail = mail_of(part, destination.mailbox, settings, services_.now());
-        if (scope == Scope::everything) ready.text = part.xml;
-        const std::string to = destination.mailbox.to_string();
-        const bool taken = co_await take(std::move(ready));
-        if (taken)
-          ++outcome.reports;
-        else
-          add_note(outcome, {report.published.domain, fmt::format("{}: could not be handed to the queue", to), true});
+        const DayRun::Prepare prepare = [&](ReadyReport &made, bool wants_text) {
+          made.mail = mail_of(part, destination.mailbox, settings, services_.now());
+          if (wants_text) made.text = part.xml;
+        };
+        co_await work.hand_over(std::move(ready), prepare);
       }
     }
     report = {}; // its rows are not needed again
   }
-  co_return outcome;
+  co_return std::move(work.outcome);
 }
 
 Task<smtp::Result<std::string>> DmarcReporter::dry_run(UtcDay day, DmarcReportSettings settings) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "smtp/base/base64.hpp"
 #include "smtp/message/plain_text.hpp"
 #include "smtp/message/received.hpp"
 
@@ -19,20 +20,10 @@ constexpr std::size_t address_limit = 900;
 
 /// RFC 2045 section 6.8, lines of 76 characters.
 void append_base64(std::string &out, std::string_view octets) {
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   constexpr std::size_t octets_of_a_line = 57;
   while (!octets.empty()) {
     const std::string_view line = octets.substr(0, octets_of_a_line);
-    for (std::size_t i = 0; i < line.size(); i += 3) {
-      const auto octet = [&](std::size_t at) {
-        return at < line.size() ? static_cast<unsigned>(static_cast<unsigned char>(line[at])) : 0U;
-      };
-      const unsigned group = octet(i) << 16U | octet(i + 1) << 8U | octet(i + 2);
-      out += alphabet[group >> 18U];
-      out += alphabet[(group >> 12U) & 63U];
-      out += i + 1 < line.size() ? alphabet[(group >> 6U) & 63U] : '=';
-      out += i + 2 < line.size() ? alphabet[group & 63U] : '=';
-    }
+    out += smtp::to_base64(line);
     out += "\r\n";
     octets.remove_prefix(line.size());
   }

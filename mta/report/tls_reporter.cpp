@@ -125,28 +125,22 @@ Task<smtp::Result<DayOutcome>> TlsReporter::run(UtcDay day, TlsReportSettings se
   if (!settings.from) co_return smtp::fail(smtp::ErrorCode::not_found, "no address to send TLS reports from is set");
   auto rows = services_.days.read(day);
   if (!rows) co_return tl::unexpected(rows.error());
-  DayFiles::Marks marks;
-  if (scope == ReportScope::unsubmitted) {
-    auto known = services_.days.marks(day);
-    if (!known) co_return tl::unexpected(known.error());
-    marks = std::move(*known);
-  }
-  DayOutcome outcome;
-  outcome.day = day;
-  outcome.counted = rows->total;
-  add_file_notes(outcome, rows->damaged, rows->omitted, services_.days.rows_file(day), ReportKind::tls);
+  auto started = DayRun::start(services_.days, day, ReportKind::tls, scope, std::move(take));
+  if (!started) co_return tl::unexpected(started.error());
+  DayRun &work = *started;
+  work.note_rows(rows->total, rows->damaged, rows->omitted);
   std::vector<TlsReport> reports = group_tls_reports(std::move(*rows));
   for (TlsReport &report : reports) {
     Destinations destinations = co_await find_destinations(report.domain, settings);
-    if (destinations.asked) ++outcome.domains;
-    for (ReportNote &note : destinations.notes) add_note(outcome, std::move(note));
+    if (destinations.asked) ++work.outcome.domains;
+    for (ReportNote &note : destinations.notes) add_note(work.outcome, std::move(note));
     if (destinations.served.empty()) continue;
     const auto built = build(report, settings);
     if (!built) {
-      add_note(outcome, {report.domain, built.error().detail});
+      add_note(work.outcome, {report.domain, built.error().detail});
       continue;
     }
-    if (!built->note.empty()) add_note(outcome, {report.domain, built->note});
+    if (!built->note.empty()) add_note(work.outcome, {report.domain, built->note});
     for (const ReportAddress &to : destinations.served) {
       ReadyReport ready{.to = to,
                         .mail = {},
@@ -155,27 +149,21 @@ Task<smtp::Result<DayOutcome>> TlsReporter::run(UtcDay day, TlsReportSettings se
                         .report_id = built->id,
                         .filename = built->filename,
                         .text = {},
-                        .mark = fmt::format("{} {}", built->id, to.to_string()),
+                        .mark = {},
                         .counted = built->sessions,
                         .rows = built->rows};
-      if (marks.submitted.contains(ready.mark)) {
-        ++outcome.already;
-        continue;
-      }
-      if (const auto *mailbox = to.mailbox())
-        ready.mail = mail_of(report, *built, *mailbox, settings, services_.now());
-      else
-        ready.body = built->gzipped;
-      if (scope == ReportScope::everything) ready.text = built->json;
-      const bool taken = co_await take(std::move(ready));
-      if (taken)
-        ++outcome.reports;
-      else
-        add_note(outcome, {report.domain, fmt::format("{}: could not be handed over", to.to_string()), true});
+      const DayRun::Prepare prepare = [&](ReadyReport &made, bool wants_text) {
+        if (const auto *mailbox = to.mailbox())
+          made.mail = mail_of(report, *built, *mailbox, settings, services_.now());
+        else
+          made.body = built->gzipped;
+        if (wants_text) made.text = built->json;
+      };
+      co_await work.hand_over(std::move(ready), prepare);
     }
     report = {}; // its rows are not needed again
   }
-  co_return outcome;
+  co_return std::move(work.outcome);
 }
 
 Task<smtp::Result<std::string>> TlsReporter::dry_run(UtcDay day, TlsReportSettings settings) const {

@@ -1,20 +1,12 @@
 // KeptPolicy: see the header.
 #include "mta/sts/kept_policy.hpp"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
+#include "mta/base/files.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 
@@ -31,14 +23,6 @@ constexpr std::size_t file_limit = policy::sts_text_limit + 4096;
 
 tl::unexpected<smtp::Error> damaged(std::string_view why) {
   return smtp::fail(ErrorCode::bad_syntax, fmt::format("damaged: {}", why));
-}
-
-tl::unexpected<smtp::Error> system_failure(const std::string &path, std::string_view what, int error) {
-  const ErrorCode code = error == ENOENT                      ? ErrorCode::not_found
-                         : error == EACCES || error == EPERM  ? ErrorCode::not_permitted
-                         : error == ENOSPC || error == EDQUOT ? ErrorCode::full
-                                                              : ErrorCode::io;
-  return smtp::fail(code, fmt::format("{}: cannot {}: {}", path, what, std::strerror(error)));
 }
 
 std::int64_t seconds_of(system_clock::time_point time) {
@@ -69,58 +53,9 @@ bool is_domain_name(const std::string &name) {
   return domain && domain->ascii() == name;
 }
 
-class Descriptor {
-public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor &) = delete;
-  Descriptor &operator=(const Descriptor &) = delete;
-  [[nodiscard]] int get() const noexcept { return number_; }
-
-private:
-  int number_;
-};
-
-smtp::Result<std::string> read_file(const std::string &path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (file.get() < 0) return system_failure(path, "open", errno);
-  std::string text;
-  char part[16'384];
-  for (;;) {
-    const ssize_t got = ::read(file.get(), part, sizeof part);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_failure(path, "read", errno);
-    if (got == 0) return text;
-    text.append(part, static_cast<std::size_t>(got));
-    if (text.size() > file_limit)
-      return smtp::fail(ErrorCode::too_long, fmt::format("damaged: the file is over {} octets, the limit", file_limit));
-  }
-}
-
-smtp::Result<void> write_file(const std::string &path, std::string_view text) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.get() < 0) return system_failure(path, "create", errno);
-  while (!text.empty()) {
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return system_failure(path, "write", errno);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fdatasync(file.get()) != 0) return system_failure(path, "write", errno);
-  return {};
-}
-
-/// Names created, renamed and removed in the folder survive a crash from now on.
-smtp::Result<void> sync_folder(const std::string &folder) {
-  const Descriptor file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.get() < 0 || ::fsync(file.get()) != 0) return system_failure(folder, "write", errno);
-  return {};
-}
-
 smtp::Result<KeptPolicy> read_one(const std::string &path, const std::string &domain) {
-  const auto text = read_file(path);
+  const auto text = read_whole_file(path, file_limit);
+  if (!text && text.error().code == ErrorCode::too_long) return damaged(text.error().detail);
   if (!text) return tl::unexpected(text.error());
   auto kept = decode_kept_policy(*text);
   if (kept && kept->domain != domain)
@@ -193,22 +128,13 @@ smtp::Result<KeptPolicy> read_kept_policy(const std::string &folder, const std::
 }
 
 smtp::Result<void> write_kept_policy(const std::string &folder, const KeptPolicy &kept) {
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure(folder, "create", errno);
+  if (auto made = make_folder(folder); !made) return made;
   // One writer at a time: the service's own thread.
-  const std::string temporary = folder + "/.new";
-  if (auto written = write_file(temporary, encode_kept_policy(kept)); !written) {
-    ::unlink(temporary.c_str());
-    return written;
-  }
-  const std::string path = fmt::format("{}/{}", folder, kept.domain);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_failure(path, "create", errno);
-  return sync_folder(folder);
+  return replace_file(folder + "/.new", fmt::format("{}/{}", folder, kept.domain), encode_kept_policy(kept));
 }
 
 smtp::Result<void> remove_kept_policy(const std::string &folder, const std::string &domain) {
-  const std::string path = fmt::format("{}/{}", folder, domain);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_failure(path, "remove", errno);
-  return {};
+  return remove_file(fmt::format("{}/{}", folder, domain));
 }
 
 } // namespace mta

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/base/files.hpp"
 #include "mta/tally/tally_file.hpp"
 #include "smtp/base/text.hpp"
 
@@ -174,7 +175,7 @@ smtp::Result<std::vector<UtcDay>> DayFiles::remove_older(UtcDay today, unsigned 
 smtp::Result<void> DayFiles::remove(UtcDay day) const {
   // The rows first: marks without rows are harmless, rows without marks would be reported again.
   for (const std::string &path : {rows_file(day), marks_file(day)})
-    if (auto gone = remove_tally_file(path); !gone) return gone;
+    if (auto gone = remove_file(path); !gone) return gone;
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "mta/base/files.hpp"
 #include "mta/tally/tally_file.hpp"
 
 namespace mta {
@@ -22,7 +23,7 @@ DayTally::DayTally(DayTallyOptions options, MailLog &log)
     : options_(std::move(options)), files_of_days_(options_.folder, options_.prefix), log_(log) {}
 
 smtp::Result<std::unique_ptr<DayTally>> DayTally::open(DayTallyOptions options, MailLog &log) {
-  if (auto made = make_tally_folder(options.folder); !made) return tl::unexpected(made.error());
+  if (auto made = make_folder(options.folder); !made) return tl::unexpected(made.error());
   std::unique_ptr<DayTally> tally(new DayTally(std::move(options), log));
   tally->thread_ = std::thread([&self = *tally] { self.run(); });
   return tally;

@@ -41,13 +41,6 @@ private:
   std::uint64_t size_ = 0;
 };
 
-/// Makes the folder (0700) unless it is there.
-[[nodiscard]] smtp::Result<void> make_tally_folder(const std::string &path);
-/// No error when it is not there.
-[[nodiscard]] smtp::Result<void> remove_tally_file(const std::string &path);
-/// `path` becomes the new name of `fresh`, durably; what had that name is gone.
-[[nodiscard]] smtp::Result<void> replace_tally_file(const std::string &fresh, const std::string &path);
-
 /// FNV-1a, 64 bits: finds torn and damaged records; it protects against no one who means harm.
 [[nodiscard]] std::uint64_t tally_checksum(std::string_view octets) noexcept;
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/base/files.hpp"
 #include "mta/tally/tally_record.hpp"
 #include "mta/tally/tls_memory.hpp"
 #include "smtp/base/text.hpp"
@@ -29,7 +30,7 @@ void append_memory(std::string &out, const DomainMemory &memory) {
 
 smtp::Result<std::unique_ptr<TlsMemory>> TlsMemory::open(TlsMemoryOptions options, const TlsMemoryConfig &config,
                                                          MailLog &log) {
-  if (auto made = make_tally_folder(options.folder); !made) return tl::unexpected(made.error());
+  if (auto made = make_folder(options.folder); !made) return tl::unexpected(made.error());
   std::unique_ptr<TlsMemory> memory(new TlsMemory(std::move(options), config, log));
   if (auto loaded = memory->load(); !loaded) return tl::unexpected(loaded.error());
   memory->thread_.start(memory->options_.flush_interval, [&self = *memory] {
@@ -88,7 +89,7 @@ smtp::Result<void> TlsMemory::load() {
 /// Called with both mutexes. The old file stays until the new one is whole on the disk.
 smtp::Result<void> TlsMemory::rewrite() {
   const std::string fresh_name = file_name() + ".new";
-  if (auto gone = remove_tally_file(fresh_name); !gone) return gone;
+  if (auto gone = remove_file(fresh_name); !gone) return gone;
   auto fresh = TallyFile::open_for_append(fresh_name);
   if (!fresh) return tl::unexpected(fresh.error());
   std::string piece;
@@ -99,7 +100,7 @@ smtp::Result<void> TlsMemory::rewrite() {
     piece.clear();
   }
   if (auto written = fresh->append(piece); !written) return written;
-  if (auto replaced = replace_tally_file(fresh_name, file_name()); !replaced) return replaced;
+  if (auto replaced = rename_file(fresh_name, file_name()); !replaced) return replaced;
   file_ = std::move(*fresh);
   for (auto &[name, entry] : domains_) entry.is_dirty = false;
   dirty_.clear();

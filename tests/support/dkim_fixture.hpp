@@ -10,12 +10,12 @@
 
 #include "auth/arc/seal.hpp"
 #include "auth/arc/validate.hpp"
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/body_hashes.hpp"
 #include "auth/dkim/sign.hpp"
 #include "auth/dkim/signed_header.hpp"
 #include "auth/dkim/signing_key.hpp"
 #include "auth/dkim/verify.hpp"
+#include "smtp/base/base64.hpp"
 
 namespace test {
 
@@ -99,14 +99,14 @@ inline std::string hand_signed(const std::string &tags, auth::HashKind hash, con
   (void)bodies.want(auth::Canonical::simple, hash, std::nullopt);
   bodies.write(covered);
   bodies.end();
-  const std::string field = "DKIM-Signature: " + tags + "; bh=" + auth::to_base64(bodies.digest(0)) + "; b=";
+  const std::string field = "DKIM-Signature: " + tags + "; bh=" + smtp::to_base64(bodies.digest(0)) + "; b=";
   const auth::HeaderFields fields(field + "\r\n" + section);
   auth::FieldIndex index(fields);
   auth::Signature signature;
   signature.hash = hash;
   signature.names = {"from"};
   const std::string digest = auth::hash_signed_header(index, fields.all()[0], signature);
-  return field + auth::to_base64(signer(digest)) + "\r\n";
+  return field + smtp::to_base64(signer(digest)) + "\r\n";
 }
 
 /// `text` with `from` replaced by `to`, which must be there.

@@ -1,33 +1,16 @@
-// Rows of the DMARC tally for tests, and a folder that lives as long as a test.
+// Rows of the DMARC tally for tests, and the files they lie in.
 #pragma once
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <string_view>
 
-#include <stdlib.h>
-
 #include "mta/tally/dmarc_days.hpp"
 #include "mta/tally/dmarc_row.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace support {
-
-class TemporaryFolder {
-public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "tally_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder &) = delete;
-  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
-  [[nodiscard]] const std::string &path() const noexcept { return path_; }
-
-private:
-  std::string path_;
-};
 
 inline std::string read_all(const std::string &path) {
   std::ifstream file(path, std::ios::binary);

@@ -36,16 +36,9 @@ public:
 
   Certificates(const Certificates &) = delete;
   Certificates &operator=(const Certificates &) = delete;
-  ~Certificates() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
 
 private:
   Certificates() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "portcullis-inbound-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    folder_ = pattern;
     server = make("server", "mx.example.org");
     client = make("client", "gateway.partner.example");
     stranger = make("stranger", "gateway.partner.example");
@@ -54,13 +47,13 @@ private:
   [[nodiscard]] tls::KeyPairFiles make(const std::string &file, const std::string &name) const {
     const auto pem = tls::make_self_signed(tls::KeyType::ec_p256, {name}, std::chrono::days(30));
     if (!pem) throw std::runtime_error(pem.error().detail);
-    const std::string base = (folder_ / file).string();
+    const std::string base = folder_.file(file);
     std::ofstream(base + ".pem") << pem->certificate;
     std::ofstream(base + ".key") << pem->key;
     std::filesystem::permissions(base + ".key", std::filesystem::perms::owner_read);
     return {.certificate = base + ".pem", .key = base + ".key"};
   }
-  std::filesystem::path folder_;
+  test::TempFolder folder_;
 };
 
 /// The configuration that tests start from: one listener on a free port, example.org and bücher.example with the

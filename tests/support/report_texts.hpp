@@ -10,6 +10,8 @@
 #include <archive_entry.h>
 #include <zlib.h>
 
+#include "smtp/base/base64.hpp"
+
 namespace support {
 
 inline std::string dmarc_text(const std::string &records, const std::string &id = "r-1",
@@ -81,17 +83,11 @@ inline std::string pack_zip(const std::vector<std::pair<std::string, std::string
   return out;
 }
 
+/// base64 in lines, as the body of a part has it.
 inline std::string base64(std::string_view octets) {
-  static constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
-  for (std::size_t i = 0; i < octets.size(); i += 3) {
-    unsigned value = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      value = value << 8U | (i + k < octets.size() ? static_cast<unsigned char>(octets[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > octets.size() ? '=' : digits[value >> (18 - 6 * k) & 63U];
-    if (i / 3 % 19 == 18) out += "\r\n";
-  }
-  return out + "\r\n";
+  for (std::size_t at = 0; at < octets.size(); at += 57) out += smtp::to_base64(octets.substr(at, 57)) + "\r\n";
+  return out;
 }
 
 /// A mail with one attachment beside a text.

@@ -126,26 +126,6 @@ X509Ptr make_ca(const std::string &common_name, EVP_PKEY &key, X509 *issuer, EVP
 
 } // namespace
 
-TempFolder::TempFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "portcullis-test-XXXXXX").string();
-  demand(::mkdtemp(pattern.data()) != nullptr, "temporary folder");
-  path_ = pattern;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TempFolder::write(const std::string &name, const std::string &text) const {
-  const std::filesystem::path file = path_ / name;
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  out.close();
-  demand(out.good(), "file");
-  return file.string();
-}
-
 Leaf &Leaf::write_to(const TempFolder &folder, const std::string &name) {
   chain_file = folder.write(name + ".pem", chain);
   key_file = folder.write(name + ".key", key);

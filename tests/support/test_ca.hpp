@@ -3,27 +3,13 @@
 #pragma once
 
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_folder.hpp"
+
 namespace test {
-
-/// A folder of its own under the system's temporary folder; gone with the object.
-class TempFolder {
-public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder &) = delete;
-  TempFolder &operator=(const TempFolder &) = delete;
-  [[nodiscard]] const std::filesystem::path &path() const { return path_; }
-  /// Writes a file and returns its whole path.
-  std::string write(const std::string &name, const std::string &text) const;
-
-private:
-  std::filesystem::path path_;
-};
 
 enum class Key { ec_p256, ec_p384, rsa_1024, rsa_2048 };
 enum class Usage { server, client, both, unlimited };

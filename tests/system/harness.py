@@ -168,13 +168,15 @@ class Daemon:
                 return int(row["address"].rsplit(":", 1)[1])
         raise Failure(f"no listener {listener} is bound")
 
-    def command(self, *arguments, check=True, parse=True):
-        """Runs `portcullis --json …` and returns its answer."""
+    def command(self, *arguments, check=True, parse=True, as_text=False):
+        """Runs `portcullis --json …` and returns its answer; `as_text`: without --json, and what it prints."""
         done = subprocess.run([str(self.build / "portcullis"), "--config", str(self.config_file), "--socket",
-                               str(self.socket_path()), "--json", *map(str, arguments)],
+                               str(self.socket_path()), *([] if as_text else ["--json"]), *map(str, arguments)],
                               capture_output=True, text=True, check=False, cwd=self.folder)
         if check and done.returncode != 0:
             raise Failure(f"portcullis {' '.join(map(str, arguments))}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        if as_text:
+            return done.stdout
         return json.loads(done.stdout) if parse and done.stdout.strip() else done
 
     def kill(self):

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include "auth/dkim/base64.hpp"
+#include "smtp/base/base64.hpp"
 
 namespace {
 
-const std::string ed25519 = "v=DKIM1; k=ed25519; p=" + auth::to_base64(std::string(32, 'k'));
+const std::string ed25519 = "v=DKIM1; k=ed25519; p=" + smtp::to_base64(std::string(32, 'k'));
 
 TEST(KeyCache, ARecordIsPreparedOnce) {
   auth::KeyCache cache;

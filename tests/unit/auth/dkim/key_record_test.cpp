@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/public_key.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
@@ -63,16 +62,6 @@ TEST(KeyRecord, WhatIsNone) {
     EXPECT_NE(record.error().detail.find(row.detail), std::string::npos) << row.name << ": " << record.error().detail;
   }
   EXPECT_TRUE(KeyRecord::parse("p=" + std::string(4092, 'A')).has_value()) << "under the limit";
-}
-
-TEST(Base64, GoesBothWays) {
-  for (const std::string text : {"", "a", "ab", "abc", "abcd", "\xff\xfe\xfd"})
-    EXPECT_EQ(auth::from_base64(auth::to_base64(text)), text) << text;
-  EXPECT_EQ(auth::to_base64("ab"), "YWI=");
-  EXPECT_EQ(auth::from_base64("Y W\r\n\tI ="), "ab") << "folds are passed over";
-  EXPECT_EQ(auth::from_base64("YWI"), "ab") << "padding may be missing";
-  for (const std::string text : {"Y", "YWI==", "YW=", "=", "YWJj=", "YWI-", "YW=I"})
-    EXPECT_EQ(auth::from_base64(text), std::nullopt) << text;
 }
 
 TEST(PublicKey, ReadsBothFormsOfRsaKeys) {

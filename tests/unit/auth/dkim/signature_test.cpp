@@ -6,18 +6,18 @@
 
 #include <gtest/gtest.h>
 
-#include "auth/dkim/base64.hpp"
 #include "auth/dkim/field_index.hpp"
 #include "auth/dkim/library_hashes.hpp"
 #include "auth/dkim/signed_header.hpp"
 #include "auth/dkim/tag_writer.hpp"
+#include "smtp/base/base64.hpp"
 
 namespace {
 
 using auth::Canonical;
 using auth::Dialect;
 
-const std::string hash = auth::to_base64(std::string(32, 'h'));
+const std::string hash = smtp::to_base64(std::string(32, 'h'));
 
 /// A good field's tags, with one replaced, added, or (value "-") taken out.
 std::string tags(const std::string &name = "", const std::string &value = "") {
@@ -86,7 +86,7 @@ TEST(Signature, OneTagChanged) {
       {"no bh=", "bh", "-", "no bh= tag"},
       {"bh= that is no base64", "bh", "????", "bh= is not"},
       {"bh= of another size", "bh", "QUJD", "bh= is not a digest"},
-      {"bh= of SHA-1's size", "bh", auth::to_base64(std::string(20, 'h')), "bh= is not a digest"},
+      {"bh= of SHA-1's size", "bh", smtp::to_base64(std::string(20, 'h')), "bh= is not a digest"},
       {"c= of one word", "c", "relaxed", ""},
       {"c= unknown for the header", "c", "nowsp/simple", "unknown c="},
       {"c= unknown for the body", "c", "simple/nowsp", "unknown c="},

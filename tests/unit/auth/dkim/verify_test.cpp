@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "auth/dkim/base64.hpp"
+#include "smtp/base/base64.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
 namespace {
@@ -130,7 +130,7 @@ struct KeyRow {
 };
 
 TEST(DkimVerifier, WhatTheKeysRecordDoes) {
-  const std::string key = "p=" + auth::to_base64(test::rsa_key()->public_key());
+  const std::string key = "p=" + smtp::to_base64(test::rsa_key()->public_key());
   const std::string other = test::rsa_key(1024)->public_record();
   const std::vector<KeyRow> rows = {
       {"only the key", {key}, DkimResult::pass, ""},

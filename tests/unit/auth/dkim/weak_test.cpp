@@ -21,7 +21,7 @@ using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 std::string record_of(EVP_PKEY *key) {
   unsigned char *der = nullptr;
   const int size = i2d_PUBKEY(key, &der);
-  const std::string text = auth::to_base64({reinterpret_cast<const char *>(der), static_cast<std::size_t>(size)});
+  const std::string text = smtp::to_base64({reinterpret_cast<const char *>(der), static_cast<std::size_t>(size)});
   OPENSSL_free(der);
   return "v=DKIM1; p=" + text;
 }

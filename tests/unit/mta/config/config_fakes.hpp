@@ -1,9 +1,13 @@
 // Files in memory for the configuration's tests.
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "mta/config/config_files.hpp"
 #include "mta/config/load_text.hpp"
@@ -45,6 +49,32 @@ inline std::string text_of(const std::vector<Finding> &findings) {
   std::string text;
   for (const auto &finding : findings) text += finding.to_string() + '\n';
   return text;
+}
+
+/// The least that a configuration can be, and `more` from line 9 on, as read in January 2027; any file is there.
+inline LoadedConfig load_minimal(const std::string &more = {}) {
+  static const std::string minimal = R"(
+[server]
+hostname = "mx.example.org"
+[queue]
+postmaster = "alice@example.org"
+[[domain]]
+domain = "example.org"
+recipients = ["alice"]
+)";
+  MemoryFiles files;
+  files.every_file_exists = true;
+  LoadTextOptions options;
+  options.folder = "/etc/p";
+  options.now = std::chrono::sys_days(std::chrono::year(2027) / 1 / 15);
+  return load_config_text(minimal + more, options, files);
+}
+
+/// What load_minimal() gives; a failure of the test when it is refused.
+inline std::shared_ptr<const Config> load_good(const std::string &more = {}) {
+  auto loaded = load_minimal(more);
+  EXPECT_TRUE(loaded.config) << text_of(loaded.findings);
+  return loaded.config;
 }
 
 } // namespace mta::test

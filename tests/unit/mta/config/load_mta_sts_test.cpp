@@ -8,29 +8,8 @@ namespace {
 using namespace mta;
 using namespace std::chrono_literals;
 
-const std::string minimal = R"(
-[server]
-hostname = "mx.example.org"
-[queue]
-postmaster = "alice@example.org"
-[[domain]]
-domain = "example.org"
-recipients = ["alice"]
-)";
-
-std::shared_ptr<const Config> load(const std::string &text) {
-  test::MemoryFiles files;
-  files.every_file_exists = true;
-  LoadTextOptions options;
-  options.folder = "/etc/p";
-  options.now = std::chrono::sys_days(2027y / 1 / 15);
-  auto loaded = load_config_text(text, options, files);
-  EXPECT_TRUE(loaded.config) << test::text_of(loaded.findings);
-  return loaded.config;
-}
-
 TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
-  const auto config = load(minimal);
+  const auto config = test::load_good();
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->mta_sts.enabled);
   EXPECT_EQ(config->mta_sts.trust, "system");
@@ -43,7 +22,7 @@ TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
 }
 
 TEST(LoadMtaSts, what_is_written_arrives) {
-  const auto config = load(minimal + R"([mta_sts]
+  const auto config = test::load_good(R"([mta_sts]
 enabled = false
 trust = "ca.pem"
 port = 8443
@@ -63,7 +42,7 @@ max_policies = 10
 }
 
 TEST(LoadMtaSts, a_domain_of_ours_has_its_policy) {
-  const auto config = load(minimal + R"([domain.mta_sts]
+  const auto config = test::load_good(R"([domain.mta_sts]
 mode = "enforce"
 mx = ["MX1.example.org", "*.mail.example.org"]
 max_age = "4w"
@@ -78,7 +57,7 @@ max_age = "4w"
 }
 
 TEST(LoadMtaSts, mode_none_needs_no_mx) {
-  const auto config = load(minimal + "[domain.mta_sts]\nmode = \"none\"\n");
+  const auto config = test::load_good("[domain.mta_sts]\nmode = \"none\"\n");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->domains.at("example.org").mta_sts->mode, OwnStsConfig::Mode::none);
   EXPECT_TRUE(config->domains.at("example.org").mta_sts->mx.empty());

@@ -7,27 +7,8 @@ namespace {
 
 using namespace mta;
 
-const std::string minimal = R"(
-[server]
-hostname = "mx.example.org"
-[queue]
-postmaster = "alice@example.org"
-[[domain]]
-domain = "example.org"
-recipients = ["alice"]
-)";
-
-std::shared_ptr<const Config> load(const std::string &text) {
-  test::MemoryFiles files;
-  LoadTextOptions options;
-  options.folder = "/etc/p";
-  auto loaded = load_config_text(text, options, files);
-  EXPECT_TRUE(loaded.config) << test::text_of(loaded.findings);
-  return loaded.config;
-}
-
 TEST(LoadReceivedReports, WithoutTheSectionNoMailIsReadAsReports) {
-  const auto config = load(minimal);
+  const auto config = test::load_good();
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->received_reports.recipients.empty());
   EXPECT_TRUE(config->received_reports.copy_to.empty());
@@ -36,7 +17,7 @@ TEST(LoadReceivedReports, WithoutTheSectionNoMailIsReadAsReports) {
 }
 
 TEST(LoadReceivedReports, WhatIsWrittenArrives) {
-  const auto config = load(minimal + R"([received_reports]
+  const auto config = test::load_good(R"([received_reports]
 recipients = ["rua@example.org"]
 copy_to = ["archive@example.net"]
 max_size = "1MiB"

@@ -8,28 +8,8 @@ namespace {
 using namespace mta;
 using namespace std::chrono_literals;
 
-const std::string minimal = R"(
-[server]
-hostname = "mx.example.org"
-[queue]
-postmaster = "alice@example.org"
-[[domain]]
-domain = "example.org"
-recipients = ["alice"]
-)";
-
-std::shared_ptr<const Config> load(const std::string &text) {
-  test::MemoryFiles files;
-  LoadTextOptions options;
-  options.folder = "/etc/p";
-  options.now = std::chrono::sys_days(2027y / 1 / 15);
-  auto loaded = load_config_text(text, options, files);
-  EXPECT_TRUE(loaded.config) << test::text_of(loaded.findings);
-  return loaded.config;
-}
-
 TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
-  const auto config = load(minimal);
+  const auto config = test::load_good();
   ASSERT_TRUE(config);
   ASSERT_EQ(config->tls_memory.protect.size(), 1U);
   EXPECT_EQ(config->tls_memory.protect[0].to_string(), "*.gov.uk");
@@ -41,7 +21,7 @@ TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
 }
 
 TEST(LoadTlsMemory, what_is_written_arrives_with_its_place) {
-  const auto config = load(minimal + R"([tls_memory]
+  const auto config = test::load_good(R"([tls_memory]
 protect = ["example.net", "*.nhs.uk"]
 release_after = "0s"
 keep_days = 30
@@ -66,7 +46,7 @@ alert_deferrals = 0
 }
 
 TEST(LoadTlsMemory, an_empty_list_protects_nobody) {
-  const auto config = load(minimal + "[tls_memory]\nprotect = []\n");
+  const auto config = test::load_good("[tls_memory]\nprotect = []\n");
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->tls_memory.protect.empty());
 }

@@ -8,33 +8,14 @@ namespace {
 using namespace mta;
 using namespace std::chrono_literals;
 
-const std::string minimal = R"(
-[server]
-hostname = "mx.example.org"
-[queue]
-postmaster = "alice@example.org"
-[[domain]]
-domain = "example.org"
-recipients = ["alice"]
-)";
-
-LoadedConfig load(const std::string &text) {
-  test::MemoryFiles files;
-  files.every_file_exists = true;
-  LoadTextOptions options;
-  options.folder = "/etc/p";
-  options.now = std::chrono::sys_days(2027y / 1 / 15);
-  return load_config_text(text, options, files);
-}
-
 TEST(LoadTlsReports, without_the_section_none_are_sent) {
-  const auto loaded = load(minimal);
+  const auto loaded = test::load_minimal();
   ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
   EXPECT_FALSE(loaded.config->tls_reports.enabled);
 }
 
 TEST(LoadTlsReports, the_author_is_enough) {
-  const auto loaded = load(minimal + "[tls_reports]\nfrom = \"tls@reports.example.org\"\n");
+  const auto loaded = test::load_minimal("[tls_reports]\nfrom = \"tls@reports.example.org\"\n");
   ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
   const TlsReportConfig &reports = loaded.config->tls_reports;
   EXPECT_TRUE(reports.enabled);
@@ -52,7 +33,7 @@ TEST(LoadTlsReports, the_author_is_enough) {
 }
 
 TEST(LoadTlsReports, what_is_written_arrives) {
-  const auto loaded = load(minimal + R"([tls_reports]
+  const auto loaded = test::load_minimal(R"([tls_reports]
 enabled = false
 org_name = "Example Department"
 contact = "https://www.example.org/mail"
@@ -77,7 +58,7 @@ https_trust = "ca.pem"
 }
 
 TEST(LoadTlsReports, an_author_is_needed) {
-  const auto loaded = load(minimal + "[tls_reports]\nhour = 2\n");
+  const auto loaded = test::load_minimal("[tls_reports]\nhour = 2\n");
   EXPECT_FALSE(loaded.config);
   EXPECT_NE(test::text_of(loaded.findings).find("tls_reports.from: must be there"), std::string::npos)
       << test::text_of(loaded.findings);

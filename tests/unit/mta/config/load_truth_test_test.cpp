@@ -7,19 +7,8 @@ namespace {
 
 using namespace mta;
 
-LoadedConfig load(const std::string &more) {
-  test::MemoryFiles files;
-  files.every_file_exists = true;
-  LoadTextOptions options;
-  options.folder = "/etc/p";
-  return load_config_text("[server]\nhostname = \"mx.example.org\"\n[queue]\npostmaster = \"a@example.org\"\n"
-                          "[[domain]]\ndomain = \"example.org\"\nrecipients = [\"a\"]\n" +
-                              more,
-                          options, files);
-}
-
 std::string text_of(const std::string &more) {
-  const auto loaded = load(more);
+  const auto loaded = test::load_minimal(more);
   std::string text;
   for (const auto &finding : loaded.findings)
     if (finding.key.starts_with("dns")) text += finding.to_string() + '\n';
@@ -28,14 +17,14 @@ std::string text_of(const std::string &more) {
 
 TEST(LoadTruthTest, NamesAreReadInLowerCase) {
   const auto config =
-      load("[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n").config;
+      test::load_minimal("[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n").config;
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->dns.truth_test.is_set());
   EXPECT_EQ(config->dns.truth_test, (TruthTestConfig{"signed.example", "b.example", "c.example"}));
 }
 
 TEST(LoadTruthTest, WithoutTheSectionThereIsNone) {
-  const auto config = load("[dns]\ndnssec = false\n").config;
+  const auto config = test::load_minimal("[dns]\ndnssec = false\n").config;
   ASSERT_TRUE(config);
   EXPECT_FALSE(config->dns.truth_test.is_set());
 }
@@ -48,17 +37,17 @@ TEST(LoadTruthTest, WhatIsWrongIsSaid) {
   };
   const Row rows[] = {
       {"one name alone", "[dns.truth_test]\nsigned = \"a.example\"\n",
-       "portcullis.toml:8: dns.truth_test.unsigned: is missing: the test needs all three names: signed, unsigned and "
-       "bogus\nportcullis.toml:8: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "
+       "portcullis.toml:9: dns.truth_test.unsigned: is missing: the test needs all three names: signed, unsigned and "
+       "bogus\nportcullis.toml:9: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "
        "bogus\n"},
       {"a test that cannot be passed",
        "[dns]\ndnssec = false\n[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"b.example\"\nbogus = "
        "\"c.example\"\n",
-       "portcullis.toml:10: warning: dns.truth_test: dnssec = false: the resolver will never pass this test, and DANE "
+       "portcullis.toml:11: warning: dns.truth_test: dnssec = false: the resolver will never pass this test, and DANE "
        "stays off\n"},
       {"an unknown key",
        "[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\nevery = \"1h\"\n",
-       "portcullis.toml:12: dns.truth_test.every: unknown key \"every\"; known here: signed, unsigned, bogus\n"},
+       "portcullis.toml:13: dns.truth_test.every: unknown key \"every\"; known here: signed, unsigned, bogus\n"},
   };
   for (const Row &row : rows) EXPECT_EQ(text_of(row.text), row.findings) << row.name;
 }

@@ -21,27 +21,6 @@ namespace fs = std::filesystem;
 
 const std::string certificates = std::string(source_dir) + "/tests/system/bad-config/certificates/";
 
-/// A folder that goes when the test does.
-class Folder {
-public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "portcullis-config-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder &) = delete;
-  Folder &operator=(const Folder &) = delete;
-  [[nodiscard]] std::string write(const std::string &name, const std::string &text) const {
-    const fs::path file = path_ / name;
-    fs::create_directories(file.parent_path());
-    std::ofstream(file) << text;
-    return file.string();
-  }
-
-private:
-  fs::path path_;
-};
-
 std::string config_text(const std::string &pair, const std::string &more = "") {
   return "[server]\nhostname = \"mx.example.org\"\n[[certificate]]\nname = \"main\"\ncertificate = \"" + certificates +
          pair + ".pem\"\nkey = \"" + certificates + pair +
@@ -55,7 +34,7 @@ std::string config_text(const std::string &pair, const std::string &more = "") {
 const auto now = std::chrono::sys_days(2027y / 1 / 15) + 12h;
 
 TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
-  const Folder folder;
+  const test::TempFolder folder;
   const auto file =
       folder.write("portcullis.toml",
                    config_text("mx", "[[route]]\ndomains = [\"*\"]\nhosts = [\"hub.example\"]\nclient_certificate = "
@@ -86,7 +65,7 @@ TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
 }
 
 TEST(Snapshot, ErrorsNameThePlace) {
-  const Folder folder;
+  const test::TempFolder folder;
   const auto loaded = load_config(folder.write("portcullis.toml", config_text("mx")), now);
   ASSERT_TRUE(loaded.config);
   auto changed = std::make_shared<Config>(*loaded.config);
@@ -97,7 +76,7 @@ TEST(Snapshot, ErrorsNameThePlace) {
 }
 
 TEST(Check, AGoodConfiguration) {
-  const Folder folder;
+  const test::TempFolder folder;
   const auto file = folder.write("portcullis.toml", config_text("mx"));
   const auto report = check_config(file, now);
   EXPECT_TRUE(report.ok) << report.text;
@@ -111,7 +90,7 @@ TEST(Check, AGoodConfiguration) {
 }
 
 TEST(Check, WarningsAndErrors) {
-  const Folder folder;
+  const test::TempFolder folder;
   auto report = check_config(folder.write("portcullis.toml", config_text("expired")), now);
   EXPECT_TRUE(report.ok);
   EXPECT_TRUE(report.text.ends_with("0 errors, 1 warning: the daemon would start")) << report.text;
@@ -128,7 +107,7 @@ TEST(Check, WarningsAndErrors) {
 }
 
 TEST(Check, TheLegacyProfileIsShownWhereItIsUsed) {
-  const Folder folder;
+  const test::TempFolder folder;
   const auto report = check_config(
       folder.write("portcullis.toml", config_text("mx", "[outbound]\nprofile = \"internet-legacy\"\n")), now);
   EXPECT_TRUE(report.ok) << report.text;

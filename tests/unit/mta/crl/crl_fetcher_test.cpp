@@ -167,7 +167,7 @@ TEST_F(Crl, a_damaged_file_is_replaced_even_by_an_older_list) {
 TEST_F(Crl, a_folder_that_cannot_be_written_is_a_failure) {
   std::ofstream(folder.path() / "crl") << "a file where the folder should be";
   EXPECT_EQ(fetch(), 0U);
-  EXPECT_NE(log.all("crl").back().fields["detail"].find("cannot be written"), std::string::npos);
+  EXPECT_NE(log.all("crl").back().fields["detail"].find("cannot make "), std::string::npos);
 }
 
 TEST_F(Crl, addresses_of_a_reload_are_fetched) {

@@ -8,25 +8,21 @@
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
+
+#include "tests/support/temp_folder.hpp"
 
 namespace {
 
 class MailLogTest : public testing::Test {
 protected:
-  MailLogTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "mail_log_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    config_.file = folder_ + "/mail.log";
-  }
-  ~MailLogTest() override { std::filesystem::remove_all(folder_); }
+  MailLogTest() { config_.file = folder_.file("mail.log"); }
   static std::vector<std::string> lines_of(const std::string &path) {
     std::ifstream file(path);
     std::vector<std::string> lines;
     for (std::string line; std::getline(file, line);) lines.push_back(line);
     return lines;
   }
-  std::string folder_;
+  test::TempFolder folder_;
   mta::LogConfig config_;
 };
 
@@ -67,6 +63,17 @@ TEST_F(MailLogTest, more_than_the_buffer_holds_is_kept) {
   EXPECT_EQ(lines_of(config_.file).size(), count);
 }
 
+TEST_F(MailLogTest, events_are_counted_by_name_whatever_the_level) {
+  config_.level = "warning";
+  auto log = mta::MailLog::open(config_);
+  ASSERT_TRUE(log);
+  for (int i = 0; i < 3; ++i) (*log)->write(mta::Event("often"));
+  (*log)->write(mta::Event("seldom", mta::LogLevel::error));
+  EXPECT_EQ((*log)->counts(), (mta::EventCounts{{"often", 3}, {"seldom", 1}}));
+  (*log)->flush();
+  EXPECT_EQ(lines_of(config_.file).size(), 1U);
+}
+
 TEST_F(MailLogTest, levels_below_the_configured_one_are_left_out) {
   config_.level = "warning";
   config_.format = mta::LogFormat::json;
@@ -97,23 +104,23 @@ TEST_F(MailLogTest, reopen_continues_in_a_new_file_after_rotation) {
 }
 
 TEST_F(MailLogTest, a_reopen_that_fails_keeps_the_old_file_and_says_so) {
-  const std::string inner = folder_ + "/inner";
+  const std::string inner = folder_.file("inner");
   std::filesystem::create_directory(inner);
   config_.file = inner + "/mail.log";
   auto log = mta::MailLog::open(config_);
   ASSERT_TRUE(log);
-  std::filesystem::rename(inner, folder_ + "/moved");
+  std::filesystem::rename(inner, folder_.file("moved"));
   (*log)->reopen();
   (*log)->write(mta::Event("after"));
   (*log)->flush();
-  const auto lines = lines_of(folder_ + "/moved/mail.log");
+  const auto lines = lines_of(folder_.file("moved/mail.log"));
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_NE(lines[0].find("event=log_reopen_failed"), std::string::npos);
   EXPECT_NE(lines[1].find("event=after"), std::string::npos);
 }
 
 TEST_F(MailLogTest, a_file_that_cannot_be_opened_is_an_error_with_its_name) {
-  config_.file = folder_ + "/absent/mail.log";
+  config_.file = folder_.file("absent/mail.log");
   const auto log = mta::MailLog::open(config_);
   ASSERT_FALSE(log);
   EXPECT_NE(log.error().detail.find("absent/mail.log"), std::string::npos);

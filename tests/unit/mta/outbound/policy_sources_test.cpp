@@ -1,6 +1,7 @@
 // Every source of TLS policy on its way through a delivery: DANE, MTA-STS, memory, what the message asks, and who is told.
 #include <mutex>
 
+#include "smtp/base/base64.hpp"
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 #include "tls/certificate.hpp"
 
@@ -66,19 +67,7 @@ protected:
   }
   static smtp::TlsaRecord key_of(const Leaf &leaf) {
     const auto facts = tls::read_certificates(leaf.chain_file).value().front();
-    return {3, 1, 1, decode(facts.spki_sha256)};
-  }
-  static std::string decode(const std::string &base64) {
-    std::string octets;
-    unsigned bits = 0;
-    int count = 0;
-    const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (const char c : base64) {
-      if (c == '=') break;
-      bits = bits << 6 | static_cast<unsigned>(alphabet.find(c));
-      if ((count += 6) >= 8) octets += static_cast<char>(bits >> (count -= 8) & 0xff);
-    }
-    return octets;
+    return {3, 1, 1, smtp::from_base64(facts.spki_sha256).value()};
   }
   SmtpScript with(const Leaf &leaf) {
     SmtpScript script;

@@ -13,6 +13,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
 #include "tests/support/report_texts.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace {
 
@@ -25,22 +26,14 @@ const WallTime now{std::chrono::sys_days(std::chrono::year(2026) / 11 / 22)};
 class ReportIntakeTest : public testing::Test {
 protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "received-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
     config_->server.hostname = "mx.example.com";
     config_->authentication.authserv_id = "mx.example.com";
-    config_->spool.path = folder_.string();
+    config_->spool.path = folder_.path().string();
     config_->received_reports.recipients.push_back(smtp::Mailbox::parse("rua@example.com").value());
     const auto snapshot = Snapshot::build(config_, std::make_shared<tls::TicketKeys>());
     ASSERT_TRUE(snapshot) << snapshot.error().detail;
     snapshot_.set(*snapshot);
     intake_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, spool_, log_, [] { return now; }});
-  }
-  void TearDown() override {
-    intake_.reset();
-    fs::permissions(folder_, fs::perms::owner_all);
-    fs::remove_all(folder_);
   }
 
   [[nodiscard]] Job job_of(const std::string &mail, const std::string &trace = "") {
@@ -77,7 +70,7 @@ protected:
   [[nodiscard]] std::vector<ReportSummary> stored() const {
     std::vector<ReportSummary> out;
     const auto files = FileSystem::create();
-    const auto list = list_reports(*files, reports_folder(folder_.string()), {});
+    const auto list = list_reports(*files, reports_folder(folder_.path().string()), {});
     EXPECT_TRUE(list);
     for (const auto &one : list.value()) {
       EXPECT_TRUE(one.summary) << one.summary.error().detail;
@@ -87,7 +80,7 @@ protected:
   }
 
   const std::string good_ = support::mail_with("Content-Type: text/xml", support::dmarc_text(support::one_record));
-  fs::path folder_;
+  test::TempFolder folder_;
   std::shared_ptr<Config> config_ = std::make_shared<Config>();
   CurrentSnapshot snapshot_;
   support::MemorySpool spool_;
@@ -152,10 +145,10 @@ TEST_F(ReportIntakeTest, TroubleOfOursIsTemporary) {
 }
 
 TEST_F(ReportIntakeTest, AFolderThatCannotBeMadeIsTemporaryAndTriedAgain) {
-  std::ofstream(folder_ / "reports") << "a file is in the way";
+  std::ofstream(folder_.path() / "reports") << "a file is in the way";
   EXPECT_EQ(outcome(good_), Kind::temporary);
   EXPECT_EQ(outcome("no report"), Kind::temporary);
-  fs::remove(folder_ / "reports");
+  fs::remove(folder_.path() / "reports");
   EXPECT_EQ(outcome(good_), Kind::delivered);
   EXPECT_EQ(stored().size(), 1U);
 }

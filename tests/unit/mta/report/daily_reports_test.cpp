@@ -110,7 +110,7 @@ protected:
   }
   void open() {
     tally_.reset();
-    tally_ = DmarcTally::open({.folder = folder_.path() + "/tally", .flush_interval = 1h}, log_).value();
+    tally_ = DmarcTally::open({.folder = folder_.file("tally"), .flush_interval = 1h}, log_).value();
     reporter_ = std::make_unique<DmarcReporter>(DmarcReporter::Services{
         .days = tally_->days(),
         .check_destination = [this](std::string,
@@ -154,7 +154,7 @@ protected:
   }
   [[nodiscard]] bool is_complete(const char *date) const { return tally_->days().marks(day(date)).value().complete; }
 
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
   support::MemorySpool spool_;
   JumpingTimer timer_;

@@ -3,15 +3,12 @@
 
 #include <ostream>
 
-#include <boost/asio/co_spawn.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "mta/report/gzip.hpp"
 #include "mta/report/report_settings.hpp"
 #include "tests/support/dmarc_rows.hpp"
-#include "tests/support/fake_resolver.hpp"
-#include "tests/support/mime_check.hpp"
+#include "tests/support/reporter_fixture.hpp"
 
 namespace {
 
@@ -21,38 +18,7 @@ using support::day;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-/// RFC 4648, for what is known to be well-formed.
-std::string decode_base64(std::string_view text) {
-  const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  unsigned bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const auto value = alphabet.find(c);
-    if (value == std::string::npos) continue;
-    bits = (bits << 6U | static_cast<unsigned>(value)) & 0xFFFFFFU;
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(bits >> static_cast<unsigned>(count));
-  }
-  return out;
-}
-
-std::string decode_attachment(const std::string &mail) {
-  const auto message = test::read_mime(mail);
-  EXPECT_TRUE(message.faults.empty()) << testing::PrintToString(message.faults) << mail;
-  EXPECT_EQ(message.parts.size(), 2U);
-  if (message.parts.size() < 2) return {};
-  return gunzip(decode_base64(message.parts[1].body), 100'000'000).value_or("no gzip");
-}
-
-Task<bool> keep(std::vector<ReadyReport> *kept, bool answer, ReadyReport report) {
-  kept->push_back(std::move(report));
-  co_return answer;
-}
-
-class ReporterTest : public testing::Test {
+class ReporterTest : public support::ReporterFixture {
 protected:
   ReporterTest() {
     settings_.org_name = "Example Org";
@@ -72,56 +38,23 @@ protected:
   }
   /// Rows that no compression makes small.
   void add_many(int count) {
-    std::uint64_t noise = 88172645463325252U;
+    support::Noise noise;
     for (int i = 0; i < count; ++i) {
       DmarcRow row = a_row();
-      std::string text;
-      for (int k = 0; k < 16; ++k) {
-        noise ^= noise << 13U;
-        noise ^= noise >> 7U;
-        noise ^= noise << 17U;
-        text += fmt::format("{:016x}", noise);
-      }
-      row.header_from = text.substr(0, 200) + ".example";
+      row.header_from = noise.text(16).substr(0, 200) + ".example";
       add(row, static_cast<std::uint64_t>(count - i));
     }
   }
   DayOutcome run(DmarcReporter::Scope scope = DmarcReporter::Scope::unsubmitted, bool taken = true) {
-    made_.clear();
-    DmarcReporter::Take take = [this, taken](ReadyReport report) { return keep(&made_, taken, std::move(report)); };
-    auto outcome = await(reporter_.run(date_, settings_, scope, take));
+    auto outcome = await(reporter_.run(date_, settings_, scope, taker(taken)));
     EXPECT_TRUE(outcome) << outcome.error().detail;
     return outcome.value();
   }
-  template <typename T> T await(Task<T> task) {
-    std::optional<T> result;
-    asio::co_spawn(context_, std::move(task), [&](std::exception_ptr error, T value) {
-      if (error) std::rethrow_exception(error);
-      result = std::move(value);
-    });
-    context_.restart();
-    context_.run();
-    return std::move(result.value());
-  }
-  [[nodiscard]] std::vector<std::string> recipients() const {
-    std::vector<std::string> to;
-    for (const ReadyReport &report : made_) to.push_back(report.to.to_string());
-    return to;
-  }
-  static std::string notes(const DayOutcome &outcome) {
-    std::string text;
-    for (const ReportNote &note : outcome.notes) text += note.policy_domain + ": " + note.text + "\n";
-    return text;
-  }
 
-  asio::io_context context_;
-  support::TemporaryFolder folder_;
-  DmarcDays days_{folder_.path()};
+  DmarcDays days_{folder_.path().string()};
   UtcDay date_ = day("2026-11-21");
   std::string file_;
   DmarcReportSettings settings_;
-  test::FakeResolver resolver_;
-  std::vector<ReadyReport> made_;
   DmarcReporter reporter_{{.days = days_,
                            .check_destination =
                                [this](std::string domain, auth::DmarcUri uri) {
@@ -164,7 +97,7 @@ TEST_F(ReporterTest, the_mail_is_as_the_rfc_wants_it) {
   EXPECT_EQ(message.parts[1].fields.at("content-type"), "application/gzip; name=\"" + name + "\"");
   EXPECT_EQ(message.parts[1].fields.at("content-disposition"), "attachment; filename=\"" + name + "\"");
   EXPECT_EQ(message.parts[1].fields.at("content-transfer-encoding"), "base64");
-  EXPECT_THAT(decode_attachment(report.mail), HasSubstr("<count>3</count>"));
+  EXPECT_THAT(support::decode_attachment(report.mail), HasSubstr("<count>3</count>"));
 }
 
 TEST_F(ReporterTest, the_names_may_be_as_long_as_names_can_be) {
@@ -197,7 +130,7 @@ TEST_P(DestinationTest, is_served_or_not) {
   resolver_.fail("example.com._report._dmarc.broken.example");
   add_rua("example.com", GetParam().rua);
   const DayOutcome outcome = run();
-  EXPECT_EQ(recipients(), GetParam().to);
+  EXPECT_EQ(addresses(), GetParam().to);
   EXPECT_THAT(notes(outcome), HasSubstr(GetParam().note));
   EXPECT_EQ(outcome.notes.empty(), GetParam().note.empty()) << notes(outcome);
   EXPECT_EQ(outcome.complete, GetParam().complete);
@@ -240,12 +173,12 @@ TEST_F(ReporterTest, what_is_marked_is_not_made_again_and_what_is_not_is_the_sam
   add_rua("example.com", {"mailto:a@example.com", "mailto:b@example.com"});
   add_rua("other.example", {"mailto:c@other.example"});
   run();
-  ASSERT_EQ(recipients(), (std::vector<std::string>{"a@example.com", "b@example.com", "c@other.example"}));
+  ASSERT_EQ(addresses(), (std::vector<std::string>{"a@example.com", "b@example.com", "c@other.example"}));
   const std::vector<ReadyReport> first = made_;
   ASSERT_TRUE(days_.mark_submitted(date_, first[1].mark));
   // A restart in between: all that is left is the folder.
   const DayOutcome outcome = run();
-  EXPECT_EQ(recipients(), (std::vector<std::string>{"a@example.com", "c@other.example"}));
+  EXPECT_EQ(addresses(), (std::vector<std::string>{"a@example.com", "c@other.example"}));
   EXPECT_EQ(outcome.already, 1U);
   EXPECT_EQ(made_[0].mail, first[0].mail) << "so that the receiver knows it as the same";
   for (const ReadyReport &report : first) ASSERT_TRUE(days_.mark_submitted(date_, report.mark));
@@ -266,7 +199,7 @@ TEST_F(ReporterTest, what_cannot_be_handed_over_leaves_the_day_open) {
 TEST_F(ReporterTest, without_an_address_of_ours_nothing_is_made) {
   add(a_row());
   settings_.from.reset();
-  DmarcReporter::Take take = [this](ReadyReport report) { return keep(&made_, true, std::move(report)); };
+  const TakeReport take = taker(true);
   EXPECT_FALSE(await(reporter_.run(date_, settings_, DmarcReporter::Scope::unsubmitted, take)));
   EXPECT_TRUE(made_.empty());
 }
@@ -294,7 +227,7 @@ TEST_F(ReporterTest, a_large_report_is_split_and_nothing_is_lost_or_repeated) {
     messages += report.counted;
     ids.insert(report.report_id);
     ids.insert(report.filename);
-    EXPECT_THAT(decode_attachment(report.mail), HasSubstr("<feedback>"));
+    EXPECT_THAT(support::decode_attachment(report.mail), HasSubstr("<feedback>"));
   }
   EXPECT_EQ(messages, 300U * 301U / 2U);
   EXPECT_EQ(ids.size(), made_.size() * 2);
@@ -308,7 +241,7 @@ TEST_F(ReporterTest, what_does_not_fit_the_parts_is_what_is_rarest) {
   const DayOutcome outcome = run();
   ASSERT_EQ(made_.size(), 2U);
   EXPECT_THAT(notes(outcome), HasSubstr("rows are left out: the report would have over 2 parts"));
-  EXPECT_THAT(decode_attachment(made_[0].mail), HasSubstr("<count>300</count>"));
+  EXPECT_THAT(support::decode_attachment(made_[0].mail), HasSubstr("<count>300</count>"));
   EXPECT_TRUE(outcome.complete) << "a later run would do no better";
 }
 
@@ -324,7 +257,7 @@ TEST_F(ReporterTest, the_size_of_a_uri_counts_unless_the_record_is_of_today) {
   add_rua("old.example", {"mailto:r@old.example!1k"}, false);
   add_rua("new.example", {"mailto:r@new.example!1k"}, true);
   run();
-  EXPECT_EQ(recipients(), std::vector<std::string>{"r@new.example"});
+  EXPECT_EQ(addresses(), std::vector<std::string>{"r@new.example"});
 }
 
 TEST_F(ReporterTest, a_dry_run_prints_everything_and_marks_nothing) {

@@ -212,11 +212,11 @@ TEST_P(SchemaTest, validates) {
     DmarcReport report = report_of(row, form);
     report.published.domain = "example.com";
     const std::string xml = build_report_xml(report, settings());
-    const support::TemporaryFolder folder;
-    const std::string file = folder.path() + "/report.xml";
+    const test::TempFolder folder;
+    const std::string file = folder.file("report.xml");
     support::write_all(file, xml);
     const std::string schema = schemas + (form == old_form ? "rfc7489-rua.xsd" : "dmarcbis-draft-dmarc-xml-0.2.xsd");
-    const std::string output = folder.path() + "/output";
+    const std::string output = folder.file("output");
     const std::string command = "xmllint --noout --schema '" + schema + "' '" + file + "' >'" + output + "' 2>&1";
     EXPECT_EQ(std::system(command.c_str()), 0) << support::read_all(output) << xml;
     parse(xml);

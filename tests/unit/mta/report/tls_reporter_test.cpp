@@ -3,19 +3,16 @@
 
 #include <ostream>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "mta/report/daily_reports.hpp"
-#include "mta/report/gzip.hpp"
 #include "mta/tally/dmarc_row.hpp"
 #include "tests/support/dmarc_rows.hpp"
-#include "tests/support/fake_resolver.hpp"
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
-#include "tests/support/mime_check.hpp"
+#include "tests/support/reporter_fixture.hpp"
 
 namespace {
 
@@ -25,28 +22,6 @@ using policy::TlsFault;
 using support::day;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string decode_base64(const std::string &text) {
-  static const std::string alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  unsigned bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    const auto value = alphabet.find(c);
-    if (value == std::string::npos) continue;
-    bits = (bits << 6U | static_cast<unsigned>(value)) & 0xFFFFFFU;
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out += static_cast<char>(bits >> count);
-  }
-  return out;
-}
-
-Task<bool> keep(std::vector<ReadyReport> *kept, bool answer, ReadyReport report) {
-  kept->push_back(std::move(report));
-  co_return answer;
-}
 
 /// A session of the day for the domain, in clear or with TLS.
 std::shared_ptr<const TlsSession> session_of(const std::string &domain, const char *date, bool encrypted,
@@ -63,7 +38,7 @@ std::shared_ptr<const TlsSession> session_of(const std::string &domain, const ch
   return session;
 }
 
-class TlsReporterTest : public testing::Test {
+class TlsReporterTest : public support::ReporterFixture {
 protected:
   TlsReporterTest() {
     settings_.org_name = "Example Org";
@@ -76,7 +51,7 @@ protected:
   void open() {
     tally_.reset();
     tally_ =
-        TlsrptTally::open({.folder = folder_.path() + "/tally", .flush_interval = 1h, .is_counting = {}}, log_).value();
+        TlsrptTally::open({.folder = folder_.file("tally"), .flush_interval = 1h, .is_counting = {}}, log_).value();
     reporter_ = std::make_unique<TlsReporter>(
         TlsReporter::Services{.days = tally_->days(),
                               .find_texts = [this](std::string name) { return resolver_.txt(std::move(name)); },
@@ -91,38 +66,13 @@ protected:
     resolver_.add_txt("_smtp._tls." + domain, "v=TLSRPTv1; rua=" + rua);
   }
   DayOutcome run(ReportScope scope = ReportScope::unsubmitted, bool taken = true) {
-    made_.clear();
-    const TakeReport take = [this, taken](ReadyReport report) { return keep(&made_, taken, std::move(report)); };
-    return await(reporter_->run(day("2026-11-21"), settings_, scope, take)).value();
-  }
-  template <typename T> T await(Task<T> task) {
-    std::optional<T> result;
-    asio::io_context context;
-    asio::co_spawn(context, std::move(task), [&](std::exception_ptr error, T value) {
-      if (error) std::rethrow_exception(error);
-      result = std::move(value);
-    });
-    context.run();
-    return std::move(result.value());
-  }
-  [[nodiscard]] std::vector<std::string> addresses() const {
-    std::vector<std::string> to;
-    for (const ReadyReport &report : made_) to.push_back(report.to.to_string());
-    return to;
-  }
-  static std::string notes(const DayOutcome &outcome) {
-    std::string text;
-    for (const ReportNote &note : outcome.notes) text += note.policy_domain + ": " + note.text + "\n";
-    return text;
+    return await(reporter_->run(day("2026-11-21"), settings_, scope, taker(taken))).value();
   }
 
-  support::TemporaryFolder folder_;
   support::MemoryLog log_;
-  test::FakeResolver resolver_;
   TlsReportSettings settings_;
   std::unique_ptr<TlsrptTally> tally_;
   std::unique_ptr<TlsReporter> reporter_;
-  std::vector<ReadyReport> made_;
 };
 
 TEST_F(TlsReporterTest, the_mail_is_as_section_5_3_wants_it) {
@@ -154,7 +104,7 @@ TEST_F(TlsReporterTest, the_mail_is_as_section_5_3_wants_it) {
   EXPECT_EQ(message.parts[1].fields.at("content-type"), "application/tlsrpt+gzip; name=\"" + name + "\"");
   EXPECT_EQ(message.parts[1].fields.at("content-disposition"), "attachment; filename=\"" + name + "\"");
   EXPECT_EQ(message.parts[1].fields.at("content-transfer-encoding"), "base64");
-  const auto text = gunzip(decode_base64(message.parts[1].body), 1'000'000);
+  const auto text = gunzip(smtp::from_base64(message.parts[1].body).value(), 1'000'000);
   ASSERT_TRUE(text);
   const auto json = boost::json::parse(*text);
   const auto &policy = json.at("policies").at(0);
@@ -260,22 +210,14 @@ TEST_F(TlsReporterTest, a_day_without_sessions_makes_nothing_and_asks_nobody) {
 
 TEST_F(TlsReporterTest, without_an_address_to_send_from_nothing_is_made) {
   settings_.from.reset();
-  const TakeReport take = [this](ReadyReport report) { return keep(&made_, true, std::move(report)); };
+  const TakeReport take = taker(true);
   EXPECT_FALSE(await(reporter_->run(day("2026-11-21"), settings_, ReportScope::unsubmitted, take)));
 }
 
 TEST_F(TlsReporterTest, what_does_not_fit_is_left_out_and_the_sums_stay) {
-  std::uint64_t noise = 88172645463325252U;
-  for (int i = 0; i < 500; ++i) {
-    std::string text = "handshake ";
-    for (int k = 0; k < 10; ++k) {
-      noise ^= noise << 13U;
-      noise ^= noise >> 7U;
-      noise ^= noise << 17U;
-      text += fmt::format("{:016x}", noise);
-    }
-    tally_->session(session_of("example.com", "2026-11-21", false, text));
-  }
+  support::Noise noise;
+  for (int i = 0; i < 500; ++i)
+    tally_->session(session_of("example.com", "2026-11-21", false, "handshake " + noise.text(10)));
   ASSERT_TRUE(tally_->flush());
   ask("example.com", "mailto:a@example.com");
   settings_.max_size = 30'000;

@@ -1,8 +1,8 @@
 // Many threads at once on real files: writers, readers, removals, status, and a close in the middle of it.
 #include <atomic>
-#include <filesystem>
 #include <thread>
 
+#include "tests/support/temp_folder.hpp"
 #include "workload.hpp"
 
 namespace mta::spool::test {
@@ -11,23 +11,16 @@ namespace {
 /// A folder of its own on the real disk.
 class RealFolder {
 public:
-  RealFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "spool_test_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  RealFolder(const RealFolder &) = delete;
-  RealFolder &operator=(const RealFolder &) = delete;
-  ~RealFolder() { std::filesystem::remove_all(path_); }
   [[nodiscard]] SpoolOptions options() const {
     SpoolOptions options = small_options();
-    options.path = path_ + "/spool";
+    options.path = folder_.file("spool");
     options.segment_size = 262'144;
     options.part_size = 16'384;
     return options;
   }
 
 private:
-  std::string path_;
+  ::test::TempFolder folder_;
 };
 
 std::string body_of(std::uint64_t id, std::size_t size) {

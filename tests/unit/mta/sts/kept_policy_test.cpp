@@ -148,7 +148,8 @@ TEST(KeptPolicy, a_write_that_fails_leaves_the_old_file) {
   changed.id = "2";
   const auto written = write_kept_policy(place, changed);
   ASSERT_FALSE(written);
-  EXPECT_NE(written.error().detail.find(".new: cannot create"), std::string::npos) << written.error().detail;
+  EXPECT_NE(written.error().detail.find("cannot create " + place + "/.new"), std::string::npos)
+      << written.error().detail;
   EXPECT_EQ(read_kept_policy(place, "example.org").value(), sample());
 }
 

@@ -24,7 +24,7 @@ protected:
   void open(std::size_t pending_limit = 100'000) {
     log_of_decisions_.reset();
     DecisionLogOptions options;
-    options.folder = folder_.path() + "/tally";
+    options.folder = folder_.file("tally");
     options.flush_interval = 1h;
     options.pending_limit = pending_limit;
     auto opened = DecisionLog::open(options, log_);
@@ -48,13 +48,13 @@ protected:
   }
   std::vector<RecordedDecision> find(std::uint64_t id) {
     EXPECT_TRUE(log_of_decisions_->flush());
-    auto found = find_decisions(decision_files(folder_.path() + "/tally"), id);
+    auto found = find_decisions(decision_files(folder_.file("tally")), id);
     EXPECT_TRUE(found);
     return std::move(*found);
   }
-  std::string file() const { return decision_files(folder_.path() + "/tally").rows_file(the_day); }
+  std::string file() const { return decision_files(folder_.file("tally")).rows_file(the_day); }
 
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
   std::unique_ptr<DecisionLog> log_of_decisions_;
 };

@@ -37,8 +37,8 @@ protected:
       text += counted.row.header_from + ":" + std::to_string(counted.count) + " ";
     return text;
   }
-  support::TemporaryFolder folder_;
-  DmarcDays days_{folder_.path()};
+  test::TempFolder folder_;
+  DmarcDays days_{folder_.path().string()};
   UtcDay date_ = day("2026-11-21");
 };
 
@@ -133,9 +133,9 @@ TEST_F(DmarcDaysTest, rows_over_the_limit_are_counted_as_left_out) {
 TEST_F(DmarcDaysTest, days_are_listed_in_order_and_other_files_are_not) {
   for (const char *name : {"dmarc-2026-11-21.rows", "dmarc-2025-12-31.rows", "dmarc-2026-11-20.done",
                            "dmarc-2026-13-01.rows", "dmarc-2026-1-1.rows", "tls-2026-11-21.rows", "notes"})
-    support::write_all(folder_.path() + "/" + name, "");
+    support::write_all(folder_.file(name), "");
   EXPECT_EQ(days_.list().value(), (std::vector<UtcDay>{day("2025-12-31"), day("2026-11-21")}));
-  EXPECT_TRUE(DmarcDays(folder_.path() + "/absent").list().value().empty());
+  EXPECT_TRUE(DmarcDays(folder_.file("absent")).list().value().empty());
 }
 
 // ---- marks
@@ -145,7 +145,7 @@ TEST_F(DmarcDaysTest, marks_are_kept_and_survive_a_restart) {
   ASSERT_TRUE(days_.mark_submitted(date_, "report 1@example.com to bob"));
   ASSERT_TRUE(days_.mark_submitted(date_, "report 2"));
   ASSERT_TRUE(days_.mark_complete(date_));
-  const auto marks = DmarcDays(folder_.path()).marks(date_).value();
+  const auto marks = DmarcDays(folder_.path().string()).marks(date_).value();
   EXPECT_EQ(marks.submitted, (std::set<std::string, std::less<>>{"report 1@example.com to bob", "report 2"}));
   EXPECT_TRUE(marks.complete);
   EXPECT_FALSE(days_.marks(day("2026-11-22")).value().complete) << "another day";

@@ -48,7 +48,7 @@ class DmarcTallyTest : public testing::Test {
 protected:
   /// The tally's own flushes are an hour apart unless a test says otherwise.
   std::unique_ptr<DmarcTally> open(std::chrono::milliseconds interval = 1h) {
-    options_.folder = folder_.path() + "/tally";
+    options_.folder = folder_.file("tally");
     options_.flush_interval = interval;
     auto tally = DmarcTally::open(options_, log_);
     EXPECT_TRUE(tally) << tally.error().detail;
@@ -61,7 +61,7 @@ protected:
   }
   DmarcDay read(const char *date) { return DmarcDays(options_.folder).read(day(date)).value(); }
 
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   DmarcTallyOptions options_;
   LockedLog log_;
 };
@@ -153,7 +153,7 @@ TEST_F(DmarcTallyTest, a_full_day_drops_rows_counts_them_and_says_so_once) {
 TEST_F(DmarcTallyTest, a_full_buffer_drops_rows_but_still_counts_known_ones) {
   // Room for some rows only, and a disk that takes none.
   options_.memory_limit = 1500;
-  options_.folder = folder_.path() + "/tally";
+  options_.folder = folder_.file("tally");
   std::filesystem::create_directory(options_.folder);
   std::filesystem::create_symlink("/dev/full", DmarcDays(options_.folder).rows_file(day("2026-11-21")));
   auto tally = open();
@@ -170,7 +170,7 @@ TEST_F(DmarcTallyTest, a_full_buffer_drops_rows_but_still_counts_known_ones) {
 }
 
 TEST_F(DmarcTallyTest, a_full_disk_keeps_the_rows_until_it_has_room) {
-  options_.folder = folder_.path() + "/tally";
+  options_.folder = folder_.file("tally");
   std::filesystem::create_directory(options_.folder);
   const std::string file = DmarcDays(options_.folder).rows_file(day("2026-11-21"));
   std::filesystem::create_symlink("/dev/full", file);
@@ -195,7 +195,7 @@ TEST_F(DmarcTallyTest, a_full_disk_keeps_the_rows_until_it_has_room) {
 }
 
 TEST_F(DmarcTallyTest, the_background_thread_tries_a_full_disk_again) {
-  options_.folder = folder_.path() + "/tally";
+  options_.folder = folder_.file("tally");
   std::filesystem::create_directory(options_.folder);
   const std::string file = DmarcDays(options_.folder).rows_file(day("2026-11-21"));
   std::filesystem::create_symlink("/dev/full", file);
@@ -226,10 +226,10 @@ TEST_F(DmarcTallyTest, many_threads_lose_no_message) {
 }
 
 TEST_F(DmarcTallyTest, a_folder_that_cannot_be_is_an_error) {
-  options_.folder = folder_.path() + "/file";
+  options_.folder = folder_.file("file");
   support::write_all(options_.folder, "");
   EXPECT_FALSE(DmarcTally::open(options_, log_));
-  options_.folder = folder_.path() + "/absent/tally";
+  options_.folder = folder_.file("absent/tally");
   EXPECT_FALSE(DmarcTally::open(options_, log_));
 }
 

@@ -38,7 +38,7 @@ class PartnerWatchTest : public testing::Test {
 protected:
   std::unique_ptr<PartnerWatch> watch(std::shared_ptr<const Config> config) {
     return std::make_unique<PartnerWatch>(
-        PartnerWatch::Services{log_, [config] { return config; }, folder_.path() + "/tally", [this] { return now_; }});
+        PartnerWatch::Services{log_, [config] { return config; }, folder_.file("tally"), [this] { return now_; }});
   }
   static std::shared_ptr<const TlsSession> refused(const std::string &rule = std::string(outbound_place) +
                                                                              " Example Department [outbound]") {
@@ -48,7 +48,7 @@ protected:
     session.verdict->reason = "the session is not encrypted";
     return support::shared(session);
   }
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
   std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
 };
@@ -150,7 +150,7 @@ TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
   for (const int days : {61, 59}) {
     SCOPED_TRACE(days);
     log_.lines.clear();
-    const support::TemporaryFolder folder;
+    const test::TempFolder folder;
     auto session = support::a_tls_session("example.gov.uk");
     session.time = now_;
     session.facts.chain[0].not_after = now_ + std::chrono::days(days);
@@ -158,7 +158,7 @@ TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
     partner.outbound->pins = {session.facts.chain[0].spki_sha256, session.facts.chain[1].spki_sha256};
     {
       TlsEvidenceOptions options;
-      options.folder = folder.path() + "/tally";
+      options.folder = folder.file("tally");
       const auto evidence = TlsEvidence::open(options, log_).value();
       evidence->session(support::shared(session));
       auto unpinned = session;
@@ -166,14 +166,14 @@ TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
       unpinned.facts.chain[0].not_after = now_ + 24h;
       evidence->session(support::shared(unpinned));
     }
-    write_partner_warnings(*config_with(partner), evidence_files(folder.path() + "/tally"), log_, now_);
+    write_partner_warnings(*config_with(partner), evidence_files(folder.file("tally")), log_, now_);
     EXPECT_EQ(log_.count({"event=pin_expires", "pin=\"leafpin", "days=59", "other_pins=1"}), days == 59 ? 1U : 0U);
     EXPECT_EQ(log_.lines.size(), days == 59 ? 1U : 0U);
   }
 }
 
 TEST_F(PartnerWatchTest, days_that_are_kept_long_enough_are_removed) {
-  const std::string folder = folder_.path() + "/tally";
+  const std::string folder = folder_.file("tally");
   TlsEvidenceOptions options;
   options.folder = folder;
   {

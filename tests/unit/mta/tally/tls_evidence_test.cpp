@@ -101,7 +101,7 @@ class TlsEvidenceTest : public testing::Test {
 protected:
   std::unique_ptr<TlsEvidence> open(std::size_t pending_limit = 1000) {
     TlsEvidenceOptions options;
-    options.folder = folder_.path() + "/tally";
+    options.folder = folder_.file("tally");
     options.flush_interval = 1h;
     options.pending_limit = pending_limit;
     auto evidence = TlsEvidence::open(options, log_);
@@ -110,12 +110,11 @@ protected:
   }
   StoredEvidence read(UtcDay today, unsigned days, std::size_t limit = 1000) const {
     auto stored = read_evidence(
-        evidence_files(folder_.path() + "/tally"), today, days, [](const policy::EvidenceRow &) { return true; },
-        limit);
+        evidence_files(folder_.file("tally")), today, days, [](const policy::EvidenceRow &) { return true; }, limit);
     EXPECT_TRUE(stored);
     return std::move(*stored);
   }
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
 };
 
@@ -190,7 +189,7 @@ TEST_F(TlsEvidenceTest, more_sessions_than_the_limit_are_dropped_and_counted) {
 
 TEST_F(TlsEvidenceTest, damage_is_passed_over_and_counted) {
   open()->session(support::shared(a_tls_session()));
-  const std::string file = evidence_files(folder_.path() + "/tally").rows_file(the_day);
+  const std::string file = evidence_files(folder_.file("tally")).rows_file(the_day);
   support::write_all(file, "rubbish" + support::read_all(file));
   const auto stored = read(the_day, 1);
   EXPECT_EQ(stored.rows.size(), 1U);
@@ -199,7 +198,7 @@ TEST_F(TlsEvidenceTest, damage_is_passed_over_and_counted) {
 
 TEST_F(TlsEvidenceTest, no_folder_is_no_evidence) {
   const auto stored =
-      read_evidence(evidence_files(folder_.path() + "/none"), the_day, 30, [](const auto &) { return true; });
+      read_evidence(evidence_files(folder_.file("none")), the_day, 30, [](const auto &) { return true; });
   ASSERT_TRUE(stored);
   EXPECT_TRUE(stored->rows.empty());
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "mta/base/files.hpp"
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
 #include "tests/support/tls_sessions.hpp"
@@ -29,7 +30,7 @@ protected:
   void open() {
     memory_.reset();
     TlsMemoryOptions options;
-    options.folder = folder_.path() + "/tally";
+    options.folder = folder_.file("tally");
     options.flush_interval = 1h;
     options.max_domains = max_domains_;
     options.now = [this] { return now_; };
@@ -37,7 +38,7 @@ protected:
     ASSERT_TRUE(opened) << opened.error().detail;
     memory_ = std::move(*opened);
   }
-  std::string file() const { return folder_.path() + "/tally/tls-memory.rows"; }
+  std::string file() const { return folder_.file("tally/tls-memory.rows"); }
   void tls(const std::string &domain, const std::string &host = "mx1.mail.example.net") {
     memory_->session(support::shared(a_tls_session(domain, host)));
   }
@@ -46,7 +47,7 @@ protected:
   }
   policy::MemoryFacts recall(const std::string &domain) const { return memory_->recall(domain); }
 
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
   TlsMemoryConfig config_;
   std::size_t max_domains_ = 1000;
@@ -90,10 +91,10 @@ const std::vector<HistoryRow> histories = {
 TEST_F(TlsMemoryTest, histories_end_as_the_table_says) {
   for (const HistoryRow &row : histories) {
     SCOPED_TRACE(row.name);
-    static_cast<void>(remove_tally_file(file()));
+    static_cast<void>(remove_file(file()));
     for (const bool restarts : {false, true}) {
       memory_.reset();
-      static_cast<void>(remove_tally_file(file()));
+      static_cast<void>(remove_file(file()));
       open();
       for (const char step : row.history) {
         if (step == 't') tls(row.domain);

@@ -31,11 +31,11 @@ class TlsrptTallyTest : public testing::Test {
 protected:
   std::unique_ptr<TlsrptTally> open() {
     return TlsrptTally::open(
-               {.folder = folder_.path() + "/tally", .flush_interval = 1h, .is_counting = [this] { return counting_; }},
+               {.folder = folder_.file("tally"), .flush_interval = 1h, .is_counting = [this] { return counting_; }},
                log_)
         .value();
   }
-  support::TemporaryFolder folder_;
+  test::TempFolder folder_;
   support::MemoryLog log_;
   bool counting_ = true;
 };
@@ -57,7 +57,7 @@ TEST_F(TlsrptTallyTest, equal_sessions_are_counted_together_on_their_day) {
 TEST_F(TlsrptTallyTest, a_restart_goes_on_counting) {
   open()->session(session_at("2026-11-21"));
   open()->session(session_at("2026-11-21"));
-  EXPECT_EQ(TlsrptDays(folder_.path() + "/tally").read(day("2026-11-21")).value().total, 2U);
+  EXPECT_EQ(TlsrptDays(folder_.file("tally")).read(day("2026-11-21")).value().total, 2U);
 }
 
 TEST_F(TlsrptTallyTest, nothing_is_counted_while_no_reports_are_sent) {
@@ -74,7 +74,7 @@ TEST_F(TlsrptTallyTest, kinds_share_a_folder_and_nothing_else) {
   auto tally = open();
   tally->session(session_at("2026-11-21"));
   ASSERT_TRUE(tally->flush());
-  const DmarcDays dmarc(folder_.path() + "/tally");
+  const DmarcDays dmarc(folder_.file("tally"));
   EXPECT_TRUE(dmarc.list().value().empty());
   ASSERT_TRUE(tally->days().mark_submitted(day("2026-11-21"), "a"));
   EXPECT_TRUE(dmarc.marks(day("2026-11-21")).value().submitted.empty());

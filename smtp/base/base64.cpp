@@ -1,10 +1,10 @@
 // base64: see the header.
-#include "auth/dkim/base64.hpp"
+#include "smtp/base/base64.hpp"
 
 #include <array>
 #include <cstdint>
 
-namespace auth {
+namespace smtp {
 
 namespace {
 
@@ -74,4 +74,4 @@ std::optional<std::string> from_base64(std::string_view text) {
   return octets;
 }
 
-} // namespace auth
+} // namespace smtp

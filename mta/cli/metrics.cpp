@@ -1,0 +1,98 @@
+// format_metrics: see metrics.hpp.
+#include "mta/cli/metrics.hpp"
+
+#include <array>
+#include <string_view>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "mta/cli/command.hpp"
+
+namespace mta::cli {
+
+namespace {
+
+namespace json = boost::json;
+
+struct Metric {
+  std::string_view section; ///< empty: a member of the answer itself
+  std::string_view key;
+  std::string_view name;
+  std::string_view type;
+  std::string_view help;
+};
+
+constexpr std::array metrics = {
+    Metric{"", "uptime", "uptime_seconds", "gauge", "Since the daemon started."},
+    Metric{"", "draining", "draining", "gauge", "1 while new mail is put off."},
+    Metric{"", "partners", "partners", "gauge", "Partners in the policy table."},
+    Metric{"inbound", "sessions", "inbound_sessions", "gauge", "Open inbound sessions."},
+    Metric{"inbound", "sessions_total", "inbound_sessions_total", "counter", "Inbound sessions."},
+    Metric{"inbound", "accepted", "messages_accepted_total", "counter", "Messages taken into the queue from clients."},
+    Metric{"inbound", "refused", "messages_refused_total", "counter", "Messages refused at the end of their data."},
+    Metric{"queue", "messages", "queue_messages", "gauge", "Messages in the queue."},
+    Metric{"queue", "recipients", "queue_recipients", "gauge", "Recipients still to be delivered to."},
+    Metric{"queue", "held", "queue_held", "gauge", "Messages that an operator holds."},
+    Metric{"queue", "active", "queue_active", "gauge", "Deliveries under way."},
+    Metric{"queue", "destinations", "queue_destinations", "gauge", "Destinations with mail in the queue."},
+    Metric{"spool", "healthy", "spool_healthy", "gauge", "0 while the spool cannot write: mail is put off."},
+    Metric{"spool", "messages", "spool_messages", "gauge", "Messages in the spool."},
+    Metric{"spool", "octets", "spool_live_bytes", "gauge", "Octets of them on disk."},
+    Metric{"spool", "segments", "spool_segments", "gauge", "Segment files of the log."},
+    Metric{"spool", "free_octets", "spool_free_bytes", "gauge", "Octets free on the spool's disk."},
+    Metric{"spool", "committed", "spool_committed_total", "counter", "Messages made durable."},
+    Metric{"spool", "commits", "spool_syncs_total", "counter",
+           "Syncs of the disk; each makes several messages durable."},
+    Metric{"tls_memory", "domains", "tls_memory_domains", "gauge", "Domains whose TLS is remembered."},
+    Metric{"tls_memory", "without_tls", "tls_memory_without_tls", "gauge",
+           "Domains that always had TLS and have none now."},
+    Metric{"tls_memory", "held", "tls_memory_held", "gauge", "Those of them whose mail waits."},
+};
+
+void append_head(std::string &text, std::string_view name, std::string_view type, std::string_view help) {
+  text += fmt::format("# HELP portcullis_{0} {2}\n# TYPE portcullis_{0} {1}\n", name, type, help);
+}
+
+/// As the format wants a label's value.
+std::string label(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
+  }
+  return out;
+}
+
+} // namespace
+
+std::string format_metrics(const json::object &status) {
+  std::string text;
+  append_head(text, "info", "gauge", "Always 1; the labels say what runs.");
+  text += fmt::format("portcullis_info{{version=\"{}\",hostname=\"{}\"}} 1\n", label(text_at(status, "version")),
+                      label(text_at(status, "hostname")));
+  for (const Metric &metric : metrics) {
+    const json::object *from = &status;
+    if (!metric.section.empty()) {
+      const auto *section = status.if_contains(metric.section);
+      from = section ? section->if_object() : nullptr;
+    }
+    const auto *value = from ? from->if_contains(metric.key) : nullptr;
+    if (!value) continue;
+    append_head(text, metric.name, metric.type, metric.help);
+    text += fmt::format("portcullis_{} {}\n", metric.name,
+                        value->is_bool() ? std::int64_t{value->get_bool()} : number_at(*from, metric.key));
+  }
+  const auto *events = status.if_contains("events");
+  if (events == nullptr || !events->is_object()) return text;
+  append_head(text, "events_total", "counter", "Events of each name since the start, as the log has them.");
+  for (const auto &[name, count] : events->get_object())
+    text +=
+        fmt::format("portcullis_events_total{{event=\"{}\"}} {}\n", label(name), number_at(events->get_object(), name));
+  return text;
+}
+
+} // namespace mta::cli
