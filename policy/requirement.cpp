@@ -33,9 +33,16 @@ bool leaf_is_pinned(const Requirement &requirement, const tls::Facts &facts) {
   return !facts.chain.empty() && contains(requirement.pins, facts.chain.front().spki_sha256);
 }
 
-/// A pin on the leaf speaks for itself: only the holder of the key can have made the handshake. A pin further up counts
-/// only in a trusted chain, and only for certificates that are linked to the leaf by issuer and subject: the peer
-/// chooses what it sends, so a copy of the pinned CA's certificate may lie behind a chain that it never signed.
+/// A pin on the leaf speaks for itself: only the holder of the key can have made the handshake. Not so beside lists of
+/// revoked certificates: who stole a key that was taken back could put it into a certificate of his own, which no list
+/// knows; then the chain must be trusted, too.
+bool is_trusted_by_pin(const Requirement &requirement, const tls::Facts &facts) {
+  return requirement.crls.empty() && leaf_is_pinned(requirement, facts);
+}
+
+/// A pin on the leaf counts by itself. One further up counts only in a trusted chain, and only for certificates that are
+/// linked to the leaf by issuer and subject: the peer chooses what it sends, so a copy of the pinned CA's certificate
+/// may lie behind a chain that it never signed.
 bool pin_is_met(const Requirement &requirement, const tls::Facts &facts, bool trusted) {
   if (leaf_is_pinned(requirement, facts)) return true;
   if (!trusted) return false;
@@ -72,7 +79,7 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
                                  smtp::escape(facts.verdict->reason));
     return verdict;
   }
-  if (!trusted && !leaf_is_pinned(requirement, facts)) {
+  if (!trusted && !is_trusted_by_pin(requirement, facts)) {
     verdict.kind = VerdictKind::untrusted;
     if (!facts.verdict)
       verdict.reason = "the certificate chain was not verified";
@@ -224,8 +231,10 @@ bool is_final(const Unusable &unusable) noexcept {
   return unusable.source == "requiretls";
 }
 
-bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept {
-  return requirement.requiretls && !verdict.ok();
+bool is_final(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept {
+  if (!requirement.requiretls || verdict.ok()) return false;
+  return verdict.kind != VerdictKind::revoked || !facts.verdict ||
+         facts.verdict->fault != tls::ChainFault::no_revocation;
 }
 
 Verdict judge_requiretls(const Requirement &requirement, Verdict verdict, bool offered) {

@@ -116,9 +116,10 @@ struct Verdict {
 [[nodiscard]] std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts);
 
 /// Whether mail that met this, and no better host, goes back to its sender at once: RFC 8689 section 4.2.1 has no waiting
-/// for REQUIRETLS (status 5.7.30 for no_requiretls and a host without a trusted name, else 5.7.10).
+/// for REQUIRETLS (status 5.7.30 for no_requiretls and a host without a trusted name, else 5.7.10). A list of revoked
+/// certificates that we lack is our own passing fault: for that even such mail waits.
 [[nodiscard]] bool is_final(const Unusable &unusable) noexcept;
-[[nodiscard]] bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept;
+[[nodiscard]] bool is_final(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept;
 
 /// `verdict` once the host's EHLO inside TLS is known: no_requiretls where the requirement demands REQUIRETLS and the host
 /// does not offer it, or there is no TLS (RFC 8689 section 4.2.1, step 5); else `verdict`.

@@ -28,6 +28,10 @@ void read_truth_test(Section &section, const DnsConfig &dns, TruthTestConfig &ou
   read_name("signed", names.signed_name);
   read_name("unsigned", names.unsigned_name);
   read_name("bogus", names.bogus_name);
+  if (!names.signed_name.empty() && names.signed_name == names.unsigned_name)
+    section.error("unsigned", "is the signed name: the test needs a name whose zone is not signed");
+  if (!names.bogus_name.empty() && (names.bogus_name == names.signed_name || names.bogus_name == names.unsigned_name))
+    section.error("bogus", "is one of the other names: the test needs a name that is signed wrongly");
   section.finish();
   if (!dns.dnssec) section.warning("", "dnssec = false: the resolver will never pass this test, and DANE stays off");
   if (!names.signed_name.empty() && !names.unsigned_name.empty() && !names.bogus_name.empty()) out = std::move(names);

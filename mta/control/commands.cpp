@@ -201,6 +201,8 @@ json::object Commands::status() const {
     memory["without_tls"] = failing.size();
     memory["held"] =
         std::count_if(failing.begin(), failing.end(), [](const RememberedDomain &one) { return one.facts.protect; });
+    if (const auto damaged = services_.memory->damaged_since())
+      memory["damaged_since"] = time_text(WallTime(*damaged));
     answer["tls_memory"] = std::move(memory);
   }
 

@@ -1,6 +1,7 @@
 // TruthTest: see truth_test.hpp.
 #include "mta/dns/truth_test.hpp"
 
+#include <algorithm>
 #include <mutex>
 
 #include <boost/asio/as_tuple.hpp>
@@ -33,15 +34,14 @@ Task<Address> addresses(Resolver &resolver, std::string name) {
 }
 
 void add(TruthReport &report, TruthReport::State state, std::string problem) {
-  // That it does not validate is sure where one answer shows it; that nothing is known gives way to that.
-  if (report.state != TruthReport::State::does_not_validate) report.state = state;
+  report.state = std::max(report.state, state);
   report.problems.push_back(std::move(problem));
 }
 
 void judge_signed(TruthReport &report, const std::string &name, const Address &answer) {
   using State = TruthReport::State;
   if (is_bogus(answer))
-    add(report, State::does_not_validate, fmt::format("the signed name {} is {}", name, answer.detail));
+    add(report, State::bogus, fmt::format("the signed name {} is {}", name, answer.detail));
   else if (answer.status == DnsStatus::temporary)
     add(report, State::unknown, fmt::format("the signed name {} cannot be asked for: {}", name, answer.detail));
   else if (answer.trust != DnsTrust::secure)
@@ -51,11 +51,11 @@ void judge_signed(TruthReport &report, const std::string &name, const Address &a
 void judge_unsigned(TruthReport &report, const std::string &name, const Address &answer) {
   using State = TruthReport::State;
   if (is_bogus(answer))
-    add(report, State::does_not_validate, fmt::format("the unsigned name {} is {}", name, answer.detail));
+    add(report, State::bogus, fmt::format("the unsigned name {} is {}", name, answer.detail));
   else if (answer.status == DnsStatus::temporary)
     add(report, State::unknown, fmt::format("the unsigned name {} cannot be asked for: {}", name, answer.detail));
   else if (answer.trust == DnsTrust::secure)
-    add(report, State::does_not_validate, fmt::format("the unsigned name {} is secure", name));
+    add(report, State::unknown, fmt::format("the unsigned name {} is secure: name one whose zone is not signed", name));
   else if (answer.status == DnsStatus::no_name)
     add(report, State::unknown, fmt::format("the unsigned name {} does not exist", name));
 }
@@ -97,15 +97,27 @@ struct TruthTest::State {
   void note(const TruthReport &report) {
     const std::lock_guard lock(mutex);
     if (stopped) return;
-    if (report.state != TruthReport::State::unknown) good = report.state == TruthReport::State::validates;
-    write(report);
+    // Bogus answers come of a resolver that is set up wrong, or of someone who forges. From one that has validated
+    // before they must not switch DANE off: its domains' mail waits then, as it would for any bogus answer.
+    TruthReport::State state = report.state;
+    if (state == TruthReport::State::bogus && !has_passed) state = TruthReport::State::does_not_validate;
+    if (state == TruthReport::State::validates) has_passed = good = true;
+    if (state == TruthReport::State::does_not_validate) good = false;
+    write(state, fmt::format("{}", fmt::join(report.problems, "; ")));
   }
 
-  void write(const TruthReport &report) {
-    const std::string problems = fmt::format("{}", fmt::join(report.problems, "; "));
-    switch (report.state) {
+  void write(TruthReport::State state, const std::string &problems) {
+    switch (state) {
     case TruthReport::State::validates:
       log.write(Event("resolver_truth").with("validates", true).with("dane", "on"));
+      return;
+    case TruthReport::State::bogus:
+      log.write(Event("resolver_truth", LogLevel::error)
+                    .with("validates", "bogus")
+                    .with("dane", good ? "on" : "off")
+                    .with("problem", problems)
+                    .with("message", "a name that this resolver validated before is bogus now: answers are forged on "
+                                     "the way, or [dns] is broken; mail to domains whose answers are bogus waits"));
       return;
     case TruthReport::State::does_not_validate:
       log.write(
@@ -120,7 +132,7 @@ struct TruthTest::State {
                     .with("validates", "unknown")
                     .with("dane", good ? "on" : "off")
                     .with("problem", problems)
-                    .with("message", "the test got no answer, so that it says nothing of the resolver"));
+                    .with("message", "the test says nothing of the resolver; nothing changes"));
       return;
     }
   }
@@ -132,7 +144,8 @@ struct TruthTest::State {
   asio::steady_timer timer; ///< used on its executor alone
   std::atomic<bool> good{true};
   std::mutex mutex;
-  bool stopped = false; ///< under `mutex`
+  bool stopped = false;    ///< under `mutex`
+  bool has_passed = false; ///< under `mutex`: a round was good
 };
 
 /// One round after the other until the test is stopped.

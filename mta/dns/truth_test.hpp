@@ -18,12 +18,14 @@ namespace mta {
 
 /// One round of the test.
 struct TruthReport {
+  /// In the order in which one hides another.
   enum class State : std::uint8_t {
     validates,
+    unknown,           ///< a question was not answered, or a name is not what it should be: nothing is known
+    bogus,             ///< a name with right data is bogus: the resolver is set up wrong, or someone forges
     does_not_validate, ///< an answer came that a validating resolver would not give
-    unknown,           ///< a question was not answered at all, which says nothing of validation
   };
-  State state = State::unknown;
+  State state = State::unknown; ///< the worst
   std::vector<std::string> problems; ///< one clause each; empty only when it validates
   friend bool operator==(const TruthReport &, const TruthReport &) = default;
 };
@@ -37,7 +39,9 @@ struct TruthReport {
 /// Runs the rounds and logs each as event=resolver_truth. What delivery does with DANE follows validates(): a resolver
 /// that does not validate makes every signed domain look insecure (DANE is not seen) or bogus (its mail is stuck), so
 /// DANE is off until a round is good again, and a warning says so in every round. A round without an answer changes
-/// nothing: who can only drop packets cannot switch DANE off. After a round that is not good the next one comes sooner.
+/// nothing: who can only drop packets cannot switch DANE off. Nor do bogus answers once a round was good: who forges
+/// answers for the signed name would otherwise switch DANE off for every domain; before that they come of a resolver
+/// that is set up wrong. After a round that is not good the next one comes sooner.
 class TruthTest {
 public:
   struct Waits {

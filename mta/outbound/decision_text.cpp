@@ -90,15 +90,14 @@ json::object to_json(const policy::StsFacts &sts) {
 }
 
 json::object to_json(const policy::MemoryFacts &memory) {
-  json::object object{{"known", memory.known}};
+  json::object object{{"known", memory.known}, {"protect", memory.protect}};
+  if (!memory.rule.empty()) object["rule"] = memory.rule;
   if (!memory.known) return object;
   object["best_version"] = tls::to_string(memory.best_version);
   object["authenticated"] = memory.authenticated;
   object["first_seen"] = format_utc(memory.first_seen);
   object["last_seen"] = format_utc(memory.last_seen);
   object["always"] = memory.always;
-  object["protect"] = memory.protect;
-  if (!memory.rule.empty()) object["rule"] = memory.rule;
   return object;
 }
 

@@ -56,7 +56,7 @@ Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> DeliveryWorker::pl
   const bool shared = !wish.override_;
   if (shared)
     if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
-        cached && (*cached)->snapshot == snapshot)
+        cached && (*cached)->snapshot == snapshot && is_current(sources_, **cached))
       co_return *cached;
   auto gathered =
       co_await gather_plan(sources_, std::move(snapshot), std::move(recipient), std::move(wish), random_index_);
@@ -74,7 +74,8 @@ const std::shared_ptr<const HostPlan> *DeliveryWorker::find_host_plan(const Plan
 
 Task<smtp::Result<std::shared_ptr<const HostPlan>>> DeliveryWorker::host_plan_for(std::shared_ptr<const Plan> plan,
                                                                                   NextHost host) {
-  if (const auto *cached = find_host_plan(*plan, host)) co_return *cached;
+  if (is_current(sources_, *plan))
+    if (const auto *cached = find_host_plan(*plan, host)) co_return *cached;
   const std::string key = host_key(*plan, host);
   const bool shared = !plan->wish.override_;
   auto made = co_await gather_host_plan(sources_, std::move(plan), std::move(host));

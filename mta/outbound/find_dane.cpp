@@ -80,7 +80,8 @@ Task<policy::DaneFacts> find_dane(Resolver &resolver, DaneQuestion question) {
   for (const auto &base : bases) {
     auto answer = co_await resolver.tlsa(fmt::format("_{}._tcp.{}", host.port, base));
     auto facts = read_answer(answer, base);
-    if (!facts) {
+    // Section 2.2.3: records that are not signed are none, and the next candidate is asked.
+    if (!facts || (facts->state == State::insecure && base != bases.back())) {
       ttl = answer.ttl.count() > 0 ? std::min(ttl, answer.ttl) : ttl;
       continue;
     }

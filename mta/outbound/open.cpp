@@ -37,8 +37,9 @@ void fail_with(Opening &opening, HostFailure failure) {
 }
 
 /// TLS did not come about. An opportunistic requirement may plan an attempt in clear, unless something was injected.
+/// `passing`: a fault of the moment, for which even a message that demands REQUIRETLS waits.
 void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code,
-              policy::TlsFault fault = policy::TlsFault::validation_failure) {
+              policy::TlsFault fault = policy::TlsFault::validation_failure, bool passing = false) {
   opening.opened.session =
       make_session(opening.plan(), *opening.connection,
                    {.tls_problem = reason, .fault = fault, .refused = !opening.plan().may_fall_back()},
@@ -49,7 +50,9 @@ void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code,
     opening.opened.fallback_reason = reason;
     opening.opened.fallback_address = opening.connection->address;
   }
-  fail_with(opening, tls_failure(opening.plan().required(), tls::Level::none, opening.label, reason, code));
+  const policy::Requirement &required = opening.plan().required();
+  fail_with(opening, tls_failure(required, tls::Level::none, opening.label, reason, code,
+                                 required.requiretls && !passing));
 }
 
 void fail_connection(Opening &opening, std::optional<smtp::Reply> reply, const std::string &detail) {
@@ -108,7 +111,7 @@ Task<bool> shake_hands(Opening &opening) {
     fail_tls(opening,
              late ? fmt::format("the TLS handshake took longer than {} s", opening.timeouts().starttls_timeout.count())
                   : fmt::format("the TLS handshake failed: {}", smtp::escape(done.error().detail, 300)),
-             tls_unproven);
+             tls_unproven, policy::TlsFault::validation_failure, late);
     co_return false;
   }
   co_return true;
@@ -142,11 +145,8 @@ bool pass_judgement(Opening &opening) {
     connection.tls_problem = "STARTTLS was not offered";
   const auto now = std::chrono::system_clock::now();
   const policy::Requirement &required = opening.plan().required();
-  if (connection.verdict.ok() && required.requiretls && !connection.session.capabilities().requiretls) {
-    // RFC 8689 section 4.2.1, step 3.
-    connection.verdict.kind = policy::VerdictKind::no_requiretls;
-    connection.verdict.reason = "REQUIRETLS is not offered";
-  }
+  connection.verdict = policy::judge_requiretls(required, std::move(connection.verdict),
+                                                connection.session.capabilities().requiretls);
   note_connection(opening.attempt, connection);
   opening.opened.session = make_session(
       opening.plan(), connection,
@@ -160,8 +160,9 @@ bool pass_judgement(Opening &opening) {
     fail_with(opening, requiretls_failure(opening.label, connection.verdict.reason));
     return false;
   }
-  fail_with(opening, tls_failure(opening.plan().required(), connection.verdict.got, opening.label,
-                                 connection.verdict.reason, tls_unproven));
+  const bool for_good = policy::is_final(required, connection.verdict, connection.facts);
+  fail_with(opening, tls_failure(required, connection.verdict.got, opening.label, connection.verdict.reason,
+                                 tls_unproven, for_good));
   return false;
 }
 

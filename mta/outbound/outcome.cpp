@@ -166,13 +166,13 @@ HostFailure local_failure(const std::string &host, const std::string &detail) {
 }
 
 HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const std::string &host,
-                        const std::string &reason, smtp::EnhancedCode code) {
+                        const std::string &reason, smtp::EnhancedCode code, bool for_good) {
   HostFailure failure;
   failure.cause = FailureCause::tls;
   failure.host = host;
   failure.detail = fmt::format("wanted {}, got {}: {}", tls::to_string(wanted.level), tls::to_string(got), reason);
   failure.reply = {451, code, failure.detail};
-  if (wanted.requiretls) give_up_requiretls(failure);
+  if (for_good) give_up_requiretls(failure);
   return failure;
 }
 

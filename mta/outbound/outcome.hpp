@@ -46,8 +46,9 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results);
 /// The failure is on our side.
 [[nodiscard]] HostFailure local_failure(const std::string &host, const std::string &detail);
 
-/// "wanted authenticated, got none: STARTTLS was not offered".
+/// "wanted authenticated, got none: STARTTLS was not offered". `for_good`: the message demands REQUIRETLS and does not
+/// wait for it.
 [[nodiscard]] HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const std::string &host,
-                                      const std::string &reason, smtp::EnhancedCode code);
+                                      const std::string &reason, smtp::EnhancedCode code, bool for_good);
 
 } // namespace mta

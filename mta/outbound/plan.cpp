@@ -70,6 +70,16 @@ policy::Decision decide_for(const Plan &plan, const std::string &host, const pol
   return decision;
 }
 
+namespace {
+
+/// What the configuration, the domain's policy and the memory say, over the first host.
+void decide(Plan &plan, std::chrono::system_clock::time_point now) {
+  plan.decision = decide_for(plan, plan.hosts.hosts.empty() ? std::string() : plan.hosts.hosts.front().name, {}, now);
+  plan.requirement_key = policy::requirement_key(plan.required());
+}
+
+} // namespace
+
 std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot, const smtp::Mailbox &recipient,
                                       PlanSources sources, std::chrono::system_clock::time_point now) {
   auto plan = std::make_shared<Plan>();
@@ -80,10 +90,16 @@ std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Snapshot> snapshot, 
   plan->wish = std::move(sources.wish);
   plan->sts = std::move(sources.sts);
   plan->memory = std::move(sources.memory);
-  plan->decision =
-      decide_for(*plan, plan->hosts.hosts.empty() ? std::string() : plan->hosts.hosts.front().name, {}, now);
-  plan->requirement_key = policy::requirement_key(plan->required());
+  decide(*plan, now);
   return plan;
+}
+
+std::shared_ptr<const Plan> with_memory(const Plan &plan, policy::MemoryFacts memory,
+                                        std::chrono::system_clock::time_point now) {
+  auto changed = std::make_shared<Plan>(plan);
+  changed->memory = std::move(memory);
+  decide(*changed, now);
+  return changed;
 }
 
 bool HostPlan::may_fall_back() const noexcept {

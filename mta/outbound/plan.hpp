@@ -79,6 +79,10 @@ struct PlanSources {
                                                     const smtp::Mailbox &recipient, PlanSources sources,
                                                     std::chrono::system_clock::time_point now);
 
+/// The same plan with what the memory says now.
+[[nodiscard]] std::shared_ptr<const Plan> with_memory(const Plan &plan, policy::MemoryFacts memory,
+                                                      std::chrono::system_clock::time_point now);
+
 /// The one way in which delivery and explain reach a decision: all sources, for this host. `host` empty: no host is
 /// known.
 [[nodiscard]] policy::Decision decide_for(const Plan &plan, const std::string &host, const policy::DaneFacts &dane,

@@ -33,6 +33,11 @@ Task<GatheredPlan> gather_plan(const PolicySources &sources, std::shared_ptr<con
   co_return gathered;
 }
 
+bool is_current(const PolicySources &sources, const Plan &plan) {
+  if (sources.memory == nullptr || plan.hosts.route != nullptr || !plan.recipient_domain) return true;
+  return sources.memory->recall(plan.recipient_domain->ascii()).protect == plan.memory.protect;
+}
+
 Task<smtp::Result<std::shared_ptr<const HostPlan>>> gather_host_plan(const PolicySources &sources,
                                                                      std::shared_ptr<const Plan> plan, NextHost host) {
   const Config &config = plan->config();
@@ -47,6 +52,8 @@ Task<smtp::Result<std::shared_ptr<const HostPlan>>> gather_host_plan(const Polic
       dane = std::move(found);
     }
   }
+  if (!is_current(sources, *plan))
+    plan = with_memory(*plan, sources.memory->recall(plan->recipient_domain->ascii()), std::chrono::system_clock::now());
   auto made = make_host_plan(std::move(plan), std::move(host), std::move(addresses), std::move(dane),
                              std::chrono::system_clock::now());
   co_return made;

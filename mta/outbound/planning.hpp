@@ -28,7 +28,12 @@ struct GatheredPlan {
 [[nodiscard]] Task<GatheredPlan> gather_plan(const PolicySources &sources, std::shared_ptr<const Snapshot> snapshot,
                                              smtp::Mailbox recipient, MessageWish wish, const RandomIndex &random);
 
-/// Addresses, TLSA records and the decision. Errors: as make_host_plan().
+/// Whether the TLS memory still says of the plan's domain what it said then. It learns with every session, and a plan
+/// that was made before TLS was first seen must not let mail leave in clear afterwards.
+[[nodiscard]] bool is_current(const PolicySources &sources, const Plan &plan);
+
+/// Addresses, TLSA records and the decision, by what the memory says at the end of the look-ups. Errors: as
+/// make_host_plan().
 [[nodiscard]] Task<smtp::Result<std::shared_ptr<const HostPlan>>>
 gather_host_plan(const PolicySources &sources, std::shared_ptr<const Plan> plan, NextHost host);
 

@@ -34,6 +34,8 @@ public:
   void finish(const Visit &visit);
   /// Stretches passed over so far.
   [[nodiscard]] std::uint64_t damaged() const noexcept { return damaged_; }
+  /// After finish(): the last of them reaches to the end, as a write that a crash cut short does.
+  [[nodiscard]] bool is_torn() const noexcept { return in_damage_; }
 
 private:
   void scan(const Visit &visit, bool at_end);

@@ -232,7 +232,8 @@ const smtp::DomainPattern *TlsMemory::protecting(std::string_view domain) const 
 policy::MemoryFacts TlsMemory::facts_of(const DomainMemory &memory, sys_seconds time) const {
   policy::MemoryFacts facts;
   facts.known = memory.first_tls != never;
-  if (!facts.known) return facts;
+  if (!facts.known)
+    return memory.release || !may_be_forgotten(memory.domain, time) ? facts : facts_of_forgotten(memory.domain);
   facts.best_version = tls::Version::tls1_0;
   for (const HostMemory &host : memory.hosts) {
     if (host.first_tls == never) continue;
@@ -243,12 +244,38 @@ policy::MemoryFacts TlsMemory::facts_of(const DomainMemory &memory, sys_seconds 
   facts.last_seen = memory.last_tls;
   const bool let_go = is_let_go(memory, time);
   facts.always = !let_go && (!memory.was_let_go || time - memory.always_since >= regain_time);
-  if (const auto *pattern = protecting(memory.domain)) {
+  if (protecting(memory.domain) != nullptr) {
     facts.protect = !let_go;
-    facts.rule =
-        fmt::format("{}{}[tls_memory] {}", config_.place, config_.place.empty() ? "" : " ", pattern->to_string());
+    facts.rule = rule_for(memory.domain);
   }
   return facts;
+}
+
+/// Called with the mutex, for a domain that a pattern protects.
+std::string TlsMemory::rule_for(std::string_view domain) const {
+  return fmt::format("{}{}[tls_memory] {}", config_.place, config_.place.empty() ? "" : " ",
+                     protecting(domain)->to_string());
+}
+
+/// Called with the mutex.
+bool TlsMemory::may_be_forgotten(std::string_view domain, sys_seconds time) const {
+  if (damaged_since_ == never || protecting(domain) == nullptr) return false;
+  return config_.release_after == 0s || time - damaged_since_ < config_.release_after;
+}
+
+/// Called with the mutex, for a domain that may be forgotten.
+policy::MemoryFacts TlsMemory::facts_of_forgotten(std::string_view domain) const {
+  policy::MemoryFacts facts;
+  facts.protect = true;
+  facts.rule = fmt::format("{}, and the memory was found damaged at {}", rule_for(domain), time_text(damaged_since_));
+  return facts;
+}
+
+std::optional<sys_seconds> TlsMemory::damaged_since() const {
+  const std::scoped_lock lock(mutex_);
+  if (damaged_since_ == never || (config_.release_after != 0s && now() - damaged_since_ >= config_.release_after))
+    return std::nullopt;
+  return damaged_since_;
 }
 
 policy::MemoryFacts TlsMemory::recall(std::string_view domain) const {
@@ -257,15 +284,20 @@ policy::MemoryFacts TlsMemory::recall(std::string_view domain) const {
   const std::scoped_lock lock(mutex_);
   if (!config_.enabled) return {};
   const auto found = domains_.find(name);
-  if (found == domains_.end()) return {};
-  return facts_of(found->second.memory, now());
+  if (found != domains_.end()) return facts_of(found->second.memory, now());
+  return may_be_forgotten(name, now()) ? facts_of_forgotten(name) : policy::MemoryFacts();
 }
 
 std::optional<RememberedDomain> TlsMemory::show(std::string_view domain) const {
   const std::string name(domain);
   const std::scoped_lock lock(mutex_);
   const auto found = domains_.find(name);
-  if (found == domains_.end()) return std::nullopt;
+  if (found == domains_.end()) {
+    if (!may_be_forgotten(name, now())) return std::nullopt;
+    RememberedDomain forgotten{{}, facts_of_forgotten(name)};
+    forgotten.memory.domain = name;
+    return forgotten;
+  }
   return RememberedDomain{found->second.memory, facts_of(found->second.memory, now())};
 }
 

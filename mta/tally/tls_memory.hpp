@@ -45,6 +45,10 @@ struct RememberedDomain {
 ///   unknown ── TLS ──► always ── without TLS ──► failing ── TLS ──► always      (held mail goes on)
 ///                                                   │
 ///                             release, or time, or not protected: let go ── TLS ──► always, from this day on
+///
+/// When a part of the file could not be read, nobody knows which domains it was about: for `release_after`, mail for
+/// every protected domain that is not remembered waits for TLS, or for an operator's release (a write that a crash cut
+/// short, which costs the last second, does not count).
 class TlsMemory final : public TlsObserver, public TlsRecall {
 public:
   /// Reads what was remembered. Damage is passed over and logged. Errors: the folder or the file. `log` must outlive
@@ -63,12 +67,14 @@ public:
   [[nodiscard]] policy::MemoryFacts recall(std::string_view domain) const override;
 
   /// An operator lets mail for the domain leave without TLS until TLS comes back. Durable when it returns. Errors:
-  /// not_found when the domain is not remembered, bad_syntax when nothing holds its mail, and those of the disk.
+  /// not_found when the domain is not remembered (and may not have been forgotten by damage), bad_syntax when nothing holds its mail, and those of the disk.
   [[nodiscard]] smtp::Result<void> release(std::string_view domain, std::string reason, std::string by);
   [[nodiscard]] std::optional<RememberedDomain> show(std::string_view domain) const;
   /// Those that fail now first, then by name; at most `limit`. `failing_only` leaves the others out.
   [[nodiscard]] std::vector<RememberedDomain> list(std::size_t limit, bool failing_only) const;
   [[nodiscard]] std::size_t size() const;
+  /// When a part of the memory was found damaged; nothing when that does not count (any more).
+  [[nodiscard]] std::optional<std::chrono::sys_seconds> damaged_since() const;
 
   /// Writes out what changed; blocks on the disk.
   [[nodiscard]] smtp::Result<void> flush();
@@ -101,6 +107,11 @@ private:
   [[nodiscard]] bool is_let_go(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   [[nodiscard]] policy::MemoryFacts facts_of(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   void mark(Entry &entry);
+  [[nodiscard]] smtp::Result<void> note_damage(std::uint64_t stretches);
+  [[nodiscard]] bool may_be_forgotten(std::string_view domain, std::chrono::sys_seconds now) const;
+  [[nodiscard]] policy::MemoryFacts facts_of_forgotten(std::string_view domain) const;
+  [[nodiscard]] std::string rule_for(std::string_view domain) const;
+  [[nodiscard]] std::string damage_file_name() const { return options_.folder + "/tls-memory.damaged"; }
   [[nodiscard]] std::string file_name() const { return options_.folder + "/tls-memory.rows"; }
 
   const TlsMemoryOptions options_;
@@ -114,6 +125,7 @@ private:
   std::chrono::sys_seconds widely_warned_{};
   std::chrono::sys_days cleaned_{}; ///< the day when old ones were last forgotten
   std::string problem_;             ///< of the last flush
+  std::chrono::sys_seconds damaged_since_{};
 
   std::mutex file_mutex_; ///< guards the file; taken before mutex_
   std::optional<TallyFile> file_;

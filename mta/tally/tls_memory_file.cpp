@@ -74,16 +74,37 @@ smtp::Result<void> TlsMemory::load() {
   }
   forget_old(now());
   while (domains_.size() > options_.max_domains) make_room();
-  if (scanner.damaged() + unreadable > 0)
-    log_.write(Event("tls_memory", LogLevel::warning)
-                   .with("problem", "a part of the memory could not be read and is forgotten")
-                   .with("file", file_name())
-                   .with("stretches", scanner.damaged() + unreadable));
+  const std::uint64_t torn = scanner.is_torn() ? 1 : 0;
+  if (auto noted = note_damage(scanner.damaged() - torn + unreadable); !noted) return noted;
   if (records > domains_.size() || scanner.damaged() + unreadable > 0) return rewrite();
   auto opened = TallyFile::open_for_append(file_name());
   if (!opened) return tl::unexpected(opened.error());
   file_ = std::move(*opened);
   return {};
+}
+
+/// Called with both mutexes. The note of the damage is durable before the damaged file is replaced.
+smtp::Result<void> TlsMemory::note_damage(std::uint64_t stretches) {
+  constexpr std::size_t limit = 20;
+  if (stretches == 0) {
+    const auto noted = read_whole_file(damage_file_name(), limit);
+    if (!noted && noted.error().code == smtp::ErrorCode::not_found) return {};
+    const auto seconds = noted ? smtp::parse_number(smtp::trim(*noted)) : std::nullopt;
+    // A note that cannot be read counts from now: damage is never taken for health.
+    damaged_since_ = seconds ? std::min(sys_seconds(std::chrono::seconds(*seconds)), now()) : now();
+    if (config_.release_after == std::chrono::seconds(0) || now() - damaged_since_ < config_.release_after) return {};
+    damaged_since_ = {};
+    return remove_file(damage_file_name());
+  }
+  damaged_since_ = now();
+  log_.write(Event("tls_memory", LogLevel::error)
+                 .with("problem", "a part of the memory could not be read and is forgotten")
+                 .with("file", file_name())
+                 .with("stretches", stretches)
+                 .with("note", "mail for protected domains that are not remembered waits for TLS, for release_after, "
+                               "or for portcullis tls-memory release"));
+  return replace_file(damage_file_name() + ".new", damage_file_name(),
+                      fmt::format("{}\n", damaged_since_.time_since_epoch().count()));
 }
 
 /// Called with both mutexes. The old file stays until the new one is whole on the disk.
@@ -172,9 +193,16 @@ smtp::Result<void> TlsMemory::release(std::string_view domain, std::string reaso
   std::optional<MemoryRelease> before;
   {
     const std::scoped_lock lock(mutex_);
-    const auto found = domains_.find(name);
-    if (found == domains_.end())
-      return smtp::fail(smtp::ErrorCode::not_found, fmt::format("{} is not remembered", smtp::escape(name)));
+    auto found = domains_.find(name);
+    if (found == domains_.end()) {
+      if (!may_be_forgotten(name, now()))
+        return smtp::fail(smtp::ErrorCode::not_found, fmt::format("{} is not remembered", smtp::escape(name)));
+      found = domains_.try_emplace(name).first;
+      DomainMemory &forgotten = found->second.memory;
+      forgotten.domain = name;
+      forgotten.failing_since = forgotten.last_clear = now();
+      forgotten.failing_why = "the memory was damaged";
+    }
     DomainMemory &memory = found->second.memory;
     if (memory.failing_since == sys_seconds{})
       return smtp::fail(smtp::ErrorCode::bad_syntax,

@@ -18,6 +18,7 @@
 #include "tests/support/memory_spool.hpp"
 #include "tests/support/log_capture.hpp"
 #include "tests/support/smtp_client.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tls/certificate.hpp"
 
 namespace support {
@@ -53,7 +54,7 @@ private:
     std::filesystem::permissions(base + ".key", std::filesystem::perms::owner_read);
     return {.certificate = base + ".pem", .key = base + ".key"};
   }
-  test::TempFolder folder_;
+  ::test::TempFolder folder_;
 };
 
 /// The configuration that tests start from: one listener on a free port, example.org and bücher.example with the

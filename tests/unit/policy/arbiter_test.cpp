@@ -103,9 +103,9 @@ Outcome deliver(const Decision &decision, const Peer &peer) {
   const Requirement &required = decision.enforced;
   if (required.level == Level::none && allows_clear_text(required)) return {'C', {}};
   if (!peer.encrypted && allows_clear_text(required)) return {peer.offers_starttls ? 'F' : 'C', {}};
-  const auto verdict =
-      judge_requiretls(required, judge_tls(required, facts_of(peer, required)), peer.offers_requiretls);
-  if (!verdict.ok()) return {is_final(required, verdict) ? 'r' : 'w', verdict.reason};
+  const tls::Facts facts = facts_of(peer, required);
+  const auto verdict = judge_requiretls(required, judge_tls(required, facts), peer.offers_requiretls);
+  if (!verdict.ok()) return {is_final(required, verdict, facts) ? 'r' : 'w', verdict.reason};
   switch (verdict.got) {
   case Level::none: return {'C', {}};
   case Level::opportunistic: break; // no connection is that

@@ -463,6 +463,32 @@ TEST(FaultOf, EveryKindHasItsWord) {
   EXPECT_EQ(fault(VerdictKind::wrong_pin, {}), TlsFault::validation_failure);
 }
 
+TEST(JudgeTls, APinnedKeyBesideListsOfRevokedCertificatesNeedsATrustedChain) {
+  Requirement requirement;
+  requirement.level = Level::authenticated;
+  auto facts = session(Chain::untrusted);
+  requirement.references = facts.chain.front().dns_names;
+  requirement.pins = {facts.chain.front().spki_sha256};
+  ASSERT_TRUE(judge_tls(requirement, facts).ok()) << "a pin is trusted by itself";
+  requirement.crls = {"/list.pem"};
+  EXPECT_EQ(judge_tls(requirement, facts).kind, VerdictKind::untrusted)
+      << "the key may have been taken back: its thief can put it into a certificate of his own";
+  EXPECT_TRUE(judge_tls(requirement, session(Chain::trusted)).ok());
+}
+
+TEST(Requiretls, AListThatWeLackIsNoReasonToGiveUp) {
+  Requirement requirement;
+  requirement.level = Level::authenticated;
+  requirement.requiretls = true;
+  auto facts = session(Chain::untrusted);
+  requirement.references = facts.chain.front().dns_names;
+  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts), facts));
+  facts.verdict->fault = tls::ChainFault::revoked;
+  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts), facts));
+  facts.verdict->fault = tls::ChainFault::no_revocation;
+  EXPECT_FALSE(is_final(requirement, judge_tls(requirement, facts), facts));
+}
+
 TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
   Requirement requirement;
   requirement.level = Level::opportunistic;
@@ -473,11 +499,11 @@ TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
   EXPECT_TRUE(judge_requiretls(requirement, good, true).ok());
   const auto refused = judge_requiretls(requirement, good, false);
   EXPECT_EQ(refused.kind, VerdictKind::no_requiretls);
-  EXPECT_TRUE(is_final(requirement, refused));
-  EXPECT_FALSE(is_final(requirement, good));
+  EXPECT_TRUE(is_final(requirement, refused, {}));
+  EXPECT_FALSE(is_final(requirement, good, {}));
   requirement.requiretls = false;
   EXPECT_TRUE(judge_requiretls(requirement, good, false).ok()) << "nobody asked for it";
-  EXPECT_FALSE(is_final(requirement, refused));
+  EXPECT_FALSE(is_final(requirement, refused, {}));
   EXPECT_TRUE(is_final(Unusable{"requiretls", "", TlsFault::validation_failure}));
   EXPECT_FALSE(is_final(Unusable{"mta-sts", "", TlsFault::validation_failure}));
   EXPECT_FALSE(is_final(Unusable{"dane", "", TlsFault::dnssec_invalid}));

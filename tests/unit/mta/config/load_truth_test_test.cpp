@@ -36,6 +36,11 @@ TEST(LoadTruthTest, WhatIsWrongIsSaid) {
     const char *findings;
   };
   const Row rows[] = {
+      {"one name for two ends",
+       "[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"A.example\"\nbogus = \"a.example\"\n",
+       "portcullis.toml:11: dns.truth_test.unsigned: is the signed name: the test needs a name whose zone is not signed\n"
+       "portcullis.toml:12: dns.truth_test.bogus: is one of the other names: the test needs a name that is signed "
+       "wrongly\n"},
       {"one name alone", "[dns.truth_test]\nsigned = \"a.example\"\n",
        "portcullis.toml:9: dns.truth_test.unsigned: is missing: the test needs all three names: signed, unsigned and "
        "bogus\nportcullis.toml:9: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "

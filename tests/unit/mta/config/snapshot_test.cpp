@@ -10,8 +10,7 @@
 #include "config_fakes.hpp"
 #include "mta/config/check.hpp"
 #include "source_dir.hpp"
-
-#include <unistd.h>
+#include "tests/support/temp_folder.hpp"
 
 namespace {
 
@@ -34,7 +33,7 @@ std::string config_text(const std::string &pair, const std::string &more = "") {
 const auto now = std::chrono::sys_days(2027y / 1 / 15) + 12h;
 
 TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
-  const test::TempFolder folder;
+  const ::test::TempFolder folder;
   const auto file =
       folder.write("portcullis.toml",
                    config_text("mx", "[[route]]\ndomains = [\"*\"]\nhosts = [\"hub.example\"]\nclient_certificate = "
@@ -43,7 +42,7 @@ TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
                      "name = \"P\"\ndomains = [\"p.example\"]\n[outbound]\nprofile = \"ncsc\"\ntrust = \"" +
                          certificates + "mx.pem\"\n[inbound]\ntls = \"authenticated\"\n");
   const auto loaded = load_config(file, now);
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
   ASSERT_TRUE(snapshot) << snapshot.error().detail;
   EXPECT_TRUE((*snapshot)->listener_context("mx"));
@@ -65,7 +64,7 @@ TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
 }
 
 TEST(Snapshot, ErrorsNameThePlace) {
-  const test::TempFolder folder;
+  const ::test::TempFolder folder;
   const auto loaded = load_config(folder.write("portcullis.toml", config_text("mx")), now);
   ASSERT_TRUE(loaded.config);
   auto changed = std::make_shared<Config>(*loaded.config);
@@ -76,7 +75,7 @@ TEST(Snapshot, ErrorsNameThePlace) {
 }
 
 TEST(Check, AGoodConfiguration) {
-  const test::TempFolder folder;
+  const ::test::TempFolder folder;
   const auto file = folder.write("portcullis.toml", config_text("mx"));
   const auto report = check_config(file, now);
   EXPECT_TRUE(report.ok) << report.text;
@@ -90,7 +89,7 @@ TEST(Check, AGoodConfiguration) {
 }
 
 TEST(Check, WarningsAndErrors) {
-  const test::TempFolder folder;
+  const ::test::TempFolder folder;
   auto report = check_config(folder.write("portcullis.toml", config_text("expired")), now);
   EXPECT_TRUE(report.ok);
   EXPECT_TRUE(report.text.ends_with("0 errors, 1 warning: the daemon would start")) << report.text;
@@ -107,7 +106,7 @@ TEST(Check, WarningsAndErrors) {
 }
 
 TEST(Check, TheLegacyProfileIsShownWhereItIsUsed) {
-  const test::TempFolder folder;
+  const ::test::TempFolder folder;
   const auto report = check_config(
       folder.write("portcullis.toml", config_text("mx", "[outbound]\nprofile = \"internet-legacy\"\n")), now);
   EXPECT_TRUE(report.ok) << report.text;

@@ -68,19 +68,19 @@ TEST(TruthTest, EverySetOfAnswersHasItsMeaning) {
        {"the signed name signed.test is not secure", "the bogus name bogus.test is answered as if it were unsigned"}},
       {"signatures are stripped on the way",
        [](auto &r) { r.fail("signed.test", "bogus: no signatures"); },
-       State::does_not_validate,
+       State::bogus,
        {"the signed name signed.test is bogus: no signatures"}},
       {"everything is bogus: a wrong anchor or a wrong clock",
        [](auto &r) {
          r.fail("signed.test", "bogus: no DNSKEY");
          r.fail("unsigned.test", "bogus: no DNSKEY");
        },
-       State::does_not_validate,
+       State::bogus,
        {"the signed name signed.test is bogus: no DNSKEY", "the unsigned name unsigned.test is bogus: no DNSKEY"}},
-      {"everything is called secure",
+      {"the unsigned name was signed meanwhile",
        [](auto &r) { r.forget("unsigned.test").add_address("unsigned.test", "192.0.2.2", DnsTrust::secure); },
-       State::does_not_validate,
-       {"the unsigned name unsigned.test is secure"}},
+       State::unknown,
+       {"the unsigned name unsigned.test is secure: name one whose zone is not signed"}},
       {"the bogus name is called secure",
        [](auto &r) { r.forget("bogus.test").add_address("bogus.test", "192.0.2.3", DnsTrust::secure); },
        State::does_not_validate,
@@ -164,6 +164,39 @@ TEST(TruthTest, DaneIsOffWhileTheResolverDoesNotValidate) {
   rounds.run_to(5);
   EXPECT_TRUE(rounds.truth.validates()) << "who can only drop packets cannot switch DANE off";
   EXPECT_EQ(rounds.log.count({"event=resolver_truth", "validates=unknown", "dane=on"}), 1U);
+}
+
+TEST(TruthTest, ForgedAnswersDoNotSwitchDaneOff) {
+  Rounds rounds;
+  rounds.run_to(1);
+  rounds.resolver.fail("signed.test", "bogus: signature of another key");
+  rounds.run_to(2);
+  EXPECT_TRUE(rounds.truth.validates()) << "it validated before";
+  EXPECT_EQ(rounds.log.count({"level=error", "event=resolver_truth", "validates=bogus", "dane=on",
+                              "the signed name signed.test is bogus: signature of another key"}),
+            1U);
+  // An answer without validation is another matter, whatever else is bogus.
+  rounds.resolver.forget("bogus.test").add_address("bogus.test", "192.0.2.3");
+  rounds.run_to(3);
+  EXPECT_FALSE(rounds.truth.validates());
+  rounds.resolver.fail("bogus.test", "bogus: signature expired");
+  rounds.run_to(4);
+  EXPECT_FALSE(rounds.truth.validates()) << "off until a round is good";
+}
+
+TEST(TruthTest, BogusFromTheStartIsAResolverThatIsSetUpWrong) {
+  test::FakeResolver resolver;
+  tell_truth(resolver);
+  resolver.fail("signed.test", "bogus: no DNSKEY");
+  support::MemoryLog log;
+  mta::asio::io_context context;
+  mta::TruthTest truth(resolver, names, log, context.get_executor());
+  truth.start();
+  while (log.lines.empty()) ASSERT_EQ(context.run_one(), 1U);
+  EXPECT_FALSE(truth.validates());
+  EXPECT_EQ(log.count({"validates=false", "dane=off", "the signed name signed.test is bogus: no DNSKEY"}), 1U);
+  truth.stop();
+  context.run();
 }
 
 TEST(TruthTest, StopEndsIt) {

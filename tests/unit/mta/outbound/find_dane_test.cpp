@@ -112,6 +112,14 @@ TEST(FindDane, the_end_of_the_alias_chain_is_asked_first_and_the_own_name_then) 
       << "a failure at the first name is not passed over";
 }
 
+TEST(FindDane, unsigned_records_at_the_end_of_the_alias_chain_do_not_hide_those_of_the_own_name) {
+  FakeResolver dns;
+  dns.add_tlsa("_25._tcp.cloud.example", usable, DnsTrust::insecure).add_tlsa(name, usable);
+  const auto facts = find(dns, question(policy::NameTrust::dnssec, true, "cloud.example"));
+  EXPECT_EQ(facts.state, State::usable);
+  EXPECT_EQ(facts.base_domain, "mx.partner.test");
+}
+
 TEST(FindDane, a_signed_alias_out_of_the_signed_zones_has_the_records_of_its_own_name) {
   FakeResolver dns;
   dns.add_tlsa(name, usable).add_tlsa("_25._tcp.host.unsigned.test", usable);

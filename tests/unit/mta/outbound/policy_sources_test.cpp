@@ -190,6 +190,20 @@ TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the
   EXPECT_EQ(last_attempt().at("tls_wanted"), "encrypted");
 }
 
+TEST_F(PolicySources, what_is_remembered_after_a_plan_was_made_counts_at_once) {
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered) << "nothing is remembered";
+  const auto octets = server.message_octets();
+  remember_tls();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(server.message_octets(), octets);
+  EXPECT_EQ(last_attempt().at("tls_wanted"), "encrypted");
+  remembered.facts.protect = false;
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered) << "released";
+}
+
 TEST_F(PolicySources, an_operator_releases_one_message_and_no_other) {
   remember_tls();
   SmtpFixture server(SmtpScript{});

@@ -291,6 +291,53 @@ TEST_F(TlsMemoryTest, damage_costs_only_the_record_that_it_hit) {
   EXPECT_EQ(log_.count({"could not be read"}), 0U) << "the file was written anew";
 }
 
+TEST_F(TlsMemoryTest, after_damage_mail_for_what_may_be_forgotten_waits) {
+  tls("a.gov.uk");
+  ASSERT_TRUE(memory_->flush());
+  const auto first = support::read_all(file()).size();
+  tls("b.gov.uk");
+  memory_.reset();
+  std::string octets = support::read_all(file());
+  octets[first - 3] ^= 1;
+  support::write_all(file(), octets);
+  open();
+  EXPECT_EQ(memory_->damaged_since(), now_);
+  for (int restarts = 0; restarts < 2; ++restarts, open()) {
+    EXPECT_TRUE(recall("a.gov.uk").protect) << "it was remembered, and who knows of it now?";
+    EXPECT_TRUE(recall("never-seen.gov.uk").protect);
+    EXPECT_NE(recall("a.gov.uk").rule.find("the memory was found damaged at 2"), std::string::npos);
+    EXPECT_FALSE(recall("a.gov.uk").known);
+    EXPECT_TRUE(memory_->show("a.gov.uk"));
+    EXPECT_FALSE(recall("unprotected.example").protect);
+    now_ += 1h;
+  }
+  ASSERT_TRUE(memory_->release("never-seen.gov.uk", "they have no TLS", "ann"));
+  EXPECT_FALSE(recall("never-seen.gov.uk").protect) << "an operator's act";
+  EXPECT_FALSE(memory_->release("unprotected.example", "no reason", "ann")) << "nothing holds it";
+  tls("a.gov.uk");
+  EXPECT_TRUE(recall("a.gov.uk").known) << "TLS was seen again";
+  open();
+  EXPECT_FALSE(recall("never-seen.gov.uk").protect);
+  EXPECT_TRUE(recall("third.gov.uk").protect);
+  now_ += 72h;
+  EXPECT_FALSE(recall("third.gov.uk").protect) << "time has released it";
+  EXPECT_FALSE(memory_->damaged_since());
+  open();
+  now_ -= 72h;
+  EXPECT_FALSE(recall("third.gov.uk").protect) << "and the note is gone";
+}
+
+TEST_F(TlsMemoryTest, a_write_that_a_crash_cut_short_is_no_damage) {
+  tls("a.gov.uk");
+  memory_.reset();
+  const std::string octets = support::read_all(file());
+  support::write_all(file(), octets + octets.substr(0, octets.size() - 1));
+  open();
+  EXPECT_TRUE(recall("a.gov.uk").known);
+  EXPECT_FALSE(memory_->damaged_since());
+  EXPECT_FALSE(recall("never-seen.gov.uk").protect);
+}
+
 TEST_F(TlsMemoryTest, opening_leaves_one_record_for_each_domain) {
   for (int i = 0; i < 50; ++i) {
     now_ += 25h;
