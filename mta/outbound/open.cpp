@@ -160,7 +160,7 @@ bool pass_judgement(Opening &opening) {
     fail_with(opening, requiretls_failure(opening.label, connection.verdict.reason));
     return false;
   }
-  const bool for_good = policy::is_final(required, connection.verdict, connection.facts);
+  const bool for_good = policy::is_final(required, connection.verdict, connection.judged_facts);
   fail_with(opening, tls_failure(required, connection.verdict.got, opening.label, connection.verdict.reason,
                                  tls_unproven, for_good));
   return false;
