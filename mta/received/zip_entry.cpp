@@ -27,6 +27,12 @@ struct FreeArchive {
 };
 using Archive = std::unique_ptr<archive, FreeArchive>;
 
+Result<void> damaged(archive *zip) {
+  const char *reason = archive_error_string(zip);
+  return fail(ErrorCode::bad_syntax,
+              fmt::format("zip file is damaged: {}", smtp::escape(reason ? reason : "libarchive gives no reason")));
+}
+
 /// Zip and nothing else: no other format, no filter. Only by the central directory: libarchive's other way, from entry
 /// to entry, unpacks an entry whose length stands behind it in order to pass it over, and no limit holds there.
 Result<Archive> open_zip(std::string_view octets) {
@@ -34,7 +40,7 @@ Result<Archive> open_zip(std::string_view octets) {
   if (!zip || archive_read_support_format_zip_seekable(zip.get()) != ARCHIVE_OK)
     return fail(ErrorCode::full, "no memory for libarchive");
   if (archive_read_open_memory(zip.get(), octets.data(), octets.size()) != ARCHIVE_OK)
-    return fail(ErrorCode::bad_syntax, "zip file cannot be read");
+    return tl::unexpected(damaged(zip.get()).error());
   return zip;
 }
 
@@ -48,12 +54,6 @@ Result<void> check_directory(std::string_view octets, const UnpackLimits &limits
       return fail(ErrorCode::too_long,
                   fmt::format("zip file lists more than the limit of {} entries", limits.listed_entries));
   return {};
-}
-
-Result<void> damaged(archive *zip) {
-  const char *reason = archive_error_string(zip);
-  return fail(ErrorCode::bad_syntax,
-              fmt::format("zip file is damaged: {}", smtp::escape(reason ? reason : "libarchive gives no reason")));
 }
 
 /// Bzip2, LZMA, PPMd and others are refused: an entry chooses how much memory they take.
