@@ -13,6 +13,7 @@
 #include "mta/received/own_results.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/report_store.hpp"
+#include "mta/received/report_text.hpp"
 
 namespace mta {
 
@@ -134,6 +135,8 @@ struct ReportIntake::Impl {
     entry.from = std::move(read->mail.from);
     entry.subject = std::move(read->mail.subject);
     entry.authenticated = describe_own_results(message.envelope.trace, config.authentication.authserv_id);
+    entry.mail_domain = read->mail.tls_report_domain.empty() ? domain_of_subject(entry.subject)
+                                                             : clean_report_domain(read->mail.tls_report_domain);
     if (read->reports.empty()) return keep_unreadable(job, std::move(entry), join(read->problems));
     entry.queue_id = message.id.to_string();
     entry.received = received_at(message);

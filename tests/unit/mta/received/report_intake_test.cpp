@@ -170,6 +170,18 @@ TEST_F(ReportIntakeTest, ShuttingDownDoesNotWaitForTheMessageAtHand) {
   EXPECT_TRUE(stored().empty());
 }
 
+TEST_F(ReportIntakeTest, TheMailNamesADomainToo) {
+  const std::string mail = support::mail_with("Content-Type: application/tlsrpt+json", support::tls_text);
+  EXPECT_EQ(outcome("TLS-Report-Domain: Named.example\r\n" + mail), Kind::delivered);
+  ASSERT_EQ(stored().size(), 1U);
+  EXPECT_EQ(stored()[0].other_domains, std::vector<std::string>{"named.example"});
+  EXPECT_EQ(outcome(support::mail_with("Content-Type: text/xml", support::dmarc_text(support::one_record))),
+            Kind::delivered);
+  ASSERT_EQ(stored().size(), 2U);
+  EXPECT_EQ(stored()[0].kind, "dmarc");
+  EXPECT_EQ(stored()[0].other_domains, std::vector<std::string>{}) << "its subject names the same domain";
+}
+
 TEST_F(ReportIntakeTest, TroubleOfOursIsTemporary) {
   spool_.fail(support::MemorySpool::Step::read, smtp::Error{smtp::ErrorCode::io, "checksum"});
   EXPECT_EQ(outcome(good_), Kind::temporary);
