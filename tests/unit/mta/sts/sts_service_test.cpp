@@ -45,6 +45,7 @@ protected:
     config.mta_sts.trust = folder.write("ca.pem", ca.pem());
     config.mta_sts.port = host->port();
     config.mta_sts.timeout = 20s;
+    config.mta_sts.allow_private_addresses = true;
     configure();
     open();
   }
@@ -256,6 +257,17 @@ TEST_F(Sts, a_certificate_for_another_name_is_a_fault_of_its_own) {
 TEST_F(Sts, a_policy_host_without_address_is_a_failed_fetch) {
   resolver.forget("mta-sts.example.org");
   EXPECT_EQ(find().fault, TlsFault::sts_policy_fetch_error);
+}
+
+TEST_F(Sts, a_policy_host_within_our_own_network_is_not_connected_to) {
+  config.mta_sts.allow_private_addresses = false;
+  configure();
+  const auto facts = find();
+  EXPECT_EQ(facts.state, State::none);
+  EXPECT_EQ(facts.fault, TlsFault::sts_policy_fetch_error);
+  EXPECT_EQ(facts.detail, "mta-sts.example.org: its address 127.0.0.1 is not of the internet: loopback; "
+                          "allow_private_addresses = false forbids it");
+  EXPECT_EQ(fetches(), 0U);
 }
 
 TEST_F(Sts, a_slow_policy_host_meets_the_deadline) {
