@@ -42,7 +42,8 @@ TEST(RunProgram, ExitStatus) {
     int number = 0;
     act->add_option("what", what, "")->required();
     auto *count = act->add_option("--count", number, "")->check(CLI::Range(0, 5));
-    act->add_flag("--none", "")->excludes(count);
+    bool none = false;
+    act->add_flag("--none", none, "")->excludes(count);
     act->callback([&] {
       if (what == "throw") throw std::runtime_error("no such folder");
       if (what == "refuse") global.status = 1;
