@@ -26,6 +26,5 @@ int main(int count, char **arguments) {
   mta::cli::add_tls_memory(program, global);
   mta::cli::add_sts(program, global);
   mta::cli::add_reports(program, global);
-  CLI11_PARSE(program, count, arguments);
-  return global.status;
+  return mta::cli::run(program, global, count, arguments);
 }

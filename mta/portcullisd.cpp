@@ -4,6 +4,10 @@
 #include "mta/app/daemon.hpp"
 #include "mta/base/version.hpp"
 
+namespace {
+constexpr int wrong_arguments = 2; ///< CLI11 has a number of its own for each mistake
+}
+
 int main(int count, char **arguments) {
   mta::DaemonOptions options;
   CLI::App app{"The Portcullis mail transfer agent. It runs in the foreground; SIGTERM ends it gracefully, SIGHUP reloads "
@@ -11,6 +15,10 @@ int main(int count, char **arguments) {
   app.name("portcullisd");
   app.set_version_flag("--version", std::string(mta::version));
   app.add_option("-c,--config", options.config, "the configuration file")->capture_default_str();
-  CLI11_PARSE(app, count, arguments);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::ParseError &error) { // --help and --version too
+    return app.exit(error) == 0 ? 0 : wrong_arguments;
+  }
   return static_cast<int>(mta::run_daemon(options));
 }

@@ -1,6 +1,8 @@
 // Certificate revocation lists: see crl.hpp.
 #include "tls/crl.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <openssl/pem.h>
 
@@ -53,6 +55,29 @@ CrlFacts facts_of(X509_CRL &list) {
   return facts;
 }
 
+CrlProof prove(X509_CRL &list, const TrustStore &trust) {
+  const StoreContextPtr context(X509_STORE_CTX_new());
+  if (!context || X509_STORE_CTX_init(context.get(), trust.impl().store.get(), nullptr, nullptr) != 1)
+    return CrlProof::unknown_issuer;
+  const X509StackPtr issuers(X509_STORE_CTX_get1_certs(context.get(), X509_CRL_get_issuer(&list)));
+  const int count = issuers ? sk_X509_num(issuers.get()) : 0;
+  for (int i = 0; i < count; ++i) {
+    EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(issuers.get(), i));
+    if (key != nullptr && X509_CRL_verify(&list, key) == 1) return CrlProof::verified;
+  }
+  return count > 0 ? CrlProof::refuted : CrlProof::unknown_issuer;
+}
+
+CrlProof prove(X509_CRL &list, const std::vector<std::shared_ptr<const TrustStore>> &trust) {
+  CrlProof proof = CrlProof::unknown_issuer;
+  for (const auto &store : trust) {
+    const CrlProof one = prove(list, *store);
+    if (one == CrlProof::verified) return one;
+    if (one == CrlProof::refuted) proof = one;
+  }
+  return proof;
+}
+
 bool ends_before(const CrlFacts &first, const CrlFacts &second) {
   return first.next_update && (!second.next_update || *first.next_update < *second.next_update);
 }
@@ -72,17 +97,29 @@ smtp::Result<std::vector<CrlPtr>> parse_crls(std::string_view octets) {
   return lists;
 }
 
-smtp::Result<CrlFacts> read_crl(std::string_view octets) {
+smtp::Result<std::vector<CrlFacts>> read_crls(std::string_view octets,
+                                              const std::vector<std::shared_ptr<const TrustStore>> &trust) {
   auto lists = parse_crls(octets);
   if (!lists) return tl::unexpected(std::move(lists.error()));
-  CrlFacts facts = facts_of(*lists->front());
-  for (std::size_t i = 1; i < lists->size(); ++i) {
-    CrlFacts other = facts_of(*(*lists)[i]);
-    if (ends_before(other, facts)) facts = std::move(other);
+  std::vector<CrlFacts> all;
+  for (const CrlPtr &list : *lists) {
+    all.push_back(facts_of(*list));
+    all.back().proof = prove(*list, trust);
   }
-  facts.lists = lists->size();
   ERR_clear_error();
+  return all;
+}
+
+CrlFacts first_to_end(const std::vector<CrlFacts> &lists) {
+  CrlFacts facts = *std::min_element(lists.begin(), lists.end(), ends_before);
+  facts.lists = lists.size();
   return facts;
+}
+
+smtp::Result<CrlFacts> read_crl(std::string_view octets) {
+  auto lists = read_crls(octets, {});
+  if (!lists) return tl::unexpected(std::move(lists.error()));
+  return first_to_end(*lists);
 }
 
 } // namespace tls

@@ -40,6 +40,7 @@ HttpServices http_services(const Snapshot &snapshot, Resolver &resolver) {
   services.source_addresses = config.outbound.source_addresses;
   services.ipv4 = config.outbound.ipv4;
   services.ipv6 = config.outbound.ipv6;
+  services.only_global = !config.tls_reports.allow_private_addresses;
   return services;
 }
 

@@ -28,6 +28,18 @@ void fail(GlobalOptions &global, std::string_view text, int status) {
   }
 }
 
+int run(CLI::App &program, GlobalOptions &global, int count, const char *const *arguments) {
+  constexpr int not_asked = 2;
+  try {
+    program.parse(count, arguments);
+  } catch (const CLI::ParseError &error) {
+    return program.exit(error) == 0 ? 0 : not_asked;
+  } catch (const std::exception &error) {
+    fail(global, error.what(), not_asked);
+  }
+  return global.status;
+}
+
 std::optional<json::object> ask(GlobalOptions &global, const json::object &request) {
   std::string socket = global.socket;
   if (socket.empty()) {

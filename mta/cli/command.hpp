@@ -33,6 +33,10 @@ void add_tls_memory(CLI::App &program, GlobalOptions &global);
 void add_sts(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
 
+/// Parses the arguments and so runs the command. Gives the exit status: 2 for arguments that are wrong (CLI11 has a number
+/// of its own for each mistake) and for a command that threw; 0 for --help and --version; else what the command chose.
+[[nodiscard]] int run(CLI::App &program, GlobalOptions &global, int count, const char *const *arguments);
+
 /// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no (already
 /// printed, as JSON when that was asked for).
 [[nodiscard]] std::optional<boost::json::object> ask(GlobalOptions &global, const boost::json::object &request);

@@ -1,11 +1,15 @@
 // Sources of explain: see explain_sources.hpp.
 #include "mta/cli/explain_sources.hpp"
 
+#include <filesystem>
+#include <stdexcept>
+
 #include <fmt/format.h>
 
 #include "mta/cli/files.hpp"
 #include "mta/sts/discovery.hpp"
 #include "policy/mta_sts.hpp"
+#include "smtp/base/text.hpp"
 
 namespace mta::cli {
 
@@ -105,6 +109,13 @@ Task<policy::StsFacts> FetchedPolicies::find(std::string domain) {
     facts.detail = std::move(outcome.detail);
   }
   co_return facts;
+}
+
+PolicyFolder::PolicyFolder(Resolver &resolver, std::string folder) : resolver_(resolver), folder_(std::move(folder)) {
+  std::error_code error;
+  if (folder_.empty() || std::filesystem::is_directory(folder_, error)) return;
+  throw std::runtime_error(
+      fmt::format("--sts-dir {}: {}", smtp::escape(folder_, 200), error ? error.message() : "is no folder"));
 }
 
 Task<policy::StsFacts> PolicyFolder::find(std::string domain) {

@@ -44,7 +44,8 @@ private:
 /// serve. The record comes from the resolver. A file that is missing is a policy host that cannot be reached.
 class PolicyFolder final : public StsPolicies {
 public:
-  PolicyFolder(Resolver &resolver, std::string folder) : resolver_(resolver), folder_(std::move(folder)) {}
+  /// An empty `folder` holds no policy. Throws std::runtime_error when there is no such folder.
+  PolicyFolder(Resolver &resolver, std::string folder);
   Task<policy::StsFacts> find(std::string domain) override;
 
 private:

@@ -12,6 +12,7 @@
 #include "mta/received/read_tlsrpt.hpp"
 #include "mta/received/report_store.hpp"
 #include "smtp/base/text.hpp"
+#include "smtp/names/domain.hpp"
 
 namespace mta::cli {
 
@@ -160,7 +161,8 @@ void print_list(const std::vector<ListedReport> &listed) {
     if (!entry.summary) continue;
     const ReportSummary &summary = *entry.summary;
     const bool readable = summary.kind != "unreadable";
-    table.add({summary.id, format_report_time(summary.received), summary.kind, summary.domain,
+    const std::string others = summary.other_domains.empty() ? "" : fmt::format(" +{}", summary.other_domains.size());
+    table.add({summary.id, format_report_time(summary.received), summary.kind, summary.domain + others,
                readable ? summary.organisation : summary.from, readable ? day_of(summary.begin) : "",
                readable ? fmt::format("{}", summary.totals.good) : "",
                readable ? fmt::format("{}", summary.totals.bad) : "", summary.authenticated, summary.problem});
@@ -171,7 +173,11 @@ void print_list(const std::vector<ListedReport> &listed) {
 void run_list(GlobalOptions &global, const ListArguments &arguments) {
   ReportFilter filter;
   filter.kind = arguments.kind;
-  filter.domain = smtp::to_lower(arguments.domain);
+  if (!arguments.domain.empty()) {
+    const auto domain = smtp::Domain::parse(arguments.domain);
+    if (!domain) return fail(global, fmt::format("--domain: {}", domain.error().detail), 2);
+    filter.domain = domain->ascii();
+  }
   if (!arguments.since.empty()) {
     const auto since = parse_report_time(arguments.since + "T00:00:00Z");
     if (!since)
@@ -278,7 +284,7 @@ void add_reports(CLI::App &program, GlobalOptions &global) {
   auto *listing = group->add_subcommand("list", "The reports received, the oldest first.");
   listing->add_option("--kind", list->kind, "dmarc, tlsrpt or unreadable")
       ->check(CLI::IsMember({"dmarc", "tlsrpt", "unreadable"}));
-  listing->add_option("--domain", list->domain, "only reports about this domain");
+  listing->add_option("--domain", list->domain, "only reports about this domain, also where it is one of several");
   listing->add_option("--since", list->since, "only reports received since this UTC day, YYYY-MM-DD");
   listing->callback([&global, list] { run_list(global, *list); });
   auto id = std::make_shared<std::string>();

@@ -11,6 +11,8 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/config/config_files.hpp"
+#include "mta/config/partner_values.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/net/workers.hpp"
 #include "mta/outbound/probe.hpp"
@@ -42,19 +44,39 @@ smtp::Result<policy::Partner> find_base(const policy::PartnerTable &table, const
   return base;
 }
 
+/// As the partner files have them.
+smtp::Result<std::vector<std::string>> read_match(const SimulationOptions &options) {
+  std::vector<std::string> match;
+  for (const std::string &text : options.match) {
+    auto name = parse_name_pattern(text);
+    if (!name) return smtp::fail(name.error().code, "--match: " + name.error().detail);
+    match.push_back(std::move(*name));
+  }
+  return match;
+}
+
+/// An absolute path, "system", or nothing when the rule's own is wanted.
+smtp::Result<std::string> read_trust(const SimulationOptions &options) {
+  if (options.trust.empty() || options.trust == "system") return options.trust;
+  std::string path = std::filesystem::absolute(options.trust).lexically_normal().string();
+  if (const auto checked = check_trust_file(DiskFiles(), path, options.trust); !checked)
+    return smtp::fail(checked.error().code, "--trust: " + checked.error().detail);
+  return path;
+}
+
 smtp::Result<void> apply(policy::Partner &partner, const SimulationOptions &options) {
   const auto level = tls::parse_level(options.level);
   if (!level || (*level != tls::Level::encrypted && *level != tls::Level::authenticated))
     return smtp::fail(smtp::ErrorCode::bad_syntax,
                       fmt::format("--tls {}: give encrypted or authenticated", smtp::escape(options.level)));
-  std::vector<std::string> match;
-  for (const std::string &name : options.match) match.push_back(smtp::to_lower(name));
-  std::string trust = options.trust;
-  if (!trust.empty() && trust != "system") trust = std::filesystem::absolute(trust).lexically_normal().string();
+  const auto match = read_match(options);
+  if (!match) return tl::unexpected(match.error());
+  const auto trust = read_trust(options);
+  if (!trust) return tl::unexpected(trust.error());
   const auto set = [&](auto &rule, std::vector<std::string> &names, const std::string &section) {
     rule.level = *level;
-    if (!match.empty()) names = match;
-    if (!trust.empty()) rule.trust = trust;
+    if (!match->empty()) names = *match;
+    if (!trust->empty()) rule.trust = *trust;
     // Below "authenticated" no certificate is judged; the table allows no pins there either.
     if (*level < tls::Level::authenticated) rule.pins.clear();
     if (rule.place.empty()) rule.place = "simulated " + section;

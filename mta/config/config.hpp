@@ -266,6 +266,7 @@ struct StsConfig {
   std::uint64_t max_size = 65'536;   ///< of a policy, section 3.3
   std::chrono::seconds refresh{86'400}; ///< how often a kept policy is looked after without mail, section 3.3
   std::size_t max_policies = 100'000;   ///< kept; over it the one that expires first goes
+  bool allow_private_addresses = false; ///< policy hosts at addresses that the internet does not reach
 };
 
 /// [tls_memory]
@@ -298,6 +299,7 @@ struct TlsReportConfig {
   unsigned keep_days = 14;
   bool https = true;                 ///< also to https: addresses
   std::string https_trust = "system";
+  bool allow_private_addresses = false; ///< hosts of https: addresses that the internet does not reach
 };
 
 /// [received_reports]: reports of others about us.

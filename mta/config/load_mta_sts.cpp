@@ -19,6 +19,7 @@ void load_mta_sts(Section &root, Loading &loading) {
   section->read_size("max_size", out.max_size, 1024, policy::sts_text_limit);
   section->read_duration("refresh", out.refresh, 1h, 720h);
   section->read_count("max_policies", out.max_policies, 1, 1'000'000);
+  section->read("allow_private_addresses", out.allow_private_addresses);
   section->finish();
 }
 

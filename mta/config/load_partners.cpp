@@ -79,8 +79,8 @@ void check_expiry(Section &section, std::chrono::sys_days expires, std::chrono::
     section.warning("expires",
                     fmt::format("expired on {}: the exception no longer counts; remove it, or agree on a new date",
                                 format_date(expires)));
-  else if (expires - today < std::chrono::days(30))
-    section.warning("expires", fmt::format("expires on {}, in less than 30 days", format_date(expires)));
+  else if (expires - today <= std::chrono::days(30))
+    section.warning("expires", fmt::format("expires on {}, within 30 days", format_date(expires)));
 }
 
 std::optional<policy::Exception> read_exception(Section &section, const policy::Partner &partner,

@@ -41,6 +41,7 @@ void load_tls_reports(Section &root, Loading &loading) {
   section->read_count("keep_days", out.keep_days, 2, 366);
   section->read("https", out.https);
   read_trust(*section, "https_trust", out.https_trust, loading);
+  section->read("allow_private_addresses", out.allow_private_addresses);
   section->finish();
 }
 

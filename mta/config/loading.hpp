@@ -29,7 +29,7 @@ struct Loading {
   std::map<std::string, tls::CertificateFacts> leaves;    ///< by name of [[certificate]]: those that could be read
   std::map<std::string, std::string> claimed_by_partners; ///< pattern to the place that claims it
   std::map<std::string, std::string> partner_names;       ///< name to its place
-  std::map<std::string, std::string> checked_trust;       ///< path to what is wrong with it; empty: good
+  std::map<std::string, std::string> checked_trust;       ///< path to what is wrong, with its text; empty: good
   std::map<std::string, std::string> checked_crls;        ///< the same for files of revoked certificates
 
   [[nodiscard]] std::string resolve(std::string_view path) const; ///< relative to `folder`

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "mta/config/loading.hpp"
+#include "mta/config/partner_values.hpp"
 #include "mta/config/units.hpp"
 #include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
@@ -34,6 +35,8 @@ smtp::Result<std::string> parse_pin(std::string_view text) {
   return std::string(text);
 }
 
+} // namespace
+
 smtp::Result<std::string> parse_name_pattern(std::string_view text) {
   const bool wildcard = text.starts_with("*.");
   const auto domain = smtp::Domain::parse(wildcard ? text.substr(2) : text);
@@ -50,6 +53,15 @@ smtp::Result<std::string> parse_name_pattern(std::string_view text) {
                                   smtp::escape(text, 80)));
   return "*." + domain->ascii();
 }
+
+smtp::Result<void> check_trust_file(const ConfigFiles &files, const std::string &path, std::string_view shown) {
+  if (const auto certificates = files.certificates(path); !certificates)
+    return smtp::fail(certificates.error().code,
+                      fmt::format("{}: {}", smtp::escape(shown), certificates.error().detail));
+  return {};
+}
+
+namespace {
 
 /// http-URL = "http://" host [ ":" port ] "/" path, in printable ASCII.
 smtp::Result<std::string> parse_crl_url(std::string_view text) {
@@ -117,9 +129,8 @@ void read_trust(Section &section, std::string_view key, std::string &out, Loadin
   out = loading.resolve(path);
   const auto [known, fresh] = loading.checked_trust.try_emplace(out);
   if (fresh)
-    if (const auto certificates = loading.files.certificates(out); !certificates)
-      known->second = certificates.error().detail;
-  if (!known->second.empty()) section.error(key, fmt::format("{}: {}", smtp::escape(path), known->second));
+    if (const auto checked = check_trust_file(loading.files, out, path); !checked) known->second = checked.error().detail;
+  if (!known->second.empty()) section.error(key, known->second);
 }
 
 void read_pins(Section &section, std::string_view key, std::vector<std::string> &out) {

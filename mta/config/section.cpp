@@ -207,7 +207,7 @@ smtp::Result<std::chrono::milliseconds> check_duration(const std::string &text, 
                                                                expected_duration, smtp::escape(text, 80)));
   if (*duration < least || *duration > most)
     return smtp::fail(smtp::ErrorCode::bad_syntax,
-                      fmt::format("{} is outside {} to {}", text, format_duration(least), format_duration(most)));
+                      fmt::format("{} is outside {} to {}", text, format_limit(least), format_limit(most)));
   if (duration->count() % step.count() != 0)
     return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{} is not a whole number of seconds", text));
   return *duration;

@@ -87,6 +87,14 @@ std::string format_duration(std::chrono::milliseconds duration) {
   return text.empty() ? "0s" : text;
 }
 
+std::string format_limit(std::chrono::milliseconds duration) {
+  const auto days = std::chrono::floor<std::chrono::days>(duration);
+  if (days.count() < 7 || duration % std::chrono::weeks(1) == duration.zero()) return format_duration(duration);
+  const auto rest = duration - days;
+  return fmt::format("{}d{}{}", days.count(), rest.count() == 0 ? "" : format_duration(rest),
+                     days.count() == 365 ? " (a year)" : "");
+}
+
 std::string format_size(std::uint64_t octets) {
   for (const auto &unit : size_units)
     if (octets >= unit.factor && octets % unit.factor == 0) return fmt::format("{}{}", octets / unit.factor, unit.name);

@@ -17,6 +17,8 @@ namespace mta {
 
 /// The shortest text that parse_duration() reads back.
 [[nodiscard]] std::string format_duration(std::chrono::milliseconds duration);
+/// The same in days where weeks would not be whole, for people who compare it with theirs: "30d", "365d6h (a year)".
+[[nodiscard]] std::string format_limit(std::chrono::milliseconds duration);
 [[nodiscard]] std::string format_size(std::uint64_t octets);
 /// "2027-04-01"
 [[nodiscard]] std::string format_date(std::chrono::sys_days day);

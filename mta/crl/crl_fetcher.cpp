@@ -43,6 +43,20 @@ smtp::Result<StoredCrl> fail_with_status(const HttpAnswer &answer) {
                     fmt::format("status {} {}", answer.status, smtp::escape(answer.reason, 60)));
 }
 
+/// The stores of the rules that name the list; their CAs may have signed it.
+std::vector<std::shared_ptr<const tls::TrustStore>> trust_for(const Snapshot &snapshot, const std::string &entry) {
+  std::vector<std::shared_ptr<const tls::TrustStore>> stores;
+  const auto add = [&](const std::string &trust, const std::vector<std::string> &crls) {
+    if (std::find(crls.begin(), crls.end(), entry) == crls.end()) return;
+    if (auto store = snapshot.trust_store(trust, crls)) stores.push_back(std::move(store));
+  };
+  for (const auto &partner : snapshot.config().partners.partners()) {
+    if (partner.outbound) add(partner.outbound->trust, partner.outbound->crls);
+    if (partner.inbound) add(partner.inbound->trust, partner.inbound->crls);
+  }
+  return stores;
+}
+
 } // namespace
 
 /// All on the executor's thread, but for the disk.
@@ -105,9 +119,9 @@ Task<smtp::Result<StoredCrl>> CrlFetcher::Core::fetch_one(std::shared_ptr<Core> 
   if (answer->status != 200) co_return fail_with_status(*answer);
   if (self->stopping_) co_return smtp::fail(smtp::ErrorCode::stopping, "the daemon is shutting down");
   auto start = [&](std::function<void(smtp::Result<StoredCrl>)> done) {
-    asio::post(self->disk_,
-               [path = crl_cache_file(snapshot->config(), entry), octets = std::move(answer->body),
-                now = self->services_.now(), done = std::move(done)] { done(store_crl(path, octets, now)); });
+    asio::post(self->disk_, [path = crl_cache_file(snapshot->config(), entry), octets = std::move(answer->body),
+                             trust = trust_for(*snapshot, entry), now = self->services_.now(),
+                             done = std::move(done)] { done(store_crl(path, octets, trust, now)); });
   };
   auto stored = co_await await_callback<smtp::Result<StoredCrl>>(start);
   co_return stored;

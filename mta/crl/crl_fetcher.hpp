@@ -13,9 +13,8 @@
 namespace mta {
 
 /// Every URL among the partners' `crl` is fetched at start, half-way to its list's nextUpdate, and once a day at
-/// least; after a failure every ten minutes, and the old list stays. A list that is older than the kept one, or none at
-/// all, is not taken. Lists are signed, and each chain checks that signature: whoever changes one on its way can only
-/// stop mail that needs it.
+/// least; after a failure every ten minutes, and the old list stays. What is taken: store_crl(). Each chain checks the
+/// signature of its lists: whoever changes one on its way can only stop mail that needs it.
 class CrlFetcher {
 public:
   /// All must outlive the fetcher. `executor` runs on one thread and must outlive it too. `changed` is called on it

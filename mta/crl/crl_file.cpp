@@ -1,14 +1,22 @@
 // The file of one fetched revocation list: see the header.
 #include "mta/crl/crl_file.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <string_view>
 
+#include <fmt/format.h>
+
 #include "mta/base/files.hpp"
+#include "mta/log/time_stamp.hpp"
 
 namespace mta {
 
 using smtp::ErrorCode;
+using tls::CrlFacts;
+using tls::CrlProof;
+using Lists = std::vector<CrlFacts>;
+using Time = std::chrono::system_clock::time_point;
 
 namespace {
 
@@ -24,6 +32,58 @@ smtp::Result<void> write_octets(const std::string &path, std::string_view octets
   return replace_file(path + ".new", path, octets);
 }
 
+smtp::Result<void> refuse(std::string why) {
+  return smtp::fail(ErrorCode::bad_syntax, "the list that came " + std::move(why));
+}
+
+bool has_ended(const CrlFacts &list, Time now) {
+  return list.next_update && *list.next_update <= now;
+}
+
+/// By itself, whatever is kept.
+smtp::Result<void> judge_list(const CrlFacts &list, Time now) {
+  if (has_ended(list, now)) return refuse("has expired");
+  // It could not be used yet, and would keep out every list of today.
+  if (list.this_update > now) return refuse(fmt::format("is valid from {} on", format_time_stamp(list.this_update)));
+  if (list.proof == CrlProof::refuted)
+    return refuse(fmt::format("is not signed by its issuer, {}, whose certificate `trust` holds", list.issuer));
+  return {};
+}
+
+bool begins_before(const CrlFacts &first, const CrlFacts &second) {
+  return first.this_update < second.this_update;
+}
+
+/// Whether what came may follow this kept list. Whoever sits on the way must not bring back a list from before a
+/// revocation, neither at once nor with another issuer's list as a step between.
+smtp::Result<void> judge_succession(const Lists &came, const CrlFacts &kept, const std::string &path, Time now) {
+  Lists same;
+  std::copy_if(came.begin(), came.end(), std::back_inserter(same),
+               [&](const CrlFacts &list) { return list.issuer == kept.issuer; });
+  const Lists &rivals = same.empty() ? came : same;
+  const CrlFacts &newest = *std::max_element(rivals.begin(), rivals.end(), begins_before);
+  if (kept.proof == CrlProof::verified && newest.proof != CrlProof::verified)
+    return refuse(fmt::format("is of {}, which is no CA of `trust`, as that of the one kept is; to take it, remove {}",
+                              newest.issuer, path));
+  // A forged list may have been kept before the right one came.
+  if (kept.proof != CrlProof::verified && newest.proof == CrlProof::verified) return {};
+  if (same.empty() && !has_ended(kept, now))
+    return refuse(fmt::format("is of another issuer, {}, than the one kept, {}, which is in date until {}; "
+                              "to take it, remove {}",
+                              newest.issuer, kept.issuer,
+                              kept.next_update ? format_time_stamp(*kept.next_update) : "ever", path));
+  if (newest.this_update < kept.this_update) return refuse("is older than the one kept");
+  return {};
+}
+
+smtp::Result<void> judge_all(const Lists &came, const Lists &kept, const std::string &path, Time now) {
+  for (const CrlFacts &list : came)
+    if (auto good = judge_list(list, now); !good) return good;
+  for (const CrlFacts &list : kept)
+    if (auto good = judge_succession(came, list, path, now); !good) return good;
+  return {};
+}
+
 } // namespace
 
 std::optional<tls::CrlFacts> read_crl_file(const std::string &path) {
@@ -35,20 +95,15 @@ std::optional<tls::CrlFacts> read_crl_file(const std::string &path) {
 }
 
 smtp::Result<StoredCrl> store_crl(const std::string &path, const std::string &octets,
-                                  std::chrono::system_clock::time_point now) {
-  auto facts = tls::read_crl(octets);
-  if (!facts) return tl::unexpected(facts.error());
-  StoredCrl stored{std::move(*facts), false};
+                                  const std::vector<std::shared_ptr<const tls::TrustStore>> &trust, Time now) {
+  const auto came = tls::read_crls(octets, trust);
+  if (!came) return tl::unexpected(came.error());
+  StoredCrl stored{tls::first_to_end(*came), false};
   const auto kept = read_octets(path);
   if (kept && *kept == octets) return stored;
-  if (stored.facts.next_update && *stored.facts.next_update <= now)
-    return smtp::fail(ErrorCode::bad_syntax, "the list that came has expired");
-  // Whoever sits on the way must not bring back a list from before a revocation.
-  if (kept) {
-    const auto old = tls::read_crl(*kept);
-    if (old && old->issuer == stored.facts.issuer && old->this_update > stored.facts.this_update)
-      return smtp::fail(ErrorCode::bad_syntax, "the list that came is older than the one kept");
-  }
+  Lists old;
+  if (auto lists = kept ? tls::read_crls(*kept, trust) : Lists{}) old = std::move(*lists);
+  if (auto good = judge_all(*came, old, path, now); !good) return tl::unexpected(good.error());
   if (auto replaced = write_octets(path, octets); !replaced) return tl::unexpected(replaced.error());
   stored.changed = true;
   return stored;

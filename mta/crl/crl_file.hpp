@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "smtp/base/result.hpp"
 #include "tls/crl.hpp"
@@ -18,9 +20,12 @@ struct StoredCrl {
   bool changed = false; ///< false: the file held these octets already
 };
 /// Puts the octets in the place of the file, whole or not at all, and on the disk when it returns; makes its folder
-/// (0700). Blocks. Errors: bad_syntax (no list, one whose time has passed, or an older one than the kept), too_long,
-/// and those of the disk.
+/// (0700). `trust` are the stores of the rules that name the list: where they hold its issuer, its signature must be
+/// that issuer's. What the file keeps is not replaced by an older list, by another issuer's while it is in date, nor,
+/// if it was verified, by one that is not. Blocks. Errors: bad_syntax (for one of these, no list, or one whose time has
+/// passed or not come), too_long, and those of the disk.
 [[nodiscard]] smtp::Result<StoredCrl> store_crl(const std::string &path, const std::string &octets,
+                                                const std::vector<std::shared_ptr<const tls::TrustStore>> &trust,
                                                 std::chrono::system_clock::time_point now);
 
 } // namespace mta

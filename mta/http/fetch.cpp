@@ -13,6 +13,7 @@
 #include "mta/http/answer_parser.hpp"
 #include "mta/net/connect.hpp"
 #include "smtp/base/text.hpp"
+#include "smtp/names/address_scope.hpp"
 #include "tls/core/name_match.hpp"
 #include "tls/stream.hpp"
 
@@ -80,11 +81,25 @@ smtp::Result<std::vector<smtp::SocketAddress>> collect(const HttpRequest &reques
   return fail_at(request, ErrorCode::dns_permanent, exists ? "the host has no address" : "the host does not exist");
 }
 
+/// What is left of the addresses without those that `only_global` forbids.
+smtp::Result<std::vector<smtp::SocketAddress>> permit(const HttpRequest &request, const HttpServices &services,
+                                                      std::vector<smtp::SocketAddress> addresses) {
+  if (!services.only_global) return addresses;
+  const smtp::IpAddress first = addresses.front().address;
+  std::erase_if(addresses, [](const auto &one) { return !smtp::special_scope(one.address).empty(); });
+  if (!addresses.empty()) return addresses;
+  return fail_at(request, ErrorCode::not_permitted,
+                 fmt::format("its address {} is not of the internet: {}; allow_private_addresses = false forbids it",
+                             first.to_string(), smtp::special_scope(first)));
+}
+
 Task<smtp::Result<std::vector<smtp::SocketAddress>>> find_addresses(const HttpRequest &request,
                                                                     HttpServices &services) {
   using namespace asio::experimental::awaitable_operators;
-  if (const auto literal = smtp::IpAddress::parse(request.url.host))
-    co_return std::vector<smtp::SocketAddress>(1, smtp::SocketAddress{*literal, request.url.port});
+  if (const auto literal = smtp::IpAddress::parse(request.url.host)) {
+    std::vector<smtp::SocketAddress> one(1, smtp::SocketAddress{*literal, request.url.port});
+    co_return permit(request, services, std::move(one));
+  }
   std::vector<AddressAnswer> answers;
   const std::string &host = request.url.host;
   if (services.ipv4 && services.ipv6) {
@@ -97,7 +112,9 @@ Task<smtp::Result<std::vector<smtp::SocketAddress>>> find_addresses(const HttpRe
     auto answer = co_await std::move(question);
     answers.push_back(std::move(answer));
   }
-  co_return collect(request, answers);
+  auto addresses = collect(request, answers);
+  if (!addresses) co_return tl::unexpected(addresses.error());
+  co_return permit(request, services, std::move(*addresses));
 }
 
 /// RFC 9110 section 4.3.4: the certificate must be valid for the host of the address, as RFC 6125 says.

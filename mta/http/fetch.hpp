@@ -44,11 +44,15 @@ struct HttpServices {
   std::vector<smtp::IpAddress> source_addresses = {};
   bool ipv4 = true;
   bool ipv6 = true;
+  /// For hosts that a stranger names: his DNS must not make us connect into our own network. Addresses that are not
+  /// globally reachable (smtp::special_scope) are then passed over.
+  bool only_global = false;
 };
 
 /// The connection serves this one request. Runs on the coroutine's executor, which must run on one thread. Never
 /// throws. Errors, each with the host and, where there is one, the limit:
 ///   dns_temporary, dns_permanent  the host's addresses
+///   not_permitted  `only_global`, and the host has no address that is globally reachable
 ///   io         no address could be connected to, or the connection broke
 ///   tls        the certificate: its chain is not trusted, or it does not carry the host's name ("webpki")
 ///   protocol   the TLS handshake failed, or the answer is not HTTP/1.1 of known length

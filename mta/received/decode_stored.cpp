@@ -176,6 +176,7 @@ Result<ReportSummary> read_summary(const json::object &object) {
     out.organisation = head.text("organisation");
     out.report_id = head.text("report_id");
     out.domain = head.text("domain");
+    out.other_domains = head.texts("other_domains");
     out.begin = head.time("begin");
     out.end = head.time("end");
     head.object("totals", [&](const Members &totals) {
@@ -208,6 +209,7 @@ Result<StoredReport> decode_stored(std::string_view text) {
   out.authenticated = summary->authenticated;
   out.problem = summary->problem;
   out.queue_id = Members(*head, problem).text("queue_id");
+  out.mail_domain = Members(*head, problem).text("mail_domain");
   if (summary->kind != "unreadable") {
     const auto rest = parse_line(end == std::string_view::npos ? std::string_view() : text.substr(end + 1));
     if (!rest) return tl::unexpected(rest.error());

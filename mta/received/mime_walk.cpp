@@ -94,7 +94,7 @@ private:
 
 /// The fields of a header section that count here; each with its folds, the first of its name.
 struct HeaderSection {
-  std::string content_type, disposition, encoding, from, subject, message_id;
+  std::string content_type, disposition, encoding, from, subject, message_id, tls_report_domain;
 
   std::string *find(std::string_view name) {
     if (smtp::equals_ignoring_case(name, "content-type")) return &content_type;
@@ -103,6 +103,7 @@ struct HeaderSection {
     if (smtp::equals_ignoring_case(name, "from")) return &from;
     if (smtp::equals_ignoring_case(name, "subject")) return &subject;
     if (smtp::equals_ignoring_case(name, "message-id")) return &message_id;
+    if (smtp::equals_ignoring_case(name, "tls-report-domain")) return &tls_report_domain;
     return nullptr;
   }
 };
@@ -216,7 +217,8 @@ private:
       outermost_done_ = true;
       visitor_.begin_message({decode_header_text(section_.from, longest_fact),
                               decode_header_text(section_.subject, longest_fact),
-                              decode_header_text(section_.message_id, longest_fact)});
+                              decode_header_text(section_.message_id, longest_fact),
+                              decode_header_text(section_.tls_report_domain, longest_fact)});
     }
     MimeFields fields = parse_mime_fields(section_.content_type, section_.disposition);
     if (fields.type.starts_with("multipart/") && !fields.boundary.empty() &&

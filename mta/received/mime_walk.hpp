@@ -29,6 +29,7 @@ struct MailFacts {
   std::string from;
   std::string subject;
   std::string message_id;
+  std::string tls_report_domain; ///< RFC 8460 section 5.3
 };
 
 /// Told of every leaf part, in order.

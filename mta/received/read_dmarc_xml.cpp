@@ -147,7 +147,7 @@ Result<void> read_metadata(const pugi::xml_node &feedback, ReceivedReport &repor
 Result<void> read_published(const pugi::xml_node &feedback, ReceivedReport &report) {
   const auto published = child(feedback, "policy_published");
   if (!published) return fail(ErrorCode::bad_syntax, "report has no policy_published");
-  report.domain = smtp::to_lower(text_of(published, "domain"));
+  report.domain = clean_report_domain(text_of(published, "domain"));
   if (report.domain.empty()) return fail(ErrorCode::bad_syntax, "policy_published has no domain");
   auto &dmarc = std::get<ReceivedDmarc>(report.content);
   dmarc.adkim = word_of(published, "adkim");

@@ -74,7 +74,8 @@ public:
   void end_part() override {
     const bool looks_right = sniff(contents_) != Packing::unknown;
     if (!declared_ && !looks_right) return;
-    if (out_.reports.size() >= limits_.reports)
+    // Those that prove broken count too: a refused bomb has cost as much as a report.
+    if (++tried_ > limits_.reports)
       return problem(fmt::format("message has more than the limit of {} reports", limits_.reports));
     UnpackLimits unpack_limits = limits_.unpack;
     unpack_limits.max_size = left_;
@@ -97,6 +98,7 @@ private:
   const ReadLimits &limits_;
   ReportMessage &out_;
   std::uint64_t left_; ///< octets of text that may still be unpacked
+  std::size_t tried_ = 0;
   bool declared_ = false;
   std::string name_;
   std::string contents_;

@@ -16,7 +16,7 @@ namespace mta {
 struct ReadLimits {
   MimeLimits mime;
   UnpackLimits unpack;      ///< max_size: of all reports of the message together
-  std::size_t reports = 10; ///< of one message
+  std::size_t reports = 10; ///< of one message, with those that prove broken
 };
 
 struct ReportMessage {

@@ -100,7 +100,7 @@ Result<ReportedTlsPolicy> read_policy(const json::object &entry, const JsonLimit
   if (!policy) return fail(ErrorCode::bad_syntax, "an entry of policies has no policy");
   out.type = word_at(*policy, "policy-type");
   out.policy = texts_at(*policy, "policy-string", limits);
-  out.domain = word_at(*policy, "policy-domain");
+  out.domain = clean_report_domain(text_at(*policy, "policy-domain"));
   if (out.domain.empty()) return fail(ErrorCode::bad_syntax, "a policy has no policy-domain");
   out.mx_hosts = texts_at(*policy, "mx-host", limits);
   if (out.mx_hosts.empty()) out.mx_hosts = texts_at(*policy, "mx-host-pattern", limits);

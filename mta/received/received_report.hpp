@@ -96,7 +96,7 @@ struct ReceivedReport {
   std::string report_id; ///< never empty
   std::chrono::sys_seconds begin{};
   std::chrono::sys_seconds end{};
-  std::string domain; ///< whom it is about, lower case; TLSRPT: of the first policy
+  std::string domain; ///< whom it is about, a lower-case A-label form if it is valid; TLSRPT: of the first policy
   std::variant<ReceivedDmarc, ReceivedTls> content;
 
   [[nodiscard]] ReportKind kind() const noexcept {

@@ -1,6 +1,7 @@
 // ReportIntake: see report_intake.hpp.
 #include "mta/received/report_intake.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include "mta/received/own_results.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/report_store.hpp"
+#include "mta/received/report_text.hpp"
 
 namespace mta {
 
@@ -57,9 +59,11 @@ JobResult temporary(const Job &job, const smtp::Error &error) {
                    {451, code, "the report cannot be stored now"}, error.detail);
 }
 
-/// The stored body from its front.
-OctetSource source_of_body(std::shared_ptr<BodyReader> body) {
-  return [body = std::move(body), offset = std::uint64_t{0}](std::span<char> into) mutable -> Result<std::size_t> {
+/// The stored body from its front; fails once `stopping` is set. `stopping` must outlive it.
+OctetSource source_of_body(std::shared_ptr<BodyReader> body, const std::atomic<bool> &stopping) {
+  return [body = std::move(body), offset = std::uint64_t{0},
+          &stopping](std::span<char> into) mutable -> Result<std::size_t> {
+    if (stopping) return smtp::fail(ErrorCode::stopping, "the daemon is shutting down");
     const auto size = body->read(offset, into);
     if (size) offset += *size;
     return size;
@@ -124,13 +128,15 @@ struct ReportIntake::Impl {
     if (!body) return temporary(job, body.error());
     ReadLimits limits;
     limits.unpack.max_size = config.received_reports.max_size;
-    auto read = read_report_message(source_of_body(std::move(*body)), limits);
+    auto read = read_report_message(source_of_body(std::move(*body), stopping), limits);
     if (!read) return temporary(job, read.error());
 
     StoredReport entry;
     entry.from = std::move(read->mail.from);
     entry.subject = std::move(read->mail.subject);
     entry.authenticated = describe_own_results(message.envelope.trace, config.authentication.authserv_id);
+    entry.mail_domain = read->mail.tls_report_domain.empty() ? domain_of_subject(entry.subject)
+                                                             : clean_report_domain(read->mail.tls_report_domain);
     if (read->reports.empty()) return keep_unreadable(job, std::move(entry), join(read->problems));
     entry.queue_id = message.id.to_string();
     entry.received = received_at(message);
@@ -236,9 +242,9 @@ struct ReportIntake::Impl {
   std::string store_folder;
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<Waiting> line; ///< as long as the scheduler allows jobs for one destination
-  bool stopping = false;
-  std::thread thread; ///< last: it uses the others
+  std::deque<Waiting> line;           ///< as long as the scheduler allows jobs for one destination
+  std::atomic<bool> stopping = false; ///< set under the mutex
+  std::thread thread;                 ///< last: it uses the others
 };
 
 ReportIntake::ReportIntake(Services services) : impl_(std::make_unique<Impl>(std::move(services))) {}

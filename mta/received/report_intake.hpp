@@ -32,7 +32,8 @@ public:
   /// mta::Deliver for mail of Config::is_report_mailbox(). Returns at once; `done` is called exactly once, on
   /// the intake's thread, or on the caller's after shut_down().
   void take(Job job, std::function<void(JobResult)> done);
-  /// Ends the thread after the message at hand; jobs that wait, and later ones, are answered as temporary failures.
+  /// Ends the thread after the part at hand of the message at hand; that one, those that wait, and later ones, are
+  /// answered as temporary failures.
   void shut_down();
 
 private:

@@ -47,6 +47,19 @@ Result<std::vector<ReportStore::Name>> read_names(FileSystem &files, const std::
   return names;
 }
 
+bool has(const std::vector<std::string> &domains, const std::string &domain) {
+  return std::find(domains.begin(), domains.end(), domain) != domains.end();
+}
+
+/// Whether the report is about the domain. A summary that is full does not tell: then the whole file does.
+bool is_about(FileSystem &files, const std::string &path, const ReportSummary &summary, const std::string &domain) {
+  if (summary.domain == domain || has(summary.other_domains, domain)) return true;
+  if (summary.other_domains.size() < most_other_domains) return false;
+  const auto text = read_start(files, path, ReportStoreLimits{}.file_size, false);
+  const auto stored = text ? decode_stored(*text) : Result<StoredReport>(tl::unexpected(text.error()));
+  return !stored || has(other_domains_of(*stored), domain); // what is damaged is shown
+}
+
 } // namespace
 
 std::string reports_folder(std::string_view spool_path) {
@@ -192,7 +205,7 @@ Result<std::vector<ListedReport>> list_reports(FileSystem &files, const std::str
     const auto start = read_start(files, folder + "/" + file, summary_size, true);
     if (!start && start.error().code == ErrorCode::not_found) continue; // removed since
     auto summary = start ? decode_summary(*start) : Result<ReportSummary>(tl::unexpected(start.error()));
-    if (summary && !filter.domain.empty() && summary->domain != filter.domain) continue;
+    if (summary && !filter.domain.empty() && !is_about(files, folder + "/" + file, *summary, filter.domain)) continue;
     listed.push_back({std::move(file), std::move(summary)});
   }
   return listed;

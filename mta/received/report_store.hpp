@@ -94,7 +94,7 @@ struct ListedReport {
 
 struct ReportFilter {
   std::string kind;                              ///< empty: all
-  std::string domain;                            ///< lower case; empty: all
+  std::string domain;                            ///< A-label form: any of a report's domains; empty: all
   std::optional<std::chrono::sys_seconds> since; ///< received
 };
 

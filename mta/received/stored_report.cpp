@@ -1,6 +1,8 @@
 // StoredReport: see stored_report.hpp.
 #include "mta/received/stored_report.hpp"
 
+#include <set>
+
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
@@ -137,6 +139,17 @@ std::string id_of(const StoredReport &stored) {
   return id;
 }
 
+std::vector<std::string> other_domains_of(const StoredReport &stored) {
+  if (!stored.report) return {};
+  std::set<std::string> domains;
+  if (const auto *tls = std::get_if<ReceivedTls>(&stored.report->content))
+    for (const ReportedTlsPolicy &policy : tls->policies) domains.insert(policy.domain);
+  domains.insert(stored.mail_domain);
+  domains.erase(stored.report->domain);
+  domains.erase("");
+  return {domains.begin(), domains.end()};
+}
+
 ReportSummary summarize(const StoredReport &stored) {
   ReportSummary summary;
   summary.id = id_of(stored);
@@ -150,6 +163,8 @@ ReportSummary summarize(const StoredReport &stored) {
   summary.organisation = stored.report->organisation;
   summary.report_id = stored.report->report_id;
   summary.domain = stored.report->domain;
+  summary.other_domains = other_domains_of(stored);
+  if (summary.other_domains.size() > most_other_domains) summary.other_domains.resize(most_other_domains);
   summary.begin = stored.report->begin;
   summary.end = stored.report->end;
   summary.totals = totals_of(*stored.report);
@@ -169,6 +184,7 @@ json::object summary_json(const ReportSummary &summary) {
   out["organisation"] = summary.organisation;
   out["report_id"] = summary.report_id;
   out["domain"] = summary.domain;
+  if (!summary.other_domains.empty()) out["other_domains"] = texts_json(summary.other_domains);
   out["begin"] = format_report_time(summary.begin);
   out["end"] = format_report_time(summary.end);
   json::object totals;
@@ -192,6 +208,7 @@ std::string encode_stored(const StoredReport &stored) {
   json::object head = summary_json(summarize(stored));
   head["version"] = format_version;
   put(head, "queue_id", stored.queue_id);
+  put(head, "mail_domain", stored.mail_domain);
   std::string text = json::serialize(head) + "\n";
   if (stored.report) text += json::serialize(report_json(*stored.report)) + "\n";
   return text;

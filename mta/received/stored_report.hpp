@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/json/object.hpp>
 
@@ -17,6 +18,7 @@ struct StoredReport {
   std::chrono::sys_seconds received{};
   std::string from; ///< of the mail's header
   std::string subject;
+  std::string mail_domain;   ///< whom the report is about as the mail's header says it; empty: it does not
   std::string queue_id;      ///< under which the mail came
   std::string authenticated; ///< of our own Authentication-Results: "dmarc=pass example.org"; empty: we did not check
   std::optional<ReceivedReport> report; ///< nothing: unreadable
@@ -36,10 +38,15 @@ struct ReportSummary {
   std::chrono::sys_seconds received{};
   std::string from, subject, authenticated, problem;
   std::string organisation, report_id, domain;
+  std::vector<std::string> other_domains; ///< the first `most_other_domains` that it is about as well, sorted
   std::chrono::sys_seconds begin{}, end{};
   ReportTotals totals;
   friend bool operator==(const ReportSummary &, const ReportSummary &) = default;
 };
+/// So that a summary stays short.
+inline constexpr std::size_t most_other_domains = 100;
+/// Beside the report's `domain`: those of a TLS report's other policies, and `mail_domain`; sorted, each once.
+[[nodiscard]] std::vector<std::string> other_domains_of(const StoredReport &stored);
 [[nodiscard]] ReportSummary summarize(const StoredReport &stored);
 
 /// Two lines: the summary, and what else there is (rows, policies), so that a list need not read all of it. Both are

@@ -14,8 +14,9 @@ struct UnpackLimits {
   /// Unpacked to packed, from `ratio_from` octets of text on. Aggregate reports reach 60; deflate can reach 1032.
   std::uint64_t max_ratio = 250;
   std::uint64_t ratio_from = 1'048'576;
-  std::size_t members = 100; ///< of a gzip file
-  std::size_t entries = 16;  ///< of a zip file that are looked at
+  std::size_t members = 100;          ///< of a gzip file
+  std::size_t entries = 16;           ///< of a zip file that are looked at
+  std::size_t listed_entries = 1'000; ///< of a zip file's central directory
   std::size_t name_size = 1'024;
 };
 
@@ -29,7 +30,8 @@ enum class Packing : std::uint8_t { xml, json, gzip, zip, unknown };
 /// Errors: bad_syntax; too_long with the limit.
 [[nodiscard]] smtp::Result<std::string> unpack(std::string octets, const UnpackLimits &limits);
 
-/// gzip alone, and zip alone (libarchive; stored and deflated entries).
+/// gzip alone, and zip alone (libarchive; stored and deflated entries). A zip file must have a central directory; no
+/// entry but the chosen one is unpacked.
 [[nodiscard]] smtp::Result<std::string> inflate_gzip(std::string_view octets, const UnpackLimits &limits);
 [[nodiscard]] smtp::Result<std::string> read_zip_entry(std::string_view octets, const UnpackLimits &limits);
 

@@ -18,25 +18,42 @@ using smtp::ErrorCode;
 using smtp::fail;
 using smtp::Result;
 
+// APPNOTE.TXT 4.3.12 and 4.3.16: signatures of the central directory's entries, and of its end.
+constexpr std::string_view directory_entry = "PK\x01\x02";
+constexpr std::string_view end_of_directory = "PK\x05\x06";
+
 struct FreeArchive {
   void operator()(archive *opened) const { archive_read_free(opened); }
 };
 using Archive = std::unique_ptr<archive, FreeArchive>;
 
-Result<Archive> open_zip(std::string_view octets) {
-  Archive zip(archive_read_new());
-  // Zip and nothing else: no other format, no filter.
-  if (!zip || archive_read_support_format_zip(zip.get()) != ARCHIVE_OK)
-    return fail(ErrorCode::full, "no memory for libarchive");
-  if (archive_read_open_memory(zip.get(), octets.data(), octets.size()) != ARCHIVE_OK)
-    return fail(ErrorCode::bad_syntax, "zip file cannot be read");
-  return zip;
-}
-
 Result<void> damaged(archive *zip) {
   const char *reason = archive_error_string(zip);
   return fail(ErrorCode::bad_syntax,
               fmt::format("zip file is damaged: {}", smtp::escape(reason ? reason : "libarchive gives no reason")));
+}
+
+/// Zip and nothing else: no other format, no filter. Only by the central directory: libarchive's other way, from entry
+/// to entry, unpacks an entry whose length stands behind it in order to pass it over, and no limit holds there.
+Result<Archive> open_zip(std::string_view octets) {
+  Archive zip(archive_read_new());
+  if (!zip || archive_read_support_format_zip_seekable(zip.get()) != ARCHIVE_OK)
+    return fail(ErrorCode::full, "no memory for libarchive");
+  if (archive_read_open_memory(zip.get(), octets.data(), octets.size()) != ARCHIVE_OK)
+    return tl::unexpected(damaged(zip.get()).error());
+  return zip;
+}
+
+/// The central directory is there, and no larger than libarchive may keep in memory: it reads all of it first.
+Result<void> check_directory(std::string_view octets, const UnpackLimits &limits) {
+  if (octets.rfind(end_of_directory) == std::string_view::npos)
+    return fail(ErrorCode::bad_syntax, "zip file is damaged: its central directory is missing");
+  std::size_t listed = 0;
+  for (auto at = octets.find(directory_entry); at != std::string_view::npos; at = octets.find(directory_entry, at + 1))
+    if (++listed > limits.listed_entries)
+      return fail(ErrorCode::too_long,
+                  fmt::format("zip file lists more than the limit of {} entries", limits.listed_entries));
+  return {};
 }
 
 /// Bzip2, LZMA, PPMd and others are refused: an entry chooses how much memory they take.
@@ -110,6 +127,7 @@ Result<std::string> read_data(archive *zip, std::uint64_t packed_size, const Unp
 } // namespace
 
 Result<std::string> read_zip_entry(std::string_view octets, const UnpackLimits &limits) {
+  if (auto checked = check_directory(octets, limits); !checked) return tl::unexpected(checked.error());
   const auto choice = choose(octets, limits);
   if (!choice) return tl::unexpected(choice.error());
   const auto wanted = choice->best();

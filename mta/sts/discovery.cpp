@@ -92,6 +92,7 @@ Task<StsFetchOutcome> fetch_sts_policy(std::shared_ptr<const Snapshot> snapshot,
   services.source_addresses = config.outbound.source_addresses;
   services.ipv4 = config.outbound.ipv4;
   services.ipv6 = config.outbound.ipv6;
+  services.only_global = !config.mta_sts.allow_private_addresses;
   auto answer = co_await fetch(std::move(request), std::move(services));
   if (!answer) co_return failure(fault_of(answer.error()), answer.error().detail);
   co_return judge_answer(std::move(*answer), host);

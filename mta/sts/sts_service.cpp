@@ -61,7 +61,7 @@ public:
   [[nodiscard]] bool enabled() const { return services_.snapshot.get()->config().mta_sts.enabled; }
   [[nodiscard]] std::size_t size() const {
     const std::scoped_lock lock(mutex_);
-    return table_.size();
+    return table_.size(services_.now());
   }
   /// Nothing: a discovery is needed first, and wait_for() is to be called.
   [[nodiscard]] std::optional<StsFacts> answer_now(const std::string &domain);
@@ -70,6 +70,7 @@ public:
   static Task<std::size_t> refresh_due(std::shared_ptr<Core> self);
 
 private:
+  [[nodiscard]] StsNow now() const { return {services_.now(), services_.steady_now()}; }
   [[nodiscard]] const StsConfig &config(const std::shared_ptr<const Snapshot> &snapshot) const {
     return snapshot->config().mta_sts;
   }
@@ -96,11 +97,9 @@ smtp::Result<void> StsService::Core::load() {
   auto found = read_kept_policies(folder_);
   if (!found) return tl::unexpected(found.error());
   const auto snapshot = services_.snapshot.get();
-  const auto now = services_.now();
-  for (auto &kept : found->policies) {
-    if (kept.expires <= now) remove_behind(kept.domain);
-    table_.restore(std::move(kept), config(snapshot).refresh, now);
-  }
+  const StsNow at = now();
+  // Expired ones too: nothing is removed for its age at start, when the clock may not have been set yet.
+  for (auto &kept : found->policies) table_.restore(std::move(kept), config(snapshot).refresh, at);
   for (auto &damaged : found->damaged) {
     services_.log.write(Event("mta_sts", LogLevel::error)
                             .with("domain", damaged.domain)
@@ -109,19 +108,19 @@ smtp::Result<void> StsService::Core::load() {
                             .with("detail", damaged.detail));
     table_.restore(std::move(damaged));
   }
-  for (auto &domain : table_.drop(config(snapshot).max_policies, now)) remove_behind(std::move(domain));
+  for (auto &domain : table_.drop(config(snapshot).max_policies, at)) remove_behind(std::move(domain));
   return {};
 }
 
 std::optional<StsFacts> StsService::Core::answer_now(const std::string &domain) {
-  const auto now = services_.now();
+  const StsNow at = now();
   StsTable::Standing standing;
   bool known = false;
   {
     const std::scoped_lock lock(mutex_);
     if (const DamagedPolicy *damage = table_.find_damaged(domain); damage && ::access(damage->path.c_str(), F_OK) != 0)
       table_.forget_damage(domain); // an operator has removed it
-    standing = table_.standing(domain, now);
+    standing = table_.standing(domain, at);
     known = standing.settled || running_.contains(domain);
     if (!standing.settled && !standing.kept && stopping_)
       return plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down");
@@ -160,7 +159,7 @@ Task<> StsService::Core::discover(std::shared_ptr<Core> self, std::string domain
     bool wanted = false;
     {
       const std::scoped_lock lock(self->mutex_);
-      wanted = !self->stopping_ && self->table_.note_record(domain, record, refresh, self->services_.now());
+      wanted = !self->stopping_ && self->table_.note_record(domain, record, refresh, self->now());
     }
     if (wanted) {
       auto outcome = co_await fetch_sts_policy(snapshot, self->services_.resolver, domain);
@@ -174,15 +173,15 @@ Task<> StsService::Core::discover(std::shared_ptr<Core> self, std::string domain
 }
 
 void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome outcome, const StsConfig &config) {
-  const auto now = services_.now();
+  const StsNow at = now();
   std::shared_ptr<const KeptPolicy> before, kept;
   {
     const std::scoped_lock lock(mutex_);
-    before = table_.find_kept(domain, now);
+    before = table_.find_kept(domain, at.wall);
     if (outcome.policy)
-      kept = table_.note_policy(domain, std::move(outcome), config.refresh, now);
+      kept = table_.note_policy(domain, std::move(outcome), config.refresh, at);
     else
-      table_.note_failure(domain, outcome, now);
+      table_.note_failure(domain, outcome, at);
   }
   if (!kept) return log_failure(domain, outcome, before.get());
   const bool same = before && before->id == kept->id && before->text == kept->text;
@@ -194,7 +193,7 @@ void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome o
                           .with("policy_id", kept->id)
                           .with("mode", policy::to_string(kept->policy.mode))
                           .with("mx", static_cast<std::uint64_t>(kept->policy.mx.size()))
-                          .with("expires_s", seconds_until(kept->expires, now)));
+                          .with("expires_s", seconds_until(kept->expires, at.wall)));
   write_behind(kept);
   drop(config.max_policies);
 }
@@ -217,7 +216,7 @@ void StsService::Core::finish(const std::string &domain) {
   std::vector<Answer> waiting;
   {
     const std::scoped_lock lock(mutex_);
-    facts = table_.standing(domain, services_.now()).facts;
+    facts = table_.standing(domain, now()).facts;
     if (auto node = running_.extract(domain); !node.empty()) waiting = std::move(node.mapped());
   }
   for (auto &answer : waiting) answer(facts);
@@ -227,7 +226,7 @@ void StsService::Core::drop(std::size_t limit) {
   std::vector<std::string> dropped;
   {
     const std::scoped_lock lock(mutex_);
-    dropped = table_.drop(limit, services_.now());
+    dropped = table_.drop(limit, now());
   }
   for (auto &domain : dropped) remove_behind(std::move(domain));
 }
@@ -263,7 +262,7 @@ Task<std::size_t> StsService::Core::refresh_due(std::shared_ptr<Core> self) {
     std::vector<std::string> due;
     {
       const std::scoped_lock lock(self->mutex_);
-      if (!self->stopping_) due = self->table_.take_due(refreshed_together, self->services_.now());
+      if (!self->stopping_) due = self->table_.take_due(refreshed_together, self->now());
     }
     if (due.empty()) co_return count;
     count += due.size();

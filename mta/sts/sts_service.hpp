@@ -26,6 +26,7 @@ public:
     MailLog &log;
     asio::any_io_executor executor;
     std::function<std::chrono::system_clock::time_point()> now;
+    std::function<std::chrono::steady_clock::time_point()> steady_now = std::chrono::steady_clock::now;
   };
   /// Reads what the folder keeps; blocks. Errors: the folder is there and cannot be read. Damaged files are logged.
   [[nodiscard]] static smtp::Result<std::unique_ptr<StsService>> open(Services services, std::string folder);
@@ -42,7 +43,7 @@ public:
   Task<std::size_t> refresh_due();
   /// Blocks until everything kept so far is on the disk.
   void flush();
-  /// Policies that are kept.
+  /// Policies that are kept and have not expired.
   [[nodiscard]] std::size_t size() const;
 
 private:

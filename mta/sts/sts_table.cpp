@@ -21,6 +21,10 @@ constexpr seconds failed_record = 5s;     ///< after a look-up that failed
 constexpr seconds shortest_policy = 60s;  ///< max_age 0 would fetch for every message
 constexpr seconds fetch_pause = 300s;     ///< RFC 8461 section 3.3: five minutes or longer per id
 constexpr seconds shortest_refresh = 3600s;
+/// How long an expired policy is kept: a clock that was ahead may be set right, and then it counts again.
+constexpr auto grace = std::chrono::days(30);
+constexpr auto clock_proof = 24h;    ///< how long the clock must have run evenly before it may end the grace
+constexpr auto clock_tolerance = 1h; ///< a larger step is a jump
 constexpr std::size_t seen_limit = 200'000;
 
 /// 0 to 1, the same for a domain always: spreads what would come at once.
@@ -32,11 +36,11 @@ seconds part_of(seconds time, double share) {
   return seconds(static_cast<std::int64_t>(static_cast<double>(time.count()) * share));
 }
 
-/// Before the policy ends, once per `every`, up to a quarter earlier.
-StsTable::Time refresh_time(const KeptPolicy &kept, seconds every) {
+/// After its fetch, before the policy ends: once per `every`, up to a quarter earlier.
+seconds refresh_pause(const KeptPolicy &kept, seconds every) {
   const auto life = std::chrono::duration_cast<seconds>(kept.expires - kept.fetched);
   const seconds wanted = part_of(std::min(every, life / 2), 0.75 + share_of(kept.domain) / 4);
-  return kept.fetched + std::max(wanted, shortest_refresh);
+  return std::max(wanted, shortest_refresh);
 }
 
 StsFacts facts_of(const KeptPolicy &kept) {
@@ -74,18 +78,18 @@ std::string StsTable::wanted_id(const std::string &domain, const Seen &seen) con
   return found == kept_.end() ? std::string() : found->second.policy->id;
 }
 
-bool StsTable::must_wait(const std::string &domain, const Seen &seen, Time now) const {
+bool StsTable::must_wait(const std::string &domain, const Seen &seen, Steady now) const {
   return seen.retry_at > now && seen.failed_id == wanted_id(domain, seen);
 }
 
-StsTable::Standing StsTable::standing(const std::string &domain, Time now) const {
+StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &now) const {
   Standing result;
   const auto found = seen_.find(domain);
   const Seen *seen = found == seen_.end() ? nullptr : &found->second;
-  const bool live = seen != nullptr && seen->until > now;
-  const bool waits = seen != nullptr && must_wait(domain, *seen, now);
+  const bool live = seen != nullptr && seen->until > now.steady;
+  const bool waits = seen != nullptr && must_wait(domain, *seen, now.steady);
 
-  if (const auto kept = find_kept(domain, now)) {
+  if (const auto kept = find_kept(domain, now.wall)) {
     // Sections 3.1 and 3.3: a policy that has not expired counts, whatever the record and the policy host do now; a
     // domain ends it with mode none.
     result.kept = true;
@@ -136,35 +140,35 @@ StsTable::Standing StsTable::standing(const std::string &domain, Time now) const
   return result;
 }
 
-bool StsTable::note_record(const std::string &domain, const StsRecordAnswer &record, bool refresh, Time now) {
-  if (seen_.size() >= seen_limit && !seen_.contains(domain)) make_room(now);
+bool StsTable::note_record(const std::string &domain, const StsRecordAnswer &record, bool refresh, const StsNow &now) {
+  if (seen_.size() >= seen_limit && !seen_.contains(domain)) make_room(now.steady);
   Seen &seen = seen_[domain];
   seen.record = record;
-  seen.until =
-      now + (record.state == Record::failed ? failed_record : std::clamp(record.ttl, shortest_record, longest_record));
-  const auto kept = find_kept(domain, now);
+  seen.until = now.steady + (record.state == Record::failed ? failed_record
+                                                            : std::clamp(record.ttl, shortest_record, longest_record));
+  const auto kept = find_kept(domain, now.wall);
   if (kept && refresh) return true;
-  if (must_wait(domain, seen, now)) return false;
+  if (must_wait(domain, seen, now.steady)) return false;
   if (damaged_.contains(domain)) return true; // with a record or without one: only a fetch ends the doubt
   return record.state == Record::found && (!kept || kept->id != record.id);
 }
 
-void StsTable::note_failure(const std::string &domain, const StsFetchOutcome &outcome, Time now) {
+void StsTable::note_failure(const std::string &domain, const StsFetchOutcome &outcome, const StsNow &now) {
   Seen &seen = seen_[domain];
   seen.fault = outcome.fault;
   seen.detail = outcome.detail;
   seen.failed_id = wanted_id(domain, seen);
-  seen.retry_at = now + fetch_pause;
+  seen.retry_at = now.steady + fetch_pause;
 }
 
 std::shared_ptr<const KeptPolicy> StsTable::note_policy(const std::string &domain, StsFetchOutcome outcome,
-                                                        seconds refresh_every, Time now) {
+                                                        seconds refresh_every, const StsNow &now) {
   Seen &seen = seen_[domain];
   auto kept = std::make_shared<KeptPolicy>();
   kept->domain = domain;
   kept->id = wanted_id(domain, seen);
-  kept->fetched = now;
-  kept->expires = now + std::max(outcome.policy->max_age, shortest_policy);
+  kept->fetched = now.wall;
+  kept->expires = now.wall + std::max(outcome.policy->max_age, shortest_policy);
   kept->text = std::move(outcome.text);
   kept->policy = std::move(*outcome.policy);
   seen.fault = policy::TlsFault::none;
@@ -172,18 +176,21 @@ std::shared_ptr<const KeptPolicy> StsTable::note_policy(const std::string &domai
   seen.failed_id.clear();
   seen.retry_at = {};
   damaged_.erase(domain);
-  keep(kept, refresh_time(*kept, refresh_every));
+  keep(kept, now.steady + refresh_pause(*kept, refresh_every));
   return kept;
 }
 
-void StsTable::restore(KeptPolicy kept, seconds refresh_every, Time now) {
-  if (kept.expires <= now) return;
-  Time refresh_at = refresh_time(kept, refresh_every);
-  if (refresh_at <= now) {
-    const auto left = std::chrono::duration_cast<seconds>(kept.expires - now);
-    refresh_at = now + part_of(std::min(shortest_refresh, left / 2), share_of(kept.domain));
+void StsTable::restore(KeptPolicy kept, seconds refresh_every, const StsNow &now) {
+  seconds pause = refresh_pause(kept, refresh_every);
+  if (kept.expires <= now.wall) {
+    pause = shortest_refresh; // it is not due, unless the clock goes back
+  } else if (kept.fetched + pause <= now.wall) {
+    const auto left = std::chrono::duration_cast<seconds>(kept.expires - now.wall);
+    pause = part_of(std::min(shortest_refresh, left / 2), share_of(kept.domain));
+  } else if (kept.fetched < now.wall) {
+    pause -= std::chrono::duration_cast<seconds>(now.wall - kept.fetched);
   }
-  keep(std::make_shared<const KeptPolicy>(std::move(kept)), refresh_at);
+  keep(std::make_shared<const KeptPolicy>(std::move(kept)), now.steady + pause);
 }
 
 void StsTable::restore(DamagedPolicy damaged) {
@@ -191,7 +198,7 @@ void StsTable::restore(DamagedPolicy damaged) {
   damaged_.insert_or_assign(std::move(domain), std::move(damaged));
 }
 
-void StsTable::keep(std::shared_ptr<const KeptPolicy> kept, Time refresh_at) {
+void StsTable::keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at) {
   erase(kept->domain);
   by_refresh_.emplace(refresh_at, kept->domain);
   by_end_.emplace(kept->expires, kept->domain);
@@ -207,29 +214,46 @@ void StsTable::erase(const std::string &domain) {
   kept_.erase(found);
 }
 
-std::vector<std::string> StsTable::drop(std::size_t limit, Time now) {
+std::size_t StsTable::size(Time now) const noexcept {
+  return static_cast<std::size_t>(
+      std::count_if(by_end_.begin(), by_end_.end(), [&](const auto &entry) { return entry.first > now; }));
+}
+
+/// A clock that was set ahead, before the start or since, must not end the grace of everything at once.
+bool StsTable::is_clock_settled(const StsNow &now) {
+  if (even_since_) {
+    const auto step = (now.wall - even_since_->wall) - (now.steady - even_since_->steady);
+    if (step > clock_tolerance || step < -clock_tolerance) even_since_.reset();
+  }
+  if (!even_since_) even_since_ = now;
+  return now.steady - even_since_->steady >= clock_proof;
+}
+
+std::vector<std::string> StsTable::drop(std::size_t limit, const StsNow &now) {
+  const bool settled = is_clock_settled(now);
   std::vector<std::string> dropped;
-  while (!by_end_.empty() && (by_end_.begin()->first <= now || kept_.size() > limit)) {
+  while (!by_end_.empty() && (kept_.size() > limit || (settled && by_end_.begin()->first + grace <= now.wall))) {
     dropped.push_back(by_end_.begin()->second);
     erase(dropped.back());
   }
   return dropped;
 }
 
-std::vector<std::string> StsTable::take_due(std::size_t count, Time now) {
+std::vector<std::string> StsTable::take_due(std::size_t count, const StsNow &now) {
   std::vector<std::string> due;
-  while (due.size() < count && !by_refresh_.empty() && by_refresh_.begin()->first <= now) {
+  while (due.size() < count && !by_refresh_.empty() && by_refresh_.begin()->first <= now.steady) {
     auto node = by_refresh_.extract(by_refresh_.begin());
-    node.value().first = now + shortest_refresh;
-    due.push_back(node.value().second);
-    kept_.at(due.back()).refresh_at = node.value().first;
+    node.value().first = now.steady + shortest_refresh;
+    Kept &kept = kept_.at(node.value().second);
+    kept.refresh_at = node.value().first;
+    if (kept.policy->expires > now.wall) due.push_back(node.value().second);
     by_refresh_.insert(std::move(node));
   }
   return due;
 }
 
 /// What is no longer of use goes; if that is not enough, everything: it can be looked up again.
-void StsTable::make_room(Time now) {
+void StsTable::make_room(Steady now) {
   std::erase_if(seen_, [&](const auto &entry) { return entry.second.until <= now && entry.second.retry_at <= now; });
   if (seen_.size() >= seen_limit) seen_.clear();
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "smtp/base/control_characters.hpp"
+
 namespace smtp {
 
 char to_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
@@ -88,14 +90,13 @@ std::string escape(std::string_view text, std::size_t limit) {
     const auto length = utf8_sequence(text);
     const auto octet = static_cast<unsigned char>(text.front());
     const bool plain = length > 1 || (length == 1 && octet >= 0x20 && octet != 0x7f && octet != '\\');
-    // U+0080 to U+009F are control characters too.
-    const bool c1 = length == 2 && octet == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    const bool control = length > 1 && is_control_sequence(text.substr(0, length));
     const std::size_t step = length == 0 ? 1 : length;
     if (safe.size() + step > limit) {
       safe += "...";
       break;
     }
-    if (plain && !c1) {
+    if (plain && !control) {
       safe.append(text.substr(0, step));
     } else {
       for (std::size_t i = 0; i < step; ++i) {

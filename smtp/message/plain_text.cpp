@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "smtp/base/control_characters.hpp"
 #include "smtp/base/text.hpp"
 
 namespace smtp {
@@ -60,9 +61,8 @@ std::string one_line(std::string_view text, TextCharset charset, std::size_t lim
     if (octet < 0x80) continue;
     std::size_t length = 2;
     while (length <= 4 && !(i + length <= line.size() && is_utf8(std::string_view(line).substr(i, length)))) ++length;
-    // U+0080 to U+009F are controls.
-    const bool c1 = octet == 0xC2 && length == 2 && static_cast<unsigned char>(line[i + 1]) < 0xA0;
-    if (length > 4 || c1 || charset == TextCharset::ascii) {
+    const bool control = length <= 4 && is_control_sequence(std::string_view(line).substr(i, length));
+    if (length > 4 || control || charset == TextCharset::ascii) {
       line.replace(i, length > 4 ? 1 : length, "?");
     } else {
       i += length - 1;

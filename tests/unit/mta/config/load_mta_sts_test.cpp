@@ -18,6 +18,7 @@ TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
   EXPECT_EQ(config->mta_sts.max_size, 65'536U);
   EXPECT_EQ(config->mta_sts.refresh, 24h);
   EXPECT_EQ(config->mta_sts.max_policies, 100'000U);
+  EXPECT_FALSE(config->mta_sts.allow_private_addresses);
   EXPECT_FALSE(config->domains.at("example.org").mta_sts);
 }
 
@@ -30,6 +31,7 @@ timeout = "5s"
 max_size = "8KiB"
 refresh = "6h"
 max_policies = 10
+allow_private_addresses = true
 )");
   ASSERT_TRUE(config);
   EXPECT_FALSE(config->mta_sts.enabled);
@@ -39,6 +41,7 @@ max_policies = 10
   EXPECT_EQ(config->mta_sts.max_size, 8192U);
   EXPECT_EQ(config->mta_sts.refresh, 6h);
   EXPECT_EQ(config->mta_sts.max_policies, 10U);
+  EXPECT_TRUE(config->mta_sts.allow_private_addresses);
 }
 
 TEST(LoadMtaSts, a_domain_of_ours_has_its_policy) {

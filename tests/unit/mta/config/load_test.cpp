@@ -382,7 +382,9 @@ TEST_F(Load, WarningsDoNotStopTheDaemon) {
        "partners.d/p.toml:8: warning: exception.expires: expired on 2027-01-14: the exception no longer counts; remove "
        "it, or agree on a new date\n"},
       {"an exception in its last days", minimal, head + exception + "2027-01-15\n",
-       "partners.d/p.toml:8: warning: exception.expires: expires on 2027-01-15, in less than 30 days\n"},
+       "partners.d/p.toml:8: warning: exception.expires: expires on 2027-01-15, within 30 days\n"},
+      {"an exception on its thirtieth day from now", minimal, head + exception + "2027-02-14\n",
+       "partners.d/p.toml:8: warning: exception.expires: expires on 2027-02-14, within 30 days\n"},
       {"an exception with time to run", minimal, head + exception + "2027-02-15\n", ""},
       {"a review that is due", minimal, head + "review = 2027-01-14\n[outbound]\n",
        "partners.d/p.toml:3: warning: review: the review was due on 2027-01-14\n"},

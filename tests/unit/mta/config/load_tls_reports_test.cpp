@@ -28,6 +28,7 @@ TEST(LoadTlsReports, the_author_is_enough) {
   EXPECT_EQ(reports.keep_days, 14U);
   EXPECT_TRUE(reports.https);
   EXPECT_EQ(reports.https_trust, "system");
+  EXPECT_FALSE(reports.allow_private_addresses);
   EXPECT_NE(test::text_of(loaded.findings).find("no [[dkim_key]] signs for reports.example.org"), std::string::npos)
       << test::text_of(loaded.findings);
 }
@@ -43,6 +44,7 @@ max_size = "64KiB"
 keep_days = 2
 https = false
 https_trust = "ca.pem"
+allow_private_addresses = true
 )");
   ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
   const TlsReportConfig &reports = loaded.config->tls_reports;
@@ -55,6 +57,7 @@ https_trust = "ca.pem"
   EXPECT_EQ(reports.keep_days, 2U);
   EXPECT_FALSE(reports.https);
   EXPECT_EQ(reports.https_trust, "/etc/p/ca.pem");
+  EXPECT_TRUE(reports.allow_private_addresses);
 }
 
 TEST(LoadTlsReports, an_author_is_needed) {

@@ -61,6 +61,10 @@ TEST(Units, WhatIsWrittenIsReadBack) {
   for (const std::uint64_t size : {0ULL, 1ULL, 1023ULL, 1024ULL, 1025ULL, 1ULL << 40U})
     EXPECT_EQ(parse_size(format_size(size)), size) << format_size(size);
   EXPECT_EQ(format_duration(90min), "1h30m");
+  EXPECT_EQ(format_limit(90min), "1h30m");
+  EXPECT_EQ(format_limit(std::chrono::days(7)), "1w");
+  EXPECT_EQ(format_limit(std::chrono::days(30)), "30d");
+  EXPECT_EQ(format_limit(31'557'600s), "365d6h (a year)");
   EXPECT_EQ(format_date(2027y / 4 / 1), "2027-04-01");
 }
 

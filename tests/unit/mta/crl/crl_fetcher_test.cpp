@@ -40,6 +40,7 @@ protected:
   }
   void configure(const std::vector<std::string> &crls) {
     policy::OutboundRule rule;
+    if (!trust.empty()) rule.trust = trust;
     for (const auto &crl : crls)
       rule.crls.push_back(is_crl_url(crl) ? crl : folder.write("local.crl", ca.crl({.revoked = {}})));
     policy::Partner partner;
@@ -66,7 +67,17 @@ protected:
   }
   std::size_t requests() const { return server->seen().size(); }
 
+  /// What comes next, ten minutes after a failure; the reason that the log gives, "" for none.
+  std::string next(const std::string &octets, std::chrono::minutes later = 24h) {
+    serve(http_reply(200, "application/pkix-crl", octets));
+    now = now.load() + later;
+    fetch();
+    auto logged = log.all("crl").back();
+    return logged.fields["result"] == "failed" ? logged.fields["detail"] : "";
+  }
+
   test::TempFolder folder;
+  std::string trust; ///< of the rule; empty: the default
   test::TestCa ca;
   std::string list = ca.crl({.revoked = {}, .ends = 24h * 7});
   test::FakeResolver resolver;
@@ -148,6 +159,65 @@ TEST_F(Crl, what_is_no_list_or_no_better_one_leaves_the_old) {
     EXPECT_EQ(read(file()), old);
   }
   EXPECT_EQ(told, 1U);
+}
+
+TEST_F(Crl, another_issuers_list_is_no_step_back_to_an_old_one) {
+  const test::TestCa other("Other CA");
+  const std::string old = ca.crl({.revoked = {}, .starts = -48h, .ends = 24h * 14});
+  fetch();
+  const std::string refusal = next(other.crl({.revoked = {}, .ends = 24h * 30}));
+  EXPECT_NE(
+      refusal.find("is of another issuer, CN=Other CA, than the one kept, CN=Test Root CA, which is in date until"),
+      std::string::npos)
+      << refusal;
+  EXPECT_NE(refusal.find("remove " + file()), std::string::npos) << refusal;
+  EXPECT_NE(next(old, 11min).find("older than the one kept"), std::string::npos);
+  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(next(other.crl({.revoked = {}, .ends = 24h * 30}), 24h * 7), "") << "the kept one has expired";
+  EXPECT_NE(next(old).find("is of another issuer"), std::string::npos);
+}
+
+TEST_F(Crl, an_expired_list_is_followed_by_no_older_one) {
+  const test::TestCa other("Other CA");
+  fetch();
+  EXPECT_NE(next(other.crl({.revoked = {}, .starts = -48h, .ends = 24h * 30}), 24h * 8).find("older than the one kept"),
+            std::string::npos);
+}
+
+TEST_F(Crl, a_list_from_the_future_is_not_taken) {
+  EXPECT_NE(next(ca.crl({.revoked = {}, .starts = 48h}), 0min).find("the list that came is valid from "),
+            std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(file()));
+}
+
+TEST_F(Crl, the_signature_must_be_of_the_ca_that_the_rule_trusts) {
+  const test::TestCa forger("Test Root CA"); // the same name, another key
+  const test::TestCa other("Other CA");
+  const std::string forged = forger.crl({.revoked = {}, .ends = 24h * 30});
+  const std::string foreign = other.crl({.revoked = {}, .ends = 24h * 30});
+  EXPECT_EQ(next(foreign, 0min), "") << "nothing is known of its issuer yet";
+  trust = folder.write("ca.pem", ca.pem());
+  configure({url("/ca.crl")});
+  EXPECT_NE(next(forged).find("is not signed by its issuer, CN=Test Root CA, whose certificate `trust` holds"),
+            std::string::npos);
+  EXPECT_EQ(read(file()), foreign);
+  EXPECT_EQ(next(list, 11min), "") << "verified, it takes the place of what was not";
+  EXPECT_EQ(read(file()), list);
+  EXPECT_NE(next(foreign).find("is of CN=Other CA, which is no CA of `trust`"), std::string::npos);
+  EXPECT_NE(next(foreign, 24h * 20).find("which is no CA of `trust`"), std::string::npos) << "the kept one has expired";
+  EXPECT_EQ(read(file()), list);
+}
+
+TEST_F(Crl, a_file_of_several_lists_is_followed_issuer_by_issuer) {
+  const test::TestCa other("Other CA");
+  const auto both = [&](std::chrono::hours first, std::chrono::hours second) {
+    return ca.crl({.revoked = {}, .starts = first, .ends = 24h * 7 + first}) +
+           other.crl({.revoked = {}, .starts = second, .ends = 24h * 7 + second});
+  };
+  EXPECT_EQ(next(both(-30h, -20h), 0min), "");
+  EXPECT_EQ(next(both(-10h, -20h)), "") << "now the other ends first";
+  EXPECT_NE(next(both(-10h, -25h)).find("older than the one kept"), std::string::npos);
+  EXPECT_NE(next(list, 11min).find("another issuer"), std::string::npos) << "one is missing";
 }
 
 TEST_F(Crl, without_any_list_the_log_says_what_that_means) {

@@ -51,7 +51,9 @@ protected:
   smtp::Result<HttpAnswer> run(HttpRequest wanted) {
     asio::io_context context{1};
     std::optional<smtp::Result<HttpAnswer>> result;
-    asio::co_spawn(context, fetch(std::move(wanted), HttpServices{resolver, client, trust}),
+    HttpServices services{resolver, client, trust};
+    services.only_global = only_global;
+    asio::co_spawn(context, fetch(std::move(wanted), std::move(services)),
                    [&](const std::exception_ptr &thrown, smtp::Result<HttpAnswer> answer) {
                      if (thrown) std::rethrow_exception(thrown);
                      result = std::move(answer);
@@ -73,7 +75,26 @@ protected:
   test::FakeResolver resolver;
   std::shared_ptr<const tls::TrustStore> trust;
   std::shared_ptr<const tls::Context> client;
+  bool only_global = false;
 };
+
+TEST_F(Fetch, only_addresses_of_the_internet_where_a_stranger_names_the_host) {
+  only_global = true;
+  const auto server = serve(http_reply(200, "text/plain", "hello"));
+  expect_failure(request(*server), ErrorCode::not_permitted,
+                 "its address 127.0.0.1 is not of the internet: loopback; allow_private_addresses = false forbids it");
+  resolver.forget("www.example.org");
+  resolver.add_address("www.example.org", "fd00::1");
+  resolver.add_address("www.example.org", "10.0.0.1");
+  expect_failure(request(*server), ErrorCode::not_permitted, "is not of the internet: private");
+  HttpRequest direct = request(*server);
+  direct.url.host = "::1";
+  const auto literal = run(std::move(direct));
+  ASSERT_FALSE(literal);
+  EXPECT_EQ(literal.error().detail,
+            "::1: its address ::1 is not of the internet: loopback; allow_private_addresses = false forbids it");
+  EXPECT_TRUE(server->seen().empty());
+}
 
 TEST_F(Fetch, a_get_over_https) {
   const auto server = serve(http_reply(200, "text/plain; charset=utf-8", "hello"));

@@ -3,6 +3,7 @@
 
 #include "mta/received/read_dmarc_xml.hpp"
 #include "mta/received/read_tlsrpt.hpp"
+#include "mta/received/report_text.hpp"
 #include "tests/support/report_texts.hpp"
 
 namespace {
@@ -190,6 +191,27 @@ TEST(ReadTlsrpt, LimitsAreTold) {
   limits = {};
   limits.markup = 5;
   EXPECT_NE(read_tlsrpt(tls_text, limits).error().detail.find("limit is 5"), std::string::npos);
+}
+
+TEST(CleanReportDomain, IsTheFormThatIsAskedFor) {
+  EXPECT_EQ(clean_report_domain(" Example.COM. "), "example.com");
+  EXPECT_EQ(clean_report_domain("b\xC3\xBC"
+                                "cher.example"),
+            "xn--bcher-kva.example");
+  EXPECT_EQ(clean_report_domain("a..B"), "a..b") << "no domain";
+  EXPECT_EQ(clean_report_domain("a\xE2\x80\xAE"
+                                "b.example"),
+            "a?b.example");
+  EXPECT_EQ(read_dmarc_xml(replaced(dmarc_text(one_record), "Example.COM", "Example.COM.")).value().domain,
+            "example.com");
+  EXPECT_EQ(read_tlsrpt(replaced(tls_text, "Example.COM", "Example.COM.")).value().domain, "example.com");
+}
+
+TEST(CleanReportDomain, ASubjectNamesIt) {
+  EXPECT_EQ(domain_of_subject("Report Domain: Example.com. Submitter: x.example Report-ID: <1>"), "example.com");
+  EXPECT_EQ(domain_of_subject("[Preview] report domain:b.example"), "b.example");
+  EXPECT_EQ(domain_of_subject("hello"), "");
+  EXPECT_EQ(domain_of_subject("Report Domain:"), "");
 }
 
 TEST(ParseReportTime, FormsAndRefusals) {

@@ -196,6 +196,16 @@ TEST(ReadReportMessage, NotMoreReportsThanTheLimit) {
   EXPECT_EQ(read->problems[0], "message has more than the limit of 10 reports");
 }
 
+TEST(ReadReportMessage, BrokenReportsCountTowardsTheLimitToo) {
+  std::string contents = "<feedback>";
+  for (int i = 0; i < 9; ++i) contents += "\r\n--b 1\r\nContent-Type: text/xml\r\n\r\n<feedback>";
+  contents += "\r\n--b 1\r\nContent-Type: text/xml\r\n\r\n" + xml;
+  const auto read = read_report_message(source_of(mail_with("Content-Type: text/xml", contents)), {});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->reports.size(), 0U);
+  EXPECT_EQ(read->problems.size(), 10U);
+}
+
 TEST(ReadReportMessage, ASourceThatFailsIsAnError) {
   const OctetSource broken = [](std::span<char>) -> smtp::Result<std::size_t> {
     return smtp::fail(smtp::ErrorCode::io, "disk");

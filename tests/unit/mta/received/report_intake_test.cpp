@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <span>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -134,6 +136,50 @@ TEST_F(ReportIntakeTest, SeveralReportsAndABrokenOne) {
             Kind::delivered);
   EXPECT_EQ(stored().size(), 2U);
   EXPECT_EQ(log_.count({"event=report_received", "result=incomplete", "XML is broken"}), 1U);
+}
+
+/// A message that takes seconds to read.
+class SlowSpool final : public support::MemorySpool {
+public:
+  smtp::Result<std::unique_ptr<BodyReader>> read_body(QueueId) override { return std::make_unique<Slow>(begun); }
+  std::promise<void> begun;
+
+private:
+  struct Slow final : BodyReader {
+    explicit Slow(std::promise<void> &given) : begun(given) {}
+    [[nodiscard]] std::uint64_t size() const noexcept override { return 3'000; }
+    smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
+      if (offset == 0) begun.set_value();
+      if (offset == size()) return std::size_t{0};
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      into[0] = '\n';
+      return std::size_t{1};
+    }
+    std::promise<void> &begun;
+  };
+};
+
+TEST_F(ReportIntakeTest, ShuttingDownDoesNotWaitForTheMessageAtHand) {
+  SlowSpool slow;
+  ReportIntake intake({snapshot_, slow, log_, [] { return now; }});
+  std::promise<JobResult> promise;
+  intake.take(job_of(good_), [&promise](JobResult result) { promise.set_value(std::move(result)); });
+  slow.begun.get_future().wait();
+  intake.shut_down();
+  EXPECT_EQ(promise.get_future().get().results[0].kind, Kind::temporary);
+  EXPECT_TRUE(stored().empty());
+}
+
+TEST_F(ReportIntakeTest, TheMailNamesADomainToo) {
+  const std::string mail = support::mail_with("Content-Type: application/tlsrpt+json", support::tls_text);
+  EXPECT_EQ(outcome("TLS-Report-Domain: Named.example\r\n" + mail), Kind::delivered);
+  ASSERT_EQ(stored().size(), 1U);
+  EXPECT_EQ(stored()[0].other_domains, std::vector<std::string>{"named.example"});
+  EXPECT_EQ(outcome(support::mail_with("Content-Type: text/xml", support::dmarc_text(support::one_record))),
+            Kind::delivered);
+  ASSERT_EQ(stored().size(), 2U);
+  EXPECT_EQ(stored()[0].kind, "dmarc");
+  EXPECT_EQ(stored()[0].other_domains, std::vector<std::string>{}) << "its subject names the same domain";
 }
 
 TEST_F(ReportIntakeTest, TroubleOfOursIsTemporary) {

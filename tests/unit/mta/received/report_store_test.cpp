@@ -152,6 +152,25 @@ TEST_F(ReportStoreTest, ListsAreFiltered) {
   EXPECT_EQ(list_reports(*disk_, "/nowhere", {}).value().size(), 0U);
 }
 
+TEST_F(ReportStoreTest, ATlsReportIsFoundByEachOfItsDomains) {
+  auto store = open();
+  StoredReport tls = entry_of("x");
+  tls.mail_domain = "named.example";
+  tls.report = read_tlsrpt(support::tls_text).value();
+  auto &policies = std::get<ReceivedTls>(tls.report->content).policies;
+  for (int i = 0; i < 150; ++i) {
+    policies.push_back(policies.front());
+    policies.back().domain = "d" + std::to_string(i) + ".example";
+  }
+  ASSERT_TRUE(store.add(tls));
+  for (const char *domain : {"example.com", "named.example", "d0.example", "d149.example", "d99.example"})
+    EXPECT_EQ(listed({"", domain, {}}), Texts{"t-1"}) << domain;
+  EXPECT_EQ(listed({"", "other.example", {}}), Texts{});
+  const auto summary = list_reports(*disk_, folder, {}).value().at(0).summary.value();
+  EXPECT_EQ(summary.other_domains.size(), most_other_domains);
+  EXPECT_EQ(find_report(*disk_, folder, summary.id).value(), tls);
+}
+
 TEST_F(ReportStoreTest, DamageHidesNoOther) {
   auto store = open();
   ASSERT_TRUE(store.add(entry_of("r-1", 0s)));

@@ -23,9 +23,19 @@ std::string damaged_end(std::string octets) {
   return octets;
 }
 
+/// What an entry that stands alone, length at its end, looks like: libarchive can read it, and would have to unpack it
+/// to find the next.
+std::string without_directory(const std::string &zip) {
+  return zip.substr(0, zip.find("PK\x01\x02"));
+}
+const std::string end_of_directory = std::string("PK\x05\x06") + std::string(18, '\xFF');
+
 TEST(Unpack, FormsAndRefusals) {
   std::vector<std::pair<std::string, std::string>> many;
   for (int i = 0; i < 40; ++i) many.emplace_back("f" + std::to_string(i) + ".bin", "x");
+  std::vector<std::pair<std::string, std::string>> crowd = {{"r.xml", text}};
+  for (int i = 0; i < 1'000; ++i) crowd.emplace_back("f" + std::to_string(i), "");
+  const std::string lone = without_directory(pack_zip({{"a.txt", std::string(100'000, ' ')}, {"r.xml", text}}));
   std::string members;
   for (int i = 0; i < 101; ++i) members += pack_gzip("x");
   const std::vector<Case> cases = {
@@ -45,6 +55,9 @@ TEST(Unpack, FormsAndRefusals) {
       {"gzip with a wrong checksum", damaged_end(pack_gzip(text)), "gzip data are damaged"},
       {"gzip of too many members", members, "more than the limit of 100 members"},
       {"zip cut short", pack_zip({{"r.xml", text}}).substr(0, 30), "zip file is damaged"},
+      {"zip without a central directory", lone, "its central directory is missing"},
+      {"zip with an end of directory that leads nowhere", lone + end_of_directory, "zip file is damaged"},
+      {"zip with a crowded directory", pack_zip(crowd), "lists more than the limit of 1000 entries"},
       {"zip without a file", pack_zip({{"folder/", ""}}), "zip file holds no file"},
       {"zip with many files and no report", pack_zip(many), "among its first 16 entries, the limit"},
       {"zip with a long name", pack_zip({{std::string(1'100, 'n') + ".xml", text}}), "name is over the limit of 1024"},
@@ -85,6 +98,9 @@ TEST(Unpack, BombsStopAtTheLimits) {
     limits.max_size = bomb.size();
     EXPECT_TRUE(unpack(octets, limits)) << name << ": the limit itself is allowed";
   }
+  const auto beside = unpack(pack_zip({{"a.txt", bomb}, {"r.xml", text}}), {});
+  ASSERT_TRUE(beside) << beside.error().detail;
+  EXPECT_TRUE(*beside == text) << "a bomb beside the report is not unpacked";
   UnpackLimits limits;
   limits.max_size = 10;
   EXPECT_EQ(unpack(text, limits).error().detail, "report is over the limit of 10 octets");

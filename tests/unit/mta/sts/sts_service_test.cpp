@@ -45,6 +45,7 @@ protected:
     config.mta_sts.trust = folder.write("ca.pem", ca.pem());
     config.mta_sts.port = host->port();
     config.mta_sts.timeout = 20s;
+    config.mta_sts.allow_private_addresses = true;
     configure();
     open();
   }
@@ -53,12 +54,15 @@ protected:
   void configure() {
     snapshot.set(Snapshot::build(std::make_shared<const Config>(config), std::make_shared<tls::TicketKeys>()).value());
   }
+  StsService::Services services() {
+    return {
+        snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }, [this] { return steady.load(); }};
+  }
   void open() {
     work.emplace(main.get_executor());
     main.restart();
     thread = std::thread([this] { main.run(); });
-    auto opened =
-        StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
+    auto opened = StsService::open(services(), kept_folder());
     ASSERT_TRUE(opened) << opened.error().detail;
     service = std::move(*opened);
   }
@@ -102,7 +106,12 @@ protected:
   void serve(HttpReply reply) {
     host->set_handler([reply](const auto &) { return reply; });
   }
-  void advance(std::chrono::seconds time) { now = now.load() + time; }
+  void advance(std::chrono::seconds time) {
+    set_clock(time);
+    steady = steady.load() + time;
+  }
+  /// The wall clock alone.
+  void set_clock(std::chrono::seconds step) { now = now.load() + step; }
   /// Asks until the record was looked up so often: the look-up goes on behind the answers.
   void look_again(std::size_t times) {
     while (resolver.asked("txt _mta-sts.example.org") < times) find();
@@ -117,6 +126,7 @@ protected:
   Config config;
   CurrentSnapshot snapshot;
   std::atomic<std::chrono::system_clock::time_point> now{std::chrono::system_clock::now()};
+  std::atomic<std::chrono::steady_clock::time_point> steady{std::chrono::steady_clock::now()};
   std::optional<test::HttpFixture> host;
   asio::io_context main{1};
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
@@ -249,6 +259,17 @@ TEST_F(Sts, a_policy_host_without_address_is_a_failed_fetch) {
   EXPECT_EQ(find().fault, TlsFault::sts_policy_fetch_error);
 }
 
+TEST_F(Sts, a_policy_host_within_our_own_network_is_not_connected_to) {
+  config.mta_sts.allow_private_addresses = false;
+  configure();
+  const auto facts = find();
+  EXPECT_EQ(facts.state, State::none);
+  EXPECT_EQ(facts.fault, TlsFault::sts_policy_fetch_error);
+  EXPECT_EQ(facts.detail, "mta-sts.example.org: its address 127.0.0.1 is not of the internet: loopback; "
+                          "allow_private_addresses = false forbids it");
+  EXPECT_EQ(fetches(), 0U);
+}
+
 TEST_F(Sts, a_slow_policy_host_meets_the_deadline) {
   config.mta_sts.timeout = 1s;
   configure();
@@ -370,8 +391,72 @@ TEST_F(Sts, policies_survive_a_restart) {
   advance(24h);
   open();
   EXPECT_EQ(find().state, State::failed) << "expired, and the look-up fails";
-  service->flush();
-  EXPECT_FALSE(fs::exists(kept_folder() + "/example.org"));
+  EXPECT_EQ(service->size(), 0U);
+}
+
+TEST_F(Sts, an_expired_policy_is_removed_after_its_grace) {
+  find();
+  const auto kept = [this] {
+    refresh();
+    service->flush();
+    return fs::exists(kept_folder() + "/example.org");
+  };
+  advance(24h + 29 * 24h);
+  EXPECT_TRUE(kept());
+  EXPECT_EQ(fetches(), 1U) << "what has expired is not refreshed";
+  advance(24h);
+  EXPECT_FALSE(kept());
+}
+
+TEST_F(Sts, a_clock_that_was_ahead_costs_no_policy) {
+  const auto is_kept = [this] { return fs::exists(kept_folder() + "/example.org"); };
+  const auto year = 365 * 24h;
+  find();
+  set_record("");
+  const struct {
+    const char *name;
+    bool restarts;
+  } rows[] = {{"while the daemon runs", false}, {"at its start", true}};
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    set_clock(year);
+    if (row.restarts) restart();
+    advance(2h);
+    EXPECT_EQ(refresh(), 0U);
+    EXPECT_EQ(find().state, State::none) << "expired, and there is no record";
+    service->flush();
+    EXPECT_TRUE(is_kept());
+    set_clock(-year);
+    EXPECT_EQ(find().state, State::enforce) << "at once";
+    if (row.restarts) restart();
+    EXPECT_EQ(find().state, State::enforce);
+    EXPECT_EQ(fetches(), 1U);
+  }
+}
+
+TEST_F(Sts, a_clock_set_back_lengthens_no_pause) {
+  const auto year = 365 * 24h;
+  set_record("");
+  set_clock(year);
+  EXPECT_EQ(find().state, State::none);
+  set_record("v=STSv1; id=1");
+  serve(http_reply(404, "text/plain", ""));
+  set_clock(-year);
+  advance(1h);
+  EXPECT_EQ(find().fault, TlsFault::sts_policy_fetch_error) << "the record is looked up again";
+  set_clock(-year);
+  serve(http_reply(200, "text/plain", policy_text("enforce")));
+  advance(301s);
+  EXPECT_EQ(find().state, State::enforce) << "the policy is fetched again";
+}
+
+TEST_F(Sts, a_clock_set_back_delays_no_refresh) {
+  set_clock(365 * 24h);
+  find();
+  set_clock(-365 * 24h);
+  advance(13h);
+  EXPECT_EQ(refresh(), 1U);
+  EXPECT_EQ(find().expires, now.load() + 24h);
 }
 
 TEST_F(Sts, a_damaged_file_is_never_no_policy) {
@@ -411,8 +496,7 @@ TEST_F(Sts, a_damaged_file_may_be_removed) {
 TEST_F(Sts, an_unwritable_folder_is_logged_and_the_policy_used) {
   close();
   std::ofstream(kept_folder()) << "a file where the folder should be";
-  auto refused =
-      StsService::open({snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }}, kept_folder());
+  auto refused = StsService::open(services(), kept_folder());
   ASSERT_FALSE(refused) << "what may hold policies and cannot be read is not empty";
   fs::remove(kept_folder());
   open();

@@ -1,6 +1,8 @@
 // Plain text: foreign text made harmless, wrapped, folded and cut.
 #include "smtp/message/plain_text.hpp"
 
+#include "smtp/base/text.hpp"
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -21,6 +23,12 @@ TEST(PlainText, one_line_keeps_what_the_charset_has) {
       {"DEL", "a\x7F", 100, "a?", "a?"},
       {"UTF-8", "\xC3\xBC\xE2\x82\xAC", 100, "?\?", "\xC3\xBC\xE2\x82\xAC"},
       {"C1 control", "\xC2\x85", 100, "?", "?"},
+      {"controls of the writing direction",
+       "a\xE2\x80\xAE"
+       "b\xE2\x81\xA9\xD8\x9C\xE2\x80\x8F",
+       100, "a?b??\?", "a?b??\?"},
+      {"their neighbours", "\xE2\x80\x8D\xE2\x80\xA9\xE2\x81\xA5\xE2\x81\xAA\xD8\x9B", 100, "????\?",
+       "\xE2\x80\x8D\xE2\x80\xA9\xE2\x81\xA5\xE2\x81\xAA\xD8\x9B"},
       {"no UTF-8",
        "\xC3"
        "a\xFF",
@@ -37,6 +45,12 @@ TEST(PlainText, one_line_keeps_what_the_charset_has) {
     EXPECT_EQ(smtp::one_line(row.text, TextCharset::ascii, row.limit), row.ascii);
     EXPECT_EQ(smtp::one_line(row.text, TextCharset::utf8, row.limit), row.utf8);
   }
+}
+
+TEST(PlainText, escape_shows_what_steers_the_reading) {
+  EXPECT_EQ(smtp::escape("a\xE2\x80\xAE"
+                         "b\xC2\x85\xC3\xBC"),
+            "a\\xe2\\x80\\xaeb\\xc2\\x85\xC3\xBC");
 }
 
 TEST(PlainText, words_wrap_and_fields_fold) {
