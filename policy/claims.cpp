@@ -84,7 +84,11 @@ Claim claim_of_dane(const DaneFacts &dane, const std::string &host) {
     break;
   case DaneFacts::State::usable:
     claim.level = tls::Level::dane;
-    said = fmt::format("dane, by {} TLSA record{}", dane.records.size(), dane.records.size() == 1 ? "" : "s");
+    said = fmt::format("dane, by {}{} TLSA record{}",
+                       dane.unusable_records == 0
+                           ? std::string()
+                           : fmt::format("{} usable of ", dane.records.size() - dane.unusable_records),
+                       dane.records.size(), dane.records.size() == 1 ? "" : "s");
     break;
   case DaneFacts::State::failed: // section 2.1.2: never as if there were no records
     said = with_detail("the host must not be used now, its TLSA records cannot be had", dane.detail);

@@ -61,6 +61,7 @@ struct Weighed {
   bool rule_beside_dane = false; ///< that rule was written for these domains
   bool partner_proves = false;   ///< that rule is the partner's
   bool by_host_name = false;     ///< MTA-STS demands the host's own name
+  std::optional<std::size_t> partner; ///< the partner's rule, or the exception in its place, unless passed over
   std::optional<Unusable> unusable;
 
   void add(const Claim &claim, std::size_t index);
@@ -77,12 +78,15 @@ void Weighed::add(const Claim &claim, std::size_t index) {
     lowered = claim.level < level;
     level = claim.level;
     winner = index;
+    partner.reset();
+    if (claim.reason.source == "exception") partner = index;
     // By the partner's means where it has some: the exception says how much, not how.
     rule_proves = level >= tls::Level::authenticated;
     rule_beside_dane = partner_proves = by_host_name = false;
     return;
   case Effect::demands: break;
   }
+  if (claim.reason.source == "partner") partner = index;
   if (claim.forbids && !unusable && !(claim.yields_to_partner && partner_proves)) unusable = claim.forbids;
   by_host_name = by_host_name || claim.by_host_name;
   if (claim.means && claim.level >= tls::Level::authenticated) {
@@ -164,10 +168,29 @@ Requirement make_requirement(const Weighed &weighed, const std::vector<Claim> &c
 
 bool demands_more(const Requirement &observed, const Requirement &enforced) {
   if (observed.level != enforced.level) return observed.level > enforced.level;
+  // Another profile may refuse what this one accepts. Below `encrypted` nothing is refused.
+  if (observed.level >= tls::Level::encrypted && observed.profile != enforced.profile) return true;
   if (observed.level < tls::Level::authenticated) return false;
   if (observed.level == tls::Level::dane && !observed.and_certificate) return false;
   return observed.and_certificate != enforced.and_certificate || observed.trust != enforced.trust ||
          observed.crls != enforced.crls || observed.references != enforced.references || observed.pins != enforced.pins;
+}
+
+/// The rule of the source that observes and makes the difference: the winner may be one that is enforced all the same,
+/// as where a partner's names would count beside DANE.
+const std::string &find_observing_rule(const std::vector<Claim> &claims, const Weighed &observed) {
+  if (claims[observed.winner].mode == Mode::observe && !observed.unusable) return claims[observed.winner].reason.rule;
+  const auto find = [&](auto &&is_wanted) {
+    return std::find_if(claims.begin(), claims.end(), [&](const Claim &claim) {
+      return claim.mode == Mode::observe && claim.effect != Effect::none && is_wanted(claim);
+    });
+  };
+  if (observed.unusable)
+    if (const auto found = find([&](const Claim &claim) { return claim.reason.source == observed.unusable->source; });
+        found != claims.end())
+      return found->reason.rule;
+  const auto found = find([](const Claim &) { return true; }); // a partner's stands before MTA-STS
+  return found != claims.end() ? found->reason.rule : claims[observed.winner].reason.rule;
 }
 
 } // namespace
@@ -180,11 +203,16 @@ Decision decide_tls(const TlsSources &sources) {
   Weighed enforced = weigh(claims, false, sources);
   decision.enforced = make_requirement(enforced, claims, sources, decision.name_trust);
   decision.unusable = std::move(enforced.unusable);
+  if (enforced.partner) {
+    decision.partner_level = claims[*enforced.partner].level;
+    decision.partner_rule = claims[*enforced.partner].reason.rule;
+  }
   // No demand is more than not to use the host.
   if (!decision.unusable &&
       std::any_of(claims.begin(), claims.end(), [](const Claim &claim) { return claim.mode == Mode::observe; })) {
     Weighed observed = weigh(claims, true, sources);
     Requirement requirement = make_requirement(observed, claims, sources, decision.name_trust);
+    requirement.rule = find_observing_rule(claims, observed);
     if (observed.unusable) {
       decision.observed_unusable = std::move(observed.unusable);
       requirement.references.clear(); // nothing that the host may show would do

@@ -24,7 +24,7 @@ namespace policy {
 ///   - MTA-STS enforce: the host must match a pattern, else it is `unusable`; level authenticated, system CAs, the
 ///     reference is the host's name (RFC 8461 section 4.1). testing: `observed` only. failed: `unusable`.
 ///   - A rule in observe mode (or before its `from` date) counts for nothing in `enforced`; what it would have demanded is
-///     in `observed`.
+///     in `observed`, also where that is only another TLS profile.
 ///   - A dated exception, not expired at `now`, lowers (or raises) what all those before it demand.
 ///   - REQUIRETLS raises to authenticated with a trusted name: a host whose name is neither secure, nor in a valid
 ///     MTA-STS policy, nor configured is `unusable`. An exception does not lower it.

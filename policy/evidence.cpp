@@ -68,7 +68,8 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
             .got = tls::Level::none,
             .reason = decision.unusable->reason};
   const Requirement &required = decision.enforced;
-  const Verdict verdict = judge_tls(required, facts_of(row, trust_key(required.trust, required.crls)));
+  const tls::Facts facts = facts_of(row, trust_key(required.trust, required.crls));
+  const Verdict verdict = judge_profile(required, judge_tls(required, facts), facts);
   return {.is_refused = !verdict.ok(), .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
 }
 
@@ -124,6 +125,8 @@ tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
   facts.encrypted = row.is_encrypted;
   if (!row.is_encrypted) return facts;
   facts.version = row.version;
+  facts.suite = row.suite;
+  facts.group = row.group;
   facts.dane = row.dane_verdict;
   if (!row.not_after) return facts;
   // Subjects are not kept: they are made anew, linked or not as they were.
@@ -136,6 +139,7 @@ tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
   }
   if (facts.chain.empty()) facts.chain.emplace_back();
   facts.chain.front().dns_names = row.names;
+  facts.chain.front().key_type = row.key_type;
   facts.chain.front().not_after = *row.not_after;
   const auto judged = std::find_if(row.judgements.begin(), row.judgements.end(),
                                    [&](const ChainJudgement &judgement) { return judgement.store == store; });

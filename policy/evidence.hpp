@@ -42,6 +42,9 @@ struct EvidenceRow {
   bool is_fallback = false;
   bool is_encrypted = false;
   tls::Version version = tls::Version::tls1_2; ///< when encrypted
+  std::string suite;                           ///< as tls::Facts has it; empty: not recorded
+  std::string group;                           ///< likewise
+  std::string key_type;                        ///< of the leaf, likewise
   std::optional<tls::DaneVerdict> dane_verdict;
 
   std::vector<std::string> names;                    ///< of the leaf

@@ -48,6 +48,7 @@ std::string describe_failure(const Verdict &verdict, const Requirement &requirem
   case VerdictKind::wrong_pin: text += "a client certificate with a pinned key; " + verdict.reason; break;
   case VerdictKind::revoked: text += "a client certificate that is not revoked; " + verdict.reason; break;
   case VerdictKind::no_dane_match:
+  case VerdictKind::outside_profile:
   case VerdictKind::no_requiretls: text += verdict.reason; break;
   }
   if (has_networks) text += fmt::format(", and {} is not in its networks", facts.client.to_string());

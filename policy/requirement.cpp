@@ -7,6 +7,7 @@
 
 #include "smtp/base/text.hpp"
 #include "tls/core/name_match.hpp"
+#include "tls/core/profile.hpp"
 
 namespace policy {
 
@@ -150,6 +151,7 @@ const char *to_string(VerdictKind kind) noexcept {
   case VerdictKind::no_dane_match: return "no_dane_match";
   case VerdictKind::revoked: return "revoked";
   case VerdictKind::no_requiretls: return "no_requiretls";
+  case VerdictKind::outside_profile: return "outside_profile";
   }
   return "?";
 }
@@ -217,10 +219,34 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
   return verdict;
 }
 
+Verdict judge_profile(const Requirement &requirement, Verdict verdict, const tls::Facts &facts) {
+  // Below `encrypted` a handshake that fails is followed by clear text, not by a refusal.
+  if (!verdict.ok() || requirement.level < tls::Level::encrypted) return verdict;
+  const tls::Profile *profile = tls::find_profile(requirement.profile);
+  const std::string outside = profile ? tls::describe_outside(*profile, facts) : std::string();
+  if (outside.empty()) return verdict;
+  verdict.kind = VerdictKind::outside_profile;
+  verdict.reason = outside + "; the peer may offer more: --probe tells";
+  verdict.matched_name.clear();
+  return verdict;
+}
+
+bool partner_refuses(const Decision &decision, const tls::Facts &facts) {
+  if (decision.partner_level < tls::Level::encrypted) return false;
+  if (decision.unusable) return decision.partner_level == tls::Level::dane && decision.unusable->source == "dane";
+  // The means (names, CAs, pins) of `enforced` are the rule's wherever the rule judges a certificate.
+  Requirement own = decision.enforced;
+  own.level = decision.partner_level;
+  own.requiretls = false;
+  own.and_certificate = false;
+  if (own.level < tls::Level::authenticated) own.pins.clear();
+  return !judge_tls(own, facts).ok();
+}
+
 std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts) {
   if (!decision.observed) return std::nullopt;
   Verdict verdict = judge_tls(*decision.observed, facts);
-  if (!decision.observed_unusable) return verdict;
+  if (!decision.observed_unusable) return judge_profile(*decision.observed, std::move(verdict), facts);
   if (verdict.ok()) verdict.kind = VerdictKind::wrong_name; // the wrong host
   verdict.reason = decision.observed_unusable->reason;
   verdict.matched_name.clear();
@@ -257,6 +283,7 @@ TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const 
   case VerdictKind::no_dane_match:
     return requirement.tlsa.empty() ? TlsFault::dane_required : TlsFault::validation_failure;
   case VerdictKind::no_certificate:
+  case VerdictKind::outside_profile:
   case VerdictKind::wrong_pin: return TlsFault::validation_failure;
   }
   return TlsFault::validation_failure;

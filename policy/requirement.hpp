@@ -66,10 +66,15 @@ struct Decision {
   Requirement enforced;
   std::optional<Unusable> unusable; ///< set: no connection is made to this host
   NameTrust name_trust = NameTrust::none; ///< of this host's name
-  /// Set when a rule in observe mode, or an MTA-STS policy in testing, demands more than `enforced`; never with `unusable`.
+  /// Set when a rule in observe mode, or an MTA-STS policy in testing, demands more than `enforced`, be it only another TLS
+  /// profile (from level encrypted); never with `unusable`. Its `rule` is that of the source that observes.
   std::optional<Requirement> observed;
   /// Set when it would not use this host at all; `observed` is then set as well, has no reference and cannot be met.
   std::optional<Unusable> observed_unusable;
+  /// What the partner's enforced rule, or an exception to it, demands by itself; none: no such rule, or an operator or
+  /// a TLS report passes over it.
+  tls::Level partner_level = tls::Level::none;
+  std::string partner_rule; ///< as Reason::rule
   std::vector<Reason> reasons;
   friend bool operator==(const Decision &, const Decision &) = default;
 };
@@ -84,6 +89,7 @@ enum class VerdictKind : std::uint8_t {
   no_dane_match,
   revoked,       ///< by a CRL, or no valid CRL where one is demanded
   no_requiretls, ///< the message demands REQUIRETLS and the host does not offer it
+  outside_profile, ///< of an observing rule: its TLS profile would not have made this session
 };
 [[nodiscard]] const char *to_string(VerdictKind kind) noexcept;
 
@@ -111,8 +117,17 @@ struct Verdict {
 /// trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
 
-/// What the rule that only looks would have said of the connection: judge_tls() by `observed`, or why it would not have used
-/// the host. `facts` as judge_tls() wants them for `observed`. Nothing: no such rule demands more.
+/// `verdict` where the requirement's TLS profile would have made the session; else outside_profile, since the handshake would
+/// have failed, or come out otherwise: the peer may offer more than it showed to another profile. For sessions that were
+/// not made with the requirement's own profile, from level encrypted. What is not recorded (Facts::suite, group) passes.
+[[nodiscard]] Verdict judge_profile(const Requirement &requirement, Verdict verdict, const tls::Facts &facts);
+
+/// Whether what the partner's own rule demands was not met, whichever source won beside it; never for a rule that only
+/// observes. `facts` as judge_tls() wants them for `enforced`, empty when TLS did not come about.
+[[nodiscard]] bool partner_refuses(const Decision &decision, const tls::Facts &facts);
+
+/// What the rule that only looks would have said of the connection: judge_tls() and judge_profile() by `observed`, or why it
+/// would not have used the host. `facts` as judge_tls() wants them for `observed`. Nothing: no such rule demands more.
 [[nodiscard]] std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts);
 
 /// Whether mail that met this, and no better host, goes back to its sender at once: RFC 8689 section 4.2.1 has no waiting

@@ -43,6 +43,7 @@ struct DaneFacts {
   std::string base_domain;               ///< TLSA base domain: SNI, and the first reference identifier of usage 2
   std::vector<std::string> names;        ///< the other reference identifiers of usage 2 (section 3.2.2)
   std::vector<smtp::TlsaRecord> records; ///< all of them, usable or not
+  std::size_t unusable_records = 0;      ///< how many of them SMTP cannot use
   std::string detail;                    ///< for insecure, unusable and failed: why; for people
   std::chrono::seconds ttl{0};
   friend bool operator==(const DaneFacts &, const DaneFacts &) = default;

@@ -8,13 +8,17 @@
 
 #include "mta/config/load.hpp"
 #include "mta/control/client.hpp"
+#include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta::cli {
 
 namespace json = boost::json;
 
-void print_json(const json::object &object) { std::printf("%s\n", json::serialize(object).c_str()); }
+void print_json(json::object object) {
+  make_utf8(object);
+  std::printf("%s\n", json::serialize(object).c_str());
+}
 
 void fail(GlobalOptions &global, std::string_view text, int status) {
   global.status = status;
@@ -24,7 +28,7 @@ void fail(GlobalOptions &global, std::string_view text, int status) {
     answer["error"] = text;
     print_json(answer);
   } else {
-    std::fprintf(stderr, "portcullis: %.*s\n", static_cast<int>(text.size()), text.data());
+    std::fprintf(stderr, "portcullis: %s\n", printable_lines(text).c_str());
   }
 }
 
@@ -66,7 +70,7 @@ std::optional<json::object> ask(GlobalOptions &global, const json::object &reque
       std::fprintf(stderr, "portcullis: %s\n", text_at(*answer, "error").c_str());
       if (const auto *findings = answer->if_contains("findings"); findings && findings->is_array())
         for (const auto &finding : findings->get_array())
-          std::fprintf(stderr, "  %s\n", json::value_to<std::string>(finding).c_str());
+          std::fprintf(stderr, "  %s\n", printable(json::value_to<std::string>(finding)).c_str());
     }
     return std::nullopt;
   }
@@ -107,7 +111,12 @@ std::string format_octets(std::uint64_t octets) {
 
 std::string text_at(const json::object &object, std::string_view key) {
   const auto *value = object.if_contains(key);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+  return value && value->is_string() ? printable(std::string_view(value->get_string())) : std::string();
+}
+
+std::string lines_at(const json::object &object, std::string_view key) {
+  const auto *value = object.if_contains(key);
+  return value && value->is_string() ? printable_lines(std::string_view(value->get_string())) : std::string();
 }
 
 std::int64_t number_at(const json::object &object, std::string_view key) {

@@ -43,7 +43,8 @@ void add_reports(CLI::App &program, GlobalOptions &global);
 
 /// Prints "portcullis: TEXT" to standard error (or {"ok":false,"error":TEXT} to standard output with --json).
 void fail(GlobalOptions &global, std::string_view text, int status);
-void print_json(const boost::json::object &object);
+/// Strings that strangers wrote are made UTF-8, so that the line is JSON.
+void print_json(boost::json::object object);
 
 /// "90s", "15m", "2h", "3d".
 [[nodiscard]] std::optional<std::chrono::seconds> parse_age(std::string_view text);
@@ -52,8 +53,11 @@ void print_json(const boost::json::object &object);
 /// "1.5 MiB".
 [[nodiscard]] std::string format_octets(std::uint64_t octets);
 
-/// The members of answers, whose shape the daemon of the same version guarantees; missing ones read as empty or 0.
+/// The members of answers, whose shape the daemon of the same version guarantees; missing ones read as empty or 0. Texts
+/// are printable(): what a stranger wrote does nothing to a terminal.
 [[nodiscard]] std::string text_at(const boost::json::object &object, std::string_view key);
+/// Of several lines.
+[[nodiscard]] std::string lines_at(const boost::json::object &object, std::string_view key);
 [[nodiscard]] std::int64_t number_at(const boost::json::object &object, std::string_view key);
 [[nodiscard]] bool flag_at(const boost::json::object &object, std::string_view key);
 

@@ -11,6 +11,7 @@
 #include "mta/cli/explain_sources.hpp"
 #include "mta/cli/files.hpp"
 #include "mta/config/load.hpp"
+#include "mta/log/printable.hpp"
 #include "mta/outbound/decision_text.hpp"
 #include "mta/outbound/explain.hpp"
 #include "mta/report/report_settings.hpp"
@@ -89,46 +90,103 @@ void explain_offline(GlobalOptions &global, const Arguments &arguments, MessageW
   print(global, *explanation);
 }
 
+std::string verdict_word(const std::optional<policy::VerdictKind> &verdict) {
+  return verdict ? policy::to_string(*verdict) : "not_judged";
+}
+
 json::object to_json(const RecordedDecision &recorded) {
   const DecisionNote &note = recorded.note;
   json::object object{{"time", format_utc(note.time)},
                       {"domain", note.domain},
                       {"host", note.host},
                       {"address", note.address},
-                      {"verdict", note.verdict ? policy::to_string(*note.verdict) : "not_judged"},
+                      {"verdict", verdict_word(note.verdict)},
                       {"reason", note.reason},
                       {"result", note.result},
                       {"reply", note.reply},
+                      {"certificate", note.certificate},
+                      {"chain_digest", note.chain_digest},
+                      {"observed_verdict", nullptr},
                       {"decision", nullptr}};
+  if (note.observed) {
+    object["observed_verdict"] = policy::to_string(*note.observed);
+    object["observed_reason"] = note.observed_reason;
+  }
   boost::system::error_code error;
   if (auto decision = json::parse(recorded.decision, error); !error) object["decision"] = std::move(decision);
   return object;
 }
 
-std::string to_text(const RecordedDecision &recorded) {
-  const DecisionNote &note = recorded.note;
-  std::string text =
-      fmt::format("{} {} by {}: {}\n", format_utc(note.time), note.domain,
-                  note.address.empty() ? note.host : fmt::format("{}[{}]", note.host, note.address), note.result);
-  text += fmt::format("  verdict: {}{}\n", note.verdict ? policy::to_string(*note.verdict) : "not judged",
-                      note.reason.empty() ? "" : " (" + note.reason + ")");
-  if (!note.reply.empty()) text += fmt::format("  reply: {}\n", note.reply);
-  boost::system::error_code error;
-  const auto decision = json::parse(recorded.decision, error);
-  if (error || !decision.is_object()) return text + "  the decision is no longer kept\n";
-  const auto &object = decision.get_object();
-  text += fmt::format("  TLS: {} by {}\n", text_at(object.at("requirement").as_object(), "level"),
-                      text_at(object.at("requirement").as_object(), "rule"));
+std::string list_at(const json::object &object, std::string_view key) {
+  std::string text;
+  if (const auto *values = object.if_contains(key); values != nullptr && values->is_array())
+    for (const auto &value : values->get_array())
+      if (value.is_string()) text += (text.empty() ? "" : ", ") + std::string(value.get_string());
+  return text;
+}
+
+void append_demand(std::string &text, const char *title, const json::object &requirement) {
+  const std::string level = text_at(requirement, "level");
+  text += fmt::format("  {}: {} (profile {}) by {}\n", title, level, text_at(requirement, "profile"),
+                      text_at(requirement, "rule"));
+  const bool and_certificate = flag_at(requirement, "and_certificate");
+  if (and_certificate) text += "    the certificate counts as well as the TLSA records\n";
+  if (level == "authenticated" || and_certificate)
+    text += fmt::format("    names compared: {}\n", list_at(requirement, "references"));
+  else if (level == "dane")
+    text += fmt::format("    names compared, with usage 2: {}\n", list_at(requirement, "dane_names"));
+}
+
+void append_dane(std::string &text, const json::object &dane) {
+  text += fmt::format("  DANE: {}", text_at(dane, "state"));
+  if (const auto base = text_at(dane, "base_domain"); !base.empty()) text += " at " + base;
+  if (const auto detail = text_at(dane, "detail"); !detail.empty()) text += fmt::format(" ({})", detail);
+  text += '\n';
+  if (const auto *records = dane.if_contains("records"); records != nullptr && records->is_array())
+    for (const auto &record : records->get_array())
+      if (record.is_string()) text += fmt::format("    TLSA {}\n", std::string_view(record.get_string()));
+}
+
+void append_decision(std::string &text, const json::object &object) {
+  append_demand(text, "TLS", object.at("requirement").as_object());
+  if (const auto *observed = object.if_contains("observed"); observed != nullptr && observed->is_object())
+    append_demand(text, "observed, not enforced", observed->get_object());
   if (object.at("unusable").is_object())
     text += fmt::format("  host not used, by {}: {}\n", text_at(object.at("unusable").as_object(), "source"),
                         text_at(object.at("unusable").as_object(), "reason"));
+  if (const auto *dane = object.if_contains("dane"); dane != nullptr && dane->is_object())
+    append_dane(text, dane->get_object());
   text += "  sources:\n";
   for (const auto &reason : object.at("reasons").as_array()) {
     const auto &row = reason.as_object();
     text += fmt::format("    {} {}: {} ({})\n", flag_at(row, "won") ? "*" : " ", text_at(row, "source"),
                         text_at(row, "said"), text_at(row, "rule"));
   }
-  return text;
+}
+
+std::string to_text(const RecordedDecision &recorded) {
+  const DecisionNote &note = recorded.note;
+  const std::string host = note.host.empty()      ? "(no host)"
+                           : note.address.empty() ? note.host
+                                                  : fmt::format("{}[{}]", note.host, note.address);
+  std::string text = fmt::format("{} {} by {}: {}\n", format_utc(note.time), note.domain, host, note.result);
+  text += fmt::format("  verdict: {}{}\n", note.verdict ? policy::to_string(*note.verdict) : "not judged",
+                      note.reason.empty() ? "" : " (" + note.reason + ")");
+  if (!note.reply.empty()) text += fmt::format("  reply: {}\n", note.reply);
+  if (!note.certificate.empty()) text += fmt::format("  certificate: {}\n", note.certificate);
+  if (!note.chain_digest.empty()) text += fmt::format("  chain: {}\n", note.chain_digest);
+  if (note.observed)
+    text += fmt::format("  the observing rule: {}{}\n", verdict_word(note.observed),
+                        note.observed_reason.empty() ? "" : " (" + note.observed_reason + ")");
+  boost::system::error_code error;
+  const auto decision = json::parse(recorded.decision, error);
+  if (!recorded.has_decision)
+    text += "  no decision was made\n";
+  else if (error || !decision.is_object())
+    text += "  the decision is not kept\n";
+  else
+    append_decision(text, decision.get_object());
+  return printable_lines(text); // replies, names and details are what strangers wrote
 }
 
 /// What was recorded of each attempt, from the files of the daemon's tally.
@@ -140,11 +198,12 @@ void explain_message(GlobalOptions &global, const std::string &text) {
   const auto found = find_decisions(decision_files(tally_folder(*loaded.config)), id->value);
   if (!found) return fail(global, found.error().detail, 2);
   if (found->empty())
-    return fail(global,
-                fmt::format("nothing is recorded of {}: no attempt was made in the last second or longer ago than "
-                            "tls_evidence.keep_days, {} days",
-                            text, loaded.config->tls_evidence.keep_days),
-                1);
+    return fail(
+        global,
+        fmt::format("nothing is recorded of {}: no attempt was made, or it was in the last second or longer ago than "
+                    "tls_evidence.keep_days, {} days",
+                    text, loaded.config->tls_evidence.keep_days),
+        1);
   if (global.json) {
     json::array attempts;
     for (const auto &recorded : *found) attempts.push_back(to_json(recorded));
@@ -164,7 +223,7 @@ void ask_daemon(GlobalOptions &global, const Arguments &arguments) {
   if (global.json)
     print_json(answer->at("explanation").as_object());
   else
-    std::printf("%s\n", text_at(*answer, "text").c_str());
+    std::printf("%s\n", lines_at(*answer, "text").c_str());
 }
 
 } // namespace
@@ -199,6 +258,8 @@ void add_explain(CLI::App &program, GlobalOptions &global) {
                   fmt::format("--wish is none, {}, {} or {}", policy::to_string(policy::Wish::require_tls),
                               policy::to_string(policy::Wish::tls_optional), policy::to_string(policy::Wish::report)),
                   2);
+    if (const auto subject_read = parse_subject(arguments->subject); !subject_read)
+      return fail(global, subject_read.error().detail, 2);
     const bool offline = arguments->offline || !arguments->dns_file.empty() || !arguments->sts_folder.empty();
     if (offline && arguments->probe) return fail(global, "--probe is the daemon's to do: leave --offline away", 2);
     if (offline) return explain_offline(global, *arguments, {.wish = *wish, .override_ = {}});

@@ -72,8 +72,8 @@ std::string label(std::string_view text) {
 std::string format_metrics(const json::object &status) {
   std::string text;
   append_head(text, "info", "gauge", "Always 1; the labels say what runs.");
-  text += fmt::format("portcullis_info{{version=\"{}\",hostname=\"{}\"}} 1\n", label(text_at(status, "version")),
-                      label(text_at(status, "hostname")));
+  text += fmt::format("portcullis_info{{version=\"{}\",hostname=\"{}\"}} 1\n", label(lines_at(status, "version")),
+                      label(lines_at(status, "hostname")));
   for (const Metric &metric : metrics) {
     const json::object *from = &status;
     if (!metric.section.empty()) {

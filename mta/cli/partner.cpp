@@ -11,6 +11,7 @@
 #include "mta/cli/evidence_text.hpp"
 #include "mta/cli/simulation.hpp"
 #include "mta/config/load.hpp"
+#include "mta/log/printable.hpp"
 #include "mta/report/report_settings.hpp"
 #include "mta/tally/tls_evidence.hpp"
 #include "smtp/base/text.hpp"
@@ -159,10 +160,11 @@ void run_suggest(GlobalOptions &global, Arguments arguments) {
                 static_cast<unsigned long long>(suggestion.summary.messages),
                 static_cast<unsigned long long>(suggestion.summary.sessions),
                 static_cast<unsigned long long>(suggestion.summary.distinct_days),
-                suggestion.match.empty() ? ""
-                                         : fmt::format("; with match = [\"{}\"], if the partner confirms these names",
-                                                       fmt::join(suggestion.match, "\", \""))
-                                               .c_str(),
+                suggestion.match.empty()
+                    ? ""
+                    : printable(fmt::format("; with match = [\"{}\"], if the partner confirms these names",
+                                            fmt::join(suggestion.match, "\", \"")))
+                          .c_str(),
                 suggestion.summary.is_safe ? "" : "; not yet safe to enforce");
   }
   if (global.json)

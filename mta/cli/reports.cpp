@@ -8,6 +8,7 @@
 #include "mta/cli/command.hpp"
 #include "mta/cli/files.hpp"
 #include "mta/config/load.hpp"
+#include "mta/log/printable.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/read_tlsrpt.hpp"
 #include "mta/received/report_store.hpp"
@@ -52,7 +53,7 @@ std::string day_of(std::chrono::sys_seconds time) {
 }
 
 void print_line(std::string_view name, std::string_view text) {
-  if (!text.empty()) std::printf("%s\n", fmt::format("{:<14}{}", name, text).c_str());
+  if (!text.empty()) std::printf("%s\n", fmt::format("{:<14}{}", name, printable(text)).c_str());
 }
 
 std::string join(const std::vector<std::string> &texts, std::string_view between) {
@@ -201,7 +202,8 @@ void run_list(GlobalOptions &global, const ListArguments &arguments) {
     one["error"] = entry.summary.error().detail;
     damaged.push_back(std::move(one));
     if (!global.json)
-      std::fprintf(stderr, "portcullis: %s: %s\n", entry.file.c_str(), entry.summary.error().detail.c_str());
+      std::fprintf(stderr, "portcullis: %s: %s\n", printable(entry.file).c_str(),
+                   printable(entry.summary.error().detail).c_str());
   }
   if (!global.json) return print_list(*listed);
   json::object answer;
@@ -255,7 +257,8 @@ void run_read(GlobalOptions &global, const std::string &path) {
       if (i != 0) std::printf("\n");
       print_report(message->reports[i]);
     }
-    for (const std::string &problem : message->problems) std::fprintf(stderr, "portcullis: %s\n", problem.c_str());
+    for (const std::string &problem : message->problems)
+      std::fprintf(stderr, "portcullis: %s\n", printable(problem).c_str());
     return;
   }
   json::array reports;

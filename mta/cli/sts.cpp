@@ -10,6 +10,7 @@
 
 #include "mta/cli/command.hpp"
 #include "mta/config/load.hpp"
+#include "mta/log/printable.hpp"
 #include "mta/log/time_stamp.hpp"
 #include "mta/sts/discovery.hpp"
 #include "mta/sts/kept_policy.hpp"
@@ -31,8 +32,14 @@ std::shared_ptr<const Config> load(GlobalOptions &global) {
   return loaded.config;
 }
 
+/// The absolute form of a domain, with a dot at its end, is the same domain.
+std::string_view without_final_dot(std::string_view name) {
+  if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
+  return name;
+}
+
 std::optional<std::string> parse_domain(GlobalOptions &global, const std::string &text) {
-  const auto domain = smtp::Domain::parse(text);
+  const auto domain = smtp::Domain::parse(without_final_dot(text));
   if (domain) return domain->ascii();
   fail(global, domain.error().detail, 2);
   return std::nullopt;
@@ -63,7 +70,7 @@ void run_publish(GlobalOptions &global, const std::string &only) {
   if (!config) return;
   std::vector<StsPublication> publications;
   for (const auto &[name, domain] : config->domains)
-    if (domain.mta_sts && (only.empty() || smtp::equals_ignoring_case(name, only)))
+    if (domain.mta_sts && (only.empty() || smtp::equals_ignoring_case(name, without_final_dot(only))))
       publications.push_back(make_sts_publication(domain));
   if (publications.empty())
     return fail(global,
@@ -150,7 +157,8 @@ void run_list(GlobalOptions &global) {
     std::printf("%-40s %-8s %-34s %s\n", kept.domain.c_str(), policy::to_string(kept.policy.mode),
                 smtp::escape(kept.id).c_str(), life_of(kept).c_str());
   for (const auto &one : found->damaged)
-    std::printf("%-40s %s: %s\n", one.domain.c_str(), one.path.c_str(), one.detail.c_str());
+    std::printf("%-40s %s: %s\n", printable(one.domain).c_str(), printable(one.path).c_str(),
+                printable(one.detail).c_str());
 }
 
 // fetch
@@ -184,12 +192,12 @@ void print_discovered(GlobalOptions &global, const std::string &domain, const Di
     }
     return print_json(answer);
   }
-  if (found.fetched) std::printf("_mta-sts.%s: id %s\n", domain.c_str(), found.record.id.c_str());
+  if (found.fetched) std::printf("_mta-sts.%s: id %s\n", domain.c_str(), printable(found.record.id).c_str());
   if (good)
     std::printf("%s: mode %s\n%s", sts_policy_url(domain).to_string().c_str(),
                 policy::to_string(found.fetched->policy->mode), indented(found.fetched->text).c_str());
   else
-    std::fprintf(stderr, "portcullis: %s%s\n", detail.c_str(),
+    std::fprintf(stderr, "portcullis: %s%s\n", printable(detail).c_str(),
                  found.fetched ? fmt::format(" ({})", policy::to_string(found.fetched->fault)).c_str() : "");
 }
 

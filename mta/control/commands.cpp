@@ -349,6 +349,7 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
       if (word == policy::to_string(known)) wish.wish = known;
     Explanation explanation =
         co_await explain(services_.snapshot.get(), services_.policy_sources, text_of(request, "subject"), std::move(wish));
+    if (!explanation.plan) co_return failure(explanation.summary);
     if (flag_of(request, "probe") && services_.probe) {
       auto probed = co_await services_.probe(std::move(explanation));
       explanation = std::move(probed);

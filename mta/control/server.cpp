@@ -23,6 +23,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -107,6 +108,7 @@ Task<> ControlServer::State::serve(std::shared_ptr<State> state, stream_protocol
       buffer.consume(length);
       reply = co_await answer(state, std::move(line), peer);
     }
+    make_utf8(reply); // the client would refuse the whole answer for one octet of a stranger
     const std::string text = json::serialize(reply) + "\n";
     const auto [write_error, written] = co_await asio::async_write(socket, asio::buffer(text), value_token);
     if (error || write_error || state->stopped) break;

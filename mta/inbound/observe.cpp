@@ -55,7 +55,10 @@ std::shared_ptr<const TlsSession> make_session(ClientJudge &judge, const Config 
     session->verdict = policy::judge_tls(nothing, session->facts);
   }
   session->refused = verdict.refusal.has_value();
-  if (session->refused) session->fault_detail = verdict.reason;
+  if (session->refused) {
+    session->fault_detail = verdict.reason;
+    session->refused_by_partner = verdict.rule;
+  }
   return session;
 }
 

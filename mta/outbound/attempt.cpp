@@ -89,6 +89,12 @@ DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> 
   if (note.reason.empty()) note.reason = attempt.tls_problem.empty() ? attempt.detail : attempt.tls_problem;
   note.result = to_string(attempt.result);
   if (attempt.reply.code != 0) note.reply = attempt.reply.to_line();
+  note.certificate = attempt.certificate;
+  note.chain_digest = attempt.chain_digest;
+  if (attempt.observed) {
+    note.observed = attempt.observed->kind;
+    if (!attempt.observed->ok()) note.observed_reason = attempt.observed->reason;
+  }
   return note;
 }
 

@@ -48,6 +48,7 @@ struct Attempt {
   std::optional<tls::Version> version;
   std::string suite;
   std::string certificate;   ///< the name that satisfied a reference, else the first name of the leaf
+  std::string chain_digest;  ///< as TlsSession::chain_digest
   bool fallback = false;     ///< the planned attempt in clear
   std::string observed_rule; ///< a rule in observe mode that demands more
   tls::Level observed_level = tls::Level::none;
@@ -67,7 +68,7 @@ struct Attempt {
 
 /// event=delivery: info when delivered, warning when not.
 [[nodiscard]] Event to_event(const Attempt &attempt);
-/// What `explain --message` shows of it; `decision` is HostPlan::decision_text.
+/// What `explain --message` shows of it; `decision` is HostPlan::decision_text; null: there was none.
 [[nodiscard]] DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> decision);
 /// event=tls_fallback: an opportunistic message goes out in clear, and why.
 [[nodiscard]] Event to_fallback_event(const Attempt &attempt, std::string_view reason);

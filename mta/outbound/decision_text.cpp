@@ -1,8 +1,12 @@
 // The decision as JSON: see decision_text.hpp.
 #include "mta/outbound/decision_text.hpp"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 #include <fmt/format.h>
+
+#include "mta/log/printable.hpp"
 
 namespace mta {
 
@@ -24,11 +28,15 @@ json::array to_array(const std::vector<smtp::TlsaRecord> &records) {
   return array;
 }
 
-json::object to_json(const policy::Unusable &unusable) {
+json::object describe(const policy::Unusable &unusable) {
   return {{"source", unusable.source}, {"reason", unusable.reason}, {"fault", policy::to_string(unusable.fault)}};
 }
 
 } // namespace
+
+bool has_policy(const policy::StsFacts &sts) noexcept {
+  return !sts.mx.empty() || sts.fetched != std::chrono::system_clock::time_point{};
+}
 
 std::string format_utc(std::chrono::system_clock::time_point time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
@@ -78,8 +86,8 @@ json::object to_json(const policy::DaneFacts &dane) {
 
 json::object to_json(const policy::StsFacts &sts) {
   json::object object{{"state", policy::to_string(sts.state)}};
-  if (!sts.id.empty()) {
-    object["id"] = sts.id;
+  if (!sts.id.empty()) object["id"] = sts.id;
+  if (has_policy(sts)) {
     object["mx"] = to_array(sts.mx);
     object["fetched"] = format_utc(sts.fetched);
     object["expires"] = format_utc(sts.expires);
@@ -109,28 +117,53 @@ json::array to_json(const std::vector<policy::Reason> &reasons) {
   return array;
 }
 
-json::object to_json(const HostPlan &plan) {
-  const policy::Decision &decision = plan.decision;
-  json::object object{{"domain", plan.plan->domain},
-                      {"host", plan.host.name},
-                      {"port", plan.host.port},
+namespace {
+
+json::object describe(const Plan &plan, const policy::Decision &decision, const NextHost &host,
+                      const policy::DaneFacts &dane) {
+  json::object object{{"domain", plan.domain},
+                      {"host", host.name},
+                      {"port", host.port},
                       {"name_trust", policy::to_string(decision.name_trust)},
-                      {"wish", policy::to_string(plan.plan->wish.wish)},
-                      {"dane", to_json(plan.dane)},
-                      {"mta_sts", to_json(plan.plan->sts)},
-                      {"memory", to_json(plan.plan->memory)},
+                      {"wish", policy::to_string(plan.wish.wish)},
+                      {"dane", to_json(dane)},
+                      {"mta_sts", to_json(plan.sts)},
+                      {"memory", to_json(plan.memory)},
                       {"requirement", to_json(decision.enforced)},
                       {"observed", nullptr},
                       {"unusable", nullptr},
                       {"reasons", to_json(decision.reasons)}};
   if (decision.observed) object["observed"] = to_json(*decision.observed);
-  if (decision.unusable) object["unusable"] = to_json(*decision.unusable);
-  if (decision.observed_unusable) object["observed_unusable"] = to_json(*decision.observed_unusable);
+  if (decision.unusable) object["unusable"] = describe(*decision.unusable);
+  if (decision.observed_unusable) object["observed_unusable"] = describe(*decision.observed_unusable);
   return object;
 }
 
+} // namespace
+
+namespace {
+
+/// For the record: equal for equal decisions.
+std::string to_record(json::object object, const policy::MemoryFacts &memory) {
+  if (memory.known) object["memory"].as_object()["last_seen"] = format_utc(memory.last_seen).substr(0, 10);
+  make_utf8(object);
+  return json::serialize(object);
+}
+
+} // namespace
+
+json::object to_json(const HostPlan &plan) {
+  return describe(*plan.plan, plan.decision, plan.host, plan.dane);
+}
+
 std::string format_decision(const HostPlan &plan) {
-  return json::serialize(to_json(plan));
+  policy::DaneFacts dane = plan.dane;
+  std::sort(dane.records.begin(), dane.records.end());
+  return to_record(describe(*plan.plan, plan.decision, plan.host, dane), plan.plan->memory);
+}
+
+std::string format_decision(const Plan &plan) {
+  return to_record(describe(plan, plan.decision, {}, {}), plan.memory);
 }
 
 } // namespace mta

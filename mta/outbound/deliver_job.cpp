@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/outbound/decision_text.hpp"
 #include "mta/outbound/observe.hpp"
 #include "mta/outbound/outcome.hpp"
 #include "mta/outbound/session_io.hpp"
@@ -70,8 +71,8 @@ void end_attempt(const Group &group, Attempt &attempt, Clock::time_point began) 
   attempt.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
   const Delivery::Services &services = group.worker->services();
   services.log.write(to_event(attempt));
-  if (services.decisions != nullptr && group.host_plan)
-    services.decisions->note(to_note(attempt, group.host_plan->decision_text));
+  if (services.decisions != nullptr)
+    services.decisions->note(to_note(attempt, group.host_plan ? group.host_plan->decision_text : nullptr));
 }
 
 /// Tells those who count sessions.
@@ -408,7 +409,7 @@ bool may_share(const Plan &left, const Plan &right) {
 }
 
 void report_no_hosts(const DeliveryWorker &worker, const Job &job, const std::vector<std::size_t> &recipients,
-                     const HostsFailure &failure, std::vector<RecipientResult> &results) {
+                     const GatheredPlan &gathered, std::vector<RecipientResult> &results) {
   Attempt attempt;
   attempt.id = job.message->id;
   attempt.sender = job.message->envelope.sender.path.to_string();
@@ -417,9 +418,11 @@ void report_no_hosts(const DeliveryWorker &worker, const Job &job, const std::ve
   attempt.domain = mailbox.host();
   attempt.rule = "none";
   std::vector<RecipientResult> made;
-  for (const auto index : recipients) made.push_back(to_result(index, failure));
+  for (const auto index : recipients) made.push_back(to_result(index, *gathered.failure));
   sum_up(attempt, made);
   worker.services().log.write(to_event(attempt));
+  if (DecisionLog *decisions = worker.services().decisions; decisions != nullptr)
+    decisions->note(to_note(attempt, std::make_shared<const std::string>(format_decision(*gathered.plan))));
   std::move(made.begin(), made.end(), std::back_inserter(results));
 }
 
@@ -444,16 +447,16 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
   const MessageWish wish = wish_of(*job.message);
   std::vector<Group> groups;
   for (const auto &part : split_by_domain(job)) {
-    auto plan = co_await worker->plan_for(job.message->recipients[part.front()].recipient.mailbox, wish);
-    if (!plan) {
-      report_no_hosts(*worker, job, part, plan.error(), result.results);
-      result.destination_failed = result.destination_failed || !plan.error().reply.is_permanent();
+    auto gathered = co_await worker->plan_for(job.message->recipients[part.front()].recipient.mailbox, wish);
+    if (gathered.failure) {
+      report_no_hosts(*worker, job, part, gathered, result.results);
+      result.destination_failed = result.destination_failed || !gathered.failure->reply.is_permanent();
       continue;
     }
-    const auto same =
-        std::find_if(groups.begin(), groups.end(), [&](const Group &group) { return may_share(*group.plan, **plan); });
+    const auto same = std::find_if(groups.begin(), groups.end(),
+                                   [&](const Group &group) { return may_share(*group.plan, *gathered.plan); });
     if (same == groups.end())
-      groups.push_back(Group{worker, job, active.active, std::move(*plan), nullptr, part, result.results, {}});
+      groups.push_back(Group{worker, job, active.active, std::move(gathered.plan), nullptr, part, result.results, {}});
     else
       same->open.insert(same->open.end(), part.begin(), part.end());
   }

@@ -48,22 +48,22 @@ void DeliveryWorker::end_job(JobHandle handle, JobResult result) {
   if (done) done(std::move(result));
 }
 
-Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> DeliveryWorker::plan_for(smtp::Mailbox recipient,
-                                                                                       MessageWish wish) {
+Task<GatheredPlan> DeliveryWorker::plan_for(smtp::Mailbox recipient, MessageWish wish) {
   auto snapshot = services_.snapshot.get();
   const std::string name = plan_key(recipient.host(), wish);
   // What an operator said for one message is nobody else's.
   const bool shared = !wish.override_;
   if (shared)
     if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
-        cached && (*cached)->snapshot == snapshot && is_current(sources_, **cached))
-      co_return *cached;
+        cached && (*cached)->snapshot == snapshot && is_current(sources_, **cached)) {
+      GatheredPlan known{*cached, std::nullopt};
+      co_return known;
+    }
   auto gathered =
       co_await gather_plan(sources_, std::move(snapshot), std::move(recipient), std::move(wish), random_index_);
-  if (gathered.failure) co_return tl::unexpected(std::move(*gathered.failure));
-  if (shared)
+  if (shared && !gathered.failure)
     plans_.put(name, gathered.plan, cache_lifetime(gathered.plan->hosts.ttl), std::chrono::steady_clock::now());
-  co_return gathered.plan;
+  co_return gathered;
 }
 
 const std::shared_ptr<const HostPlan> *DeliveryWorker::find_host_plan(const Plan &plan, const NextHost &host) {

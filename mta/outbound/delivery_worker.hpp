@@ -36,9 +36,8 @@ public:
   void end_job(JobHandle handle, JobResult result);
 
   /// The plan for mail with this wish to this recipient under the configuration in force; from the cache while its time
-  /// lasts.
-  [[nodiscard]] Task<tl::expected<std::shared_ptr<const Plan>, HostsFailure>> plan_for(smtp::Mailbox recipient,
-                                                                                       MessageWish wish);
+  /// lasts. What failed is not kept.
+  [[nodiscard]] Task<GatheredPlan> plan_for(smtp::Mailbox recipient, MessageWish wish);
   /// One host of the plan with its addresses, TLSA records and the decision; from the cache while its time lasts.
   [[nodiscard]] Task<smtp::Result<std::shared_ptr<const HostPlan>>> host_plan_for(std::shared_ptr<const Plan> plan,
                                                                                   NextHost host);

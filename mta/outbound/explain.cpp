@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/log/printable.hpp"
 #include "mta/outbound/decision_text.hpp"
 #include "smtp/base/text.hpp"
 
@@ -35,12 +36,45 @@ std::string describe_route(const HostList &hosts) {
   return text;
 }
 
-void explain_inbound(Explanation &explanation, const Config &config, const smtp::Domain &domain) {
+void explain_inbound(Explanation &explanation, const Config &config, const smtp::Domain &domain,
+                     std::chrono::system_clock::time_point now) {
   const policy::Partner *partner = config.partners.find(domain);
   if (partner == nullptr || !partner->inbound) return;
   explanation.inbound_rule = fmt::format("{} {} [inbound]", partner->inbound->place, partner->name);
-  explanation.inbound_mode = policy::to_string(partner->inbound->mode);
+  const auto mode = policy::mode_at(partner->inbound->mode, partner->inbound->from, now);
+  explanation.inbound_mode = policy::to_string(mode);
+  if (mode != partner->inbound->mode) explanation.inbound_from = format_utc(*partner->inbound->from).substr(0, 10);
   explanation.inbound_level = tls::to_string(partner->inbound->level);
+}
+
+/// "authenticated for a, b", "dane at mx.example.org and a certificate for a", …
+std::string describe(const policy::Requirement &requirement) {
+  std::string text = tls::to_string(requirement.level);
+  if (requirement.level == tls::Level::authenticated)
+    text += fmt::format(" for {}", fmt::join(requirement.references, ", "));
+  if (requirement.level == tls::Level::dane) text += fmt::format(" at {}", requirement.server_name);
+  if (requirement.and_certificate)
+    text += fmt::format(" and a certificate for {}", fmt::join(requirement.references, ", "));
+  return text;
+}
+
+std::string describe_observed(const policy::Decision &decision) {
+  const policy::Requirement &observed = *decision.observed;
+  std::string wanted = tls::to_string(observed.level);
+  if (observed.and_certificate)
+    wanted += fmt::format(" and a certificate for {}", fmt::join(observed.references, ", "));
+  if (observed.level == decision.enforced.level && observed.profile != decision.enforced.profile)
+    wanted += fmt::format(" with profile {}", observed.profile);
+  return fmt::format("; {} would demand {} but only observes", observed.rule, wanted);
+}
+
+/// No host has an address and none is forbidden: what delivery answers then.
+std::string summarise_unreachable(const Explanation &explanation) {
+  const auto temporary = std::find_if(explanation.hosts.begin(), explanation.hosts.end(),
+                                      [](const auto &host) { return !host.plan || host.plan->addresses.temporary; });
+  if (temporary != explanation.hosts.end())
+    return fmt::format("mail for {} waits: {}", explanation.domain, temporary->problem);
+  return fmt::format("mail for {} bounces: 550 5.4.4 {}", explanation.domain, explanation.hosts.back().problem);
 }
 
 std::string summarise(const Explanation &explanation) {
@@ -57,15 +91,11 @@ std::string summarise(const Explanation &explanation) {
   if (usable == 0 && forbidden != explanation.hosts.end())
     return fmt::format("mail for {} waits: no host may be used; {}: {}", explanation.domain, forbidden->name,
                        forbidden->plan->decision.unusable->reason);
+  if (usable == 0 && !explanation.hosts.empty()) return summarise_unreachable(explanation);
   const policy::Requirement &required = decision.enforced;
-  std::string text = fmt::format("mail for {} goes {} to {} host{}; TLS {}", explanation.domain, explanation.route,
-                                 usable, usable == 1 ? "" : "s", tls::to_string(required.level));
-  if (required.level == tls::Level::authenticated) text += fmt::format(" for {}", fmt::join(required.references, ", "));
-  if (required.level == tls::Level::dane) text += fmt::format(" at {}", required.server_name);
-  text += fmt::format(", because {} says so", required.rule);
-  if (decision.observed)
-    text += fmt::format("; {} would demand {} but only observes", decision.observed->rule,
-                        tls::to_string(decision.observed->level));
+  std::string text = fmt::format("mail for {} goes {} to {} host{}; TLS {}, because {} says so", explanation.domain,
+                                 explanation.route, usable, usable == 1 ? "" : "s", describe(required), required.rule);
+  if (decision.observed) text += describe_observed(decision);
   return text;
 }
 
@@ -103,6 +133,7 @@ void append_reasons(std::string &text, const std::vector<policy::Reason> &reason
 void append_requirement(std::string &text, const char *title, const policy::Requirement &requirement) {
   text += fmt::format("{}: {} (profile {}) by {}\n", title, tls::to_string(requirement.level), requirement.profile,
                       requirement.rule);
+  if (requirement.and_certificate) text += "  the certificate counts as well as the TLSA records\n";
   if (requirement.level >= tls::Level::authenticated) {
     text += fmt::format("  certificate for: {}\n", fmt::join(requirement.references, ", "));
     text += fmt::format("  trusted CAs: {}\n", requirement.trust);
@@ -115,9 +146,13 @@ void append_requirement(std::string &text, const char *title, const policy::Requ
 void append_domain(std::string &text, const Plan &plan) {
   const policy::StsFacts &sts = plan.sts;
   text += fmt::format("MTA-STS: {}", policy::to_string(sts.state));
-  if (!sts.id.empty())
-    text += fmt::format(", id {}, MX {}, fetched {}, expires {}", sts.id, fmt::join(sts.mx, " "),
-                        format_utc(sts.fetched), format_utc(sts.expires));
+  if (!sts.id.empty()) text += fmt::format(", id {}", sts.id);
+  if (has_policy(sts))
+    text += fmt::format(", MX {}, fetched {}, expires {}",
+                        sts.mx.empty() ? "none" : fmt::format("{}", fmt::join(sts.mx, " ")), format_utc(sts.fetched),
+                        format_utc(sts.expires));
+  else if (sts.fault == policy::TlsFault::sts_policy_invalid)
+    text += ", the policy is faulty";
   text += sts.detail.empty() ? "\n" : fmt::format(" ({})\n", sts.detail);
   const policy::MemoryFacts &memory = plan.memory;
   if (memory.known)
@@ -217,23 +252,32 @@ const policy::Decision &Explanation::decision() const noexcept {
   return plan ? plan->decision : nothing;
 }
 
+smtp::Result<smtp::Mailbox> parse_subject(std::string_view subject) {
+  std::string_view name = subject;
+  const bool is_mailbox = name.find('@') != std::string_view::npos;
+  // The absolute form of a domain (RFC 1034 section 3.1).
+  if (!is_mailbox && name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
+  auto mailbox = smtp::Mailbox::parse(is_mailbox ? std::string(name) : fmt::format("postmaster@{}", name));
+  if (mailbox) return mailbox;
+  return smtp::fail(mailbox.error().code, fmt::format("{} is not a {}: {}", smtp::escape(subject),
+                                                      is_mailbox ? "mailbox" : "domain", mailbox.error().detail));
+}
+
 Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, PolicySources sources, std::string subject,
                           MessageWish wish) {
   const Config &config = snapshot->config();
   Explanation explanation;
   explanation.subject = subject;
-  const bool is_mailbox = subject.find('@') != std::string::npos;
-  auto mailbox = smtp::Mailbox::parse(is_mailbox ? subject : "postmaster@" + subject);
+  auto mailbox = parse_subject(subject);
   if (!mailbox) {
-    explanation.summary = fmt::format("{} is not a {}: {}", smtp::escape(subject), is_mailbox ? "mailbox" : "domain",
-                                      mailbox.error().detail);
+    explanation.summary = mailbox.error().detail;
     co_return explanation;
   }
-  if (is_mailbox) explanation.recipient_state = describe_recipient(config, *mailbox);
+  if (subject.find('@') != std::string::npos) explanation.recipient_state = describe_recipient(config, *mailbox);
   explanation.domain = mailbox->host();
   if (const smtp::Domain *domain = mailbox->domain()) {
     explanation.local = config.domains.contains(domain->ascii());
-    explain_inbound(explanation, config, *domain);
+    explain_inbound(explanation, config, *domain, std::chrono::system_clock::now());
   }
   std::mt19937_64 generator{std::random_device()()};
   const RandomIndex random = [&generator](std::size_t n) {
@@ -273,9 +317,11 @@ std::string format_text(const Explanation &explanation) {
   if (explanation.inbound_rule.empty())
     text += "inbound: nothing is demanded of its senders\n";
   else
-    text += fmt::format("inbound: {} ({}) by {}\n", explanation.inbound_level, explanation.inbound_mode,
-                        explanation.inbound_rule);
-  return text;
+    text +=
+        fmt::format("inbound: {} ({}{}) by {}\n", explanation.inbound_level, explanation.inbound_mode,
+                    explanation.inbound_from.empty() ? "" : fmt::format(", enforced from {}", explanation.inbound_from),
+                    explanation.inbound_rule);
+  return printable_lines(text); // names, replies and details are what strangers wrote
 }
 
 std::string format_json(const Explanation &explanation) {
@@ -303,8 +349,11 @@ std::string format_json(const Explanation &explanation) {
   }
   if (decision.observed) object["observed"] = to_json(*decision.observed);
   if (!explanation.inbound_rule.empty())
-    object["inbound"] = boost::json::object{
-        {"rule", explanation.inbound_rule}, {"mode", explanation.inbound_mode}, {"level", explanation.inbound_level}};
+    object["inbound"] = boost::json::object{{"rule", explanation.inbound_rule},
+                                            {"mode", explanation.inbound_mode},
+                                            {"from", explanation.inbound_from},
+                                            {"level", explanation.inbound_level}};
+  make_utf8(object);
   return boost::json::serialize(object);
 }
 

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mta/base/async.hpp"
@@ -50,6 +51,8 @@ struct Explanation {
   std::shared_ptr<const Plan> plan; ///< what is known of the domain; null: the subject was not understood
   std::string inbound_rule;         ///< what a sender of this domain must give us; empty: nothing
   std::string inbound_mode;
+  std::string inbound_from; ///< until this day (UTC) a rule that says enforce only observes; empty: there is none, or
+                            ///< it has come
   std::string inbound_level;
   std::string summary; ///< one sentence
 
@@ -57,7 +60,12 @@ struct Explanation {
   [[nodiscard]] const policy::Decision &decision() const noexcept;
 };
 
-/// `wish`: what a message of this kind would ask for.
+/// What explain() is asked about, as a mailbox: a domain, also in its absolute form with a dot at the end, stands for
+/// its postmaster. Errors: "a..b is not a domain: …".
+[[nodiscard]] smtp::Result<smtp::Mailbox> parse_subject(std::string_view subject);
+
+/// `wish`: what a message of this kind would ask for. When parse_subject() refuses the subject, `plan` is null
+/// and `summary` says why.
 [[nodiscard]] Task<Explanation> explain(std::shared_ptr<const Snapshot> snapshot, PolicySources sources,
                                         std::string subject, MessageWish wish = {});
 [[nodiscard]] std::string format_text(const Explanation &explanation);

@@ -55,10 +55,15 @@ void read_session(ExplainedProbe &probe, const TlsSession &session) {
   }
 }
 
-Task<ExplainedProbe> probe_address(Worker &worker, std::shared_ptr<const HostPlan> plan, smtp::IpAddress address,
-                                   std::chrono::seconds limit) {
-  ExplainedProbe probe;
-  probe.address = address.to_string();
+/// As far as the judgement of its TLS.
+struct Asked {
+  std::shared_ptr<const TlsSession> session; ///< null: none came about
+  std::string problem;
+};
+
+Task<Asked> ask_address(Worker &worker, std::shared_ptr<const HostPlan> plan, smtp::IpAddress address,
+                        std::chrono::seconds limit) {
+  Asked asked;
   auto attention = std::make_shared<Attention>(worker.context.get_executor());
   attention->timer.expires_after(limit);
   asio::co_spawn(worker.context, watch(attention), asio::detached);
@@ -68,10 +73,33 @@ Task<ExplainedProbe> probe_address(Worker &worker, std::shared_ptr<const HostPla
   OpenRequest request{plan, std::move(addresses), false};
   auto opened = co_await open_connection(worker, attention->active, std::move(request), attempt);
   attention->timer.cancel();
-  if (opened.session) read_session(probe, *opened.session);
+  asked.session = opened.session;
   if (opened.failure && !opened.session)
-    probe.problem = attention->over ? fmt::format("no session within {} s", limit.count()) : opened.failure->detail;
+    asked.problem = attention->over ? fmt::format("no session within {} s", limit.count()) : opened.failure->detail;
   if (opened.connection) co_await say_goodbye(std::move(opened.connection), worker.scratch);
+  co_return asked;
+}
+
+Task<ExplainedProbe> probe_address(Worker &worker, std::shared_ptr<const HostPlan> plan, smtp::IpAddress address,
+                                   std::chrono::seconds limit) {
+  ExplainedProbe probe;
+  probe.address = address.to_string();
+  const Asked asked = co_await ask_address(worker, plan, address, limit);
+  probe.problem = asked.problem;
+  if (asked.session) read_session(probe, *asked.session);
+  // The session above was made with the profile in force. What the observing rule would have had, its own profile
+  // tells.
+  auto observed_plan = asked.session ? make_observed_plan(*plan) : nullptr;
+  if (!observed_plan) co_return probe;
+  const Asked observed = co_await ask_address(worker, std::move(observed_plan), address, limit);
+  if (!observed.session) co_return probe;
+  probe.would_refuse = observed.session->refused;
+  probe.would_refuse_reason.clear();
+  if (probe.would_refuse) {
+    const TlsSession &session = *observed.session;
+    probe.would_refuse_reason =
+        session.tls_problem.empty() && session.verdict ? session.verdict->reason : session.tls_problem;
+  }
   co_return probe;
 }
 

@@ -31,8 +31,9 @@ std::optional<policy::DaneFacts> read_answer(smtp::DnsAnswer<smtp::TlsaRecord> &
     return facts;
   }
   facts.records = std::move(answer.records);
-  const bool usable = std::any_of(facts.records.begin(), facts.records.end(),
-                                  [](const auto &record) { return tls::is_usable(record); });
+  facts.unusable_records = static_cast<std::size_t>(std::count_if(
+      facts.records.begin(), facts.records.end(), [](const auto &record) { return !tls::is_usable(record); }));
+  const bool usable = facts.unusable_records < facts.records.size();
   facts.state = usable ? State::usable : State::unusable;
   if (!usable)
     facts.detail = fmt::format("none of the {} TLSA records of {} can be used for SMTP", facts.records.size(), base);

@@ -26,6 +26,11 @@ std::shared_ptr<TlsSession> begin_session(const HostPlan &plan, std::chrono::sys
   return session;
 }
 
+void note_partner(TlsSession &session, const policy::Decision &decision) {
+  if (session.refused && policy::partner_refuses(decision, session.facts))
+    session.refused_by_partner = decision.partner_rule;
+}
+
 std::string local_address(Connection &connection) {
   boost::system::error_code error;
   const auto endpoint = connection.stream.socket().local_endpoint(error);
@@ -75,6 +80,7 @@ std::shared_ptr<const TlsSession> make_session(const HostPlan &plan, Connection 
     session->fault = end.fault;
     session->fault_detail = session->tls_problem;
   }
+  note_partner(*session, plan.decision);
   return session;
 }
 
@@ -83,6 +89,7 @@ std::shared_ptr<const TlsSession> make_passed_over(const HostPlan &plan, std::ch
   session->refused = true;
   session->fault = plan.decision.unusable->fault;
   session->fault_detail = plan.decision.unusable->reason;
+  note_partner(*session, plan.decision);
   return session;
 }
 

@@ -46,6 +46,7 @@ void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code,
                    std::chrono::system_clock::now());
   opening.attempt.tls_problem = reason;
   opening.attempt.verdict = policy::judge_tls(opening.plan().required(), tls::Facts{});
+  opening.attempt.observed = policy::judge_observed(opening.plan().decision, tls::Facts{});
   if (opening.plan().may_fall_back() && !opening.opened.injected && !opening.request.in_clear) {
     opening.opened.fallback_reason = reason;
     opening.opened.fallback_address = opening.connection->address;
@@ -155,6 +156,7 @@ bool pass_judgement(Opening &opening) {
        .refused = !connection.verdict.ok()},
       now);
   connection.observed_session = opening.opened.session;
+  opening.attempt.chain_digest = opening.opened.session->chain_digest;
   if (connection.verdict.ok()) return true;
   if (connection.verdict.kind == policy::VerdictKind::no_requiretls) {
     fail_with(opening, requiretls_failure(opening.label, connection.verdict.reason));
@@ -191,6 +193,7 @@ void note_connection(Attempt &attempt, const Connection &connection) {
   attempt.tls_problem = connection.tls_problem;
   attempt.verdict = connection.verdict;
   attempt.observed = connection.observed;
+  if (connection.observed_session) attempt.chain_digest = connection.observed_session->chain_digest;
   const tls::Facts &facts = connection.stream.facts();
   if (!facts.encrypted) return;
   attempt.version = facts.version;

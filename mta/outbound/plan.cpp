@@ -135,4 +135,21 @@ smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<con
   return std::shared_ptr<const HostPlan>(std::move(made));
 }
 
+std::shared_ptr<const HostPlan> make_observed_plan(const HostPlan &plan) {
+  const policy::Decision &decision = plan.decision;
+  if (!decision.observed || decision.observed_unusable || decision.observed->level < tls::Level::encrypted ||
+      decision.observed->profile == decision.enforced.profile)
+    return nullptr;
+  auto made = std::make_shared<HostPlan>(plan);
+  made->decision.enforced = *decision.observed;
+  made->decision.observed.reset();
+  const auto &required = made->required();
+  made->connection_key = fmt::format("{}:{}\n{}", made->host.name, made->host.port, policy::requirement_key(required));
+  made->starttls = starttls_use(required);
+  made->trust = plan.observed_trust;
+  made->context = plan.plan->snapshot->client_context(required.profile, required.client_certificate);
+  if (!made->context || !made->trust) return nullptr;
+  return made;
+}
+
 } // namespace mta

@@ -94,6 +94,11 @@ struct PlanSources {
                                                                            policy::DaneFacts dane,
                                                                            std::chrono::system_clock::time_point now);
 
+/// The host as the observing rule would have it reached, for a probe with that rule's own TLS profile: what is observed
+/// becomes what is demanded. Null where nothing is observed, the rule would not use the host, or the profile is the
+/// same.
+[[nodiscard]] std::shared_ptr<const HostPlan> make_observed_plan(const HostPlan &plan);
+
 /// Values by name with an end of life; bounded. One worker's.
 template <typename Value> class TimedCache {
 public:

@@ -16,7 +16,8 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 1;
+constexpr std::uint64_t row_version = 2;
+constexpr std::uint64_t first_version = 1; ///< notes without certificate and observed verdict; still read
 enum class RowKind : std::uint8_t { text, note };
 
 constexpr std::size_t part_size = 60'000; ///< below longest_tally_row
@@ -24,6 +25,8 @@ constexpr std::size_t longest_text = 1'048'576;
 constexpr std::size_t name_limit = 255;
 constexpr std::size_t reason_limit = 500;
 constexpr std::size_t reply_limit = 500;
+constexpr std::size_t digest_limit = 64;
+constexpr auto last_verdict = policy::VerdictKind::outside_profile;
 constexpr std::uint64_t longest_number = std::numeric_limits<std::int64_t>::max() / 2;
 constexpr std::uint64_t largest_hash = longest_number;
 
@@ -59,6 +62,10 @@ std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
   out.text(note.reason, reason_limit);
   out.text(note.result, name_limit);
   out.text(note.reply, reply_limit);
+  out.text(note.certificate, name_limit);
+  out.text(note.chain_digest, digest_limit);
+  out.optional_word(note.observed);
+  out.text(note.observed_reason, reason_limit);
   return std::move(out).take();
 }
 
@@ -74,12 +81,19 @@ struct StoredNote {
   std::uint64_t hash = 0;
 };
 
-/// The kind of a row, or nothing when it is damaged or of another version; the reader stands behind it.
-std::optional<RowKind> read_kind(RowReader &in) {
-  if (in.number("version", longest_number) != row_version) in.fail("unknown version");
+struct RowHead {
+  std::uint64_t version = 0;
+  std::optional<RowKind> kind; ///< nothing: the row is damaged or of another version
+};
+
+/// The reader then stands behind it.
+RowHead read_head(RowReader &in) {
+  RowHead head;
+  head.version = in.number("version", longest_number);
+  if (head.version < first_version || head.version > row_version) in.fail("unknown version");
   const auto kind = in.word("kind", RowKind::note);
-  if (!in.error().empty()) return std::nullopt;
-  return kind;
+  if (in.error().empty()) head.kind = kind;
+  return head;
 }
 
 std::optional<TextPart> read_text(RowReader &in) {
@@ -98,7 +112,7 @@ std::uint64_t read_id(RowReader &in) {
 }
 
 /// `in` stands behind the id.
-std::optional<StoredNote> read_note(RowReader &in, std::uint64_t id) {
+std::optional<StoredNote> read_note(RowReader &in, std::uint64_t version, std::uint64_t id) {
   StoredNote stored;
   stored.note.id = id;
   // Beyond it the clock's unit would not hold it.
@@ -109,10 +123,16 @@ std::optional<StoredNote> read_note(RowReader &in, std::uint64_t id) {
   stored.note.domain = in.text("domain", name_limit);
   stored.note.host = in.text("host", name_limit);
   stored.note.address = in.text("address", name_limit);
-  stored.note.verdict = in.optional_word("verdict", policy::VerdictKind::no_requiretls);
+  stored.note.verdict = in.optional_word("verdict", last_verdict);
   stored.note.reason = in.text("reason", reason_limit);
   stored.note.result = in.text("result", name_limit);
   stored.note.reply = in.text("reply", reply_limit);
+  if (version > first_version) {
+    stored.note.certificate = in.text("certificate", name_limit);
+    stored.note.chain_digest = in.text("chain digest", digest_limit);
+    stored.note.observed = in.optional_word("observed verdict", last_verdict);
+    stored.note.observed_reason = in.text("observed reason", reason_limit);
+  }
   if (!in.error().empty() || !in.is_at_end()) return std::nullopt;
   return stored;
 }
@@ -124,7 +144,7 @@ smtp::Result<std::unordered_map<std::uint64_t, std::string>> read_texts(const Da
   std::unordered_map<std::uint64_t, std::uint64_t> counts;
   const auto scanned = files.scan(day, [&](const TallyRecord &record) {
     RowReader in(record.row);
-    if (read_kind(in) != RowKind::text) return;
+    if (read_head(in).kind != RowKind::text) return;
     const auto part = read_text(in);
     if (!part || !hashes.contains(part->hash)) return;
     parts[part->hash].try_emplace(part->index, part->text);
@@ -147,8 +167,8 @@ DayFiles decision_files(std::string folder) {
   return {std::move(folder), "decisions-"};
 }
 
-DecisionLog::DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally)
-    : options_(std::move(options)), tally_(std::move(tally)) {}
+DecisionLog::DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally, MailLog &log)
+    : options_(std::move(options)), log_(log), tally_(std::move(tally)) {}
 
 smtp::Result<std::unique_ptr<DecisionLog>> DecisionLog::open(DecisionLogOptions options, MailLog &log) {
   DayTallyOptions days;
@@ -159,7 +179,7 @@ smtp::Result<std::unique_ptr<DecisionLog>> DecisionLog::open(DecisionLogOptions 
   days.flush_interval = options.flush_interval;
   auto tally = DayTally::open(std::move(days), log);
   if (!tally) return tl::unexpected(tally.error());
-  std::unique_ptr<DecisionLog> decisions(new DecisionLog(std::move(options), std::move(*tally)));
+  std::unique_ptr<DecisionLog> decisions(new DecisionLog(std::move(options), std::move(*tally), log));
   decisions->thread_.start(decisions->options_.flush_interval, [&self = *decisions] { self.hand_on(); });
   return decisions;
 }
@@ -182,7 +202,23 @@ std::uint64_t DecisionLog::store_text(const std::shared_ptr<const std::string> &
   const std::string_view whole = std::string_view(*text).substr(0, longest_text);
   const std::uint64_t hash = hash_of(whole);
   // A run that begins anew stores the day's texts once more: that costs only room.
-  if (!stored_[day].insert(hash).second) return hash;
+  StoredTexts &stored = stored_[day];
+  if (stored.hashes.contains(hash)) return hash;
+  // A note says under which hash its text would be, so that a text that is not kept is told from none. Half of the
+  // day's room is left to the notes.
+  if (stored.hashes.size() >= options_.text_limit || stored.octets + whole.size() > options_.day_limit / 2) {
+    if (!std::exchange(stored.is_full, true))
+      log_.write(
+          Event("decision_log", LogLevel::warning)
+              .with("day", format_day(day))
+              .with("problem",
+                    fmt::format("further decisions of the day are noted without their sources: {} texts "
+                                "with {} octets are stored, limits are {} and {}",
+                                stored.hashes.size(), stored.octets, options_.text_limit, options_.day_limit / 2)));
+    return hash;
+  }
+  stored.hashes.insert(hash);
+  stored.octets += whole.size();
   const std::size_t parts = std::max<std::size_t>((whole.size() + part_size - 1) / part_size, 1);
   for (std::size_t i = 0; i < parts; ++i)
     tally_->add(encode_text(hash, i, parts, whole.substr(i * part_size, part_size)), time);
@@ -233,13 +269,14 @@ smtp::Result<std::vector<RecordedDecision>> find_decisions(const DayFiles &files
     bool has_notes = false;
     const auto scanned = files.scan(*day, [&](const TallyRecord &record) {
       RowReader in(record.row);
-      if (read_kind(in) != RowKind::note) return;
+      const RowHead head = read_head(in);
+      if (head.kind != RowKind::note) return;
       const std::uint64_t found = read_id(in);
       if (!in.error().empty()) return;
       has_notes = true;
       largest = std::max(largest, found);
       if (found != id) return;
-      if (auto note = read_note(in, found)) notes.push_back(std::move(*note));
+      if (auto note = read_note(in, head.version, found)) notes.push_back(std::move(*note));
     });
     if (!scanned) return tl::unexpected(scanned.error());
     if (has_notes && largest < id) break; // the message came after this day

@@ -33,6 +33,10 @@ struct DecisionNote {
   std::string reason;                         ///< of the verdict, or what went wrong
   std::string result;                         ///< "delivered", "temporary", …
   std::string reply;                          ///< one line
+  std::string certificate;  ///< the name that satisfied a reference, else the first name of the leaf; empty: none
+  std::string chain_digest; ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
+  std::optional<policy::VerdictKind> observed; ///< what an observing rule would have said; nothing: there was none
+  std::string observed_reason;                 ///< of that verdict, when it would have refused
 };
 
 struct DecisionLogOptions {
@@ -40,10 +44,12 @@ struct DecisionLogOptions {
   std::uint64_t day_limit = 268'435'456;          ///< octets of a day's file
   std::chrono::milliseconds flush_interval{1000}; ///< what a crash may lose, twice
   std::size_t pending_limit = 200'000;            ///< notes between two flushes; further ones are dropped
+  std::size_t text_limit = 100'000; ///< distinct decision texts of a day; the notes of further ones have none
 };
 
 /// Thread-safe. note() only moves the note into a list; the octets are made, and written, by threads of its own. Each
-/// distinct decision text is stored once a day, under its hash.
+/// distinct decision text is stored once a day, under its hash, up to `text_limit` texts and, with their octets, half
+/// of `day_limit`; beyond that a note says that its text is not kept, which is logged once a day.
 class DecisionLog {
 public:
   /// Errors: the folder cannot be made. `log` must outlive it.
@@ -59,20 +65,26 @@ public:
   [[nodiscard]] std::uint64_t dropped() const;
 
 private:
-  DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally);
+  DecisionLog(DecisionLogOptions options, std::unique_ptr<DayTally> tally, MailLog &log);
   void hand_on();
   [[nodiscard]] std::uint64_t store_text(const std::shared_ptr<const std::string> &text, UtcDay day,
                                          std::chrono::system_clock::time_point time);
 
   const DecisionLogOptions options_;
+  MailLog &log_;
   const std::unique_ptr<DayTally> tally_;
   mutable std::mutex mutex_;
   std::vector<DecisionNote> pending_;
   std::uint64_t dropped_ = 0;
 
-  std::mutex writing_;                               ///< one writer; taken before mutex_
-  std::map<UtcDay, std::set<std::uint64_t>> stored_; ///< hashes of the texts that a day has
-  Periodic thread_;                                  ///< last: ends first
+  std::mutex writing_; ///< one writer; taken before mutex_
+  struct StoredTexts {
+    std::set<std::uint64_t> hashes;
+    std::uint64_t octets = 0;
+    bool is_full = false;
+  };
+  std::map<UtcDay, StoredTexts> stored_; ///< the texts that a day has
+  Periodic thread_;                      ///< last: ends first
 };
 
 struct RecordedDecision {

@@ -13,10 +13,11 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 1;
+constexpr std::uint64_t row_version = 2;
+constexpr std::uint64_t first_version = 1; ///< without suite, group and key type; still read
 constexpr auto last_direction = policy::Direction::inbound;
 constexpr auto last_trust = policy::NameTrust::configured;
-constexpr auto last_verdict = policy::VerdictKind::no_requiretls;
+constexpr auto last_verdict = policy::VerdictKind::outside_profile;
 constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
 constexpr std::uint64_t longest_time = std::numeric_limits<std::int64_t>::max() / 2;
 
@@ -43,6 +44,7 @@ void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
   const tls::CertificateFacts &leaf = chain.front();
   row.names = choose_names(leaf.dns_names, row.host, row.domain);
   row.issuer = leaf.issuer.substr(0, EvidenceLimits::issuer);
+  row.key_type = leaf.key_type.substr(0, EvidenceLimits::word);
   row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);
   if (row.not_after->time_since_epoch().count() < 0) row.not_after = std::chrono::sys_seconds{};
   for (std::size_t i = 0; i < chain.size() && i < EvidenceLimits::keys; ++i)
@@ -137,6 +139,8 @@ policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_vie
   row.is_encrypted = session.facts.encrypted;
   if (row.is_encrypted) {
     row.version = session.facts.version;
+    row.suite = session.facts.suite.substr(0, EvidenceLimits::word);
+    row.group = session.facts.group.substr(0, EvidenceLimits::word);
     row.dane_verdict = session.facts.dane;
     if (row.dane_verdict) {
       row.dane_verdict->reason.resize(std::min(row.dane_verdict->reason.size(), EvidenceLimits::reason));
@@ -175,6 +179,7 @@ std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
   out.word(row.sts);
   out.optional_word(row.is_encrypted ? std::optional(row.version) : std::nullopt);
   if (row.is_encrypted) {
+    for (const std::string *word : {&row.suite, &row.group, &row.key_type}) out.text(*word, EvidenceLimits::word);
     out.number(row.dane_verdict.has_value());
     if (row.dane_verdict) {
       out.number(row.dane_verdict->matched);
@@ -196,8 +201,9 @@ std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
 
 smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   RowReader in(octets);
-  if (const auto version = in.number("version", std::numeric_limits<std::int64_t>::max()); version != row_version)
-    in.fail(fmt::format("version is {}, known is {}", version, row_version));
+  const auto written = in.number("version", std::numeric_limits<std::int64_t>::max());
+  if (written < first_version || written > row_version)
+    in.fail(fmt::format("version is {}, known are {} to {}", written, first_version, row_version));
   EvidenceRecord record;
   policy::EvidenceRow &row = record.row;
   record.kind = in.word("kind", EvidenceKind::message);
@@ -218,6 +224,8 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   row.is_encrypted = version.has_value();
   if (version) {
     row.version = *version;
+    if (written > first_version)
+      for (std::string *word : {&row.suite, &row.group, &row.key_type}) *word = in.text("suite", EvidenceLimits::word);
     if (in.truth("dane verdict")) {
       row.dane_verdict.emplace();
       row.dane_verdict->matched = in.truth("dane match");

@@ -140,7 +140,8 @@ void PartnerWatch::run_daily() {
 }
 
 void PartnerWatch::session(const std::shared_ptr<const TlsSession> &session) {
-  if (!session->refused) return;
+  // Only what the partner's own rule refused: DANE, MTA-STS and the memory have alerts of their own.
+  if (!session->refused || session->refused_by_partner.empty()) return;
   const auto config = services_.config();
   const unsigned limit = config->tls_evidence.alert_deferrals;
   if (limit == 0) return;
@@ -148,10 +149,6 @@ void PartnerWatch::session(const std::shared_ptr<const TlsSession> &session) {
   const policy::Partner *partner = domain ? config->partners.find(*domain) : nullptr;
   if (!partner) return;
   const bool is_inbound = session->direction == TlsSession::Direction::inbound;
-  // Only what the partner's own rule refused: DANE, MTA-STS and the memory have alerts of their own.
-  const std::string *place = is_inbound ? (partner->inbound ? &partner->inbound->place : nullptr)
-                                        : (partner->outbound ? &partner->outbound->place : nullptr);
-  if (!place || !session->rule.starts_with(*place + " ")) return;
   const std::string reason = session->verdict ? session->verdict->reason : session->tls_problem;
   const auto now = services_.now();
   std::optional<Event> alert;
@@ -181,7 +178,7 @@ void PartnerWatch::session(const std::shared_ptr<const TlsSession> &session) {
                   .with("domain", session->domain)
                   .with("count", deferrals.count)
                   .with("limit", static_cast<std::uint64_t>(limit))
-                  .with("rule", session->rule)
+                  .with("rule", session->refused_by_partner)
                   .with("reasons", shown)
                   .with("contact", partner->contact)
                   .with("note", "the rule stays as it is: see `portcullis partner status`, and call the partner");

@@ -52,6 +52,7 @@ struct TlsSession {
   tls::Level observed_level = tls::Level::none;
   std::optional<policy::Verdict> observed; ///< what that rule would have said
   bool refused = false;                   ///< our policy ended the session, or refused the sender
+  std::string refused_by_partner; ///< the partner's rule or exception that was not met, whichever source won; empty: none
   policy::TlsFault fault = policy::TlsFault::none; ///< of the policy that applied; none: success
   std::string fault_detail;               ///< RFC 8460 "failure-reason-code": for people, printable
 

@@ -163,6 +163,7 @@ Level level(const std::string &text) {
 void add_partner(Scene &scene, const std::vector<std::string> &words) {
   OutboundRule rule;
   rule.level = level(words[0]);
+  rule.profile = "internet"; // that of the default
   rule.place = "partners.d/a.toml:5";
   for (std::size_t i = 1; i < words.size(); ++i) {
     if (words[i] == "observe")
@@ -171,6 +172,8 @@ void add_partner(Scene &scene, const std::vector<std::string> &words) {
       rule.from = today + std::chrono::days(1);
     else if (words[i] == "today")
       rule.from = today;
+    else if (words[i] == "ncsc")
+      rule.profile = "ncsc";
     else if (words[i] == "match")
       rule.match = {host};
     else if (words[i] == "match-other")

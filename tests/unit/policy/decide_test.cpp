@@ -144,18 +144,18 @@ const std::vector<Row> rows = {
      .observed = Level::authenticated,
      .winner = "default",
      .said = {"opportunistic", "not yet enforced: authenticated"}},
-    {.name = "an observing rule below the default observes nothing",
+    {.name = "an observing rule below the default observes its profile alone",
      .defaults = Level::encrypted,
      .outbound = rule(Level::opportunistic, Mode::observe),
      .wanted = Level::encrypted,
-     .observed = {},
+     .observed = Level::encrypted,
      .winner = "default",
      .said = {"encrypted", "not yet enforced: opportunistic"}},
-    {.name = "an observing rule at the default's level observes nothing",
+    {.name = "an observing rule at the default's level observes its profile alone",
      .defaults = Level::encrypted,
      .outbound = rule(Level::encrypted, Mode::observe),
      .wanted = Level::encrypted,
-     .observed = {},
+     .observed = Level::encrypted,
      .winner = "default",
      .said = {"encrypted", "not yet enforced: encrypted"}},
     {.name = "a valid exception lowers the partner rule",
@@ -310,7 +310,8 @@ TEST(DecideTls, EveryCombinationOfSources) {
                   if_enforced = std::max(if_enforced, Level::encrypted);
                 }
                 EXPECT_EQ(decision.enforced.level, expected);
-                EXPECT_EQ(decision.observed.has_value(), if_enforced > expected);
+                const bool other_profile = outbound && mode == Mode::observe && if_enforced >= Level::encrypted;
+                EXPECT_EQ(decision.observed.has_value(), if_enforced > expected || other_profile);
                 EXPECT_EQ(decision.enforced.implicit_tls, route == &implicit_route);
                 EXPECT_EQ(decision.enforced.client_certificate, route == &plain_route ? "ours" : "");
                 EXPECT_EQ(std::count_if(decision.reasons.begin(), decision.reasons.end(),
@@ -355,6 +356,143 @@ TEST(DecideTls, MeansOfTheClosestEnforcedRule) {
   OutboundDefaults strict;
   strict.level = Level::authenticated;
   EXPECT_TRUE(decide(table({partner(outbound)}), hop, strict).observed) << "same level, but other names, CA and pins";
+}
+
+TEST(DecideTls, AnObservingRuleThatDiffersByItsProfileAloneIsObserved) {
+  auto outbound = rule(Level::encrypted, Mode::observe);
+  OutboundDefaults defaults;
+  defaults.level = Level::encrypted;
+  const auto decision = decide(table({partner(outbound)}), {}, defaults);
+  EXPECT_EQ(decision.enforced.profile, "internet");
+  ASSERT_TRUE(decision.observed);
+  EXPECT_EQ(decision.observed->profile, "ncsc");
+  EXPECT_EQ(decision.observed->rule, "partners.d/a.toml:5 A [outbound]");
+  tls::Facts facts;
+  facts.encrypted = true;
+  facts.version = tls::Version::tls1_2;
+  facts.suite = "ECDHE-RSA-AES256-GCM-SHA384";
+  EXPECT_TRUE(judge_observed(decision, facts)->ok());
+  facts.suite = "ECDHE-RSA-AES256-SHA384";
+  EXPECT_EQ(judge_observed(decision, facts)->kind, VerdictKind::outside_profile);
+  EXPECT_TRUE(judge_tls(decision.enforced, facts).ok());
+  outbound.profile = "internet";
+  EXPECT_FALSE(decide(table({partner(outbound)}), {}, defaults).observed);
+}
+
+/// DANE records that match, or not, beside what `sources` has else.
+TlsSources with_dane(const PartnerTable &partners, const smtp::Domain &recipient) {
+  TlsSources sources;
+  sources.partners = &partners;
+  sources.domain = &recipient;
+  sources.host = "mx.a.example";
+  sources.mx_trust = NameTrust::dnssec;
+  sources.dane.state = DaneFacts::State::usable;
+  sources.dane.base_domain = sources.host;
+  sources.dane.records = {{3, 1, 1, std::string(32, 'x')}};
+  sources.now = now;
+  return sources;
+}
+
+TEST(DecideTls, AnObservingRuleBesideDaneBearsItsOwnName) {
+  const smtp::Domain recipient = domain("a.example");
+  const auto partners = table({partner(rule(Level::authenticated, Mode::observe))});
+  const auto decision = decide_tls(with_dane(partners, recipient));
+  EXPECT_EQ(decision.enforced.rule, "TLSA of mx.a.example");
+  ASSERT_TRUE(decision.observed);
+  EXPECT_TRUE(decision.observed->and_certificate);
+  EXPECT_EQ(decision.observed->rule, "partners.d/a.toml:5 A [outbound]");
+}
+
+TEST(DecideTls, AnObservedPolicyThatNamesOtherHostsBearsItsOwnName) {
+  const smtp::Domain recipient = domain("a.example");
+  const auto partners = table({partner(rule(Level::encrypted, Mode::observe))});
+  TlsSources sources = with_dane(partners, recipient);
+  sources.dane = {};
+  sources.sts.state = StsFacts::State::testing;
+  sources.sts.domain = "a.example";
+  sources.sts.id = "7";
+  sources.sts.mx = {"other.example"};
+  const auto decision = decide_tls(sources);
+  ASSERT_TRUE(decision.observed_unusable);
+  EXPECT_EQ(decision.observed->rule, "MTA-STS policy of a.example, id 7");
+}
+
+TEST(DecideTls, SaysHowManyTlsaRecordsAreUsable) {
+  const smtp::Domain recipient = domain("a.example");
+  const PartnerTable nobody;
+  TlsSources sources = with_dane(nobody, recipient);
+  sources.dane.records.resize(3, sources.dane.records.front());
+  EXPECT_EQ(decide_tls(sources).reasons[1].said, "dane, by 3 TLSA records");
+  sources.dane.unusable_records = 1;
+  EXPECT_EQ(decide_tls(sources).reasons[1].said, "dane, by 2 usable of 3 TLSA records");
+}
+
+tls::Facts certificate_for(const std::string &name, bool matches_tlsa) {
+  tls::Facts facts;
+  facts.encrypted = true;
+  facts.chain.emplace_back().dns_names = {name};
+  facts.verdict = tls::ChainVerdict{.trusted = true, .reason = {}, .fault = tls::ChainFault::none};
+  facts.dane = tls::DaneVerdict{.matched = matches_tlsa, .reason = {}, .name = {}};
+  return facts;
+}
+
+struct RefusedRow {
+  const char *name;
+  std::optional<OutboundRule> outbound;
+  std::vector<Exception> exceptions;
+  bool has_dane;
+  tls::Facts facts;
+  bool expected;
+};
+
+TEST(PartnerRefuses, WheneverThePartnersOwnRuleIsNotMetWhoeverWon) {
+  const auto good = certificate_for("mx.a.example", true);
+  const auto other_name = certificate_for("mx.other.example", true);
+  const auto other_key = certificate_for("mx.a.example", false);
+  const tls::Facts clear;
+  const std::vector<RefusedRow> refused_rows = {
+      {"nobody's rule", std::nullopt, {}, true, other_key, false},
+      {"the rule alone", rule(Level::authenticated), {}, false, other_name, true},
+      {"the rule alone, met", rule(Level::authenticated), {}, false, good, false},
+      {"the name beside DANE", rule(Level::authenticated), {}, true, other_name, true},
+      {"DANE refuses, the rule is met", rule(Level::authenticated), {}, true, other_key, false},
+      {"no TLS, and DANE wins", rule(Level::encrypted), {}, true, clear, true},
+      {"DANE refuses beside a rule for encryption", rule(Level::encrypted), {}, true, other_key, false},
+      {"a rule for DANE", rule(Level::dane), {}, true, other_key, true},
+      {"a rule for DANE without records", rule(Level::dane), {}, false, clear, true},
+      {"raised by an exception",
+       rule(Level::encrypted),
+       {exception(Level::authenticated, today)},
+       false,
+       other_name,
+       true},
+      {"lowered by an exception",
+       rule(Level::authenticated),
+       {exception(Level::encrypted, today)},
+       false,
+       other_name,
+       false},
+      {"lowered, and not even that",
+       rule(Level::authenticated),
+       {exception(Level::encrypted, today)},
+       false,
+       clear,
+       true},
+      {"a rule that observes", rule(Level::authenticated, Mode::observe), {}, true, other_name, false},
+  };
+  const smtp::Domain recipient = domain("a.example");
+  for (const RefusedRow &row : refused_rows) {
+    SCOPED_TRACE(row.name);
+    const auto partners = table({partner(row.outbound, row.exceptions)});
+    TlsSources sources = with_dane(partners, recipient);
+    if (!row.has_dane) sources.dane = {};
+    const auto decision = decide_tls(sources);
+    EXPECT_EQ(partner_refuses(decision, row.facts), row.expected) << decision.partner_rule;
+  }
+  const auto partners = table({partner(rule(Level::encrypted))});
+  TlsSources sources = with_dane(partners, recipient);
+  sources.wish = Wish::report;
+  EXPECT_FALSE(partner_refuses(decide_tls(sources), clear)) << "no mandate holds for a report";
 }
 
 TEST(DecideTls, AnExceptionBelowEncryptedTakesTheDefaultsProfileAndNoPins) {

@@ -154,6 +154,28 @@ const std::vector<JudgeRow> judge_rows = {
      },
      VerdictKind::wrong_pin},
     {"another pin is refused", [](EvidenceRow &, OutboundRule &rule) { rule.pins = {"else"}; }, VerdictKind::wrong_pin},
+    {"a suite of the rule's profile passes",
+     [](EvidenceRow &row, OutboundRule &) { row.suite = "TLS_AES_256_GCM_SHA384"; }},
+    {"a suite that the session had by a wider profile is refused",
+     [](EvidenceRow &row, OutboundRule &rule) {
+       rule.level = tls::Level::encrypted;
+       rule.match = {};
+       row.version = tls::Version::tls1_2;
+       row.suite = "ECDHE-ECDSA-AES256-SHA384";
+     },
+     VerdictKind::outside_profile},
+    {"so is a version that was recorded without a suite",
+     [](EvidenceRow &row, OutboundRule &rule) {
+       rule.profile = "mozilla-modern";
+       row.version = tls::Version::tls1_2;
+     },
+     VerdictKind::outside_profile},
+    {"so is a key that the rule's profile does not take",
+     [](EvidenceRow &row, OutboundRule &rule) {
+       rule.profile = "mozilla-modern";
+       row.key_type = "RSA";
+     },
+     VerdictKind::outside_profile},
 };
 
 TEST(Evidence, judges_each_session_as_delivery_would_have) {

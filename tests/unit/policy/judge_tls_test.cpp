@@ -461,6 +461,31 @@ TEST(FaultOf, EveryKindHasItsWord) {
   EXPECT_EQ(fault(VerdictKind::revoked, {}), TlsFault::certificate_not_trusted);
   EXPECT_EQ(fault(VerdictKind::no_certificate, {}), TlsFault::validation_failure);
   EXPECT_EQ(fault(VerdictKind::wrong_pin, {}), TlsFault::validation_failure);
+  EXPECT_EQ(fault(VerdictKind::outside_profile, {}), TlsFault::validation_failure);
+}
+
+TEST(JudgeProfile, ASessionThatTheProfileWouldNotHaveMadeIsRefusedFromEncrypted) {
+  tls::Facts facts = session(Chain::trusted);
+  facts.version = tls::Version::tls1_2;
+  facts.suite = "ECDHE-ECDSA-AES256-SHA384";
+  Requirement requirement;
+  requirement.references = {"mx.a.example"};
+  for (const auto level : {Level::opportunistic, Level::encrypted, Level::authenticated}) {
+    requirement.level = level;
+    requirement.profile = "ncsc";
+    const auto verdict = judge_profile(requirement, judge_tls(requirement, facts), facts);
+    EXPECT_EQ(verdict.kind, level == Level::opportunistic ? VerdictKind::satisfied : VerdictKind::outside_profile);
+    if (!verdict.ok()) {
+      EXPECT_EQ(verdict.reason, "TLSv1.2 ECDHE-ECDSA-AES256-SHA384 is outside profile ncsc; the peer may offer more: "
+                                "--probe tells");
+    }
+    requirement.profile = "internet";
+    EXPECT_TRUE(judge_profile(requirement, judge_tls(requirement, facts), facts).ok());
+  }
+  requirement.profile = "ncsc";
+  requirement.references = {"other.example"};
+  EXPECT_EQ(judge_profile(requirement, judge_tls(requirement, facts), facts).kind, VerdictKind::wrong_name)
+      << "what was wrong before stays the reason";
 }
 
 TEST(JudgeTls, APinnedKeyBesideListsOfRevokedCertificatesNeedsATrustedChain) {
@@ -555,6 +580,7 @@ TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(VerdictKind::no_dane_match), "no_dane_match");
   EXPECT_STREQ(to_string(VerdictKind::revoked), "revoked");
   EXPECT_STREQ(to_string(VerdictKind::no_requiretls), "no_requiretls");
+  EXPECT_STREQ(to_string(VerdictKind::outside_profile), "outside_profile");
   EXPECT_STREQ(to_string(DaneFacts::State::off), "off");
   EXPECT_STREQ(to_string(DaneFacts::State::insecure), "insecure");
   EXPECT_STREQ(to_string(DaneFacts::State::none), "none");

@@ -121,6 +121,63 @@ TEST(profile, a_suite_that_the_library_lacks_is_listed) {
   EXPECT_THAT(description->left_out, Contains("NO-SUCH-SUITE"));
 }
 
+/// What a handshake of this kind is recorded as.
+tls::Facts session_of(tls::Version version, std::string suite, std::string group = {}, std::string key_type = {}) {
+  tls::Facts facts;
+  facts.encrypted = true;
+  facts.version = version;
+  facts.suite = std::move(suite);
+  facts.group = std::move(group);
+  if (!key_type.empty()) facts.chain.emplace_back().key_type = std::move(key_type);
+  return facts;
+}
+
+TEST(profile, what_a_profile_enables_is_within_it) {
+  for (const tls::Profile &profile : tls::all_profiles())
+    for (const std::string &suite : describe(profile.name).suites) {
+      const bool newest = suite.starts_with("TLS_");
+      // A suite is enabled in the list of a profile, but not used, where the profile ends below TLS 1.3.
+      if (newest && profile.highest < tls::Version::tls1_3) continue;
+      const auto version = newest ? tls::Version::tls1_3 : tls::Version::tls1_2;
+      EXPECT_EQ(tls::describe_outside(profile, session_of(version, suite)), "") << profile.name << " " << suite;
+    }
+}
+
+struct OutsideRow {
+  const char *name;
+  const char *profile;
+  tls::Facts facts;
+  const char *expected; ///< empty: within
+};
+
+TEST(profile, what_another_profile_made_may_be_outside) {
+  using V = tls::Version;
+  const std::vector<OutsideRow> rows = {
+      {"a suite in CBC mode", "ncsc", session_of(V::tls1_2, "ECDHE-ECDSA-AES256-SHA384"),
+       "TLSv1.2 ECDHE-ECDSA-AES256-SHA384 is outside profile ncsc"},
+      {"the same in a wider profile", "internet", session_of(V::tls1_2, "ECDHE-ECDSA-AES256-SHA384"), ""},
+      {"a suite of TLS 1.3", "ncsc", session_of(V::tls1_3, "TLS_CHACHA20_POLY1305_SHA256"),
+       "TLSv1.3 TLS_CHACHA20_POLY1305_SHA256 is outside profile ncsc"},
+      {"a version below", "ncsc", session_of(V::tls1_0, ""), "TLSv1.0 is outside profile ncsc"},
+      {"a version above", "suite-b-1", session_of(V::tls1_3, "TLS_AES_256_GCM_SHA384"),
+       "TLSv1.3 TLS_AES_256_GCM_SHA384 is outside profile suite-b-1"},
+      {"a group", "suite-b-1", session_of(V::tls1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", "X25519"),
+       "TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256 with the group X25519 is outside profile suite-b-1"},
+      {"the library's name of a curve", "suite-b-1",
+       session_of(V::tls1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", "prime256v1"), ""},
+      {"the group of DHE is the server's to choose", "foundation",
+       session_of(V::tls1_2, "DHE-RSA-AES128-GCM-SHA256", "ffdhe3072"), ""},
+      {"a key that the signatures do not use", "mozilla-modern",
+       session_of(V::tls1_3, "TLS_AES_128_GCM_SHA256", "X25519", "RSA"),
+       "TLSv1.3 TLS_AES_128_GCM_SHA256 with an RSA key is outside profile mozilla-modern"},
+      {"a key that they use", "mozilla-modern", session_of(V::tls1_3, "TLS_AES_128_GCM_SHA256", "X25519", "EC"), ""},
+      {"nothing recorded but the version", "ncsc", session_of(V::tls1_2, ""), ""},
+      {"no TLS", "ncsc", tls::Facts{}, ""},
+  };
+  for (const OutsideRow &row : rows)
+    EXPECT_EQ(tls::describe_outside(*tls::find_profile(row.profile), row.facts), row.expected) << row.name;
+}
+
 TEST(profile, ncsc_has_exactly_its_suites_in_order) {
   const auto ncsc = describe("ncsc");
   EXPECT_EQ(ncsc.versions, "TLSv1.2 TLSv1.3");

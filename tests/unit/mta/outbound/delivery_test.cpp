@@ -1,6 +1,7 @@
 // Hosts, replies, reuse and loss: what becomes of each recipient, and what the server saw of it.
 #include "mta/outbound/delivery.hpp"
 
+#include "mta/tally/decision_log.hpp"
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
 namespace test {
@@ -205,6 +206,11 @@ class DeliveryDns : public DeliveryTest, public testing::WithParamInterface<DnsR
 
 TEST_P(DeliveryDns, failures_are_temporary_or_permanent) {
   GetParam().zone(dns);
+  mta::DecisionLogOptions options;
+  options.folder = (folder.path() / "tally").string();
+  auto recorded = mta::DecisionLog::open(options, log);
+  ASSERT_TRUE(recorded);
+  decisions = recorded->get();
   apply_config();
   const auto result = deliver_to("a@domain.test");
   EXPECT_EQ(result.results[0].kind, GetParam().kind) << result.results[0].detail;
@@ -212,6 +218,17 @@ TEST_P(DeliveryDns, failures_are_temporary_or_permanent) {
   EXPECT_TRUE(result.results[0].reply.to_line().starts_with(GetParam().reply)) << result.results[0].reply.to_line();
   EXPECT_EQ(result.destination_failed, GetParam().destination_failed);
   EXPECT_EQ(log.events("delivery").size(), 1U);
+  ASSERT_TRUE((*recorded)->flush());
+  const auto id = mta::QueueId::parse(log.events("delivery")[0].at("id"));
+  const auto found = mta::find_decisions((*recorded)->files(), id->value);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 1U) << "an attempt that came to no host is recorded too";
+  EXPECT_TRUE((*found)[0].note.reply.starts_with(GetParam().reply)) << (*found)[0].note.reply;
+  EXPECT_NE((*found)[0].decision.find(R"("requirement":{"level":"opportunistic")"), std::string::npos)
+      << (*found)[0].decision;
+  delivery->shut_down(std::chrono::seconds(0));
+  workers->join();
+  delivery.reset(); // before the record goes
 }
 const DnsRow dns_rows[] = {
     {"nxdomain", [](FakeResolver &) {}, Kind::permanent, "550 5.1.2", false},

@@ -4,18 +4,29 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 
+#include "mta/outbound/decision_text.hpp"
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
 namespace test {
 namespace {
 
+class FakePolicies final : public mta::StsPolicies {
+public:
+  mta::Task<policy::StsFacts> find(std::string) override {
+    auto answer = facts;
+    co_return answer;
+  }
+  policy::StsFacts facts;
+};
+
 class ExplainTest : public OutboundTest {
 protected:
+  FakePolicies policies;
   mta::Explanation explain(const std::string &subject) {
     apply_config();
     boost::asio::io_context context;
     std::optional<mta::Explanation> explained;
-    boost::asio::co_spawn(context, mta::explain(snapshot.get(), {dns}, subject),
+    boost::asio::co_spawn(context, mta::explain(snapshot.get(), {dns, &policies}, subject),
                           [&](std::exception_ptr error, mta::Explanation got) {
                             if (error) std::rethrow_exception(error);
                             explained = std::move(got);
@@ -66,6 +77,92 @@ TEST_F(ExplainTest, an_observing_rule_is_shown_beside_what_is_enforced) {
   EXPECT_NE(explained.summary.find("only observes"), std::string::npos) << explained.summary;
   EXPECT_NE(mta::format_text(explained).find("observed, not enforced: encrypted"), std::string::npos);
   EXPECT_EQ(boost::json::parse(mta::format_json(explained)).at("observed").at("level").as_string(), "encrypted");
+}
+
+TEST_F(ExplainTest, an_observing_rule_with_another_profile_is_probed_by_its_own) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  auto &partner = add_partner("partner.test", tls::Level::encrypted);
+  partner.outbound->mode = policy::Mode::observe;
+  EXPECT_EQ(mta::make_observed_plan(*explain("partner.test").hosts[0].plan), nullptr) << "the same profile";
+  partners[0].outbound->profile = "ncsc";
+  const auto observed = mta::make_observed_plan(*explain("partner.test").hosts[0].plan);
+  ASSERT_TRUE(observed);
+  EXPECT_EQ(observed->required().profile, "ncsc");
+  EXPECT_EQ(observed->context, snapshot.get()->client_context("ncsc", ""));
+  EXPECT_EQ(observed->starttls, smtp::StartTlsUse::required);
+  EXPECT_FALSE(observed->may_fall_back());
+  config.outbound.level = tls::Level::encrypted;
+  EXPECT_NE(explain("partner.test").summary.find("would demand encrypted with profile ncsc but only observes"),
+            std::string::npos);
+}
+
+TEST_F(ExplainTest, an_inbound_rule_observes_until_its_day) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  auto &inbound = add_partner("partner.test", tls::Level::encrypted).inbound.emplace();
+  inbound.mode = policy::Mode::enforce;
+  inbound.from = std::chrono::sys_days(std::chrono::year(2199) / 1 / 1);
+  const auto explained = explain("partner.test");
+  EXPECT_EQ(explained.inbound_mode, "observe");
+  EXPECT_NE(mta::format_text(explained).find("inbound: encrypted (observe, enforced from 2199-01-01)"),
+            std::string::npos)
+      << mta::format_text(explained);
+  EXPECT_EQ(boost::json::parse(mta::format_json(explained)).at("inbound").at("from").as_string(), "2199-01-01");
+  partners[0].inbound->from = std::chrono::sys_days(std::chrono::year(2020) / 1 / 1);
+  EXPECT_EQ(explain("partner.test").inbound_mode, "enforce");
+}
+
+TEST_F(ExplainTest, hosts_without_an_address_mean_a_bounce_or_a_wait) {
+  dns.add_mx("partner.test", 10, "gone.partner.test");
+  EXPECT_EQ(explain("partner.test").summary,
+            "mail for partner.test bounces: 550 5.4.4 host gone.partner.test does not exist");
+  dns.fail("gone.partner.test");
+  EXPECT_TRUE(explain("partner.test").summary.starts_with("mail for partner.test waits: the address of gone"))
+      << explain("partner.test").summary;
+}
+
+TEST_F(ExplainTest, the_absolute_form_of_a_domain_is_that_domain) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  EXPECT_EQ(explain("partner.test.").domain, "partner.test");
+  for (const char *subject : {"a..b", "user@", ".", "partner.test..", ""}) {
+    EXPECT_FALSE(mta::parse_subject(subject)) << subject;
+  }
+}
+
+TEST_F(ExplainTest, what_strangers_wrote_is_escaped) {
+  dns.fail("partner.test", "\x1b[2J");
+  auto explained = explain("partner.test");
+  explained.dns_problem = "bogus: \x1b[2J\xff";
+  EXPECT_NE(mta::format_text(explained).find("DNS: bogus: \\x1b[2J\\xff\n"), std::string::npos)
+      << mta::format_text(explained);
+  EXPECT_EQ(boost::json::parse(mta::format_json(explained)).at("dns_problem").as_string(), "bogus: \\x1b[2J\\xff");
+}
+
+TEST_F(ExplainTest, a_faulty_policy_is_said_to_be_one) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  policies.facts.id = "1";
+  policies.facts.state = policy::StsFacts::State::none;
+  policies.facts.fault = policy::TlsFault::sts_policy_invalid;
+  policies.facts.detail = "mode is missing";
+  const auto explained = explain("partner.test");
+  EXPECT_NE(mta::format_text(explained).find("MTA-STS: none, id 1, the policy is faulty (mode is missing)\n"),
+            std::string::npos)
+      << mta::format_text(explained);
+  EXPECT_FALSE(boost::json::parse(mta::format_json(explained)).at("mta_sts").as_object().contains("fetched"));
+}
+
+TEST_F(ExplainTest, the_record_of_a_decision_is_the_same_while_the_decision_is) {
+  dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
+  auto plan = *explain("partner.test").hosts[0].plan;
+  auto known = *plan.plan;
+  const auto record = [&](std::chrono::seconds seen, bool turned) {
+    known.memory.known = true;
+    known.memory.last_seen = std::chrono::sys_days(std::chrono::year(2026) / 11 / 20) + seen;
+    plan.plan = std::make_shared<const mta::Plan>(known);
+    plan.dane.records = {{3, 1, 1, turned ? "a" : "b"}, {3, 1, 1, turned ? "b" : "a"}};
+    return mta::format_decision(plan);
+  };
+  EXPECT_EQ(record(std::chrono::seconds(5), false), record(std::chrono::hours(23), true));
+  EXPECT_NE(record(std::chrono::seconds(5), false), record(std::chrono::hours(25), false));
 }
 
 TEST_F(ExplainTest, a_route_names_its_place_and_its_hosts_are_configured) {

@@ -49,6 +49,7 @@ TEST(FindDane, secure_records_are_usable_when_smtp_knows_them) {
   EXPECT_EQ(facts.state, State::usable);
   EXPECT_EQ(facts.base_domain, "mx.partner.test");
   EXPECT_EQ(facts.records.size(), 2U) << "the unusable one is shown too";
+  EXPECT_EQ(facts.unusable_records, 1U);
   EXPECT_EQ(facts.names, std::vector<std::string>{"partner.test"});
 }
 

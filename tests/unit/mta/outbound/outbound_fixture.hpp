@@ -95,7 +95,8 @@ protected:
                                                .log = log,
                                                .sts = sts,
                                                .memory = memory,
-                                               .observer = observer});
+                                               .observer = observer,
+                                               .decisions = decisions});
       workers->start();
     }
   }
@@ -148,6 +149,7 @@ protected:
   mta::StsPolicies *sts = nullptr;      ///< set before the first apply_config()
   mta::TlsRecall *memory = nullptr;     ///< likewise
   mta::TlsObserver *observer = nullptr; ///< likewise
+  mta::DecisionLog *decisions = nullptr; ///< likewise
   support::MemorySpool spool;
   RecordingLog log;
   mta::Config config;

@@ -112,6 +112,43 @@ TEST_F(PolicySources, another_key_than_the_tlsa_record_names_gets_nothing) {
   EXPECT_NE(sessions.seen[0]->fault, policy::TlsFault::none);
 }
 
+TEST_F(PolicySources, what_the_partners_rule_refuses_beside_dane_is_the_partners) {
+  const Leaf leaf = issue({.names = {"mx.other.test"}});
+  SmtpFixture server(with(leaf));
+  add_partner("partner.test", tls::Level::authenticated).outbound->trust = ca_file;
+  point_secure(server, key_of(leaf));
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  EXPECT_EQ(last_attempt().at("rule"), "TLSA of mx.partner.test");
+  ASSERT_EQ(sessions.seen.size(), 1U);
+  EXPECT_EQ(sessions.seen[0]->refused_by_partner, "partners.d/partner.test.toml:5 Partner partner.test [outbound]");
+}
+
+TEST_F(PolicySources, an_observing_rule_beside_dane_is_logged_by_its_own_name) {
+  const Leaf leaf = issue({.names = {"mx.other.test"}});
+  SmtpFixture server(with(leaf));
+  auto &partner = add_partner("partner.test", tls::Level::authenticated);
+  partner.outbound->trust = ca_file;
+  partner.outbound->mode = policy::Mode::observe;
+  point_secure(server, key_of(leaf));
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(last_attempt().at("observed_rule"), "partners.d/partner.test.toml:5 Partner partner.test [outbound]");
+  EXPECT_EQ(last_attempt().at("would_refuse"), "true");
+  EXPECT_TRUE(sessions.seen.at(0)->refused_by_partner.empty());
+}
+
+TEST_F(PolicySources, a_session_outside_of_the_observing_rules_profile_would_be_refused) {
+  const Leaf leaf = issue({.names = {"mx.partner.test"}}); // served by TLS 1.3, which suite-b-1 has not
+  SmtpFixture server(with(leaf));
+  point("partner.test", "mx.partner.test", server);
+  auto &partner = add_partner("partner.test", tls::Level::encrypted);
+  partner.outbound->mode = policy::Mode::observe;
+  partner.outbound->profile = "suite-b-1";
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+  EXPECT_EQ(last_attempt().at("would_refuse"), "true");
+  EXPECT_NE(last_attempt().at("would_refuse_reason").find("is outside profile suite-b-1"), std::string::npos);
+}
+
 TEST_F(PolicySources, a_failed_tlsa_question_keeps_the_host_untouched) {
   SmtpFixture server(SmtpScript{});
   dns.fail(tlsa_name(server), "bogus: signature expired");

@@ -40,11 +40,13 @@ protected:
     return std::make_unique<PartnerWatch>(
         PartnerWatch::Services{log_, [config] { return config; }, folder_.file("tally"), [this] { return now_; }});
   }
+  /// `rule` empty: another source than the partner's refused.
   static std::shared_ptr<const TlsSession> refused(const std::string &rule = std::string(outbound_place) +
                                                                              " Example Department [outbound]") {
     TlsSession session = support::a_clear_session("example.gov.uk");
     session.refused = true;
-    session.rule = rule;
+    session.rule = "TLSA of mx1.mail.example.net"; // whoever won
+    session.refused_by_partner = rule;
     session.verdict->reason = "the session is not encrypted";
     return support::shared(session);
   }
@@ -81,8 +83,7 @@ TEST_F(PartnerWatchTest, deferrals_that_are_spread_raise_none) {
 TEST_F(PartnerWatchTest, only_refusals_by_the_partners_own_rule_count) {
   const auto watcher = watch(config_with(a_partner(), 1));
   watcher->session(support::shared(support::a_tls_session("example.gov.uk")));
-  watcher->session(refused("dane"));
-  watcher->session(refused("partners.d/x.toml:44 Somebody [outbound]"));
+  watcher->session(refused(""));
   auto stranger = *refused();
   stranger.domain = "stranger.example";
   watcher->session(support::shared(stranger));
@@ -90,7 +91,9 @@ TEST_F(PartnerWatchTest, only_refusals_by_the_partners_own_rule_count) {
   auto inbound = *refused("partners.d/x.toml:9 Example Department [inbound]");
   inbound.direction = TlsSession::Direction::inbound;
   watcher->session(support::shared(inbound));
-  EXPECT_EQ(log_.count({"event=partner_deferrals", "direction=inbound"}), 1U);
+  EXPECT_EQ(log_.count({"event=partner_deferrals", "direction=inbound",
+                        "rule=\"partners.d/x.toml:9 Example Department [inbound]\""}),
+            1U);
 }
 
 TEST_F(PartnerWatchTest, a_limit_of_0_raises_none) {

@@ -16,6 +16,9 @@ using support::a_tls_session;
 
 policy::EvidenceRow full_row() {
   TlsSession session = a_tls_session();
+  session.facts.suite = "TLS_AES_256_GCM_SHA384";
+  session.facts.group = "X25519";
+  session.facts.chain[0].key_type = "EC";
   session.facts.dane = tls::DaneVerdict{true, "3 1 1 at depth 0", "mx1.mail.example.net"};
   session.dane.state = policy::DaneFacts::State::usable;
   session.dane.base_domain = "other.example.net";
@@ -50,8 +53,25 @@ TEST(EvidenceRow, every_field_reads_back_and_every_cut_is_refused) {
     }
   }
   std::string later = encode_evidence(EvidenceKind::session, full_row());
-  later[0] = 2;
-  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 2, known is 1");
+  later[0] = 3;
+  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 3, known are 1 to 2");
+}
+
+TEST(EvidenceRow, rows_of_before_suite_group_and_key_were_kept_are_read) {
+  policy::EvidenceRow row = full_row();
+  std::string octets = encode_evidence(EvidenceKind::session, row);
+  std::string words;
+  for (const std::string *word : {&row.suite, &row.group, &row.key_type}) {
+    words += static_cast<char>(word->size());
+    words += *word;
+    ASSERT_FALSE(word->empty());
+  }
+  octets.erase(octets.find(words), words.size());
+  octets[0] = 1;
+  const auto read = decode_evidence(octets);
+  ASSERT_TRUE(read) << read.error().detail;
+  row.suite = row.group = row.key_type = {};
+  EXPECT_EQ(read->row, row);
 }
 
 TEST(EvidenceRow, a_session_without_secrets_of_the_mail_is_all_that_is_kept) {
