@@ -68,7 +68,7 @@ void print_exceptions(const policy::Partner &partner, std::chrono::system_clock:
     std::printf("  %-16s%s: %s until %s (%s)%s\n", "exception", exception.domain.to_string().c_str(),
                 tls::to_string(exception.level), format_day(exception.expires).c_str(), exception.owner.c_str(),
                 left < 0    ? ": EXPIRED, it no longer counts"
-                : left < 30 ? fmt::format(": expires in {} days", left).c_str()
+                : left <= 30 ? fmt::format(": expires in {} days", left).c_str()
                             : "");
   }
 }

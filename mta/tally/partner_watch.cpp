@@ -34,7 +34,7 @@ void warn_of_exceptions(const policy::Partner &partner, MailLog &log, std::chron
   for (const policy::Exception &exception : partner.exceptions) {
     // It counts through its day, so it has expired when the next one begins. A far date does not fit the clock's unit.
     const auto left = (exception.expires - today).count();
-    if (left >= exception_margin.count()) continue;
+    if (left > exception_margin.count()) continue;
     log.write(Event("exception_expires", LogLevel::warning)
                   .with("partner", partner.name)
                   .with("domain", exception.domain.to_string())
@@ -72,7 +72,7 @@ void warn_of_pins(const policy::PartnerTable &partners, const DayFiles &files, M
   const auto limit = std::chrono::floor<std::chrono::seconds>(now) + policy::SafetyLimits::pin_margin;
   const auto evidence =
       read_evidence(files, std::chrono::floor<std::chrono::days>(now), pin_days, [&](const policy::EvidenceRow &row) {
-        if (!row.not_after || *row.not_after >= limit || row.keys.empty()) return false;
+        if (!row.not_after || *row.not_after > limit || row.keys.empty()) return false;
         const Pins found = pins_of(partners, row);
         return found.pins &&
                std::find(found.pins->begin(), found.pins->end(), row.keys.front().spki_sha256) != found.pins->end();

@@ -110,8 +110,8 @@ struct ExpiryRow {
 
 TEST_F(PartnerWatchTest, exceptions_are_warned_of_from_30_days_before) {
   const std::vector<ExpiryRow> rows = {
-      {"a month and more is left", 30, {}},
-      {"less than a month is left", 29, {"days=29", "state=counts"}},
+      {"more than 30 days are left", 31, {}},
+      {"30 days are left", 30, {"days=30", "state=counts"}},
       {"today is the last day", 0, {"days=0", "state=counts"}},
       {"yesterday was the last day", -1, {"days=-1", "state=\"expired: it no longer counts\""}},
   };
@@ -150,7 +150,7 @@ TEST_F(PartnerWatchTest, warnings_come_once_a_day) {
 }
 
 TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
-  for (const int days : {61, 59}) {
+  for (const int days : {61, 60}) {
     SCOPED_TRACE(days);
     log_.lines.clear();
     const test::TempFolder folder;
@@ -170,8 +170,8 @@ TEST_F(PartnerWatchTest, a_pinned_leaf_is_warned_of_from_60_days_before) {
       evidence->session(support::shared(unpinned));
     }
     write_partner_warnings(*config_with(partner), evidence_files(folder.file("tally")), log_, now_);
-    EXPECT_EQ(log_.count({"event=pin_expires", "pin=\"leafpin", "days=59", "other_pins=1"}), days == 59 ? 1U : 0U);
-    EXPECT_EQ(log_.lines.size(), days == 59 ? 1U : 0U);
+    EXPECT_EQ(log_.count({"event=pin_expires", "pin=\"leafpin", "days=60", "other_pins=1"}), days == 60 ? 1U : 0U);
+    EXPECT_EQ(log_.lines.size(), days == 60 ? 1U : 0U);
   }
 }
 
