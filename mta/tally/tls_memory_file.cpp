@@ -89,7 +89,7 @@ smtp::Result<void> TlsMemory::note_damage(std::uint64_t stretches) {
   if (stretches == 0) {
     const auto noted = read_whole_file(damage_file_name(), limit);
     if (!noted && noted.error().code == smtp::ErrorCode::not_found) return {};
-    const auto seconds = noted ? smtp::parse_number(smtp::trim(*noted)) : std::nullopt;
+    const auto seconds = noted ? smtp::parse_number(*noted) : std::nullopt;
     // A note that cannot be read counts from now: damage is never taken for health.
     damaged_since_ = seconds ? std::min(sys_seconds(std::chrono::seconds(*seconds)), now()) : now();
     if (config_.release_after == std::chrono::seconds(0) || now() - damaged_since_ < config_.release_after) return {};
@@ -104,7 +104,7 @@ smtp::Result<void> TlsMemory::note_damage(std::uint64_t stretches) {
                  .with("note", "mail for protected domains that are not remembered waits for TLS, for release_after, "
                                "or for portcullis tls-memory release"));
   return replace_file(damage_file_name() + ".new", damage_file_name(),
-                      fmt::format("{}\n", damaged_since_.time_since_epoch().count()));
+                      fmt::to_string(damaged_since_.time_since_epoch().count()));
 }
 
 /// Called with both mutexes. The old file stays until the new one is whole on the disk.

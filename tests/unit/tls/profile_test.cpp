@@ -158,7 +158,7 @@ TEST(profile, what_another_profile_made_may_be_outside) {
       {"the same in a wider profile", "internet", session_of(V::tls1_2, "ECDHE-ECDSA-AES256-SHA384"), ""},
       {"a suite of TLS 1.3", "ncsc", session_of(V::tls1_3, "TLS_CHACHA20_POLY1305_SHA256"),
        "TLSv1.3 TLS_CHACHA20_POLY1305_SHA256 is outside profile ncsc"},
-      {"a version below", "ncsc", session_of(V::tls1_0, ""), "TLSv1.0 is outside profile ncsc"},
+      {"a version below", "ncsc", session_of(V::tls1_0, ""), "TLSv1 is outside profile ncsc"},
       {"a version above", "suite-b-1", session_of(V::tls1_3, "TLS_AES_256_GCM_SHA384"),
        "TLSv1.3 TLS_AES_256_GCM_SHA384 is outside profile suite-b-1"},
       {"a group", "suite-b-1", session_of(V::tls1_2, "ECDHE-ECDSA-AES128-GCM-SHA256", "X25519"),
