@@ -53,20 +53,25 @@ void append_words(std::string &out, std::string_view text, std::size_t line_star
 } // namespace
 
 std::string one_line(std::string_view text, TextCharset charset, std::size_t limit) {
-  std::string line(text.substr(0, limit + 4));
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const auto octet = static_cast<unsigned char>(line[i]);
-    if (octet < 0x20) line[i] = ' ';
-    if (octet == 0x7F) line[i] = '?';
-    if (octet < 0x80) continue;
-    std::size_t length = 2;
-    while (length <= 4 && !(i + length <= line.size() && is_utf8(std::string_view(line).substr(i, length)))) ++length;
-    const bool control = length <= 4 && is_control_sequence(std::string_view(line).substr(i, length));
-    if (length > 4 || control || charset == TextCharset::ascii) {
-      line.replace(i, length > 4 ? 1 : length, "?");
-    } else {
-      i += length - 1;
+  const std::string_view source = text.substr(0, limit + 4);
+  std::string line;
+  line.reserve(source.size());
+  for (std::size_t i = 0; i < source.size();) {
+    const auto octet = static_cast<unsigned char>(source[i]);
+    if (octet < 0x80) {
+      line += octet < 0x20 ? ' ' : octet == 0x7F ? '?' : source[i];
+      ++i;
+      continue;
     }
+    std::size_t length = 2;
+    while (length <= 4 && !(i + length <= source.size() && is_utf8(source.substr(i, length)))) ++length;
+    const bool is_text = length <= 4 && !is_control_sequence(source.substr(i, length));
+    const std::string_view piece = source.substr(i, length > 4 ? 1 : length);
+    if (is_text && charset != TextCharset::ascii)
+      line += piece;
+    else
+      line += '?';
+    i += piece.size();
   }
   if (text.size() <= limit && line.size() <= limit) return line;
   line.resize(cut(line, limit - std::min<std::size_t>(limit, 3)).size());
