@@ -46,6 +46,17 @@ protected:
     memory_->session(support::shared(a_clear_session(domain, host)));
   }
   policy::MemoryFacts recall(const std::string &domain) const { return memory_->recall(domain); }
+  /// The file after TLS with a.gov.uk and b.gov.uk, the record of the first damaged; the memory is closed.
+  std::string first_of_two_damaged() {
+    tls("a.gov.uk");
+    EXPECT_TRUE(memory_->flush());
+    const auto first = support::read_all(file()).size();
+    tls("b.gov.uk");
+    memory_.reset();
+    std::string octets = support::read_all(file());
+    octets[first - 3] ^= 1;
+    return octets;
+  }
 
   test::TempFolder folder_;
   support::MemoryLog log_;
@@ -273,13 +284,7 @@ TEST_F(TlsMemoryTest, a_release_is_durable_without_a_flush) {
 }
 
 TEST_F(TlsMemoryTest, damage_costs_only_the_record_that_it_hit) {
-  tls("a.gov.uk");
-  ASSERT_TRUE(memory_->flush());
-  const auto first = support::read_all(file()).size();
-  tls("b.gov.uk");
-  memory_.reset();
-  std::string octets = support::read_all(file());
-  octets[first - 3] ^= 1;
+  const std::string octets = first_of_two_damaged();
   support::write_all(file(), octets + octets.substr(0, 20));
   open();
   EXPECT_FALSE(recall("a.gov.uk").known);
@@ -292,14 +297,7 @@ TEST_F(TlsMemoryTest, damage_costs_only_the_record_that_it_hit) {
 }
 
 TEST_F(TlsMemoryTest, after_damage_mail_for_what_may_be_forgotten_waits) {
-  tls("a.gov.uk");
-  ASSERT_TRUE(memory_->flush());
-  const auto first = support::read_all(file()).size();
-  tls("b.gov.uk");
-  memory_.reset();
-  std::string octets = support::read_all(file());
-  octets[first - 3] ^= 1;
-  support::write_all(file(), octets);
+  support::write_all(file(), first_of_two_damaged());
   open();
   EXPECT_EQ(memory_->damaged_since(), now_);
   for (int restarts = 0; restarts < 2; ++restarts, open()) {
