@@ -35,6 +35,12 @@ Task<GatheredPlan> gather_plan(const PolicySources &sources, std::shared_ptr<con
 
 bool is_current(const PolicySources &sources, const Plan &plan) {
   if (sources.memory == nullptr || plan.hosts.route != nullptr || !plan.recipient_domain) return true;
+  // The memory says nothing of domains that it does not protect; to ask it for each message would cost a lock.
+  const auto &patterns = plan.config().tls_memory.protect;
+  if (!plan.memory.protect && std::none_of(patterns.begin(), patterns.end(), [&](const smtp::DomainPattern &pattern) {
+        return pattern.matches(*plan.recipient_domain);
+      }))
+    return true;
   return sources.memory->recall(plan.recipient_domain->ascii()).protect == plan.memory.protect;
 }
 

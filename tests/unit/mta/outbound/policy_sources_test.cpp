@@ -228,6 +228,7 @@ TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the
 }
 
 TEST_F(PolicySources, what_is_remembered_after_a_plan_was_made_counts_at_once) {
+  config.tls_memory.protect = {smtp::DomainPattern::parse("*.test").value()};
   SmtpFixture server(SmtpScript{});
   point("partner.test", "mx.partner.test", server);
   apply_config();
