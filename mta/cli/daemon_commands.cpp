@@ -1,6 +1,8 @@
 // portcullis status, metrics, reload and drain: the running daemon as a whole.
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <string_view>
 
 #include <boost/json.hpp>
 
@@ -46,14 +48,18 @@ void print_status(const json::object &answer) {
                 count(memory, "domains"), count(memory, "without_tls"), count(memory, "held"));
 }
 
+std::optional<json::object> ask_for(GlobalOptions &global, std::string_view command) {
+  json::object request;
+  request["command"] = command;
+  return ask(global, request);
+}
+
 } // namespace
 
 void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
   auto *status = program.add_subcommand("status", "Show listeners, sessions, the queue and the spool of the running daemon.");
   status->callback([&global] {
-    json::object request;
-    request["command"] = "status";
-    const auto answer = ask(global, request);
+    const auto answer = ask_for(global, "status");
     if (!answer) return;
     if (global.json)
       print_json(*answer);
@@ -65,9 +71,7 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
       "metrics", "Print the daemon's figures, and how often each event of the log happened since the start, in the text "
                  "form of Prometheus.");
   metrics->callback([&global] {
-    json::object request;
-    request["command"] = "status";
-    const auto answer = ask(global, request);
+    const auto answer = ask_for(global, "status");
     if (!answer) return;
     if (global.json) return print_json(*answer);
     std::fputs(format_metrics(*answer).c_str(), stdout);
@@ -77,9 +81,7 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
       "reload", "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
                 "wrong the configuration in force is kept, and the mistakes are listed.");
   reload->callback([&global] {
-    json::object request;
-    request["command"] = "reload";
-    const auto answer = ask(global, request);
+    const auto answer = ask_for(global, "reload");
     if (!answer) return;
     if (global.json) return print_json(*answer);
     std::printf("the new configuration is in force\n");
