@@ -3,11 +3,14 @@
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+
+HANDED_OUT = set()  # the ports that free_port has given
 
 
 class Failure(Exception):
@@ -26,19 +29,29 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
+def own_ports():
+    """Ports that the system never gives by itself to a connection or to a bind without a port, so that a port found free stays free."""
+    first, last = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    below, above = range(10000, first), range(last + 1, 65536)
+    return max(below, above, key=len) or range(10000, 65536)
+
+
 def free_port(address="127.0.0.1"):
-    """A port that is free for TCP and for UDP."""
+    """A port that is free for TCP and for UDP, and that this process has not been told before."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for _ in range(200):
+    ports = own_ports()
+    for port in random.sample(ports, min(len(ports), 1000)):
+        if port in HANDED_OUT:
+            continue
         with socket.socket(family, socket.SOCK_STREAM) as stream, socket.socket(family, socket.SOCK_DGRAM) as datagram:
-            stream.bind((address, 0))
-            port = stream.getsockname()[1]
             try:
+                stream.bind((address, port))
                 datagram.bind((address, port))
-                return port
             except OSError:
                 continue
-    raise Failure("no port is free")
+        HANDED_OUT.add(port)
+        return port
+    raise Failure(f"no port is free on {address}")
 
 
 def shared_port(addresses):
