@@ -3,16 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "policy/requirement.hpp"
 #include "smtp/base/result.hpp"
+#include "smtp/base/text_map.hpp"
 #include "smtp/names/domain.hpp"
 #include "smtp/names/ip_address.hpp"
 
@@ -109,16 +108,11 @@ public:
   [[nodiscard]] const std::vector<Partner> &partners() const noexcept { return partners_; }
 
 private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
-  };
-  template <typename Value> using Map = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;
   struct ExceptionIndex {
     std::size_t partner = 0;
     std::size_t exception = 0;
   };
-  using ExceptionMap = Map<std::vector<ExceptionIndex>>;
+  using ExceptionMap = smtp::TextMap<std::vector<ExceptionIndex>>;
   struct Match {
     const Partner *partner = nullptr;
     std::string_view base; ///< of the pattern that matched; a view into the domain asked for
@@ -130,8 +124,8 @@ private:
   }
 
   std::vector<Partner> partners_;
-  Map<std::size_t> exact_;    ///< name to index
-  Map<std::size_t> wildcard_; ///< base of "*.base" ("" for "*") to index
+  smtp::TextMap<std::size_t> exact_;    ///< name to index
+  smtp::TextMap<std::size_t> wildcard_; ///< base of "*.base" ("" for "*") to index
   ExceptionMap exact_exceptions_;
   ExceptionMap wildcard_exceptions_;
 };

@@ -2,15 +2,14 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "auth/dkim/key_record.hpp"
 #include "auth/dkim/public_key.hpp"
+#include "smtp/base/text_map.hpp"
 
 namespace auth {
 
@@ -31,12 +30,8 @@ public:
   [[nodiscard]] std::size_t size() const noexcept { return keys_.size(); }
 
 private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
-  };
   const std::size_t limit_;
-  std::unordered_map<std::string, std::shared_ptr<const PreparedKey>, Hash, std::equal_to<>> keys_;
+  smtp::TextMap<std::shared_ptr<const PreparedKey>> keys_;
 };
 
 } // namespace auth

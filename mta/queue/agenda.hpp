@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "mta/queue/destination.hpp"
+#include "smtp/base/text_map.hpp"
 
 namespace mta {
 
@@ -63,10 +62,6 @@ private:
       return left.backoff_until < right.backoff_until;
     }
   };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
-  };
   template <auto Hook>
   using DestinationList =
       boost::intrusive::list<Destination,
@@ -83,7 +78,7 @@ private:
   }
 
   Limits limits_;
-  std::unordered_map<std::string, std::unique_ptr<Destination>, Hash, std::equal_to<>> destinations_;
+  smtp::TextMap<std::unique_ptr<Destination>> destinations_;
   Ring alive_;
   Ring dead_;
   DestinationList<&Destination::idle_hook> idle_; ///< without units, the longest idle first

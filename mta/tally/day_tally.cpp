@@ -1,6 +1,8 @@
 // DayTally: see day_tally.hpp.
 #include "mta/tally/day_tally.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "mta/base/files.hpp"
@@ -10,8 +12,9 @@ namespace mta {
 
 namespace {
 
-/// What a row costs in memory and on disk besides its octets.
+/// What a row costs in memory besides its octets.
 constexpr std::uint64_t row_overhead = 96;
+constexpr std::uint64_t unique_overhead = tally_record_head + sizeof(std::size_t);
 
 } // namespace
 
@@ -47,18 +50,10 @@ void DayTally::add(std::string octets, std::chrono::system_clock::time_point tim
   bool wakes = false;
   {
     const std::scoped_lock lock(mutex_);
-    Rows &rows = pending_[day];
+    auto &rows = pending_[day].counted;
     auto found = rows.find(octets);
-    if (found == rows.end()) {
-      const std::uint64_t size = octets.size() + row_overhead;
-      if (pending_octets_ + size <= options_.memory_limit) {
-        // The first row wakes the thread, which then waits for the interval; a buffer half full ends that wait.
-        const std::uint64_t half = options_.memory_limit / 2;
-        wakes = pending_octets_ == 0 || (pending_octets_ <= half && pending_octets_ + size > half);
-        pending_octets_ += size;
-        found = rows.emplace(std::move(octets), Count{}).first;
-      }
-    }
+    if (found == rows.end() && take_room(octets.size() + row_overhead, wakes))
+      found = rows.emplace(std::move(octets), Count{}).first;
     if (found != rows.end()) {
       is_counted = true;
       found->second.times += count;
@@ -69,6 +64,36 @@ void DayTally::add(std::string octets, std::chrono::system_clock::time_point tim
   }
   if (wakes) wake_.notify_one();
   if (!is_counted) drop(count, "memory_limit", day);
+}
+
+void DayTally::add_unique(std::string_view row, std::chrono::system_clock::time_point time) {
+  const UtcDay day = std::chrono::floor<std::chrono::days>(time);
+  if (row.size() > longest_tally_row) return drop(1, "row_limit", day);
+  bool is_counted = false;
+  bool wakes = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    is_counted = take_room(row.size() + unique_overhead, wakes);
+    if (is_counted) {
+      Rows &rows = pending_[day];
+      append_record(rows.unique, {row, 1, std::chrono::floor<std::chrono::seconds>(time)});
+      rows.ends.push_back(rows.unique.size());
+      ++status_.counted;
+      status_.pending = pending_octets_;
+    }
+  }
+  if (wakes) wake_.notify_one();
+  if (!is_counted) drop(1, "memory_limit", day);
+}
+
+/// Called with the mutex. False: the limit is reached. `wakes`: the thread is to be woken.
+bool DayTally::take_room(std::uint64_t octets, bool &wakes) {
+  if (pending_octets_ + octets > options_.memory_limit) return false;
+  // The first row wakes the thread, which then waits for the interval; a buffer half full ends that wait.
+  const std::uint64_t half = options_.memory_limit / 2;
+  wakes = pending_octets_ == 0 || (pending_octets_ <= half && pending_octets_ + octets > half);
+  pending_octets_ += octets;
+  return true;
 }
 
 void DayTally::run() {
@@ -121,11 +146,14 @@ smtp::Result<void> DayTally::flush() {
 
 /// Called with the mutex.
 void DayTally::give_back(Pending rows) {
-  for (auto &[day, counts] : rows) {
+  for (auto &[day, from] : rows) {
     Rows &into = pending_[day];
-    while (!counts.empty()) {
-      auto node = counts.extract(counts.begin());
-      const auto [place, fresh] = into.try_emplace(std::move(node.key()));
+    pending_octets_ += from.unique.size() + from.ends.size() * sizeof(std::size_t);
+    for (const std::size_t end : from.ends) into.ends.push_back(into.unique.size() + end);
+    into.unique += from.unique;
+    while (!from.counted.empty()) {
+      auto node = from.counted.extract(from.counted.begin());
+      const auto [place, fresh] = into.counted.try_emplace(std::move(node.key()));
       if (fresh) pending_octets_ += place->first.size() + row_overhead;
       place->second.times += node.mapped().times;
       place->second.last = std::max(place->second.last, node.mapped().last);
@@ -145,10 +173,14 @@ smtp::Result<void> DayTally::write_day(UtcDay day, const Rows &rows) {
   TallyFile &file = found->second->file;
   std::string piece;
   std::uint64_t dropped = 0;
-  for (const auto &[octets, count] : rows) {
+  const auto room = [&](std::size_t octets) { return file.size() + octets <= options_.day_limit; };
+  const auto fitting = std::partition_point(rows.ends.begin(), rows.ends.end(), room);
+  if (fitting != rows.ends.begin()) piece = rows.unique.substr(0, *std::prev(fitting));
+  dropped += static_cast<std::uint64_t>(rows.ends.end() - fitting);
+  for (const auto &[octets, count] : rows.counted) {
     const std::size_t before = piece.size();
     append_record(piece, {octets, count.times, count.last});
-    if (file.size() + piece.size() > options_.day_limit) {
+    if (!room(piece.size())) {
       piece.resize(before);
       dropped += count.times;
     }

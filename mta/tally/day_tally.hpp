@@ -11,6 +11,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "mta/log/mail_log.hpp"
 #include "mta/tally/day_files.hpp"
@@ -49,6 +50,8 @@ public:
   /// Counts the row `count` times on the UTC day of `time`. `row`: the same octets for equal rows, at most
   /// longest_tally_row of them (a longer one is dropped).
   void add(std::string row, std::chrono::system_clock::time_point time, std::uint64_t count = 1);
+  /// The same for a row that is known to be the only one of its kind: it is not compared with the others.
+  void add_unique(std::string_view row, std::chrono::system_clock::time_point time);
   /// Writes out what is pending now; blocks on the disk. Errors: the disk; the rows stay pending.
   [[nodiscard]] smtp::Result<void> flush();
   [[nodiscard]] Status status() const;
@@ -59,12 +62,19 @@ private:
     std::uint64_t times = 0;
     std::chrono::sys_seconds last;
   };
-  using Rows = std::unordered_map<std::string, Count>;
+  /// What waits for the disk.
+  struct Rows {
+    std::unordered_map<std::string, Count> counted;
+    std::string unique;            ///< records as the file has them
+    std::vector<std::size_t> ends; ///< of each of them
+    [[nodiscard]] bool empty() const noexcept { return counted.empty() && ends.empty(); }
+  };
   using Pending = std::map<UtcDay, Rows>;
   struct OpenFile;
 
   DayTally(DayTallyOptions options, MailLog &log);
   void run();
+  [[nodiscard]] bool take_room(std::uint64_t octets, bool &wakes);
   [[nodiscard]] smtp::Result<void> write_day(UtcDay day, const Rows &rows);
   void drop(std::uint64_t times, std::string_view why, UtcDay day);
   void give_back(Pending rows);

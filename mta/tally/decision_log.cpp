@@ -221,7 +221,7 @@ std::uint64_t DecisionLog::store_text(const std::shared_ptr<const std::string> &
   stored.octets += whole.size();
   const std::size_t parts = std::max<std::size_t>((whole.size() + part_size - 1) / part_size, 1);
   for (std::size_t i = 0; i < parts; ++i)
-    tally_->add(encode_text(hash, i, parts, whole.substr(i * part_size, part_size)), time);
+    tally_->add_unique(encode_text(hash, i, parts, whole.substr(i * part_size, part_size)), time);
   return hash;
 }
 
@@ -243,7 +243,7 @@ void DecisionLog::hand_on() {
       if (fresh) place->second = store_text(note.decision, day, note.time);
       hash = place->second;
     }
-    tally_->add(encode_note(note, hash), note.time);
+    tally_->add_unique(encode_note(note, hash), note.time);
   }
   while (stored_.size() > 2) stored_.erase(stored_.begin());
 }

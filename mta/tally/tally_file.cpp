@@ -73,8 +73,7 @@ smtp::Result<std::size_t> TallyFile::read(std::span<char> into) {
   }
 }
 
-std::uint64_t tally_checksum(std::string_view octets) noexcept {
-  std::uint64_t sum = 0xcbf29ce484222325U;
+std::uint64_t tally_checksum(std::string_view octets, std::uint64_t sum) noexcept {
   for (const char c : octets) {
     sum ^= static_cast<unsigned char>(c);
     sum *= 0x100000001b3U;

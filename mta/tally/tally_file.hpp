@@ -41,7 +41,8 @@ private:
   std::uint64_t size_ = 0;
 };
 
-/// FNV-1a, 64 bits: finds torn and damaged records; it protects against no one who means harm.
-[[nodiscard]] std::uint64_t tally_checksum(std::string_view octets) noexcept;
+/// FNV-1a, 64 bits: finds torn and damaged records; it protects against no one who means harm. `sum`: of the octets
+/// that came before.
+[[nodiscard]] std::uint64_t tally_checksum(std::string_view octets, std::uint64_t sum = 0xcbf29ce484222325U) noexcept;
 
 } // namespace mta

@@ -20,6 +20,7 @@ constexpr std::string_view magic = "\xD7"
                                    "DMR";
 constexpr std::size_t header_size = 16;
 constexpr std::size_t body_head = 16;
+static_assert(header_size + body_head == tally_record_head);
 /// What a damaged length makes the reader hold.
 constexpr std::size_t longest_body = body_head + longest_tally_row;
 
@@ -35,10 +36,7 @@ std::uint64_t get(std::string_view octets, std::size_t at, std::size_t size) {
 }
 
 std::uint64_t checksum_of(std::string_view length, std::string_view body) {
-  std::string text;
-  text.reserve(length.size() + body.size());
-  text.append(length).append(body);
-  return tally_checksum(text);
+  return tally_checksum(body, tally_checksum(length));
 }
 
 } // namespace

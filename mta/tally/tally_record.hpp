@@ -20,6 +20,9 @@ struct TallyRecord {
 /// Octets of the longest row that a record may hold.
 inline constexpr std::size_t longest_tally_row = 65'520;
 
+/// Octets of a record in front of its row.
+inline constexpr std::size_t tally_record_head = 32;
+
 /// The record with its length and checksum in front.
 void append_record(std::string &out, const TallyRecord &record);
 

@@ -63,12 +63,11 @@ void TlsEvidence::messages(const std::shared_ptr<const TlsSession> &session, std
     pending->messages += count;
     return;
   }
-  const auto other = std::find_if(pending->others.begin(), pending->others.end(),
-                                  [&](const auto &entry) { return entry.first == domain; });
+  const auto other = pending->others.find(domain);
   if (other != pending->others.end())
     other->second += count;
   else
-    pending->others.emplace_back(domain, count);
+    pending->others.emplace(domain, count);
 }
 
 void TlsEvidence::hand_on() {

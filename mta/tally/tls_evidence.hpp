@@ -17,6 +17,7 @@
 #include "mta/tally/periodic.hpp"
 #include "mta/tally/tls_session.hpp"
 #include "smtp/base/result.hpp"
+#include "smtp/base/text_map.hpp"
 
 namespace mta {
 
@@ -51,7 +52,7 @@ private:
     std::shared_ptr<const TlsSession> session;
     std::uint64_t sessions = 0;
     std::uint64_t messages = 0; ///< for the session's own domain
-    std::vector<std::pair<std::string, std::uint64_t>> others;
+    smtp::TextMap<std::uint64_t> others; ///< by domain; a smart host's session carries mail for any number of them
     std::chrono::system_clock::time_point last;
   };
   TlsEvidence(TlsEvidenceOptions options, std::unique_ptr<DayTally> tally);
