@@ -116,8 +116,10 @@ struct TruthTest::State {
                     .with("validates", "bogus")
                     .with("dane", good ? "on" : "off")
                     .with("problem", problems)
-                    .with("message", "a name that this resolver validated before is bogus now: answers are forged on "
-                                     "the way, or [dns] is broken; mail to domains whose answers are bogus waits"));
+                    .with("message", fmt::format("a name that this resolver validated before is bogus now: answers are "
+                                                 "forged on the way, or [dns] is broken; {}",
+                                                 good ? "mail to domains whose answers are bogus waits"
+                                                      : "DANE stays off until the resolver validates again")));
       return;
     case TruthReport::State::does_not_validate:
       log.write(

@@ -106,6 +106,19 @@ bool HostPlan::may_fall_back() const noexcept {
   return policy::allows_clear_text(required()) && starttls == smtp::StartTlsUse::if_offered;
 }
 
+namespace {
+
+/// Sets what connections are made with, as `required()` has it; the context is null where the snapshot has none.
+void set_connection(HostPlan &made) {
+  const auto &required = made.required();
+  made.connection_key = fmt::format("{}:{}\n{}", made.host.name, made.host.port, policy::requirement_key(required));
+  made.starttls = starttls_use(required);
+  if (required.level != tls::Level::none || required.implicit_tls)
+    made.context = made.plan->snapshot->client_context(required.profile, required.client_certificate);
+}
+
+} // namespace
+
 smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<const Plan> plan, NextHost host,
                                                              HostAddresses addresses, policy::DaneFacts dane,
                                                              std::chrono::system_clock::time_point now) {
@@ -117,12 +130,10 @@ smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<con
   made->decision = decide_for(*made->plan, made->host.name, made->dane, now);
   made->decision_text = std::make_shared<const std::string>(format_decision(*made));
   const auto &required = made->required();
-  made->connection_key = fmt::format("{}:{}\n{}", made->host.name, made->host.port, policy::requirement_key(required));
-  made->starttls = starttls_use(required);
+  set_connection(*made);
   const Snapshot &snapshot = *made->plan->snapshot;
   made->system_trust = snapshot.trust_store("system", {});
   if (required.level != tls::Level::none || required.implicit_tls) {
-    made->context = snapshot.client_context(required.profile, required.client_certificate);
     if (!made->context)
       return smtp::fail(smtp::ErrorCode::not_found, fmt::format("no TLS context for profile {} and certificate \"{}\"",
                                                                 required.profile, required.client_certificate));
@@ -143,11 +154,8 @@ std::shared_ptr<const HostPlan> make_observed_plan(const HostPlan &plan) {
   auto made = std::make_shared<HostPlan>(plan);
   made->decision.enforced = *decision.observed;
   made->decision.observed.reset();
-  const auto &required = made->required();
-  made->connection_key = fmt::format("{}:{}\n{}", made->host.name, made->host.port, policy::requirement_key(required));
-  made->starttls = starttls_use(required);
+  set_connection(*made);
   made->trust = plan.observed_trust;
-  made->context = plan.plan->snapshot->client_context(required.profile, required.client_certificate);
   if (!made->context || !made->trust) return nullptr;
   return made;
 }

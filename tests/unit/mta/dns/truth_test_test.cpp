@@ -182,6 +182,7 @@ TEST(TruthTest, ForgedAnswersDoNotSwitchDaneOff) {
   rounds.resolver.fail("bogus.test", "bogus: signature expired");
   rounds.run_to(4);
   EXPECT_FALSE(rounds.truth.validates()) << "off until a round is good";
+  EXPECT_EQ(rounds.log.count({"validates=bogus", "dane=off", "DANE stays off until the resolver validates again"}), 1U);
 }
 
 TEST(TruthTest, BogusFromTheStartIsAResolverThatIsSetUpWrong) {

@@ -96,6 +96,28 @@ TEST_F(ExplainTest, an_observing_rule_with_another_profile_is_probed_by_its_own)
             std::string::npos);
 }
 
+TEST_F(ExplainTest, a_certificate_that_counts_beside_dane_is_named) {
+  dns.add_secure_zone("partner.test")
+      .add_mx("partner.test", 10, "mx.partner.test", smtp::DnsTrust::secure)
+      .add_address("mx.partner.test", "192.0.2.1", smtp::DnsTrust::secure)
+      .add_tlsa("_25._tcp.mx.partner.test", {3, 1, 1, std::string(32, 'a')});
+  add_partner("partner.test", tls::Level::authenticated).outbound->trust = ca_file;
+  const auto explained = explain("partner.test");
+  EXPECT_EQ(explained.decision().enforced.level, tls::Level::dane);
+  const auto names = fmt::format("{}", fmt::join(explained.decision().enforced.references, ", "));
+  EXPECT_NE(names.find("partner.test"), std::string::npos) << names;
+  EXPECT_NE(explained.summary.find("dane at mx.partner.test and a certificate for " + names), std::string::npos)
+      << explained.summary;
+  const auto text = mta::format_text(explained);
+  EXPECT_NE(text.find("the certificate counts as well as the TLSA records"), std::string::npos) << text;
+
+  partners[0].outbound->mode = policy::Mode::observe;
+  const auto observing = explain("partner.test");
+  EXPECT_NE(observing.summary.find("would demand dane and a certificate for " + names + " but only observes"),
+            std::string::npos)
+      << observing.summary;
+}
+
 TEST_F(ExplainTest, an_inbound_rule_observes_until_its_day) {
   dns.add_mx("partner.test", 10, "mx.partner.test").add_address("mx.partner.test", "192.0.2.1");
   auto &inbound = add_partner("partner.test", tls::Level::encrypted).inbound.emplace();
