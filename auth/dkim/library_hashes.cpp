@@ -107,6 +107,17 @@ DKIM_STAT feed(DKIM *message, const HeaderField &field) {
   return dkim_header(message, octets(text), text.size());
 }
 
+/// Null when the library cannot be set up.
+Library open_library() {
+  Library library(dkim_init(nullptr, nullptr));
+  // No key is looked up in dkim_eoh(); a From that the library cannot parse does not stop it; no temporary files.
+  unsigned flags = DKIM_LIBFLAGS_DELAYSIGPROC | DKIM_LIBFLAGS_BADSIGHANDLES;
+  if (!library || dkim_options(library.get(), DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags, sizeof flags) != DKIM_STAT_OK ||
+      dkim_set_final(library.get(), collect) != DKIM_STAT_OK)
+    return nullptr;
+  return library;
+}
+
 } // namespace
 
 std::vector<std::string> library_header_hashes(const HeaderFields &fields, const std::vector<VettedField> &signatures) {
@@ -127,13 +138,9 @@ std::vector<std::string> library_header_hashes(const HeaderFields &fields, const
     wanted.push_back(&field);
   }
 
-  const Library library(dkim_init(nullptr, nullptr));
+  // To set it up costs as much as to hash a header; a message has a handle of its own, and leaves nothing behind.
+  thread_local const Library library = open_library();
   if (!library) return digests;
-  // No key is looked up in dkim_eoh(); a From that the library cannot parse does not stop it; no temporary files.
-  unsigned flags = DKIM_LIBFLAGS_DELAYSIGPROC | DKIM_LIBFLAGS_BADSIGHANDLES;
-  if (dkim_options(library.get(), DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags, sizeof flags) != DKIM_STAT_OK ||
-      dkim_set_final(library.get(), collect) != DKIM_STAT_OK)
-    return digests;
   DKIM_STAT status = DKIM_STAT_OK;
   const Message message(dkim_verify(library.get(), octets("-"), nullptr, &status));
   if (!message) return digests;

@@ -41,6 +41,18 @@ evp::Key make_rsa(const RsaNumbers &numbers) {
   return evp::Key(key);
 }
 
+/// Ready to verify signatures of digests of that kind; null: the library has no memory, or cannot do it.
+evp::KeyContext make_rsa_context(EVP_PKEY *key, const EVP_MD *md) {
+  evp::KeyContext context(EVP_PKEY_CTX_new(key, nullptr));
+  if (!context || EVP_PKEY_verify_init(context.get()) != 1 ||
+      EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1 ||
+      EVP_PKEY_CTX_set_signature_md(context.get(), md) != 1) {
+    evp::clear_errors();
+    return nullptr;
+  }
+  return context;
+}
+
 } // namespace
 
 class PublicKey::Implementation {
@@ -48,6 +60,7 @@ public:
   KeyType type = KeyType::rsa;
   unsigned bits = 0;
   evp::Key key;
+  evp::KeyContext rsa_sha256; ///< ready to verify; each check takes a copy
 };
 
 PublicKey::PublicKey(std::shared_ptr<const Implementation> implementation)
@@ -72,6 +85,7 @@ smtp::Result<PublicKey> PublicKey::make(KeyType type, std::string_view public_ke
         (numbers->exponent.back() & 1) == 0 || numbers->exponent == std::string_view("\x01"))
       return smtp::fail(ErrorCode::bad_syntax, "key record holds an RSA key that cannot be one");
     made->key = make_rsa(*numbers);
+    if (made->key) made->rsa_sha256 = make_rsa_context(made->key.get(), EVP_sha256());
   }
   if (!made->key) {
     evp::clear_errors();
@@ -93,13 +107,13 @@ bool PublicKey::verify(HashKind hash, std::string_view digest, std::string_view 
                    ? EVP_DigestVerify(context.get(), octets(signature), signature.size(), octets(digest), digest.size())
                    : 0;
   } else {
-    const EVP_MD *const md = hash == HashKind::sha1 ? EVP_sha1() : EVP_sha256();
-    const evp::KeyContext context(EVP_PKEY_CTX_new(key, nullptr));
-    verified = context && EVP_PKEY_verify_init(context.get()) == 1 &&
-                       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) == 1 &&
-                       EVP_PKEY_CTX_set_signature_md(context.get(), md) == 1
-                   ? EVP_PKEY_verify(context.get(), octets(signature), signature.size(), octets(digest), digest.size())
-                   : 0;
+    // A context made anew looks up algorithms by name, which costs half as much as the check itself.
+    const EVP_PKEY_CTX *const ready = implementation_->rsa_sha256.get();
+    const evp::KeyContext context(hash == HashKind::sha256 && ready != nullptr
+                                      ? evp::KeyContext(EVP_PKEY_CTX_dup(ready))
+                                      : make_rsa_context(key, hash == HashKind::sha1 ? EVP_sha1() : EVP_sha256()));
+    if (context)
+      verified = EVP_PKEY_verify(context.get(), octets(signature), signature.size(), octets(digest), digest.size());
   }
   if (verified != 1) evp::clear_errors();
   return verified == 1;
