@@ -118,21 +118,8 @@ Task<> answer_one(Resolver &resolver, std::shared_ptr<Round> round, std::size_t 
 
 } // namespace
 
-void take_from_cache(const FactCache &cache, auth::DnsFacts &facts) {
-  const auto now = FactCache::Clock::now();
-  const auto missing = facts.missing();
-  facts.clear_missing();
-  for (const DnsQuestion &question : missing) {
-    if (const DnsFact *known = cache.find(question, now))
-      facts.put(question, *known);
-    else
-      static_cast<void>(facts.find(question.name, question.type)); // notes it again
-  }
-}
-
 Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts, std::chrono::steady_clock::time_point deadline,
                      FactCache *cache) {
-  if (cache != nullptr) take_from_cache(*cache, facts);
   if (facts.missing().empty()) co_return;
   const auto executor = co_await asio::this_coro::executor;
   const auto round = std::make_shared<Round>(executor, facts.missing());
@@ -145,9 +132,10 @@ Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts, std::chrono::ste
   if (round->left != 0) co_await round->timer.async_wait(asio::redirect_error(asio::use_awaitable, ended));
   const auto now = FactCache::Clock::now();
   for (std::size_t i = 0; i < round->questions.size(); ++i) {
-    const Fetched &answer = round->answers[i];
-    if (cache != nullptr) cache->put(round->questions[i], answer.fact, answer.ttl, now);
-    facts.put(round->questions[i], answer.fact);
+    // A copy: what comes after the deadline still goes to the round.
+    const auto fact = std::make_shared<const DnsFact>(round->answers[i].fact);
+    if (cache != nullptr) cache->put(round->questions[i], fact, round->answers[i].ttl, now);
+    facts.put(round->questions[i], fact);
   }
 }
 

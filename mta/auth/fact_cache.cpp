@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace mta {
 
@@ -26,20 +27,21 @@ std::size_t FactCache::Hash::operator()(const auth::DnsQuestion &question) const
   return std::hash<std::string>()(question.name) * 31 + static_cast<std::size_t>(question.type);
 }
 
-const auth::DnsFact *FactCache::find(const auth::DnsQuestion &question, Clock::time_point now) const {
+std::shared_ptr<const auth::DnsFact> FactCache::find(const auth::DnsQuestion &question, Clock::time_point now) const {
   const auto found = entries_.find(question);
-  return found == entries_.end() || found->second.expires <= now ? nullptr : &found->second.fact;
+  return found == entries_.end() || found->second.expires <= now ? nullptr : found->second.fact;
 }
 
-void FactCache::put(const auth::DnsQuestion &question, const auth::DnsFact &fact, seconds ttl, Clock::time_point now) {
-  if (fact.status == smtp::DnsStatus::temporary || ttl <= seconds(0)) return;
-  const seconds life = std::min(ttl, fact.status == smtp::DnsStatus::ok ? longest_life : longest_negative_life);
-  const std::size_t octets = octets_of(question, fact);
+void FactCache::put(const auth::DnsQuestion &question, std::shared_ptr<const auth::DnsFact> fact, seconds ttl,
+                    Clock::time_point now) {
+  if (fact->status == smtp::DnsStatus::temporary || ttl <= seconds(0)) return;
+  const seconds life = std::min(ttl, fact->status == smtp::DnsStatus::ok ? longest_life : longest_negative_life);
+  const std::size_t octets = octets_of(question, *fact);
   if (octets > octet_limit_ / 64) return;
   if (octets_ + octets > octet_limit_) make_room(now);
   Entry &entry = entries_[question];
   octets_ = octets_ - entry.octets + octets;
-  entry = {fact, now + life, octets};
+  entry = {std::move(fact), now + life, octets};
 }
 
 void FactCache::make_room(Clock::time_point now) {

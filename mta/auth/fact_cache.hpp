@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <unordered_map>
 
 #include "auth/core/dns_facts.hpp"
@@ -19,11 +20,13 @@ public:
 
   explicit FactCache(std::size_t octet_limit = 8'388'608) : octet_limit_(octet_limit) {}
 
-  /// Nothing when it is not there or has expired; valid until the next put().
-  [[nodiscard]] const auth::DnsFact *find(const auth::DnsQuestion &question, Clock::time_point now) const;
+  /// Null when it is not there or has expired.
+  [[nodiscard]] std::shared_ptr<const auth::DnsFact> find(const auth::DnsQuestion &question,
+                                                          Clock::time_point now) const;
   /// `ttl` is bounded: to 5 minutes, and for names and types that do not exist to 1 minute. Temporary failures, answers
   /// without a TTL and answers over a 64th of the limit are not kept.
-  void put(const auth::DnsQuestion &question, const auth::DnsFact &fact, std::chrono::seconds ttl, Clock::time_point now);
+  void put(const auth::DnsQuestion &question, std::shared_ptr<const auth::DnsFact> fact, std::chrono::seconds ttl,
+           Clock::time_point now);
   [[nodiscard]] std::size_t octets() const noexcept { return octets_; }
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
@@ -32,7 +35,7 @@ private:
     std::size_t operator()(const auth::DnsQuestion &question) const noexcept;
   };
   struct Entry {
-    auth::DnsFact fact;
+    std::shared_ptr<const auth::DnsFact> fact;
     Clock::time_point expires;
     std::size_t octets = 0;
   };

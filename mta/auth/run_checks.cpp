@@ -22,6 +22,9 @@ void fail_missing(auth::DnsFacts &facts, const std::string &why) {
 
 Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
                       std::chrono::steady_clock::time_point deadline, FactCache *cache) {
+  if (cache != nullptr)
+    facts.set_source(
+        [cache](const auth::DnsQuestion &question) { return cache->find(question, FactCache::Clock::now()); });
   for (int round = 0; round < most_rounds; ++round) {
     if (check.advance(facts)) co_return true;
     if (resolver == nullptr) {

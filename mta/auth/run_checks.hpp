@@ -11,7 +11,9 @@
 namespace mta {
 
 /// `resolver` null: every question fails for now. What has no answer by `deadline` is a temporary failure, so this ends
-/// soon after it. `cache` (null: none) belongs to the coroutine's thread. False when the checks ask more rounds of questions than any message needs: its results do not count.
+/// soon after it. `cache` (null: none) belongs to the coroutine's thread and outlives `facts`: what it has is no
+/// question at all. False when the checks ask more rounds of questions than any message needs: its results do not
+/// count.
 [[nodiscard]] Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
                                     std::chrono::steady_clock::time_point deadline, FactCache *cache = nullptr);
 

@@ -9,11 +9,11 @@ namespace {
 using namespace std::chrono_literals;
 using auth::RecordType;
 
-auth::DnsFact fact_of(smtp::DnsStatus status, const std::string &text = "v=spf1 -all") {
+std::shared_ptr<const auth::DnsFact> fact_of(smtp::DnsStatus status, const std::string &text = "v=spf1 -all") {
   auth::DnsFact fact;
   fact.status = status;
   if (status == smtp::DnsStatus::ok) fact.texts = {text};
-  return fact;
+  return std::make_shared<const auth::DnsFact>(std::move(fact));
 }
 
 const auth::DnsQuestion question{"example.org", RecordType::txt};

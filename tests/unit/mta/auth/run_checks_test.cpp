@@ -26,14 +26,14 @@ CheckRequest request_of(const std::string &mail_from) {
 
 /// Runs the checks of a small message on a context of its own.
 bool run(MessageCheck &check, Resolver *resolver, std::chrono::milliseconds limit = 5s,
-         const std::string &from = "ann@sender.example") {
+         const std::string &from = "ann@sender.example", FactCache *cache = nullptr) {
   check.header(auth::HeaderFields("From: <" + from + ">\r\nSubject: x\r\n\r\n"));
   check.body("hello\r\n");
   check.end();
   asio::io_context context{1};
   auth::DnsFacts facts;
   std::optional<bool> settled;
-  asio::co_spawn(context, run_checks(check, facts, resolver, std::chrono::steady_clock::now() + limit),
+  asio::co_spawn(context, run_checks(check, facts, resolver, std::chrono::steady_clock::now() + limit, cache),
                  [&](const std::exception_ptr &thrown, bool result) {
                    if (!thrown) settled = result;
                    context.stop();
@@ -82,6 +82,30 @@ TEST(RunChecks, AFailingNameIsATemporaryErrorAndNeverAPass) {
   EXPECT_EQ(check.results().dmarc.result, auth::DmarcResult::temperror);
 }
 
+TEST(RunChecks, WhatTheCacheKnowsIsNotAsked) {
+  test::FakeResolver dns;
+  sender_zone(dns);
+  FactCache cache;
+  for (int message = 0; message < 3; ++message) {
+    MessageCheck check(request_of("ann@sender.example"));
+    ASSERT_TRUE(run(check, &dns, 5s, "ann@sender.example", &cache));
+    EXPECT_EQ(check.results().spf.mail_from.result, auth::SpfResult::pass);
+    EXPECT_EQ(check.results().dmarc.result, auth::DmarcResult::pass);
+    EXPECT_EQ(check.results().iprev.result, auth::IprevResult::pass);
+    for (const char *question : {"txt sender.example", "txt _dmarc.sender.example", "a mail.sender.example"})
+      EXPECT_EQ(dns.asked(question), 1U) << question << ", message " << message;
+  }
+  // A failure is not kept: the next message asks again, and only for that.
+  dns.fail("_dmarc.other.example");
+  for (int message = 0; message < 2; ++message) {
+    MessageCheck check(request_of("ann@sender.example"));
+    ASSERT_TRUE(run(check, &dns, 5s, "bob@other.example", &cache));
+    EXPECT_EQ(check.results().dmarc.result, auth::DmarcResult::temperror);
+  }
+  EXPECT_EQ(dns.asked("txt _dmarc.other.example"), 2U);
+  EXPECT_EQ(dns.asked("txt sender.example"), 1U);
+}
+
 TEST(RunChecks, WithoutAResolverEverythingIsTemporary) {
   MessageCheck check(request_of("ann@sender.example"));
   ASSERT_TRUE(run(check, nullptr));
@@ -121,8 +145,9 @@ TEST(RunChecks, ADeadEndOfAliasesAndIncludesEnds) {
   test::FakeResolver dns;
   dns.add_txt("sender.example", "v=spf1 include:sender.example -all");
   for (int i = 0; i < 30; ++i)
-    dns.add_txt("n" + std::to_string(i) + ".bomb.example",
-                "v=spf1 include:n" + std::to_string(2 * i + 1) + ".bomb.example include:n" + std::to_string(2 * i + 2) + ".bomb.example -all");
+    dns.add_txt("n" + std::to_string(i) + ".bomb.example", "v=spf1 include:n" + std::to_string(2 * i + 1) +
+                                                               ".bomb.example include:n" + std::to_string(2 * i + 2) +
+                                                               ".bomb.example -all");
   MessageCheck loop(request_of("ann@sender.example"));
   ASSERT_TRUE(run(loop, &dns));
   EXPECT_EQ(loop.results().spf.mail_from.result, auth::SpfResult::permerror);
