@@ -22,6 +22,9 @@ using Parser = http::response_parser<http::string_body>;
 constexpr int interim_limit = 4;
 /// Of what Beast has not yet consumed: a header, or the line of a chunk with its extensions.
 constexpr std::size_t pending_limit = std::size_t{2} * http_header_limit;
+/// "0\r\n\r\n": until a body in chunks is complete, at least that much is still to come. Beast asserts that it never
+/// sees less of a last chunk, which an answer with an empty body and a trailer brings about.
+constexpr std::size_t shortest_chunk_end = 5;
 
 tl::unexpected<smtp::Error> refuse(std::string text) {
   return smtp::fail(ErrorCode::protocol, std::move(text));
@@ -107,6 +110,7 @@ smtp::Result<bool> HttpAnswerParser::feed(std::string_view octets) {
   std::size_t used = 0;
   bool done = false;
   while (!done && used < impl.pending.size()) {
+    if (impl.header_seen && impl.parser->chunked() && impl.pending.size() - used < shortest_chunk_end) break;
     boost::system::error_code error;
     const auto rest = boost::asio::buffer(impl.pending.data() + used, impl.pending.size() - used);
     used += impl.parser->put(rest, error);

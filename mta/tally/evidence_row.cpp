@@ -19,7 +19,8 @@ constexpr auto last_direction = policy::Direction::inbound;
 constexpr auto last_trust = policy::NameTrust::configured;
 constexpr auto last_verdict = policy::VerdictKind::outside_profile;
 constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
-constexpr std::uint64_t longest_time = std::numeric_limits<std::int64_t>::max() / 2;
+/// Seconds since 1970 beyond which the clock's unit would not hold them.
+constexpr auto last_time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::duration::max());
 
 /// The names that a rule for this host or domain would ask for stand first, so that the limit does not cut them off.
 std::vector<std::string> choose_names(const std::vector<std::string> &names, std::string_view host,
@@ -96,7 +97,7 @@ void write_certificate(RowWriter &out, const policy::EvidenceRow &row) {
 }
 
 void read_certificate(RowReader &in, policy::EvidenceRow &row) {
-  const auto not_after = in.number("not after", longest_time);
+  const auto not_after = in.number("not after", static_cast<std::uint64_t>(last_time.count()) + 1);
   if (not_after == 0) return;
   row.not_after = std::chrono::sys_seconds(std::chrono::seconds(static_cast<std::int64_t>(not_after - 1)));
   for (auto left = in.number("name count", EvidenceLimits::names); left > 0; --left)

@@ -37,6 +37,8 @@ TEST(HttpAnswerParser, good_answers) {
        "hello"},
       {"chunks with extensions and a trailer",
        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n", 200, "", "hello"},
+      {"no chunk but the last, with a trailer",
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", 200, "", ""},
       {"an empty body", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, "", ""},
       {"204 has no body", "HTTP/1.1 204 No Content\r\n\r\n", 204, "", ""},
       {"the media type without its parameters, in lower case",

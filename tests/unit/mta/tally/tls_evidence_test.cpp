@@ -57,6 +57,20 @@ TEST(EvidenceRow, every_field_reads_back_and_every_cut_is_refused) {
   EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 3, known are 1 to 2");
 }
 
+TEST(EvidenceRow, an_expiry_is_kept_as_far_as_the_clock_reaches) {
+  auto session = a_tls_session();
+  session.facts.chain[0].not_after = std::chrono::system_clock::time_point::max();
+  policy::EvidenceRow row = make_evidence_row(session, session.domain);
+  const auto read = decode_evidence(encode_evidence(EvidenceKind::session, row));
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(read->row, row);
+  *row.not_after += 1s;
+  const auto beyond = decode_evidence(encode_evidence(EvidenceKind::session, row));
+  ASSERT_FALSE(beyond);
+  EXPECT_NE(beyond.error().detail.find("not after is 9223372038, limit is 9223372037"), std::string::npos)
+      << beyond.error().detail;
+}
+
 TEST(EvidenceRow, rows_of_before_suite_group_and_key_were_kept_are_read) {
   policy::EvidenceRow row = full_row();
   std::string octets = encode_evidence(EvidenceKind::session, row);
