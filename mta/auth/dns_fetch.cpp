@@ -47,7 +47,7 @@ std::optional<smtp::IpAddress> address_of(std::string_view reverse_name) {
   for (std::size_t i = 0; i < 32; ++i) {
     const auto digit = digits.find(reverse_name[2 * (31 - i)]);
     if (digit == std::string_view::npos || (i != 0 && reverse_name[2 * (31 - i) + 1] != '.')) return std::nullopt;
-    octets.at(i / 2) = static_cast<std::uint8_t>((octets.at(i / 2) << 4U) | digit);
+    octets.at(i / 2) = static_cast<std::uint8_t>((static_cast<std::size_t>(octets.at(i / 2)) << 4U) | digit);
   }
   return smtp::IpAddress::v6(octets);
 }
