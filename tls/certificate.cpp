@@ -115,7 +115,7 @@ bool set_random_serial(X509 &certificate) {
   return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(&certificate)) != nullptr;
 }
 
-std::string text_of(BIO &bio) {
+std::string octets_in(BIO &bio) {
   char *data = nullptr;
   const long size = BIO_get_mem_data(&bio, &data);
   return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
@@ -126,7 +126,7 @@ smtp::Result<std::string> key_pem(EVP_PKEY &key) {
   if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), &key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
     return library_error("the key cannot be written");
   }
-  return text_of(*bio);
+  return octets_in(*bio);
 }
 
 /// An empty common name is legal beside a subjectAltName (RFC 5280 section 4.1.2.6); one that is too long is not.
@@ -187,7 +187,7 @@ smtp::Result<GeneratedPem> make_self_signed(KeyType type, const std::vector<std:
   }
   auto pem = key_pem(**key);
   if (!pem) return tl::unexpected(pem.error());
-  return GeneratedPem{.key = std::move(*pem), .certificate = text_of(*bio)};
+  return GeneratedPem{.key = std::move(*pem), .certificate = octets_in(*bio)};
 }
 
 smtp::Result<GeneratedPem> make_request(KeyType type, const std::vector<std::string> &dns_names,
@@ -227,7 +227,7 @@ smtp::Result<GeneratedPem> make_request(KeyType type, const std::vector<std::str
   }
   auto pem = key_pem(**key);
   if (!pem) return tl::unexpected(pem.error());
-  return GeneratedPem{.key = std::move(*pem), .certificate = text_of(*bio)};
+  return GeneratedPem{.key = std::move(*pem), .certificate = octets_in(*bio)};
 }
 
 } // namespace tls

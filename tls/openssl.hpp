@@ -114,6 +114,11 @@ struct SocketState {
   bool held = false;      ///< such a write is waiting
 };
 [[nodiscard]] BioPtr make_socket_bio(const BIO_METHOD &method, int descriptor);
+/// What errno says when a socket has nothing to read, or no room.
+[[nodiscard]] inline bool would_block(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
+
 [[nodiscard]] SocketState &socket_state(BIO &bio) noexcept;
 
 struct TrustStore::Impl {

@@ -8,10 +8,6 @@
 namespace tls {
 namespace {
 
-bool would_block(int error) noexcept {
-  return error == EAGAIN || error == EWOULDBLOCK;
-}
-
 int write_socket(BIO *bio, const char *data, std::size_t size, std::size_t *written) {
   SocketState &state = socket_state(*bio);
   BIO_clear_retry_flags(bio);

@@ -34,10 +34,6 @@ constexpr unsigned char max_immediate = 64;
 /// last reply on its way. More than that the peer sends at its own risk.
 constexpr std::size_t max_discarded = 256 * 1024;
 
-bool would_block(int error) noexcept {
-  return error == EAGAIN || error == EWOULDBLOCK;
-}
-
 smtp::Error socket_error(int error) {
   switch (error) {
   case EPIPE:

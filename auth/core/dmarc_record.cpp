@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "auth/core/tag_list.hpp"
+#include "smtp/base/ascii.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 #include "smtp/names/mailbox.hpp"
@@ -17,13 +18,6 @@ namespace {
 
 constexpr std::size_t longest_uri = 1024;
 constexpr std::size_t most_problems = 16;
-
-std::string shown(std::string_view text) {
-  std::string safe = smtp::escape(text, 60);
-  for (char &c : safe)
-    if (static_cast<unsigned char>(c) > 126) c = '?';
-  return safe;
-}
 
 /// dmarc-version *WSP: "v" *WSP "=" *WSP %s"DMARC1". What follows, or nothing.
 std::optional<std::string_view> behind_version(std::string_view text) noexcept {
@@ -50,12 +44,6 @@ std::optional<DmarcPolicy> parse_policy(std::string_view value) noexcept {
   return std::nullopt;
 }
 
-int hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = smtp::to_lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// Nothing for a bad percent-encoding.
 std::optional<std::string> percent_decode(std::string_view text) {
   std::string plain;
@@ -66,8 +54,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
+    const int high = smtp::hex_digit(text[i + 1]);
+    const int low = smtp::hex_digit(text[i + 2]);
     if (high < 0 || low < 0) return std::nullopt;
     plain += static_cast<char>(high * 16 + low);
     i += 2;
@@ -153,7 +141,7 @@ private:
       const auto policy = parse_policy(*value);
       if (!policy) {
         bad = true;
-        problem(fmt::format("{}={} is no policy", tag, shown(*value)));
+        problem(fmt::format("{}={} is no policy", tag, smtp::escape_to_ascii(*value)));
       }
       return policy;
     };
@@ -184,7 +172,7 @@ private:
       const char letter = smtp::to_lower(value->front());
       if (letters.find(letter) != std::string_view::npos) return letter;
     }
-    problem(fmt::format("{}={} is passed over", tag, shown(*value)));
+    problem(fmt::format("{}={} is passed over", tag, smtp::escape_to_ascii(*value)));
     return fallback;
   }
 
@@ -196,7 +184,7 @@ private:
     for (const std::string_view part : smtp::split(*value, ',')) {
       auto uri = parse_dmarc_uri(part);
       if (!uri) {
-        problem(fmt::format("{}: \"{}\" is no URI for reports", tag, shown(smtp::trim(part))));
+        problem(fmt::format("{}: \"{}\" is no URI for reports", tag, smtp::escape_to_ascii(smtp::trim(part))));
       } else if (found.size() == most_dmarc_uris) {
         problem(fmt::format("{} has more than {} URIs", tag, most_dmarc_uris));
         break;
@@ -220,7 +208,7 @@ private:
       const bool repeated =
           options.find(letter) != std::string::npos || (digit && options.find_first_of("01") != std::string::npos);
       if (!known || repeated) {
-        problem(fmt::format("fo={} is passed over", shown(*value)));
+        problem(fmt::format("fo={} is passed over", smtp::escape_to_ascii(*value)));
         return;
       }
       if (!options.empty()) options += ':';

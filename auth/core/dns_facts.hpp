@@ -32,8 +32,8 @@ struct DnsFact {
   smtp::DnsStatus status = smtp::DnsStatus::temporary;
   std::vector<smtp::IpAddress> addresses; ///< a, aaaa
   std::vector<smtp::MxRecord> hosts;      ///< mx, in the order of the answer
-  std::vector<std::string>
-      texts;          ///< txt (each record's strings joined; any octets), ptr (names, lower case, no final dot)
+  /// txt: each record's strings joined, any octets; ptr: names, lower case, no final dot.
+  std::vector<std::string> texts;
   std::string detail; ///< for temporary: why
 };
 

@@ -36,14 +36,6 @@ bool is_dns_name(std::string_view name) {
   return true;
 }
 
-/// Printable ASCII for messages.
-std::string shown(std::string_view text) {
-  std::string safe = smtp::escape(text, 60);
-  for (char &c : safe)
-    if (static_cast<unsigned char>(c) > 126) c = '?';
-  return safe;
-}
-
 Result<std::string> to_a_labels(std::string_view name) {
   std::string_view plain = name;
   if (plain.ends_with('.')) plain.remove_suffix(1); // the root's dot: the same name
@@ -51,7 +43,7 @@ Result<std::string> to_a_labels(std::string_view name) {
   if (domain) return domain->ascii();
   std::string lower = smtp::to_lower(plain);
   if (is_dns_name(lower)) return lower;
-  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is no domain", shown(name)));
+  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is no domain", smtp::escape_to_ascii(name)));
 }
 
 class AddressReader {
@@ -89,7 +81,7 @@ private:
 
   tl::unexpected<smtp::Error> unexpected_octet() const {
     if (at_end()) return fail(ErrorCode::bad_syntax, "it ends within an address");
-    return fail(ErrorCode::bad_syntax, fmt::format("unexpected \"{}\" at octet {}", shown(text_.substr(at_, 1)), at_));
+    return fail(ErrorCode::bad_syntax, fmt::format("unexpected \"{}\" at octet {}", smtp::escape_to_ascii(text_.substr(at_, 1)), at_));
   }
 
   /// [CFWS]: white space, folds, comments with their nesting.

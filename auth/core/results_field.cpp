@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "smtp/base/ascii.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 
@@ -11,15 +12,11 @@ namespace auth {
 
 namespace {
 
-constexpr std::size_t longest_value = 64 * 1024;
+constexpr std::size_t longest_results_value = 64 * 1024;
 /// No name is longer, however it is written.
 constexpr std::size_t longest_id = 2048;
 constexpr std::size_t most_results = 200;
 constexpr std::size_t most_properties = 50;
-
-bool is_white(char c) noexcept {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 /// A piece of a structured field: a quoted string, one of ";=/", or a run of anything else. `spaced`: white space or a
 /// comment stood in front.
@@ -46,7 +43,7 @@ public:
     } else if (is_separator(text_[at_])) {
       piece.text = text_[at_++];
     } else {
-      while (at_ < text_.size() && !is_white(text_[at_]) && !is_separator(text_[at_]) && text_[at_] != '"' &&
+      while (at_ < text_.size() && !smtp::is_white(text_[at_]) && !is_separator(text_[at_]) && text_[at_] != '"' &&
              text_[at_] != '(') {
         const auto octet = static_cast<unsigned char>(text_[at_]);
         if (octet < ' ' || octet == 127 || text_[at_] == '\\' || text_[at_] == ')') clean_ = false;
@@ -71,7 +68,7 @@ private:
         --depth;
       else if (depth > 0 && c == '\\')
         ++at_;
-      else if (depth == 0 && !is_white(c))
+      else if (depth == 0 && !smtp::is_white(c))
         break;
       if (c == '\0') clean_ = false;
     }
@@ -101,7 +98,7 @@ private:
 std::string stripped(std::string_view id) {
   std::string plain;
   for (const char c : id)
-    if (!is_white(c) && c != '\0') plain += smtp::to_lower(c);
+    if (!smtp::is_white(c) && c != '\0') plain += smtp::to_lower(c);
   std::string_view name = plain;
   while (!name.empty() && std::string_view("<[(\"'").find(name.front()) != std::string_view::npos)
     name.remove_prefix(1);
@@ -111,7 +108,7 @@ std::string stripped(std::string_view id) {
 }
 
 /// One form for all spellings of a name: stripped(), and A-labels. IDNA is slow: see Budget.
-std::string normalised(std::string_view id) {
+std::string normalised_id(std::string_view id) {
   std::string name = stripped(id);
   if (smtp::is_ascii(name)) return name;
   if (const auto domain = smtp::Domain::parse(name)) return domain->ascii();
@@ -122,7 +119,7 @@ std::string normalised(std::string_view id) {
 struct Id {
   std::string ascii;
   std::string unicode;
-  explicit Id(std::string_view text) : ascii(normalised(text)) {
+  explicit Id(std::string_view text) : ascii(normalised_id(text)) {
     const auto domain = smtp::Domain::parse(ascii);
     unicode = domain ? domain->unicode() : ascii;
   }
@@ -181,12 +178,6 @@ int base64_digit(char c) noexcept {
   return c == '/' || c == '_' ? 63 : -1;
 }
 
-int hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = smtp::to_lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// RFC 2047 encoded words in front of the results: no reader should decode them there, some do. Their octets decoded.
 std::string decode_words(std::string_view text) {
   std::string out;
@@ -214,8 +205,8 @@ std::string decode_words(std::string_view text) {
       }
     } else {
       for (std::size_t i = 0; i < word.size(); ++i) {
-        const int high = word[i] == '=' && i + 2 < word.size() ? hex_digit(word[i + 1]) : -1;
-        const int low = high >= 0 ? hex_digit(word[i + 2]) : -1;
+        const int high = word[i] == '=' && i + 2 < word.size() ? smtp::hex_digit(word[i + 1]) : -1;
+        const int low = high >= 0 ? smtp::hex_digit(word[i + 2]) : -1;
         if (low >= 0) {
           out += static_cast<char>(high * 16 + low);
           i += 2;
@@ -236,7 +227,7 @@ bool head_is(const std::vector<Piece> &pieces, const Id &id, Budget &budget) {
   if (pieces.empty() || pieces.front().text.size() > longest_id) return false;
   const auto matches = [&](std::string_view text) {
     if (smtp::is_ascii(text)) return stripped(text) == id.ascii;
-    return budget.conversions-- <= 0 || normalised(text) == id.ascii;
+    return budget.conversions-- <= 0 || normalised_id(text) == id.ascii;
   };
   if (matches(pieces.front().text)) return true;
   std::string joined;
@@ -283,7 +274,7 @@ std::string_view MethodResult::property(std::string_view name) const noexcept {
 
 ResultsPayload parse_results(std::string_view value) {
   ResultsPayload payload;
-  value = value.substr(0, longest_value);
+  value = value.substr(0, longest_results_value);
   Cutter cutter(value);
   // Results are separated by ';'; within one, "name = value" pairs.
   std::vector<Piece> part;
@@ -293,7 +284,7 @@ ResultsPayload parse_results(std::string_view value) {
       return i + 2 < part.size() && part[i + 1].is('=') && !part[i + 2].is('=');
     };
     if (first && !part.empty() && !pair_at(0)) {
-      payload.authserv_id = normalised(part.front().text);
+      payload.authserv_id = normalised_id(part.front().text);
     } else if (payload.results.size() < most_results && pair_at(0)) {
       MethodResult result;
       // Method = Keyword [ "/" version ] (RFC 8601 section 2.2).

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 
+#include "smtp/base/ascii.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
 
 namespace {
 
-bool is_white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
 std::string_view trim_folds(std::string_view text) {
-  while (!text.empty() && is_white(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_white(text.back())) text.remove_suffix(1);
+  while (!text.empty() && smtp::is_white(text.front())) text.remove_prefix(1);
+  while (!text.empty() && smtp::is_white(text.back())) text.remove_suffix(1);
   return text;
 }
 
@@ -29,7 +28,7 @@ bool is_tag_name(std::string_view name) {
 bool is_value(std::string_view value) {
   return std::all_of(value.begin(), value.end(), [](char c) {
     const auto octet = static_cast<unsigned char>(c);
-    return is_white(c) || (octet > 32 && octet != 127);
+    return smtp::is_white(c) || (octet > 32 && octet != 127);
   });
 }
 
@@ -76,7 +75,7 @@ std::optional<std::string_view> TagList::get(std::string_view name) const noexce
 std::string remove_folds(std::string_view text) {
   std::string plain;
   plain.reserve(text.size());
-  std::copy_if(text.begin(), text.end(), std::back_inserter(plain), [](char c) { return !is_white(c); });
+  std::copy_if(text.begin(), text.end(), std::back_inserter(plain), [](char c) { return !smtp::is_white(c); });
   return plain;
 }
 

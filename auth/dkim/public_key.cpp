@@ -16,16 +16,16 @@ namespace auth {
 
 namespace {
 
-const unsigned char *octets(std::string_view text) {
+const unsigned char *const_octets(std::string_view text) {
   return reinterpret_cast<const unsigned char *>(text.data());
 }
 
 /// Built from its numbers: the library's decoders cost more than the check of a signature.
 evp::Key make_rsa(const RsaNumbers &numbers) {
   const std::unique_ptr<BIGNUM, decltype(&BN_free)> n(
-      BN_bin2bn(octets(numbers.modulus), static_cast<int>(numbers.modulus.size()), nullptr), BN_free);
+      BN_bin2bn(const_octets(numbers.modulus), static_cast<int>(numbers.modulus.size()), nullptr), BN_free);
   const std::unique_ptr<BIGNUM, decltype(&BN_free)> e(
-      BN_bin2bn(octets(numbers.exponent), static_cast<int>(numbers.exponent.size()), nullptr), BN_free);
+      BN_bin2bn(const_octets(numbers.exponent), static_cast<int>(numbers.exponent.size()), nullptr), BN_free);
   const std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> builder(OSSL_PARAM_BLD_new(),
                                                                                 OSSL_PARAM_BLD_free);
   if (!n || !e || !builder || OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) != 1 ||
@@ -46,10 +46,8 @@ evp::KeyContext make_rsa_context(EVP_PKEY *key, const EVP_MD *md) {
   evp::KeyContext context(EVP_PKEY_CTX_new(key, nullptr));
   if (!context || EVP_PKEY_verify_init(context.get()) != 1 ||
       EVP_PKEY_CTX_set_rsa_padding(context.get(), RSA_PKCS1_PADDING) != 1 ||
-      EVP_PKEY_CTX_set_signature_md(context.get(), md) != 1) {
-    evp::clear_errors();
+      EVP_PKEY_CTX_set_signature_md(context.get(), md) != 1)
     return nullptr;
-  }
   return context;
 }
 
@@ -72,9 +70,9 @@ smtp::Result<PublicKey> PublicKey::make(KeyType type, std::string_view public_ke
   made->type = type;
   if (type == KeyType::ed25519) {
     if (public_key.size() != 32)
-      return smtp::fail(ErrorCode::bad_syntax, fmt::format("ed25519 key is {} octets, not 32", public_key.size()));
+      return smtp::fail(ErrorCode::bad_syntax, fmt::format("ed25519 key is {} const_octets, not 32", public_key.size()));
     made->bits = 256;
-    made->key.reset(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, octets(public_key), public_key.size()));
+    made->key.reset(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, const_octets(public_key), public_key.size()));
   } else {
     const auto numbers = parse_rsa_key(public_key);
     if (!numbers) return smtp::fail(ErrorCode::bad_syntax, "key record does not hold an RSA key");
@@ -87,7 +85,7 @@ smtp::Result<PublicKey> PublicKey::make(KeyType type, std::string_view public_ke
     made->key = make_rsa(*numbers);
     if (made->key) made->rsa_sha256 = make_rsa_context(made->key.get(), EVP_sha256());
   }
-  if (!made->key) {
+  if (!made->key || (type == KeyType::rsa && !made->rsa_sha256)) {
     evp::clear_errors();
     return smtp::fail(ErrorCode::bad_syntax, fmt::format("key record holds a broken {} key", to_string(type)));
   }
@@ -104,16 +102,15 @@ bool PublicKey::verify(HashKind hash, std::string_view digest, std::string_view 
   if (implementation_->type == KeyType::ed25519) {
     const evp::HashContext context(EVP_MD_CTX_new());
     verified = context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key) == 1
-                   ? EVP_DigestVerify(context.get(), octets(signature), signature.size(), octets(digest), digest.size())
+                   ? EVP_DigestVerify(context.get(), const_octets(signature), signature.size(), const_octets(digest), digest.size())
                    : 0;
   } else {
     // A context made anew looks up algorithms by name, which costs half as much as the check itself.
-    const EVP_PKEY_CTX *const ready = implementation_->rsa_sha256.get();
-    const evp::KeyContext context(hash == HashKind::sha256 && ready != nullptr
-                                      ? evp::KeyContext(EVP_PKEY_CTX_dup(ready))
-                                      : make_rsa_context(key, hash == HashKind::sha1 ? EVP_sha1() : EVP_sha256()));
+    const evp::KeyContext context = hash == HashKind::sha1
+                                        ? make_rsa_context(key, EVP_sha1())
+                                        : evp::KeyContext(EVP_PKEY_CTX_dup(implementation_->rsa_sha256.get()));
     if (context)
-      verified = EVP_PKEY_verify(context.get(), octets(signature), signature.size(), octets(digest), digest.size());
+      verified = EVP_PKEY_verify(context.get(), const_octets(signature), signature.size(), const_octets(digest), digest.size());
   }
   if (verified != 1) evp::clear_errors();
   return verified == 1;

@@ -7,18 +7,12 @@
 
 #include <fmt/core.h>
 
+#include "smtp/base/ascii.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
 
 namespace {
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 constexpr std::string_view delimiters = ".-+,/_=";
 
@@ -34,33 +28,33 @@ struct Token {
   std::string_view split_at = {}; ///< its delimiters; empty stands for "."
 };
 
-tl::unexpected<smtp::Error> bad(std::string_view what, std::string_view text) {
+tl::unexpected<smtp::Error> bad_macro(std::string_view what, std::string_view text) {
   return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{} \"{}\"", what, smtp::escape(text, 60)));
 }
 
 /// "%{" macro-letter transformers *delimiter "}" at the start of `text`.
 smtp::Result<Token> read_macro(std::string_view text) {
   const auto end = text.find('}');
-  if (end == std::string_view::npos || end < 3) return bad("unfinished macro", text.substr(0, end));
+  if (end == std::string_view::npos || end < 3) return bad_macro("unfinished macro", text.substr(0, end));
   Token token{.kind = Token::Kind::macro, .text = text.substr(0, end + 1), .letter = smtp::to_lower(text[2])};
   token.url_escape = token.letter != text[2];
   if (std::string_view("slodiphcrtv").find(token.letter) == std::string_view::npos)
-    return bad("unknown macro letter in", token.text);
+    return bad_macro("unknown macro letter in", token.text);
   std::string_view rest = text.substr(3, end - 3);
   std::size_t digits = 0;
-  while (digits < rest.size() && is_digit(rest[digits])) ++digits;
+  while (digits < rest.size() && smtp::is_digit(rest[digits])) ++digits;
   if (digits > 0) {
     // Section 7.1: the number must not be zero. One too large for any name keeps all parts, as the largest does.
     const auto number = smtp::parse_number(rest.substr(0, digits));
     token.keep = number ? static_cast<std::size_t>(std::min<std::uint64_t>(*number, 65535)) : 65535;
-    if (token.keep == 0) return bad("zero parts in macro", token.text);
+    if (token.keep == 0) return bad_macro("zero parts in macro", token.text);
     rest.remove_prefix(digits);
   }
   if (!rest.empty() && smtp::to_lower(rest.front()) == 'r') {
     token.reverse = true;
     rest.remove_prefix(1);
   }
-  if (rest.find_first_not_of(delimiters) != std::string_view::npos) return bad("bad delimiter in macro", token.text);
+  if (rest.find_first_not_of(delimiters) != std::string_view::npos) return bad_macro("bad_macro delimiter in macro", token.text);
   token.split_at = rest;
   return token;
 }
@@ -75,16 +69,16 @@ smtp::Result<Token> read_token(std::string_view text) {
   case '_': return Token{.kind = Token::Kind::space, .text = two};
   case '-': return Token{.kind = Token::Kind::url_space, .text = two};
   case '{': return read_macro(text);
-  default: return bad("'%' that begins no macro in", text);
+  default: return bad_macro("'%' that begins no macro in", text);
   }
 }
 
 /// toplabel = ( *alphanum ALPHA *alphanum ) / ( 1*alphanum "-" *( alphanum / "-" ) alphanum ).
 bool is_toplabel(std::string_view label) {
-  const auto is_alphanum = [](char c) { return is_alpha(c) || is_digit(c); };
+  const auto is_alphanum = [](char c) { return smtp::is_alpha(c) || smtp::is_digit(c); };
   if (label.empty() || !is_alphanum(label.front()) || !is_alphanum(label.back())) return false;
   return std::all_of(label.begin(), label.end(), [&](char c) { return is_alphanum(c) || c == '-'; }) &&
-         !std::all_of(label.begin(), label.end(), is_digit);
+         !std::all_of(label.begin(), label.end(), smtp::is_digit);
 }
 
 /// "2001:db8::1" as %{i} has it: 32 nibbles with dots. Upper case, as the RFC 7208 test suite has it.
@@ -137,7 +131,7 @@ std::string transform(const std::string &value, const Token &token) {
 std::string url_escape(std::string_view value) {
   std::string text;
   for (const char c : value) {
-    if (is_alpha(c) || is_digit(c) || std::string_view("-._~").find(c) != std::string_view::npos)
+    if (smtp::is_alpha(c) || smtp::is_digit(c) || std::string_view("-._~").find(c) != std::string_view::npos)
       text += c;
     else
       text += fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
@@ -153,7 +147,7 @@ smtp::Result<void> check_macro_string(std::string_view text, MacroPlace place) {
     if (!token) return tl::unexpected(token.error());
     if (place == MacroPlace::domain_spec && token->kind == Token::Kind::macro &&
         std::string_view("crt").find(token->letter) != std::string_view::npos)
-      return bad("macro for explanations only in a domain-spec:", token->text);
+      return bad_macro("macro for explanations only in a domain-spec:", token->text);
     text.remove_prefix(token->text.size());
   }
   return {};
@@ -176,7 +170,7 @@ smtp::Result<void> check_domain_spec(std::string_view text) {
   std::string_view end = literal;
   if (end.ends_with('.')) end.remove_suffix(1);
   const auto dot = end.rfind('.');
-  if (dot == std::string_view::npos || !is_toplabel(end.substr(dot + 1))) return bad("no valid top label in", text);
+  if (dot == std::string_view::npos || !is_toplabel(end.substr(dot + 1))) return bad_macro("no valid top label in", text);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "auth/spf/macro.hpp"
+#include "smtp/base/ascii.hpp"
 #include "smtp/base/text.hpp"
 
 namespace auth {
@@ -13,13 +14,6 @@ namespace auth {
 namespace {
 
 constexpr std::string_view version = "v=spf1";
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 tl::unexpected<smtp::Error> bad(std::string_view what, std::string_view term) {
   return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{} in \"{}\"", what, smtp::escape(term, 80)));
@@ -49,7 +43,7 @@ std::optional<unsigned> parse_prefix(std::string_view text, unsigned largest) {
 /// Where the digits at the end of `text` begin, when `mark` ("/" or "//") stands before them and no third slash.
 std::optional<std::size_t> find_prefix(std::string_view text, std::string_view mark) {
   std::size_t at = text.size();
-  while (at > 0 && is_digit(text[at - 1])) --at;
+  while (at > 0 && smtp::is_digit(text[at - 1])) --at;
   if (at == text.size() || !text.substr(0, at).ends_with(mark)) return std::nullopt;
   if (mark.size() == 1 && text.substr(0, at).ends_with("//")) return std::nullopt;
   return at;
@@ -155,9 +149,9 @@ smtp::Result<SpfTerm> parse_directive(std::string_view text) {
 /// Where the '=' of a modifier stands: name "=" with name = ALPHA *( ALPHA / DIGIT / "-" / "_" / "." ).
 std::optional<std::size_t> find_modifier(std::string_view text) {
   const auto equals = text.find_first_of("=:/");
-  if (equals == std::string_view::npos || text[equals] != '=' || !is_alpha(text.front())) return std::nullopt;
+  if (equals == std::string_view::npos || text[equals] != '=' || !smtp::is_alpha(text.front())) return std::nullopt;
   const bool is_name = std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(equals), [](char c) {
-    return is_alpha(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
+    return smtp::is_alpha(c) || smtp::is_digit(c) || c == '-' || c == '_' || c == '.';
   });
   return is_name ? std::optional(equals) : std::nullopt;
 }

@@ -16,7 +16,7 @@ namespace {
 namespace json = boost::json;
 
 /// More rounds than any sender needs; a check that still misses something then gets a temporary failure.
-constexpr int most_rounds = 60;
+constexpr int most_offline_rounds = 60;
 
 /// Foreign text as JSON takes it.
 std::string text_of(std::string_view text) {
@@ -127,7 +127,7 @@ json::object check_offline(const OfflineRequest &request, const AnswerAll &answe
     check.end();
   }
   auth::DnsFacts facts;
-  for (int round = 0; round < most_rounds && !check.advance(facts); ++round) answer(facts);
+  for (int round = 0; round < most_offline_rounds && !check.advance(facts); ++round) answer(facts);
 
   const CheckResults &results = check.results();
   json::object spf;

@@ -24,9 +24,9 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t zone_limit = std::size_t{64} * 1024 * 1024;
+constexpr std::size_t explain_zone_limit = std::size_t{64} * 1024 * 1024;
 
-struct Arguments {
+struct ExplainArguments {
   std::string subject;
   std::string message;
   std::string dns_file;
@@ -61,7 +61,7 @@ void print(const GlobalOptions &global, const Explanation &explanation) {
 }
 
 /// Asks the configuration file here; the DNS and the policy hosts, or the files that stand for them.
-void explain_offline(GlobalOptions &global, const Arguments &arguments, MessageWish wish) {
+void explain_offline(GlobalOptions &global, const ExplainArguments &arguments, MessageWish wish) {
   const auto loaded = load_config(global.config, std::chrono::system_clock::now());
   if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
@@ -73,7 +73,7 @@ void explain_offline(GlobalOptions &global, const Arguments &arguments, MessageW
     if (!made) return fail(global, made.error().detail, 2);
     resolver = std::move(*made);
   } else {
-    const auto text = read_input(arguments.dns_file, zone_limit);
+    const auto text = read_input(arguments.dns_file, explain_zone_limit);
     if (!text) return fail(global, text.error().detail, 2);
     auto zone = Zone::parse(*text);
     if (!zone) return fail(global, fmt::format("{}: {}", arguments.dns_file, zone.error().detail), 2);
@@ -212,7 +212,7 @@ void explain_message(GlobalOptions &global, const std::string &text) {
   for (const auto &recorded : *found) std::printf("%s", to_text(recorded).c_str());
 }
 
-void ask_daemon(GlobalOptions &global, const Arguments &arguments) {
+void ask_daemon(GlobalOptions &global, const ExplainArguments &arguments) {
   json::object request;
   request["command"] = "explain";
   request["subject"] = arguments.subject;
@@ -229,7 +229,7 @@ void ask_daemon(GlobalOptions &global, const Arguments &arguments) {
 } // namespace
 
 void add_explain(CLI::App &program, GlobalOptions &global) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<ExplainArguments>();
   arguments->wish = policy::to_string(policy::Wish::none);
   auto *command = program.add_subcommand(
       "explain",

@@ -25,7 +25,7 @@ using policy::Direction;
 
 constexpr unsigned longest = 3'660; ///< days that may be asked for
 
-struct Arguments {
+struct PartnerArguments {
   std::string name;
   unsigned days = 0; ///< 0: as many as are kept
   SimulationOptions simulation;
@@ -33,7 +33,7 @@ struct Arguments {
 };
 
 /// What every command begins with; null: the failure is told.
-std::shared_ptr<const Config> load(GlobalOptions &global, Arguments &arguments) {
+std::shared_ptr<const Config> load(GlobalOptions &global, PartnerArguments &arguments) {
   const auto loaded = load_config(global.config, std::chrono::system_clock::now());
   if (!loaded.config) {
     fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
@@ -43,7 +43,7 @@ std::shared_ptr<const Config> load(GlobalOptions &global, Arguments &arguments) 
   return loaded.config;
 }
 
-std::optional<StoredEvidence> read(GlobalOptions &global, const Config &config, const Arguments &arguments,
+std::optional<StoredEvidence> read(GlobalOptions &global, const Config &config, const PartnerArguments &arguments,
                                    const std::function<bool(const policy::EvidenceRow &)> &wanted) {
   const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
   auto evidence = read_evidence(evidence_files(tally_folder(config)), today, arguments.days, wanted);
@@ -85,7 +85,7 @@ json::array describe_exceptions(const policy::Partner &partner) {
   return array;
 }
 
-void run_status(GlobalOptions &global, Arguments arguments) {
+void run_status(GlobalOptions &global, PartnerArguments arguments) {
   const auto config = load(global, arguments);
   if (!config) return;
   const auto now = std::chrono::system_clock::now();
@@ -137,7 +137,7 @@ void run_status(GlobalOptions &global, Arguments arguments) {
   if (global.json) print_json({{"ok", true}, {"days", arguments.days}, {"partners", std::move(partners)}});
 }
 
-void run_suggest(GlobalOptions &global, Arguments arguments) {
+void run_suggest(GlobalOptions &global, PartnerArguments arguments) {
   const auto config = load(global, arguments);
   if (!config) return;
   const auto now = std::chrono::system_clock::now();
@@ -174,7 +174,7 @@ void run_suggest(GlobalOptions &global, Arguments arguments) {
                 suggestions.size(), arguments.days);
 }
 
-void run_simulate(GlobalOptions &global, Arguments arguments) {
+void run_simulate(GlobalOptions &global, PartnerArguments arguments) {
   const auto config = load(global, arguments);
   if (!config) return;
   const auto now = std::chrono::system_clock::now();
@@ -217,7 +217,7 @@ void add_partner(CLI::App &program, GlobalOptions &global) {
   auto *group =
       program.add_subcommand("partner", "Show what live traffic proved of partners, and who could become one.");
   group->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<PartnerArguments>();
   auto *status = group->add_subcommand(
       "status",
       "For each partner and direction: messages, TLS, certificates, what enforce would have refused, and whether it is "
@@ -230,7 +230,7 @@ void add_partner(CLI::App &program, GlobalOptions &global) {
   add_days(*suggest, arguments->days);
   suggest->callback([&global, arguments] { run_suggest(global, *arguments); });
 
-  auto simulated = std::make_shared<Arguments>();
+  auto simulated = std::make_shared<PartnerArguments>();
   auto *simulate = program.add_subcommand(
       "simulate",
       "Tell what a rule that does not exist yet would have refused, from stored handshake facts. Exit status 0: "

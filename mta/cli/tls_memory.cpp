@@ -13,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-struct Arguments {
+struct TlsMemoryArguments {
   std::string domain;
   std::string reason;
   std::string by;
@@ -55,7 +55,7 @@ void print_memory(const json::object &memory) {
     }
 }
 
-void run(GlobalOptions &global, const std::string &action, const Arguments &arguments) {
+void run(GlobalOptions &global, const std::string &action, const TlsMemoryArguments &arguments) {
   json::object request;
   request["command"] = "tls-memory";
   request["action"] = action;
@@ -81,7 +81,7 @@ void add_tls_memory(CLI::App &program, GlobalOptions &global) {
       "tls-memory",
       "What the daemon remembers of the TLS of the domains that we send to; release mail that waits for its return.");
   group->require_subcommand(1);
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TlsMemoryArguments>();
   auto *list = group->add_subcommand("list", "List the domains, those that lost TLS first.");
   list->add_flag("--failing", arguments->failing, "only those that lost TLS");
   list->add_option("--limit", arguments->limit, "show at most so many domains");

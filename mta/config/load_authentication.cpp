@@ -15,12 +15,6 @@ using namespace std::chrono_literals;
 constexpr std::size_t key_file_limit = 65'536;
 constexpr std::size_t override_limit = 10'000;
 
-smtp::Result<std::optional<smtp::Mailbox>> parse_mailbox(const std::string &text) {
-  auto mailbox = smtp::Mailbox::parse(text);
-  if (!mailbox) return tl::unexpected(mailbox.error());
-  return std::optional<smtp::Mailbox>(std::move(*mailbox));
-}
-
 void read_disposition(Section &section, std::string_view key, auth::DmarcPolicy &out) {
   section.read_word<auth::DmarcPolicy>(key, out,
                                        {{"none", auth::DmarcPolicy::none},
@@ -58,7 +52,7 @@ void read_quarantine(Section &section, AuthenticationConfig &out) {
                                       {{"mark", QuarantineAction::mark},
                                        {"redirect", QuarantineAction::redirect},
                                        {"hold", QuarantineAction::hold}});
-  section.read_parsed("quarantine_recipient", out.quarantine_recipient, parse_mailbox);
+  section.read_parsed("quarantine_recipient", out.quarantine_recipient, parse_optional_mailbox);
   if (out.quarantine == QuarantineAction::redirect && !section.has("quarantine_recipient"))
     section.error("quarantine", "\"redirect\" needs quarantine_recipient, the mailbox that gets such mail");
 }
@@ -167,7 +161,7 @@ void load_reports(Section &root, Loading &loading) {
   section->read("enabled", out.enabled);
   section->read("org_name", out.org_name);
   section->read("extra_contact", out.extra_contact);
-  section->read_parsed("from", out.from, parse_mailbox);
+  section->read_parsed("from", out.from, parse_optional_mailbox);
   if (out.enabled && !section->has("from"))
     section->error("from", "must be there: the author of the reports, such as from = \"dmarc-reports@example.org\"");
   if (out.from && (!out.from->domain() || !loading.config.is_within_own_domain(out.from->domain()->ascii())))

@@ -3,17 +3,12 @@
 
 #include "mta/config/loading.hpp"
 
+
 namespace mta {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-smtp::Result<std::optional<smtp::Mailbox>> parse_mailbox(const std::string &text) {
-  auto mailbox = smtp::Mailbox::parse(text);
-  if (!mailbox) return tl::unexpected(mailbox.error());
-  return std::optional<smtp::Mailbox>(std::move(*mailbox));
-}
 
 } // namespace
 
@@ -26,7 +21,7 @@ void load_tls_reports(Section &root, Loading &loading) {
   section->read("enabled", out.enabled);
   section->read("org_name", out.org_name);
   section->read("contact", out.contact);
-  section->read_parsed("from", out.from, parse_mailbox);
+  section->read_parsed("from", out.from, parse_optional_mailbox);
   if (out.enabled && !section->has("from"))
     section->error("from", "must be there: the author of the reports, such as from = \"tls-reports@example.org\"");
   if (out.from && (!out.from->domain() || !loading.config.is_within_own_domain(out.from->domain()->ascii())))

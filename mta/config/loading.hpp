@@ -83,4 +83,10 @@ void read_own_mta_sts(Section &domain, std::optional<OwnStsConfig> &out);
 /// The keys of a route in a table of its own.
 void read_route_table(Section &section, policy::Route &route, Loading &loading);
 
+[[nodiscard]] inline smtp::Result<std::optional<smtp::Mailbox>> parse_optional_mailbox(const std::string &text) {
+  auto mailbox = smtp::Mailbox::parse(text);
+  if (!mailbox) return tl::unexpected(mailbox.error());
+  return std::optional<smtp::Mailbox>(std::move(*mailbox));
+}
+
 } // namespace mta

@@ -1,6 +1,7 @@
 // Commands: see commands.hpp.
 #include "mta/control/commands.hpp"
 
+#include "mta/control/answers.hpp"
 #include "mta/control/tls_memory_requests.hpp"
 
 #include <algorithm>
@@ -22,23 +23,10 @@ constexpr std::size_t list_limit = 10'000; ///< messages in one answer, unless t
 constexpr std::size_t reason_limit = 1'000;
 constexpr std::size_t name_limit = 200; ///< of the person who answers for an override
 
-json::object failure(std::string text) {
-  json::object answer;
-  answer["ok"] = false;
-  answer["error"] = std::move(text);
-  return answer;
-}
-
 json::object success() {
   json::object answer;
   answer["ok"] = true;
   return answer;
-}
-
-/// The text under `key`, or empty.
-std::string text_of(const json::object &request, std::string_view key) {
-  const auto *value = request.if_contains(key);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
 bool flag_of(const json::object &request, std::string_view key) {

@@ -23,6 +23,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/control/answers.hpp"
 #include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
 
@@ -40,13 +41,6 @@ constexpr auto value_token = asio::as_tuple(asio::use_awaitable);
 std::string user_name(unsigned uid) {
   if (const passwd *entry = ::getpwuid(uid)) return entry->pw_name;
   return std::to_string(uid);
-}
-
-json::object failure(std::string_view text) {
-  json::object answer;
-  answer["ok"] = false;
-  answer["error"] = text;
-  return answer;
 }
 
 /// True when a daemon answers on the socket file.

@@ -8,6 +8,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "mta/control/answers.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 
@@ -17,19 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t list_limit = 10'000;
-
-json::object failure(std::string text) {
-  json::object answer;
-  answer["ok"] = false;
-  answer["error"] = std::move(text);
-  return answer;
-}
-
-std::string text_of(const json::object &request, std::string_view key) {
-  const auto *value = request.if_contains(key);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
+constexpr std::size_t memory_list_limit = 10'000;
 
 json::value time_of(std::chrono::sys_seconds time) {
   if (time == std::chrono::sys_seconds{}) return nullptr;
@@ -75,7 +64,7 @@ json::object describe(const RememberedDomain &remembered, bool detailed) {
 }
 
 json::object list(const TlsMemory &memory, const json::object &request) {
-  std::size_t limit = list_limit;
+  std::size_t limit = memory_list_limit;
   if (const auto *value = request.if_contains("limit"); value && value->is_int64() && value->get_int64() > 0)
     limit = std::min(limit, static_cast<std::size_t>(value->get_int64()));
   const auto *failing = request.if_contains("failing");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/inbound/reply.hpp"
 #include "mta/inbound/session.hpp"
 
 namespace mta::inbound {
@@ -11,10 +12,6 @@ namespace {
 
 constexpr std::chrono::milliseconds storage_look_every{100};
 constexpr std::uint64_t refused_connection_lines_per_second = 5;
-
-smtp::Reply make_reply(std::uint16_t code, smtp::EnhancedCode enhanced, std::string text) {
-  return smtp::Reply{.code = code, .enhanced = enhanced, .text = std::move(text)};
-}
 
 } // namespace
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/inbound/reply.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/message/received.hpp"
 
@@ -31,10 +32,6 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   options.offer_requiretls = config.outbound.requiretls;
   options.tls_from_start = listener.tls == ListenerTls::implicit;
   return options;
-}
-
-smtp::Reply make_reply(std::uint16_t code, smtp::EnhancedCode enhanced, std::string text) {
-  return smtp::Reply{.code = code, .enhanced = enhanced, .text = std::move(text)};
 }
 
 /// "TLSv1.3 TLS_AES_256_GCM_SHA384 authenticated"; empty without TLS.

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "mta/auth/run_checks.hpp"
+#include "mta/inbound/reply.hpp"
 
 namespace mta::inbound {
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t yield_after = 262'144;
 /// The gathered replies of an idle session keep at most this much room.
 constexpr std::size_t output_kept = 1'024;
-
-smtp::Reply make_reply(std::uint16_t code, smtp::EnhancedCode enhanced, std::string text) {
-  return smtp::Reply{.code = code, .enhanced = enhanced, .text = std::move(text)};
-}
 
 } // namespace
 

@@ -119,7 +119,7 @@ Task<void> explain_hosts(Explanation &explanation, const PolicySources &sources)
   }
 }
 
-boost::json::array to_array(const std::vector<std::string> &values) {
+boost::json::array to_json_array(const std::vector<std::string> &values) {
   boost::json::array array;
   for (const auto &value : values) array.emplace_back(value);
   return array;
@@ -219,7 +219,7 @@ boost::json::object to_json(const ExplainedProbe &probe) {
                              {"verdict", probe.verdict},
                              {"reason", probe.reason},
                              {"matched_name", probe.matched_name},
-                             {"names", to_array(probe.names)},
+                             {"names", to_json_array(probe.names)},
                              {"issuer", probe.issuer},
                              {"chain_digest", probe.chain_digest},
                              {"would_deliver", probe.would_deliver},
@@ -231,7 +231,7 @@ boost::json::object to_json(const ExplainedProbe &probe) {
 boost::json::object to_json(const ExplainedHost &host) {
   boost::json::object object{{"name", host.name},
                              {"preference", host.preference},
-                             {"addresses", to_array(host.addresses)},
+                             {"addresses", to_json_array(host.addresses)},
                              {"problem", host.problem},
                              {"decision", nullptr}};
   if (host.plan) object["decision"] = mta::to_json(*host.plan);

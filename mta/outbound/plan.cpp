@@ -108,12 +108,16 @@ bool HostPlan::may_fall_back() const noexcept {
 
 namespace {
 
+bool may_use_tls(const policy::Requirement &required) {
+  return required.level != tls::Level::none || required.implicit_tls;
+}
+
 /// Sets what connections are made with, as `required()` has it; the context is null where the snapshot has none.
 void set_connection(HostPlan &made) {
   const auto &required = made.required();
   made.connection_key = fmt::format("{}:{}\n{}", made.host.name, made.host.port, policy::requirement_key(required));
   made.starttls = starttls_use(required);
-  if (required.level != tls::Level::none || required.implicit_tls)
+  if (may_use_tls(required))
     made.context = made.plan->snapshot->client_context(required.profile, required.client_certificate);
 }
 
@@ -133,7 +137,7 @@ smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<con
   set_connection(*made);
   const Snapshot &snapshot = *made->plan->snapshot;
   made->system_trust = snapshot.trust_store("system", {});
-  if (required.level != tls::Level::none || required.implicit_tls) {
+  if (may_use_tls(required)) {
     if (!made->context)
       return smtp::fail(smtp::ErrorCode::not_found, fmt::format("no TLS context for profile {} and certificate \"{}\"",
                                                                 required.profile, required.client_certificate));

@@ -8,10 +8,10 @@ namespace mta {
 namespace {
 
 /// What is kept of a peer's words in memory and in the spool.
-constexpr std::size_t reply_limit = 2048;
-constexpr std::size_t text_limit = 1024;
+constexpr std::size_t kept_reply_limit = 2048;
+constexpr std::size_t kept_text_limit = 1024;
 
-std::string cut(const std::string &text, std::size_t limit) {
+std::string shortened(const std::string &text, std::size_t limit) {
   return text.substr(0, limit);
 }
 
@@ -27,9 +27,9 @@ void note_attempt(RecipientState &state, const RecipientResult &result, WallTime
   state.cause = result.kind == RecipientResult::Kind::delivered ? FailureCause::none : result.cause;
   state.before_expiry = FailureCause::none;
   state.last_reply = {
-      .code = result.reply.code, .enhanced = result.reply.enhanced, .text = cut(result.reply.text, reply_limit)};
-  state.last_host = cut(result.host, text_limit);
-  state.detail = cut(result.detail, text_limit);
+      .code = result.reply.code, .enhanced = result.reply.enhanced, .text = shortened(result.reply.text, kept_reply_limit)};
+  state.last_host = shortened(result.host, kept_text_limit);
+  state.detail = shortened(result.detail, kept_text_limit);
   state.dsn_passed_on = result.dsn_passed_on;
 }
 

@@ -18,10 +18,10 @@ void add(std::uint64_t &sum, std::uint64_t more) noexcept {
 
 } // namespace
 
-const char *to_string(ReportKind kind) noexcept {
+const char *to_string(ReceivedKind kind) noexcept {
   switch (kind) {
-  case ReportKind::dmarc: return "dmarc";
-  case ReportKind::tlsrpt: return "tlsrpt";
+  case ReceivedKind::dmarc: return "dmarc";
+  case ReceivedKind::tlsrpt: return "tlsrpt";
   }
   return "";
 }

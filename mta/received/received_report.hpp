@@ -86,8 +86,8 @@ struct ReceivedTls {
   friend bool operator==(const ReceivedTls &, const ReceivedTls &) = default;
 };
 
-enum class ReportKind : std::uint8_t { dmarc, tlsrpt };
-[[nodiscard]] const char *to_string(ReportKind kind) noexcept;
+enum class ReceivedKind : std::uint8_t { dmarc, tlsrpt };
+[[nodiscard]] const char *to_string(ReceivedKind kind) noexcept;
 
 struct ReceivedReport {
   std::string organisation; ///< who reports; the domain of `contact` when the report has no name; may be empty
@@ -99,8 +99,8 @@ struct ReceivedReport {
   std::string domain; ///< whom it is about, a lower-case A-label form if it is valid; TLSRPT: of the first policy
   std::variant<ReceivedDmarc, ReceivedTls> content;
 
-  [[nodiscard]] ReportKind kind() const noexcept {
-    return std::holds_alternative<ReceivedDmarc>(content) ? ReportKind::dmarc : ReportKind::tlsrpt;
+  [[nodiscard]] ReceivedKind kind() const noexcept {
+    return std::holds_alternative<ReceivedDmarc>(content) ? ReceivedKind::dmarc : ReceivedKind::tlsrpt;
   }
   friend bool operator==(const ReceivedReport &, const ReceivedReport &) = default;
 };

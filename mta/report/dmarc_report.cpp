@@ -14,14 +14,14 @@ namespace mta {
 namespace {
 
 /// A report while its rows are gathered.
-struct Gathered {
+struct GatheredMessages {
   DmarcReport report;
   std::unordered_map<std::string, std::size_t> places;
   std::chrono::sys_seconds last{std::chrono::sys_seconds::min()};
   bool has_mail = false; ///< a row that is not of a report
 };
 
-void add_row(Gathered &gathered, CountedRow counted) {
+void add_row(GatheredMessages &gathered, CountedRow counted) {
   DmarcReport &report = gathered.report;
   if (counted.last >= gathered.last) {
     gathered.last = counted.last;
@@ -47,7 +47,7 @@ void add_row(Gathered &gathered, CountedRow counted) {
 } // namespace
 
 std::vector<DmarcReport> group_reports(DmarcDay day, DmarcReportForm form) {
-  std::map<std::string, Gathered> by_domain;
+  std::map<std::string, GatheredMessages> by_domain;
   for (CountedRow &counted : day.rows) {
     std::string domain = smtp::to_lower(counted.row.published.domain);
     if (is_reportable_name(domain)) add_row(by_domain[std::move(domain)], std::move(counted));

@@ -17,7 +17,7 @@ namespace {
 namespace json = boost::json;
 
 /// A report while its rows are gathered: where each policy is, by its octets.
-struct Gathered {
+struct GatheredSessions {
   TlsReport report;
   std::unordered_map<std::string, std::size_t> places;
 };
@@ -29,7 +29,7 @@ std::string key_of(TlsrptPolicy policy) {
   return encode_tlsrpt_row(row);
 }
 
-void add_row(Gathered &gathered, Counted<TlsrptRow> counted) {
+void add_row(GatheredSessions &gathered, Counted<TlsrptRow> counted) {
   TlsrptRow &row = counted.row;
   row.policy.domain = smtp::to_lower(row.policy.domain);
   auto &policies = gathered.report.policies;
@@ -107,7 +107,7 @@ std::size_t TlsReport::details() const noexcept {
 }
 
 std::vector<TlsReport> group_tls_reports(TlsrptDay day) {
-  std::map<std::string, Gathered> by_domain;
+  std::map<std::string, GatheredSessions> by_domain;
   for (Counted<TlsrptRow> &counted : day.rows) {
     std::string domain = smtp::to_lower(counted.row.domain);
     if (is_reportable_name(domain)) add_row(by_domain[std::move(domain)], std::move(counted));

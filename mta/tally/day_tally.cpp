@@ -42,56 +42,52 @@ DayTally::~DayTally() {
   static_cast<void>(flush()); // a failure was logged there
 }
 
-void DayTally::add(std::string octets, std::chrono::system_clock::time_point time, std::uint64_t count) {
+/// `keep` puts the row of `size` octets among those of its day, and says whether there was room; called with the mutex.
+template <typename Keep>
+void DayTally::count(std::size_t size, std::chrono::system_clock::time_point time, std::uint64_t times, Keep keep) {
   const UtcDay day = std::chrono::floor<std::chrono::days>(time);
-  const auto second = std::chrono::floor<std::chrono::seconds>(time);
-  if (octets.size() > longest_tally_row) return drop(count, "row_limit", day);
+  if (size > longest_tally_row) return drop(times, "row_limit", day);
   bool is_counted = false;
   bool wakes = false;
   {
     const std::scoped_lock lock(mutex_);
-    auto &rows = pending_[day].counted;
-    auto found = rows.find(octets);
-    if (found == rows.end() && take_room(octets.size() + row_overhead, wakes))
-      found = rows.emplace(std::move(octets), Count{}).first;
-    if (found != rows.end()) {
-      is_counted = true;
-      found->second.times += count;
-      found->second.last = std::max(found->second.last, second);
-      status_.counted += count;
-      status_.pending = pending_octets_;
-    }
+    const std::uint64_t before = pending_octets_;
+    is_counted = keep(pending_[day], std::chrono::floor<std::chrono::seconds>(time));
+    if (is_counted) status_.counted += times;
+    status_.pending = pending_octets_;
+    // The first row wakes the thread, which then waits for the interval; a buffer half full ends that wait.
+    const std::uint64_t half = options_.memory_limit / 2;
+    wakes = (before == 0 && pending_octets_ > 0) || (before <= half && pending_octets_ > half);
   }
   if (wakes) wake_.notify_one();
-  if (!is_counted) drop(count, "memory_limit", day);
+  if (!is_counted) drop(times, "memory_limit", day);
+}
+
+void DayTally::add(std::string row, std::chrono::system_clock::time_point time, std::uint64_t times) {
+  count(row.size(), time, times, [&](Rows &rows, std::chrono::sys_seconds second) {
+    auto found = rows.counted.find(row);
+    if (found == rows.counted.end()) {
+      if (!take_room(row.size() + row_overhead)) return false;
+      found = rows.counted.emplace(std::move(row), Count{}).first;
+    }
+    found->second.times += times;
+    found->second.last = std::max(found->second.last, second);
+    return true;
+  });
 }
 
 void DayTally::add_unique(std::string_view row, std::chrono::system_clock::time_point time) {
-  const UtcDay day = std::chrono::floor<std::chrono::days>(time);
-  if (row.size() > longest_tally_row) return drop(1, "row_limit", day);
-  bool is_counted = false;
-  bool wakes = false;
-  {
-    const std::scoped_lock lock(mutex_);
-    is_counted = take_room(row.size() + unique_overhead, wakes);
-    if (is_counted) {
-      Rows &rows = pending_[day];
-      append_record(rows.unique, {row, 1, std::chrono::floor<std::chrono::seconds>(time)});
-      rows.ends.push_back(rows.unique.size());
-      ++status_.counted;
-      status_.pending = pending_octets_;
-    }
-  }
-  if (wakes) wake_.notify_one();
-  if (!is_counted) drop(1, "memory_limit", day);
+  count(row.size(), time, 1, [&](Rows &rows, std::chrono::sys_seconds second) {
+    if (!take_room(row.size() + unique_overhead)) return false;
+    append_record(rows.unique, {row, 1, second});
+    rows.ends.push_back(rows.unique.size());
+    return true;
+  });
 }
 
-/// Called with the mutex. False: the limit is reached. `wakes`: the thread is to be woken.
-bool DayTally::take_room(std::uint64_t octets, bool &wakes) {
+/// Called with the mutex. False: the limit is reached.
+bool DayTally::take_room(std::uint64_t octets) {
   if (pending_octets_ + octets > options_.memory_limit) return false;
-  // The first row wakes the thread, which then waits for the interval; a buffer half full ends that wait.
-  const std::uint64_t half = options_.memory_limit / 2;
-  wakes = pending_octets_ == 0 || (pending_octets_ <= half && pending_octets_ + octets > half);
   pending_octets_ += octets;
   return true;
 }

@@ -74,7 +74,9 @@ private:
 
   DayTally(DayTallyOptions options, MailLog &log);
   void run();
-  [[nodiscard]] bool take_room(std::uint64_t octets, bool &wakes);
+  template <typename Keep>
+  void count(std::size_t size, std::chrono::system_clock::time_point time, std::uint64_t times, Keep keep);
+  [[nodiscard]] bool take_room(std::uint64_t octets);
   [[nodiscard]] smtp::Result<void> write_day(UtcDay day, const Rows &rows);
   void drop(std::uint64_t times, std::string_view why, UtcDay day);
   void give_back(Pending rows);

@@ -16,8 +16,8 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 2;
-constexpr std::uint64_t first_version = 1; ///< notes without certificate and observed verdict; still read
+constexpr std::uint64_t decision_row_version = 2;
+constexpr std::uint64_t first_decision_row_version = 1; ///< notes without certificate and observed verdict; still read
 enum class RowKind : std::uint8_t { text, note };
 
 constexpr std::size_t part_size = 60'000; ///< below longest_tally_row
@@ -37,7 +37,7 @@ std::uint64_t hash_of(std::string_view text) {
 
 std::string encode_text(std::uint64_t hash, std::size_t index, std::size_t parts, std::string_view part) {
   RowWriter out;
-  out.number(row_version);
+  out.number(decision_row_version);
   out.word(RowKind::text);
   out.number(hash);
   out.number(index);
@@ -48,7 +48,7 @@ std::string encode_text(std::uint64_t hash, std::size_t index, std::size_t parts
 
 std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
   RowWriter out;
-  out.number(row_version);
+  out.number(decision_row_version);
   out.word(RowKind::note);
   out.number(note.id & 0xFFFF'FFFFU);
   out.number(note.id >> 32U);
@@ -90,7 +90,7 @@ struct RowHead {
 RowHead read_head(RowReader &in) {
   RowHead head;
   head.version = in.number("version", longest_number);
-  if (head.version < first_version || head.version > row_version) in.fail("unknown version");
+  if (head.version < first_decision_row_version || head.version > decision_row_version) in.fail("unknown version");
   const auto kind = in.word("kind", RowKind::note);
   if (in.error().empty()) head.kind = kind;
   return head;
@@ -127,7 +127,7 @@ std::optional<StoredNote> read_note(RowReader &in, std::uint64_t version, std::u
   stored.note.reason = in.text("reason", reason_limit);
   stored.note.result = in.text("result", name_limit);
   stored.note.reply = in.text("reply", reply_limit);
-  if (version > first_version) {
+  if (version > first_decision_row_version) {
     stored.note.certificate = in.text("certificate", name_limit);
     stored.note.chain_digest = in.text("chain digest", digest_limit);
     stored.note.observed = in.optional_word("observed verdict", last_verdict);

@@ -11,7 +11,7 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 1;
+constexpr std::uint64_t dmarc_row_version = 1;
 
 bool is_within(std::string_view name, std::string_view parent) {
   return name == parent ||
@@ -95,7 +95,7 @@ smtp::IpAddress read_address(RowReader &in) {
 
 std::string encode_row(const DmarcRow &row) {
   RowWriter out;
-  out.number(row_version);
+  out.number(dmarc_row_version);
   const std::size_t address_size = row.source.is_v6() ? 16 : 4;
   out.number(address_size);
   for (std::size_t i = 0; i < address_size; ++i) {
@@ -131,8 +131,8 @@ std::string encode_row(const DmarcRow &row) {
 
 smtp::Result<DmarcRow> decode_row(std::string_view octets) {
   RowReader in(octets);
-  if (const auto version = in.number("version", std::numeric_limits<std::uint64_t>::max()); version != row_version)
-    in.fail(fmt::format("version is {}, known is {}", version, row_version));
+  if (const auto version = in.number("version", std::numeric_limits<std::uint64_t>::max()); version != dmarc_row_version)
+    in.fail(fmt::format("version is {}, known is {}", version, dmarc_row_version));
   DmarcRow row;
   row.source = read_address(in);
   row.published = read_policy(in);

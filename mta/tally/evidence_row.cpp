@@ -13,11 +13,11 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 2;
-constexpr std::uint64_t first_version = 1; ///< without suite, group and key type; still read
+constexpr std::uint64_t evidence_row_version = 2;
+constexpr std::uint64_t first_evidence_row_version = 1; ///< without suite, group and key type; still read
 constexpr auto last_direction = policy::Direction::inbound;
 constexpr auto last_trust = policy::NameTrust::configured;
-constexpr auto last_verdict = policy::VerdictKind::outside_profile;
+constexpr auto last_verdict_kind = policy::VerdictKind::outside_profile;
 constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
 /// Seconds since 1970 beyond which the clock's unit would not hold them.
 constexpr auto last_time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::duration::max());
@@ -166,7 +166,7 @@ policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_vie
 
 std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
   RowWriter out;
-  out.number(row_version);
+  out.number(evidence_row_version);
   out.word(kind);
   out.word(row.direction);
   out.text(row.domain, EvidenceLimits::name);
@@ -203,8 +203,8 @@ std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
 smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   RowReader in(octets);
   const auto written = in.number("version", std::numeric_limits<std::int64_t>::max());
-  if (written < first_version || written > row_version)
-    in.fail(fmt::format("version is {}, known are {} to {}", written, first_version, row_version));
+  if (written < first_evidence_row_version || written > evidence_row_version)
+    in.fail(fmt::format("version is {}, known are {} to {}", written, first_evidence_row_version, evidence_row_version));
   EvidenceRecord record;
   policy::EvidenceRow &row = record.row;
   record.kind = in.word("kind", EvidenceKind::message);
@@ -225,7 +225,7 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   row.is_encrypted = version.has_value();
   if (version) {
     row.version = *version;
-    if (written > first_version)
+    if (written > first_evidence_row_version)
       for (std::string *word : {&row.suite, &row.group, &row.key_type}) *word = in.text("suite", EvidenceLimits::word);
     if (in.truth("dane verdict")) {
       row.dane_verdict.emplace();
@@ -238,10 +238,10 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   row.wanted = in.word("wanted", tls::Level::dane);
   row.got = in.word("got", tls::Level::dane);
   row.rule = in.text("rule", EvidenceLimits::rule);
-  row.verdict = in.optional_word("verdict", last_verdict);
+  row.verdict = in.optional_word("verdict", last_verdict_kind);
   row.reason = in.text("reason", EvidenceLimits::reason);
   row.observed_rule = in.text("observed rule", EvidenceLimits::rule);
-  row.observed = in.optional_word("observed verdict", last_verdict);
+  row.observed = in.optional_word("observed verdict", last_verdict_kind);
   row.fault = in.word("fault", last_fault);
   if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());

@@ -12,7 +12,7 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t row_version = 1;
+constexpr std::uint64_t memory_row_version = 1;
 constexpr std::uint64_t longest = std::numeric_limits<std::int64_t>::max() / 2;
 
 void write_time(RowWriter &out, std::chrono::sys_seconds time) {
@@ -27,7 +27,7 @@ std::chrono::sys_seconds read_time(RowReader &in, std::string_view field) {
 
 std::string encode_memory(const DomainMemory &memory) {
   RowWriter out;
-  out.number(row_version);
+  out.number(memory_row_version);
   out.text(memory.domain, MemoryLimits::name);
   for (const auto time :
        {memory.first_tls, memory.last_tls, memory.last_clear, memory.always_since, memory.failing_since})
@@ -55,8 +55,8 @@ std::string encode_memory(const DomainMemory &memory) {
 
 smtp::Result<DomainMemory> decode_memory(std::string_view octets) {
   RowReader in(octets);
-  if (const auto version = in.number("version", longest); version != row_version)
-    in.fail(fmt::format("version is {}, known is {}", version, row_version));
+  if (const auto version = in.number("version", longest); version != memory_row_version)
+    in.fail(fmt::format("version is {}, known is {}", version, memory_row_version));
   DomainMemory memory;
   memory.domain = in.text("domain", MemoryLimits::name);
   memory.first_tls = read_time(in, "first TLS");

@@ -111,6 +111,13 @@ std::string escape(std::string_view text, std::size_t limit) {
   return safe;
 }
 
+std::string escape_to_ascii(std::string_view text, std::size_t limit) {
+  std::string safe = escape(text, limit);
+  for (char &c : safe)
+    if (static_cast<unsigned char>(c) > 126) c = '?';
+  return safe;
+}
+
 bool is_ascii(std::string_view text) noexcept {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }

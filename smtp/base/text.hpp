@@ -31,6 +31,9 @@ namespace smtp {
 /// text longer than `limit` octets is cut and ends in "...". Valid UTF-8 is kept.
 [[nodiscard]] std::string escape(std::string_view text, std::size_t limit = 200);
 
+/// The same in printable ASCII alone: each other octet becomes "?".
+[[nodiscard]] std::string escape_to_ascii(std::string_view text, std::size_t limit = 60);
+
 [[nodiscard]] bool is_ascii(std::string_view text) noexcept;
 /// Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF).
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;

@@ -26,7 +26,7 @@ std::string_view cut(std::string_view text, std::size_t size) {
 }
 
 /// The next word of at most `longest_word` octets; spaces in front of it are passed over.
-std::string_view take_word(std::string_view &text) {
+std::string_view take_short_word(std::string_view &text) {
   text.remove_prefix(std::min(text.size(), text.find_first_not_of(' ')));
   const auto word = cut(text.substr(0, text.find(' ')), longest_word);
   text.remove_prefix(word.size());
@@ -36,7 +36,7 @@ std::string_view take_word(std::string_view &text) {
 /// Appends the words of `text`; a line that is full ends, and the next begins with `indent`.
 void append_words(std::string &out, std::string_view text, std::size_t line_start, std::string_view indent,
                   bool line_is_empty) {
-  for (auto word = take_word(text); !word.empty(); word = take_word(text)) {
+  for (auto word = take_short_word(text); !word.empty(); word = take_short_word(text)) {
     if (!line_is_empty && out.size() - line_start + 1 + word.size() > wanted_width) {
       out += "\r\n";
       line_start = out.size();

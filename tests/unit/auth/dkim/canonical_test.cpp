@@ -86,7 +86,7 @@ const std::vector<BodyRow> bodies = {
 
 TEST(Canonical, BodiesByTable) {
   for (const auto &row : bodies) {
-    for (const std::size_t cut : {1, 2, 3, 1000}) {
+    for (const std::size_t cut : {1U, 2U, 3U, 1000U}) {
       EXPECT_EQ(canonical_body(Canonical::simple, row.body, cut), row.simple) << row.name << ", cut every " << cut;
       EXPECT_EQ(canonical_body(Canonical::relaxed, row.body, cut), row.relaxed) << row.name << ", cut every " << cut;
     }
@@ -121,7 +121,7 @@ TEST(Canonical, AnyBodyInAnyCutIsAsTheBookHasIt) {
 TEST(Canonical, ALimitCutsTheCanonicalBodyAndTheLengthTellsTheRest) {
   const std::string body = "a  b\r\n\r\nc\r\n\r\n"; // relaxed: "a b\r\n\r\nc\r\n", 10 octets
   for (std::uint64_t limit = 0; limit <= 12; ++limit) {
-    for (const std::size_t cut : {1, 4, 100}) {
+    for (const std::size_t cut : {1U, 4U, 100U}) {
       Text text;
       auth::BodyCanonicaliser canonicaliser(Canonical::relaxed, limit);
       for (std::size_t at = 0; at < body.size(); at += cut)

@@ -23,7 +23,7 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 TEST(ReadDmarcXml, AReportArrivesWhole) {
   const auto report = read_dmarc_xml(dmarc_text(one_record));
   ASSERT_TRUE(report) << report.error().detail;
-  EXPECT_EQ(report->kind(), ReportKind::dmarc);
+  EXPECT_EQ(report->kind(), ReceivedKind::dmarc);
   EXPECT_EQ(report->domain, "example.com");
   EXPECT_EQ(report->begin.time_since_epoch().count(), 1'700'000'000);
   const auto &dmarc = std::get<ReceivedDmarc>(report->content);
