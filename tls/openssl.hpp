@@ -104,14 +104,29 @@ inline constexpr int chain_security_level = 2;
 
 /// Sockets without SIGPIPE and without blocking, whatever the descriptor's flags say (MSG_NOSIGNAL, MSG_DONTWAIT).
 [[nodiscard]] BioMethodPtr make_socket_method();
+/// Reads of the socket within one call of OpenSSL. It goes on by itself while its buffer holds the beginning of a
+/// further record (also without SSL_MODE_AUTO_RETRY), so that a peer that sends fast enough could keep it for ever.
+inline constexpr int reads_per_call = 4;
+/// TLS records in a row that carry none of the peer's octets: tickets, key updates, alerts, refused renegotiations. An
+/// honest peer sends two or three.
+inline constexpr std::size_t max_records_without_data = 64;
+/// Handshake messages and alerts in one connection after its handshake, however much data comes between them. Honest
+/// peers change keys after thousands of millions of octets (RFC 8446 section 5.5).
+inline constexpr std::size_t max_messages_after_handshake = 1024;
+
 /// What the stream must know of its socket BIO; owned by the BIO.
 struct SocketState {
   int descriptor = -1;
-  int error = 0;          ///< errno of the last failure that was not "would block"
-  bool ended = false;     ///< the peer closed its side
-  bool drained = false;   ///< the last read got less than it asked for: nothing is left in the socket
-  bool hold_next = false; ///< the next write waits in the kernel for the one behind it (MSG_MORE)
-  bool held = false;      ///< such a write is waiting
+  int error = 0;            ///< errno of the last failure that was not "would block"
+  bool ended = false;       ///< the peer closed its side
+  bool drained = false;     ///< the last read got less than it asked for: nothing is left in the socket
+  bool hold_next = false;   ///< the next write waits in the kernel for the one behind it (MSG_MORE)
+  bool held = false;        ///< such a write is waiting
+  int allowance = 0;        ///< reads that the BIO may still do in this call of OpenSSL
+  bool withheld = false;    ///< the last read was not done for want of allowance: call again, after letting others run
+  bool flooded = false;     ///< reading was ended because of one of the next two
+  std::size_t records = 0;  ///< received after the handshake since the last that carried data
+  std::size_t messages = 0; ///< of the handshake protocol and alerts, received after the handshake
 };
 [[nodiscard]] BioPtr make_socket_bio(const BIO_METHOD &method, int descriptor);
 /// What errno says when a socket has nothing to read, or no room.

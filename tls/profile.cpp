@@ -52,6 +52,8 @@ void apply_options(SSL_CTX &context, const Profile &profile) {
   if (profile.security_level == 0) SSL_CTX_set_options(&context, SSL_OP_LEGACY_SERVER_CONNECT);
   SSL_CTX_set_mode(&context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+  // A record without data comes back to the stream, which counts them; see SocketState in openssl.hpp.
+  SSL_CTX_clear_mode(&context, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_early_data(&context, 0); // RFC 8446 section 8: 0-RTT can be replayed
   SSL_CTX_set_read_ahead(&context, 1);     // one system call for header and body of a record

@@ -33,6 +33,16 @@ int write_socket(BIO *bio, const char *data, std::size_t size, std::size_t *writ
 int read_socket(BIO *bio, char *data, std::size_t size, std::size_t *read) {
   SocketState &state = socket_state(*bio);
   BIO_clear_retry_flags(bio);
+  if (state.records > max_records_without_data || state.messages > max_messages_after_handshake) {
+    state.flooded = true;
+    return 0;
+  }
+  if (state.allowance <= 0) {
+    state.withheld = true;
+    BIO_set_retry_read(bio);
+    return 0;
+  }
+  --state.allowance;
   ssize_t got = 0;
   do {
     got = ::recv(state.descriptor, data, size, MSG_DONTWAIT);

@@ -48,6 +48,14 @@ smtp::Error closed_by_peer() {
   return {ErrorCode::closed, "the peer closed the connection"};
 }
 
+/// Counts what comes after the handshake: OpenSSL's message callback.
+void count_record(int sent, int, int type, const void *, std::size_t, SSL *, void *argument) {
+  SocketState &state = *static_cast<SocketState *>(argument);
+  if (type == SSL3_RT_HEADER && sent == 0) ++state.records;
+  // Our own alerts answer renegotiations, which OpenSSL does not show.
+  if (type == SSL3_RT_ALERT || (type == SSL3_RT_HANDSHAKE && sent == 0)) ++state.messages;
+}
+
 bool wants(SSL *ssl, int result, int &error) noexcept {
   error = SSL_get_error(ssl, result);
   return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
@@ -64,7 +72,8 @@ Stream::Stream(Stream &&other) noexcept
     : socket_(std::move(other.socket_)), ssl_(std::exchange(other.ssl_, nullptr)), context_(std::move(other.context_)),
       facts_(std::move(other.facts_)), peer_chain_(std::move(other.peer_chain_)),
       deadline_(std::exchange(other.deadline_, std::nullopt)), state_(std::exchange(other.state_, State::closed)),
-      drained_(other.drained_), ticket_due_(other.ticket_due_), immediate_(other.immediate_) {}
+      drained_(other.drained_), finished_(other.finished_), ticket_due_(other.ticket_due_),
+      immediate_(other.immediate_) {}
 
 Stream &Stream::operator=(Stream &&other) noexcept {
   if (this == &other) return *this;
@@ -77,6 +86,7 @@ Stream &Stream::operator=(Stream &&other) noexcept {
   deadline_ = std::exchange(other.deadline_, std::nullopt);
   state_ = std::exchange(other.state_, State::closed);
   drained_ = other.drained_;
+  finished_ = other.finished_;
   ticket_due_ = other.ticket_due_;
   immediate_ = other.immediate_;
   return *this;
@@ -122,12 +132,27 @@ awaitable<Result<void>> Stream::wait(Wish wish) {
 
 /// Called before each operation: refuses on a stream that has ended, and suspends once in a while.
 awaitable<Result<void>> Stream::give_way() {
-  if (++immediate_ >= max_immediate) {
-    immediate_ = 0;
-    co_await asio::post(socket_.get_executor(), asio::use_awaitable);
-  }
+  if (++immediate_ >= max_immediate) co_return co_await let_others_run();
   if (auto refused = refusal()) co_return tl::unexpected(std::move(*refused));
   co_return Result<void>();
+}
+
+/// The watchdog runs meanwhile, too: the stream may have expired.
+awaitable<Result<void>> Stream::let_others_run() {
+  immediate_ = 0;
+  co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+  if (auto refused = refusal()) co_return tl::unexpected(std::move(*refused));
+  co_return Result<void>();
+}
+
+void Stream::grant_reads(SSL &ssl) noexcept {
+  SocketState &state = socket_state(*SSL_get_rbio(&ssl));
+  state.allowance = reads_per_call;
+  state.withheld = false;
+}
+
+bool Stream::had_its_reads(SSL &ssl) noexcept {
+  return std::exchange(socket_state(*SSL_get_rbio(&ssl)).withheld, false);
 }
 
 /// True when an attempt to read would only learn that nothing is there.
@@ -145,6 +170,11 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
     return closed_by_peer();
   }
   state_ = State::broken;
+  if (socket.flooded) {
+    ERR_clear_error();
+    return {ErrorCode::tls, fmt::format("{}: too many TLS records without data, limit is {} in a row and {} in all",
+                                        what, max_records_without_data, max_messages_after_handshake)};
+  }
   const bool cut = socket.ended && (error == SSL_ERROR_SYSCALL ||
                                     ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
   const std::string text = take_error_text("no reason given");
@@ -184,11 +214,20 @@ awaitable<Result<std::size_t>> Stream::read_some(std::span<char> buffer) {
     }
     ERR_clear_error();
     std::size_t got = 0;
+    grant_reads(*ssl_);
     const int result = SSL_read_ex(ssl_, buffer.data(), buffer.size(), &got);
-    if (result == 1) co_return got;
+    if (result == 1) {
+      socket_state(*SSL_get_rbio(ssl_)).records = 0;
+      co_return got;
+    }
     int error = 0;
     if (!wants(ssl_, result, error)) co_return tl::unexpected(tls_failure(ssl_, result, "reading failed"));
     wish = error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write;
+    attempt = had_its_reads(*ssl_);
+    if (attempt) {
+      auto others_ran = co_await let_others_run();
+      if (!others_ran) co_return tl::unexpected(std::move(others_ran.error()));
+    }
   }
 }
 
@@ -208,11 +247,17 @@ awaitable<Result<void>> Stream::wait_readable() {
     ERR_clear_error();
     char octet = 0;
     std::size_t got = 0;
+    grant_reads(*ssl_);
     const int result = SSL_peek_ex(ssl_, &octet, 1, &got);
     if (result == 1) co_return Result<void>();
     int error = 0;
     if (!wants(ssl_, result, error)) co_return tl::unexpected(tls_failure(ssl_, result, "reading failed"));
     wish = error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write;
+    attempt = had_its_reads(*ssl_);
+    if (attempt) {
+      auto others_ran = co_await let_others_run();
+      if (!others_ran) co_return others_ran;
+    }
   }
 }
 
@@ -225,12 +270,14 @@ bool Stream::readable_now() {
   ERR_clear_error();
   char octet = 0;
   std::size_t got = 0;
+  grant_reads(*ssl_);
   const bool readable = SSL_peek_ex(ssl_, &octet, 1, &got) == 1;
   ERR_clear_error();
   return readable;
 }
 
 awaitable<Result<void>> Stream::write(std::string_view octets) {
+  if (finished_) co_return smtp::fail(ErrorCode::closed, "nothing can be written: our side has ended");
   if (ssl_ != nullptr) co_return co_await write_tls(octets);
   while (!octets.empty()) {
     auto ready = co_await give_way();
@@ -261,6 +308,7 @@ awaitable<Result<void>> Stream::write_tls(std::string_view octets) {
       socket.drained = false;
     }
     std::size_t sent = 0;
+    grant_reads(*ssl_);
     const int result = SSL_write_ex(ssl_, octets.data(), octets.size(), &sent);
     if (result == 1) {
       octets.remove_prefix(sent);
@@ -269,6 +317,11 @@ awaitable<Result<void>> Stream::write_tls(std::string_view octets) {
     }
     int error = 0;
     if (!wants(ssl_, result, error)) co_return tl::unexpected(tls_failure(ssl_, result, "writing failed"));
+    if (had_its_reads(*ssl_)) {
+      auto others_ran = co_await let_others_run();
+      if (!others_ran) co_return others_ran;
+      continue;
+    }
     auto waited = co_await wait(error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write);
     if (!waited) co_return waited;
   }
@@ -288,19 +341,26 @@ void Stream::push_held_octets() noexcept {
 awaitable<Result<void>> Stream::handshake(std::shared_ptr<const Context> context, Role role, std::string server_name) {
   auto ready = co_await give_way();
   if (!ready) co_return ready;
+  if (finished_) co_return smtp::fail(ErrorCode::closed, "no handshake: our side has ended");
   if (ssl_ != nullptr) co_return smtp::fail(ErrorCode::protocol, "TLS is already in use on this connection");
   auto begun = begin_handshake(*context, role, server_name, socket_.native_handle());
   if (!begun) co_return tl::unexpected(std::move(begun.error()));
   const SslPtr ssl = std::move(*begun);
   while (true) {
     ERR_clear_error();
+    grant_reads(*ssl);
     const int result = SSL_do_handshake(ssl.get());
     if (result == 1) break;
     int error = 0;
     if (!wants(ssl.get(), result, error)) {
       co_return tl::unexpected(tls_failure(ssl.get(), result, "handshake failed"));
     }
-    auto waited = co_await wait(error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write);
+    Result<void> waited;
+    if (had_its_reads(*ssl)) {
+      waited = co_await let_others_run();
+    } else {
+      waited = co_await wait(error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write);
+    }
     if (!waited) {
       if (state_ == State::open) state_ = State::broken;
       co_return waited;
@@ -318,6 +378,21 @@ void Stream::note_handshake(std::shared_ptr<const Context> context, SSL *ssl, Ro
   ticket_due_ =
       role == Role::server && context->impl().tickets && facts_->version == Version::tls1_3 && peer_chain_ == nullptr;
   context_ = std::move(context);
+  SSL_set_msg_callback(ssl, count_record);
+  SSL_set_msg_callback_arg(ssl, &socket_state(*SSL_get_rbio(ssl)));
+}
+
+void Stream::finish_writing() noexcept {
+  if (state_ == State::closed || std::exchange(finished_, true)) return;
+  if (ssl_ != nullptr && state_ == State::open) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_);
+    ERR_clear_error();
+  }
+  drop_tls();
+  drained_ = false;
+  boost::system::error_code ignored;
+  if (socket_.is_open()) socket_.shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
 void Stream::close() noexcept {

@@ -23,7 +23,8 @@ namespace tls {
 
 /// Reads and writes try the system call first and wait only when it would block. Sets TCP_NODELAY. One reader and one
 /// writer at a time, all on the socket's executor. Idle memory: no buffer of its own; OpenSSL's are released
-/// (SSL_MODE_RELEASE_BUFFERS). Expiry: set_deadline() is checked by the caller's watchdog, which calls expire(); the
+/// (SSL_MODE_RELEASE_BUFFERS). TLS records without data are bounded (tls/openssl.hpp): a peer that sends nothing else is
+/// an error of code tls, and never keeps the thread. Expiry: set_deadline() is checked by the caller's watchdog, which calls expire(); the
 /// pending operation then fails with ErrorCode::timed_out.
 class Stream {
 public:
@@ -46,6 +47,10 @@ public:
   /// Server handshake. With TLS 1.3 the session ticket is not sent by itself but with the first write that follows.
   [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> handshake(std::shared_ptr<const Context> context, Role role,
                                                                      std::string server_name);
+  /// Ends our side: close_notify if TLS, then FIN. From now on read_some() gives the peer's raw octets, which are to be
+  /// thrown away, and nothing can be written. So a last reply is heard by a peer that is still sending: were its octets
+  /// left unread, the kernel would answer with RST, and that destroys the reply on its way (RFC 1122 section 4.2.2.13).
+  void finish_writing() noexcept;
   /// close_notify if TLS, then the socket; never waits for the peer.
   void close() noexcept;
 
@@ -76,6 +81,11 @@ private:
 
   [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> wait(Wish wish);
   [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> give_way();
+  [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> let_others_run();
+  /// Allows OpenSSL its reads of the socket for one call.
+  void grant_reads(ssl_st &ssl) noexcept;
+  /// After a call that wants to read: true when it was stopped only for having had its reads.
+  [[nodiscard]] bool had_its_reads(ssl_st &ssl) noexcept;
   [[nodiscard]] boost::asio::awaitable<smtp::Result<void>> write_tls(std::string_view octets);
   [[nodiscard]] std::optional<smtp::Error> refusal() const;
   [[nodiscard]] bool likely_empty() const noexcept;
@@ -92,6 +102,7 @@ private:
   std::optional<Clock::time_point> deadline_;
   State state_ = State::open;
   bool drained_ = false;        ///< the last plain read emptied the socket: wait before the next one
+  bool finished_ = false;       ///< our side has ended: octets are only thrown away
   bool ticket_due_ = false;     ///< a TLS 1.3 session ticket goes out with the next write
   unsigned char immediate_ = 0; ///< operations since the last suspension
 };

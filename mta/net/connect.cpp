@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
+#include "mta/base/descriptor_reserve.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -76,6 +77,9 @@ error_code prepare(Race &race, std::size_t index, const tcp::endpoint &endpoint)
   tcp::socket &socket = race.sockets[index].emplace(race.executor);
   socket.open(endpoint.protocol(), error);
   if (error) return error;
+  // The last descriptors are the spool's, the log's and the operator's.
+  if (!DescriptorReserve::of_process().may_keep(socket.native_handle(), DescriptorUse::delivery))
+    return boost::system::errc::make_error_code(boost::system::errc::too_many_files_open);
   if (const auto *source = source_for(race, race.addresses[index].address))
     socket.bind(to_endpoint({*source, 0}), error);
   return error;
