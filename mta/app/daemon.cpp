@@ -9,8 +9,6 @@
 #include <thread>
 
 #include <malloc.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -75,16 +73,18 @@ struct Loaded {
 /// The services of a running daemon, in the order in which they are built; destroyed in reverse.
 class Running {
 public:
-  Running(std::shared_ptr<tls::TicketKeys> tickets, std::shared_ptr<const Snapshot> snapshot, std::unique_ptr<MailLog> log,
-          std::unique_ptr<Spool> spool)
-      : tickets_(std::move(tickets)), initial_(std::move(snapshot)), log_(std::move(log)), spool_(std::move(spool)),
+  Running(std::shared_ptr<tls::TicketKeys> tickets, std::shared_ptr<const Snapshot> snapshot)
+      : tickets_(std::move(tickets)), initial_(std::move(snapshot)),
         workers_(config().server.threads != 0 ? config().server.threads
                                               : std::max(1U, std::thread::hardware_concurrency())) {
     snapshot_.set(initial_);
   }
 
-  /// Needs root when ports are low.
-  smtp::Result<void> bind();
+  /// What needs root: low ports, folders below /var and /run. No thread is running and no file of the daemon is made
+  /// before root is given up (but the control socket, which is made as the daemon's user).
+  smtp::Result<void> bind(const std::optional<DaemonIdentity> &identity);
+  /// Opens log and spool as whoever we are now; they are made by their user, on every thread.
+  smtp::Result<Recovery> open();
   /// Starts everything; `recovered` is what the spool held.
   smtp::Result<void> start(std::vector<QueuedMessage> recovered);
   ExitStatus run();
@@ -116,6 +116,7 @@ private:
   asio::steady_timer trim_{main_};
   asio::steady_timer lists_{main_};
   std::unique_ptr<ControlServer> control_;
+  ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_;
@@ -131,14 +132,54 @@ private:
   int still_busy_ = 0; ///< parts of the shutdown that have not yet ended
 };
 
-smtp::Result<void> Running::bind() {
-  auto control = ControlServer::bind(main_, config().control, ::geteuid() == 0 ? config().server.user : std::string());
+smtp::Result<void> Running::bind(const std::optional<DaemonIdentity> &identity) {
+  auto sockets = ListenSockets::bind(config(), workers_.size());
+  if (!sockets) return tl::unexpected(sockets.error());
+  sockets_ = std::move(*sockets);
+
+  std::optional<gid_t> control_group;
+  if (const auto &name = config().control.group; !name.empty()) {
+    const auto found = find_group(name, "control.group");
+    if (!found) return tl::unexpected(found.error());
+    control_group = *found;
+  }
+  if (identity) {
+    if (auto made = make_folder_for(*identity, config().spool.path, 0700); !made)
+      return smtp::fail(made.error().code, "spool.path: " + made.error().detail);
+    const auto folder = std::filesystem::path(config().control.socket).parent_path().string();
+    if (auto made = make_folder_for(*identity, folder, 0755); !folder.empty() && !made)
+      return smtp::fail(made.error().code, "control.socket: " + made.error().detail);
+  }
+  // Where root made it, a link in a folder of the daemon's user would say whose file is replaced and given away.
+  auto acting = ActingAs::begin(identity, control_group);
+  if (!acting) return tl::unexpected(acting.error());
+  auto control = ControlServer::bind(main_, config().control);
   if (!control) return tl::unexpected(control.error());
   control_ = std::move(*control);
+  return {};
+}
+
+smtp::Result<Recovery> Running::open() {
+  auto log = MailLog::open(config().log);
+  if (!log) return tl::unexpected(log.error());
+  log_ = std::move(*log);
+  const SpoolConfig &wanted = config().spool;
+  std::error_code ignored; // the spool says what is wrong with its folder
+  std::filesystem::create_directories(std::filesystem::path(wanted.path).parent_path(), ignored);
+  SpoolOptions options;
+  options.path = wanted.path;
+  options.segment_size = wanted.segment_size;
+  options.min_free = wanted.min_free;
+  options.max_messages = wanted.max_messages;
+  Recovery recovery;
+  auto spool = Spool::open(options, recovery);
+  if (!spool) return tl::unexpected(spool.error());
+  spool_ = std::move(*spool);
   inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
       workers_, snapshot_, *spool_, *log_,
       [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }});
-  return inbound_->bind(config());
+  inbound_->adopt(std::move(sockets_));
+  return recovery;
 }
 
 smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
@@ -369,16 +410,6 @@ ExitStatus report(ExitStatus status, const smtp::Error &error) {
   return status;
 }
 
-/// The folder of the spool, made (as root, for the user) when it is not there.
-smtp::Result<void> make_spool_folder(const Config &config) {
-  const auto &path = config.spool.path;
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return {};
-  if (!std::filesystem::create_directories(path, error) || ::chmod(path.c_str(), 0700) != 0)
-    return smtp::fail(smtp::ErrorCode::io, fmt::format("spool.path: cannot create {}: {}", path, error.message()));
-  return give_to_user(path, config.server.user, config.server.group);
-}
-
 /// What the spool held, as the queue understands it; what cannot be read stays in the spool and is logged.
 std::vector<QueuedMessage> decode_recovered(Recovery recovery, MailLog &log) {
   for (const auto &note : recovery.notes) log.write(Event("spool").with("note", note));
@@ -409,38 +440,22 @@ ExitStatus run_daemon(const DaemonOptions &options) {
     return ExitStatus::bad_config;
   }
   const Config &config = *loaded.config;
+  // Before anything is made: a start without the user must leave no folder of root's behind.
+  const auto identity = find_daemon_identity(config.server.user, config.server.group);
+  if (!identity) return report(ExitStatus::bad_config, identity.error());
   auto tickets = std::make_shared<tls::TicketKeys>();
   auto snapshot = Snapshot::build(loaded.config, tickets);
   if (!snapshot) return report(ExitStatus::bad_config, snapshot.error());
   if (auto forbidden = forbid_new_privileges(); !forbidden) return report(ExitStatus::unavailable, forbidden.error());
   raise_descriptor_limit();
-  if (auto made = make_spool_folder(config); !made) return report(ExitStatus::unavailable, made.error());
 
-  std::unique_ptr<MailLog> log;
-  std::unique_ptr<Spool> spool;
-  Recovery recovery;
-  {
-    auto acting = ActingAsUser::begin(config.server.user, config.server.group);
-    if (!acting) return report(ExitStatus::bad_config, acting.error());
-    auto opened = MailLog::open(config.log);
-    if (!opened) return report(ExitStatus::unavailable, opened.error());
-    log = std::move(*opened);
-    SpoolOptions spool_options;
-    spool_options.path = config.spool.path;
-    spool_options.segment_size = config.spool.segment_size;
-    spool_options.min_free = config.spool.min_free;
-    spool_options.max_messages = config.spool.max_messages;
-    auto store = Spool::open(spool_options, recovery);
-    if (!store) return report(ExitStatus::unavailable, store.error());
-    spool = std::move(*store);
-  }
-  log_findings(*log, loaded.findings);
-  auto recovered = decode_recovered(std::move(recovery), *log);
-
-  Running running(std::move(tickets), std::move(*snapshot), std::move(log), std::move(spool));
-  if (auto bound = running.bind(); !bound) return report(ExitStatus::unavailable, bound.error());
-  if (auto dropped = drop_privileges(config.server.user, config.server.group); !dropped)
-    return report(ExitStatus::bad_config, dropped.error());
+  Running running(std::move(tickets), std::move(*snapshot));
+  if (auto bound = running.bind(*identity); !bound) return report(ExitStatus::unavailable, bound.error());
+  if (auto dropped = drop_privileges(*identity); !dropped) return report(ExitStatus::bad_config, dropped.error());
+  auto recovery = running.open();
+  if (!recovery) return report(ExitStatus::unavailable, recovery.error());
+  log_findings(running.log(), loaded.findings);
+  auto recovered = decode_recovered(std::move(*recovery), running.log());
   if (auto started = running.start(std::move(recovered)); !started)
     return report(ExitStatus::unavailable, started.error());
   return running.run();

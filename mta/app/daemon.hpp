@@ -22,8 +22,9 @@ enum class ExitStatus : int {
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration and reopens the log. Prints what is wrong to standard error.
 ///
-/// Order at start: configuration and keys are read; as the daemon's user the log is opened and the spool recovers; addresses
-/// and the control socket are bound; root is given up for good; the queue starts with what the spool held; the listeners accept.
+/// Order at start: configuration and keys are read; addresses and the control socket are bound; root is given up for good;
+/// only then the log is opened, the spool recovers and the first thread begins; the queue starts with what the spool held; the
+/// listeners accept.
 /// Order at the end: listeners stop and sessions finish (within server.shutdown_grace), running deliveries end, the spool closes.
 [[nodiscard]] ExitStatus run_daemon(const DaemonOptions &options);
 

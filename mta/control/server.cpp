@@ -126,8 +126,8 @@ ControlServer::ControlServer(std::shared_ptr<State> state) : state_(std::move(st
 
 ControlServer::~ControlServer() { stop(); }
 
-smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_context &context, const ControlConfig &config,
-                                                                 const std::string &owner) {
+smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_context &context,
+                                                                 const ControlConfig &config) {
   const auto failed = [&](std::string_view what) {
     return smtp::fail(smtp::ErrorCode::io,
                       fmt::format("control.socket: cannot {} {}: {}", what, config.socket, std::strerror(errno)));
@@ -139,15 +139,7 @@ smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_contex
                                                             config.socket.size(), sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, config.socket.c_str(), config.socket.size() + 1);
 
-  uid_t uid = ::geteuid();
   gid_t gid = ::getegid();
-  if (!owner.empty()) {
-    const passwd *entry = ::getpwnam(owner.c_str());
-    if (!entry)
-      return smtp::fail(smtp::ErrorCode::not_found, fmt::format("server.user: there is no user {}", smtp::escape(owner)));
-    uid = entry->pw_uid;
-    gid = entry->pw_gid;
-  }
   mode_t mode = 0600;
   if (!config.group.empty()) {
     const group *entry = ::getgrnam(config.group.c_str());
@@ -162,28 +154,36 @@ smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_contex
   const auto folder = std::filesystem::path(config.socket).parent_path();
   if (!folder.empty() && !std::filesystem::exists(folder, ignored)) {
     if (!std::filesystem::create_directories(folder, ignored)) return failed("create the folder of");
-    if (::chmod(folder.c_str(), 0755) != 0 || (::geteuid() == 0 && ::chown(folder.c_str(), uid, gid) != 0))
-      return failed("set the permissions of the folder of");
+    if (::chmod(folder.c_str(), 0755) != 0) return failed("set the permissions of the folder of");
   }
   if (is_alive(address))
     return smtp::fail(smtp::ErrorCode::not_permitted,
                       fmt::format("control.socket: a daemon already answers on {}", config.socket));
-  ::unlink(config.socket.c_str());
+  struct stat facts {};
+  if (::lstat(config.socket.c_str(), &facts) == 0) {
+    if (!S_ISSOCK(facts.st_mode))
+      return smtp::fail(smtp::ErrorCode::not_permitted,
+                        fmt::format("control.socket: {} is there and is no socket: it is left alone", config.socket));
+    if (::unlink(config.socket.c_str()) != 0) return failed("replace");
+  }
 
   auto state = std::make_shared<State>(context, config.socket);
   boost::system::error_code error;
   state->acceptor.open(stream_protocol(), error);
-  const mode_t before = ::umask(0177); // nobody may connect before the permissions are set
+  const mode_t before = ::umask(0777 & ~mode); // it never has other permissions than these
   if (!error) state->acceptor.bind(stream_protocol::endpoint(config.socket), error);
   ::umask(before);
   if (error) {
     errno = error.value();
-    return failed("bind");
+    auto refused = failed("bind");
+    if (error.value() == EACCES)
+      refused.value().detail += "; the daemon's user must be able to make it: give it a folder of its own";
+    return refused;
   }
-  if (::geteuid() == 0 || !config.group.empty())
-    if (::chown(config.socket.c_str(), ::geteuid() == 0 ? uid : static_cast<uid_t>(-1), gid) != 0)
-      return failed("set the owner of");
-  if (::chmod(config.socket.c_str(), mode) != 0) return failed("set the permissions of");
+  // Made with the right group by a daemon that started as root; else the group must be one of ours.
+  if (::lstat(config.socket.c_str(), &facts) != 0) return failed("look at");
+  if (facts.st_gid != gid && !config.group.empty() && ::lchown(config.socket.c_str(), static_cast<uid_t>(-1), gid) != 0)
+    return failed("set the group of");
   state->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     errno = error.value();

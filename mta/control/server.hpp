@@ -26,11 +26,10 @@ using ControlHandler = std::function<Task<boost::json::object>(boost::json::obje
 /// group is configured: the kernel keeps everyone else out.
 class ControlServer {
 public:
-  /// Binds and sets the permissions; a stale socket file is replaced, a living daemon's is an error. When `owner` is given
-  /// the file is handed to that user, for a daemon that changes its user later.
+  /// Binds with the rights of whoever calls, who owns the file: never root's rights in a folder of somebody else. A stale
+  /// socket file is replaced; a living daemon's, or a file that is no socket, is an error.
   [[nodiscard]] static smtp::Result<std::unique_ptr<ControlServer>> bind(asio::io_context &context,
-                                                                         const ControlConfig &config,
-                                                                         const std::string &owner);
+                                                                         const ControlConfig &config);
   ~ControlServer();
   void start(ControlHandler handler);
   /// Closes the listener and every connection, and removes the file.

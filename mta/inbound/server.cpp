@@ -25,15 +25,8 @@ using asio::ip::tcp;
 using inbound::Edge;
 using inbound::WorkerEdge;
 
-constexpr int listen_backlog = 4096;
 /// After the grace time and the cut: how long sessions that wait for the spool may still take.
 constexpr std::chrono::seconds after_cut{5};
-
-tcp::endpoint to_endpoint(const smtp::SocketAddress &address) {
-  const auto &octets = address.address.octets();
-  if (address.address.is_v6()) return {asio::ip::address_v6(octets), address.port};
-  return {asio::ip::address_v4({octets[0], octets[1], octets[2], octets[3]}), address.port};
-}
 
 smtp::SocketAddress from_endpoint(const tcp::endpoint &endpoint) {
   if (endpoint.address().is_v4()) return {smtp::IpAddress::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
@@ -133,36 +126,6 @@ Task<> accept_connections(Acceptor &acceptor) {
   }
 }
 
-/// With SO_REUSEPORT a second daemon of the same user could listen on our port unnoticed and take half of the mail: so
-/// the first socket is tried without it.
-smtp::Result<void> check_unused(const tcp::endpoint &endpoint) {
-  const int probe = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return {};
-  set_option(probe, SOL_SOCKET, SO_REUSEADDR);
-  if (endpoint.address().is_v6()) set_option(probe, IPPROTO_IPV6, IPV6_V6ONLY);
-  const int result = ::bind(probe, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
-  const int error = errno;
-  ::close(probe);
-  if (result == 0) return {};
-  return smtp::fail(error == EACCES ? smtp::ErrorCode::not_permitted : smtp::ErrorCode::io,
-                    boost::system::error_code(error, boost::system::system_category()).message());
-}
-
-smtp::Result<void> open_acceptor(tcp::acceptor &acceptor, const tcp::endpoint &endpoint) {
-  boost::system::error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) {
-    set_option(acceptor.native_handle(), SOL_SOCKET, SO_REUSEADDR);
-    set_option(acceptor.native_handle(), SOL_SOCKET, SO_REUSEPORT);
-    if (endpoint.address().is_v6()) set_option(acceptor.native_handle(), IPPROTO_IPV6, IPV6_V6ONLY);
-    acceptor.bind(endpoint, error);
-  }
-  if (!error) acceptor.listen(listen_backlog, error);
-  if (!error) acceptor.non_blocking(true, error);
-  if (error) return smtp::fail(smtp::ErrorCode::io, error.message());
-  return {};
-}
-
 /// The end of a shutdown, shared by the workers: `done` is called once, by the last of them.
 struct Ending {
   std::atomic<std::size_t> workers_left;
@@ -217,33 +180,12 @@ struct InboundServer::Impl {
     }
   }
 
-  [[nodiscard]] smtp::Result<void> bind_address(const ListenerConfig &listener, const smtp::SocketAddress &address);
-
   Edge edge;
   std::vector<std::unique_ptr<WorkerEdge>> worker_edges;
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   std::vector<InboundStatus::Bound> bound;
   bool is_stopping = false;
 };
-
-smtp::Result<void> InboundServer::Impl::bind_address(const ListenerConfig &listener,
-                                                     const smtp::SocketAddress &address) {
-  tcp::endpoint endpoint = to_endpoint(address);
-  const auto failed = [&](const smtp::Error &error) {
-    return smtp::fail(error.code, fmt::format("{}: listener \"{}\" cannot listen on {}: {}", listener.place,
-                                              listener.name, address.to_string(), error.detail));
-  };
-  if (const auto unused = check_unused(endpoint); !unused) return failed(unused.error());
-  for (auto &worker_edge : worker_edges) {
-    auto acceptor = std::make_unique<Acceptor>(*worker_edge, listener.name);
-    if (const auto opened = open_acceptor(acceptor->socket, endpoint); !opened) return failed(opened.error());
-    // Port 0: the first socket's port is everybody's.
-    endpoint = acceptor->socket.local_endpoint();
-    acceptors.push_back(std::move(acceptor));
-  }
-  bound.push_back({.listener = listener.name, .address = from_endpoint(endpoint).to_string()});
-  return {};
-}
 
 InboundServer::InboundServer(Services services, InboundOptions options)
     : impl_(std::make_unique<Impl>(std::move(services), options)) {}
@@ -253,12 +195,22 @@ InboundServer::~InboundServer() {
 }
 
 smtp::Result<void> InboundServer::bind(const Config &config) {
-  for (const ListenerConfig &listener : config.listeners) {
-    for (const smtp::SocketAddress &address : listener.addresses) {
-      if (auto result = impl_->bind_address(listener, address); !result) return result;
-    }
-  }
+  auto sockets = ListenSockets::bind(config, impl_->worker_edges.size());
+  if (!sockets) return tl::unexpected(sockets.error());
+  adopt(std::move(*sockets));
   return {};
+}
+
+void InboundServer::adopt(ListenSockets sockets) {
+  for (ListenSockets::Bound &bound : std::move(sockets).take()) {
+    for (std::size_t i = 0; i < bound.sockets.size(); ++i) {
+      auto acceptor = std::make_unique<Acceptor>(*impl_->worker_edges[i % impl_->worker_edges.size()], bound.listener);
+      acceptor->socket.assign(bound.address.address.is_v6() ? tcp::v6() : tcp::v4(), bound.sockets[i].release());
+      acceptor->socket.non_blocking(true);
+      impl_->acceptors.push_back(std::move(acceptor));
+    }
+    impl_->bound.push_back({.listener = bound.listener, .address = bound.address.to_string()});
+  }
 }
 
 void InboundServer::start(Resolver *resolver, DmarcTally *tally, TlsObserver *observer) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mta/config/snapshot.hpp"
+#include "mta/inbound/listen_sockets.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/net/workers.hpp"
 #include "mta/queue/message.hpp"
@@ -56,9 +57,10 @@ public:
   explicit InboundServer(Services services, InboundOptions options = {});
   ~InboundServer();
 
-  /// Binds every listener's addresses (SO_REUSEPORT, one socket for each worker). Needs the rights for low ports; call
-  /// before the privileges are dropped. Errors name listener, address and place.
+  /// ListenSockets::bind() and adopt().
   [[nodiscard]] smtp::Result<void> bind(const Config &config);
+  /// Serves these from start() on: sockets that were bound before the privileges were dropped.
+  void adopt(ListenSockets sockets);
   /// `resolver` answers the checks of mail from outside (null: they find temporary failures); `tally` counts their
   /// results for reports (null: not); `observer` is told of the sessions of partners (null: nobody is).
   void start(Resolver *resolver, DmarcTally *tally, TlsObserver *observer = nullptr);

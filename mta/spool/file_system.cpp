@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -35,8 +36,23 @@ ErrorCode code_of(int number) noexcept {
   }
 }
 
+std::string name_of(uid_t user) {
+  if (const passwd *entry = ::getpwuid(user)) return entry->pw_name;
+  return fmt::format("user {}", user);
+}
+
+/// Whose it is, where that is why it cannot be used: a file of root's from an earlier start, or from a copy made as root.
+std::string owner_of(const std::string &path) {
+  struct stat facts {};
+  if (::lstat(path.c_str(), &facts) != 0 || facts.st_uid == ::geteuid()) return {};
+  return fmt::format(" (it belongs to {}, mode {:04o}, and this process runs as {}; chown gives it back)",
+                     name_of(facts.st_uid), facts.st_mode & 07777U, name_of(::geteuid()));
+}
+
 tl::unexpected<smtp::Error> failure(int number, std::string_view act, const std::string &path) {
-  return smtp::fail(code_of(number), fmt::format("{} {}: {}", act, path, std::generic_category().message(number)));
+  const bool rights = number == EACCES || number == EPERM;
+  return smtp::fail(code_of(number), fmt::format("{} {}: {}{}", act, path, std::generic_category().message(number),
+                                                 rights ? owner_of(path) : std::string()));
 }
 
 /// Calls again when a signal came in between.
