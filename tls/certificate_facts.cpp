@@ -28,6 +28,8 @@ std::string_view octets_of(const ASN1_STRING *string) {
 
 using Digest = std::array<unsigned char, 32>;
 
+} // namespace
+
 std::string key_digest(X509 &certificate) {
   unsigned char *der = nullptr;
   const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &der);
@@ -38,22 +40,27 @@ std::string key_digest(X509 &certificate) {
   return done == 1 ? smtp::to_base64({reinterpret_cast<const char *>(digest.data()), digest.size()}) : std::string();
 }
 
-} // namespace
-
-/// RFC 6125 section 6.4.4: the common name is looked at only when there is no dNSName at all.
+/// RFC 9525 section 2: the common name is no identifier.
 std::vector<std::string> names_of(X509 &certificate) {
   std::vector<std::string> names;
-  bool any_dns_name = false;
   const GeneralNamesPtr alternatives(
       static_cast<GENERAL_NAMES *>(X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; alternatives && i < sk_GENERAL_NAME_num(alternatives.get()); ++i) {
     const GENERAL_NAME *name = sk_GENERAL_NAME_value(alternatives.get(), i);
     if (name->type != GEN_DNS) continue;
-    any_dns_name = true;
     const std::string_view text = octets_of(name->d.dNSName);
-    if (is_usable_name(text) && names.size() < max_certificate_names) names.push_back(smtp::to_lower(text));
+    if (is_usable_name(text)) names.push_back(smtp::to_lower(text));
   }
-  if (any_dns_name) return names;
+  return names;
+}
+
+std::vector<std::string> names_for_dane(X509 &certificate) {
+  std::vector<std::string> names = names_of(certificate);
+  const GeneralNamesPtr alternatives(
+      static_cast<GENERAL_NAMES *>(X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; alternatives && i < sk_GENERAL_NAME_num(alternatives.get()); ++i)
+    if (sk_GENERAL_NAME_value(alternatives.get(), i)->type == GEN_DNS)
+      return names; // usable or not, it rules the CN out
 
   const X509_NAME *subject = X509_get_subject_name(&certificate);
   const int index = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);

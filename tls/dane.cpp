@@ -51,6 +51,10 @@ std::string list_of(const std::vector<std::string> &names) {
   return text;
 }
 
+DaneVerdict refusal(std::string reason, DaneFault fault = DaneFault::no_match) {
+  return {.matched = false, .reason = std::move(reason), .name = {}, .fault = fault};
+}
+
 /// RFC 7671 section 9, digest agility: of the records of one usage and selector, those with the strongest digest, and
 /// the exact ones (matching type 0) always.
 std::vector<const TlsaRecord *> strongest(std::span<const TlsaRecord *const> records) {
@@ -109,23 +113,25 @@ public:
     return ssl_ && SSL_dane_tlsa_add(ssl_.get(), record.usage, record.selector, record.matching_type, octets_of(record),
                                      record.data.size()) == 1;
   }
-  /// Empty when the chain leads to an anchor in time, else why not.
-  [[nodiscard]] std::string verify(const PeerChain::Impl &chain, std::time_t now) {
+  /// Not matched, or matched without a name: whether the chain leads to an anchor in time.
+  [[nodiscard]] DaneVerdict verify(const PeerChain::Impl &chain, std::time_t now) {
     const StorePtr store(X509_STORE_new());
     const StoreContextPtr context(X509_STORE_CTX_new());
     if (!ssl_ || !store || !context ||
         X509_STORE_CTX_init(context.get(), store.get(), chain.leaf.get(), chain.others.get()) != 1 ||
         X509_STORE_CTX_set_purpose(context.get(), X509_PURPOSE_SSL_SERVER) != 1) {
-      return take_error_text("the chain cannot be checked");
+      return refusal(take_error_text("the chain cannot be checked"));
     }
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context.get());
     X509_VERIFY_PARAM_set_time(parameters, now);
     X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(max_chain_certificates));
     X509_VERIFY_PARAM_set_auth_level(parameters, chain_security_level);
     X509_STORE_CTX_set0_dane(context.get(), SSL_get0_dane(ssl_.get()));
-    if (X509_verify_cert(context.get()) == 1) return {};
-    if (X509_STORE_CTX_get_error(context.get()) == X509_V_ERR_DANE_NO_MATCH) return "no record matches the chain";
-    return failure_text(*context);
+    if (X509_verify_cert(context.get()) == 1) return {.matched = true, .reason = {}, .name = {}};
+    const int error = X509_STORE_CTX_get_error(context.get());
+    if (error == X509_V_ERR_DANE_NO_MATCH) return refusal("no record matches the chain");
+    return refusal(failure_text(*context),
+                   chain_fault(error) == ChainFault::expired ? DaneFault::expired : DaneFault::no_match);
   }
   /// After a verify() that was good: "2 1 1 at depth 1".
   [[nodiscard]] std::string matched() const {
@@ -148,21 +154,18 @@ DaneVerdict verify_anchor(const PeerChain::Impl &chain, std::span<const TlsaReco
   AnchorEngine engine;
   bool any = false;
   for (const TlsaRecord *record : records) any = (record->usage == dane_ta && engine.add(*record)) || any;
-  if (!any) return {.matched = false, .reason = take_error_text("the chain cannot be checked"), .name = {}};
-  if (std::string failure = engine.verify(chain, now); !failure.empty()) {
-    return {.matched = false, .reason = std::move(failure), .name = {}};
-  }
-  const std::vector<std::string> presented = names_of(*chain.leaf);
+  if (!any) return refusal(take_error_text("the chain cannot be checked"));
+  if (DaneVerdict chain_verdict = engine.verify(chain, now); !chain_verdict.matched) return chain_verdict;
+  const std::vector<std::string> presented = names_for_dane(*chain.leaf);
   const auto covers = [&names](const std::string &name) {
     return std::any_of(names.begin(), names.end(),
                        [&name](const std::string &reference) { return name_covers(name, reference); });
   };
   const auto found = std::find_if(presented.begin(), presented.end(), covers);
   if (found == presented.end()) {
-    return {.matched = false,
-            .reason = fmt::format("{} matches, but the certificate is for {}, not for {}", engine.matched(),
-                                  list_of(presented), list_of(names)),
-            .name = {}};
+    return refusal(fmt::format("{} matches, but the certificate is for {}, not for {}", engine.matched(),
+                               list_of(presented), list_of(names)),
+                   DaneFault::wrong_name);
   }
   return {.matched = true, .reason = engine.matched(), .name = *found};
 }
@@ -170,16 +173,14 @@ DaneVerdict verify_anchor(const PeerChain::Impl &chain, std::span<const TlsaReco
 DaneVerdict verify(const PeerChain::Impl &chain, std::span<const TlsaRecord> records,
                    const std::vector<std::string> &names, std::time_t now) {
   if (records.size() > max_tlsa_records) {
-    return {.matched = false,
-            .reason = fmt::format("{} TLSA records, the limit is {}", records.size(), max_tlsa_records),
-            .name = {}};
+    return refusal(fmt::format("{} TLSA records, the limit is {}", records.size(), max_tlsa_records));
   }
   std::vector<const TlsaRecord *> usable;
   for (const TlsaRecord &record : records) {
     if (is_usable(record)) usable.push_back(&record);
   }
   if (usable.empty()) {
-    return {.matched = false, .reason = fmt::format("none of {} TLSA records can be used", records.size()), .name = {}};
+    return refusal(fmt::format("none of {} TLSA records can be used", records.size()));
   }
   const auto judged = strongest(usable);
   if (const TlsaRecord *record = match_leaf(*chain.leaf, judged); record != nullptr) {
@@ -187,7 +188,7 @@ DaneVerdict verify(const PeerChain::Impl &chain, std::span<const TlsaRecord> rec
   }
   const bool has_anchor =
       std::any_of(judged.begin(), judged.end(), [](const TlsaRecord *record) { return record->usage == dane_ta; });
-  DaneVerdict verdict{.matched = false, .reason = "no record matches the certificate", .name = {}};
+  DaneVerdict verdict = refusal("no record matches the certificate");
   if (has_anchor) verdict = verify_anchor(chain, judged, names, now);
   if (verdict.matched) return verdict;
   std::string seen;
@@ -217,7 +218,7 @@ bool is_usable(const TlsaRecord &record) noexcept {
 
 DaneVerdict verify_dane(const PeerChain *chain, std::span<const TlsaRecord> records,
                         const std::vector<std::string> &names, std::chrono::system_clock::time_point now) {
-  if (chain == nullptr) return {.matched = false, .reason = "no certificate was presented", .name = {}};
+  if (chain == nullptr) return refusal("no certificate was presented");
   ERR_clear_error();
   DaneVerdict verdict = verify(chain->impl(), records, names, std::chrono::system_clock::to_time_t(now));
   ERR_clear_error();

@@ -91,6 +91,8 @@ smtp::Result<KeyPair> load_key_pair(const KeyPairFiles &files) {
     if (sk_X509_push(pair.others.get(), (*chain)[i].get()) > 0) (void)(*chain)[i].release();
   }
   pair.facts = certificate_facts(*pair.leaf);
+  // Which of our own certificates a client hears is no proof of anything: the common name will do to choose it.
+  if (pair.facts.dns_names.empty()) pair.facts.dns_names = names_for_dane(*pair.leaf);
   return pair;
 }
 

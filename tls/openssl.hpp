@@ -77,7 +77,7 @@ using CipherPtr = std::unique_ptr<EVP_CIPHER, Free<EVP_CIPHER_free>>;
 [[nodiscard]] smtp::Result<KeyPtr> load_pem_key(const std::string &path);
 
 inline constexpr std::size_t max_chain_certificates = 10; ///< of a peer, in Facts and in PeerChain
-inline constexpr std::size_t max_certificate_names = 100;
+inline constexpr std::size_t max_certificate_names = 100; ///< that we put into one of our own
 inline constexpr std::size_t max_name_octets = 255;
 inline constexpr std::size_t max_pem_octets = 4 * 1024 * 1024;
 
@@ -88,8 +88,14 @@ inline constexpr int chain_security_level = 2;
 /// Why X509_verify_cert() said no, with the place in the chain.
 [[nodiscard]] std::string failure_text(X509_STORE_CTX &context);
 
-/// What a certificate may be compared by: CertificateFacts::dns_names.
+/// What a certificate may be compared by: CertificateFacts::dns_names. All of them: the handshake's own limit of octets
+/// (OpenSSL's, 100 KiB) bounds what a peer may send.
 [[nodiscard]] std::vector<std::string> names_of(X509 &certificate);
+/// With the common name where there is no dNSName: RFC 7672 section 3.2.3 has it so for DANE's usage 2, and nobody
+/// else.
+[[nodiscard]] std::vector<std::string> names_for_dane(X509 &certificate);
+/// Base64 of SHA-256 over the SubjectPublicKeyInfo; empty when it cannot be read.
+[[nodiscard]] std::string key_digest(X509 &certificate);
 [[nodiscard]] CertificateFacts certificate_facts(X509 &certificate);
 /// RFC 2253 text, at most 1024 octets of it; empty for null.
 [[nodiscard]] std::string text_of(const X509_NAME *name);
@@ -101,6 +107,11 @@ inline constexpr int chain_security_level = 2;
 /// Versions, suites, groups, signatures, level and the options that hold everywhere; also for contexts without a
 /// certificate.
 [[nodiscard]] smtp::Result<void> apply_profile(SSL_CTX &context, const Profile &profile);
+
+/// Requests to renegotiate that are refused before the connection ends.
+inline constexpr unsigned max_renegotiations = 3;
+/// Counts them in SocketState; over the limit the socket fails.
+void limit_renegotiations(SSL_CTX &context);
 
 /// Sockets without SIGPIPE and without blocking, whatever the descriptor's flags say (MSG_NOSIGNAL, MSG_DONTWAIT).
 [[nodiscard]] BioMethodPtr make_socket_method();
@@ -127,6 +138,9 @@ struct SocketState {
   bool flooded = false;     ///< reading was ended because of one of the next two
   std::size_t records = 0;  ///< received after the handshake since the last that carried data
   std::size_t messages = 0; ///< of the handshake protocol and alerts, received after the handshake
+  bool heard = false;       ///< something was read
+  bool is_reply = false;    ///< and it began as a reply of SMTP does, not as a TLS record
+  unsigned renegotiations = 0; ///< refused so far
 };
 [[nodiscard]] BioPtr make_socket_bio(const BIO_METHOD &method, int descriptor);
 /// What errno says when a socket has nothing to read, or no room.
@@ -139,6 +153,7 @@ struct SocketState {
 struct TrustStore::Impl {
   StorePtr store;
   bool revocation = false; ///< chains are checked against the store's lists
+  bool named = false;      ///< of a file of the operator's: each certificate in it is an anchor
 };
 
 struct PeerChain::Impl {

@@ -57,6 +57,7 @@ void apply_options(SSL_CTX &context, const Profile &profile) {
   SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_early_data(&context, 0); // RFC 8446 section 8: 0-RTT can be replayed
   SSL_CTX_set_read_ahead(&context, 1);     // one system call for header and body of a record
+  limit_renegotiations(context);
 }
 
 std::string join(const std::vector<std::string> &words, char separator) {

@@ -1,5 +1,6 @@
 // The BIO that sends without SIGPIPE: OpenSSL on a socket.
 #include <cerrno>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -8,9 +9,15 @@
 namespace tls {
 namespace {
 
+/// RFC 5321 section 4.2: a reply begins so; a TLS record, with 20 to 23 (RFC 8446 section 5.1).
+bool begins_reply(char first) noexcept {
+  return first >= '2' && first <= '5';
+}
+
 int write_socket(BIO *bio, const char *data, std::size_t size, std::size_t *written) {
   SocketState &state = socket_state(*bio);
   BIO_clear_retry_flags(bio);
+  if (state.renegotiations > max_renegotiations) return 0;
   const int hold = state.hold_next ? MSG_MORE : 0;
   ssize_t sent = 0;
   do {
@@ -33,6 +40,7 @@ int write_socket(BIO *bio, const char *data, std::size_t size, std::size_t *writ
 int read_socket(BIO *bio, char *data, std::size_t size, std::size_t *read) {
   SocketState &state = socket_state(*bio);
   BIO_clear_retry_flags(bio);
+  if (state.renegotiations > max_renegotiations) return 0;
   if (state.records > max_records_without_data || state.messages > max_messages_after_handshake) {
     state.flooded = true;
     return 0;
@@ -49,6 +57,7 @@ int read_socket(BIO *bio, char *data, std::size_t size, std::size_t *read) {
   } while (got < 0 && errno == EINTR);
   if (got > 0) {
     state.drained = static_cast<std::size_t>(got) < size;
+    if (!std::exchange(state.heard, true)) state.is_reply = begins_reply(*data);
     *read = static_cast<std::size_t>(got);
     return 1;
   }

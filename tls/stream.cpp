@@ -72,8 +72,8 @@ Stream::Stream(Stream &&other) noexcept
     : socket_(std::move(other.socket_)), ssl_(std::exchange(other.ssl_, nullptr)), context_(std::move(other.context_)),
       facts_(std::move(other.facts_)), peer_chain_(std::move(other.peer_chain_)),
       deadline_(std::exchange(other.deadline_, std::nullopt)), state_(std::exchange(other.state_, State::closed)),
-      drained_(other.drained_), finished_(other.finished_), ticket_due_(other.ticket_due_),
-      immediate_(other.immediate_) {}
+      drained_(other.drained_), finished_(other.finished_), ended_in_order_(other.ended_in_order_),
+      ticket_due_(other.ticket_due_), immediate_(other.immediate_) {}
 
 Stream &Stream::operator=(Stream &&other) noexcept {
   if (this == &other) return *this;
@@ -87,6 +87,7 @@ Stream &Stream::operator=(Stream &&other) noexcept {
   state_ = std::exchange(other.state_, State::closed);
   drained_ = other.drained_;
   finished_ = other.finished_;
+  ended_in_order_ = other.ended_in_order_;
   ticket_due_ = other.ticket_due_;
   immediate_ = other.immediate_;
   return *this;
@@ -167,6 +168,7 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
   const int system_error = std::max(socket.error, socket_state(*SSL_get_wbio(ssl)).error);
   if (error == SSL_ERROR_ZERO_RETURN) { // close_notify: the connection has ended in order
     ERR_clear_error();
+    ended_in_order_ = true;
     return closed_by_peer();
   }
   state_ = State::broken;
@@ -178,6 +180,9 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
   const bool cut = socket.ended && (error == SSL_ERROR_SYSCALL ||
                                     ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
   const std::string text = take_error_text("no reason given");
+  if (socket.renegotiations > max_renegotiations)
+    return {ErrorCode::protocol, fmt::format("{}: the peer asked to renegotiate TLS more than {} times, the limit",
+                                             what, max_renegotiations)};
   if (cut) return {ErrorCode::closed, fmt::format("{}: the peer closed the connection without close_notify", what)};
   if (error == SSL_ERROR_SYSCALL && system_error != 0) {
     smtp::Error failure = socket_error(system_error);
@@ -346,6 +351,13 @@ awaitable<Result<void>> Stream::handshake(std::shared_ptr<const Context> context
   auto begun = begin_handshake(*context, role, server_name, socket_.native_handle());
   if (!begun) co_return tl::unexpected(std::move(begun.error()));
   const SslPtr ssl = std::move(*begun);
+  // A reply that somebody put behind the one to STARTTLS, in a packet of its own: RFC 3207 has nothing in clear here.
+  const auto is_injected = [&] { return role == Role::client && socket_state(*SSL_get_rbio(ssl.get())).is_reply; };
+  const auto injected = [&] {
+    ERR_clear_error();
+    if (state_ == State::open) state_ = State::broken;
+    return smtp::fail(ErrorCode::protocol, "the peer sent a reply in clear where TLS begins");
+  };
   while (true) {
     ERR_clear_error();
     grant_reads(*ssl);
@@ -353,6 +365,7 @@ awaitable<Result<void>> Stream::handshake(std::shared_ptr<const Context> context
     if (result == 1) break;
     int error = 0;
     if (!wants(ssl.get(), result, error)) {
+      if (is_injected()) co_return injected();
       co_return tl::unexpected(tls_failure(ssl.get(), result, "handshake failed"));
     }
     Result<void> waited;
@@ -362,6 +375,7 @@ awaitable<Result<void>> Stream::handshake(std::shared_ptr<const Context> context
       waited = co_await wait(error == SSL_ERROR_WANT_READ ? Wish::read : Wish::write);
     }
     if (!waited) {
+      if (is_injected()) co_return injected();
       if (state_ == State::open) state_ = State::broken;
       co_return waited;
     }

@@ -61,6 +61,9 @@ public:
   /// The peer's chain, or null.
   [[nodiscard]] std::shared_ptr<const PeerChain> peer_chain() const noexcept { return peer_chain_; }
 
+  /// The peer ended its side with close_notify: what was read before it is whole. Never without TLS.
+  [[nodiscard]] bool ended_in_order() const noexcept { return ended_in_order_; }
+
   void set_deadline(std::optional<Clock::time_point> deadline) noexcept { deadline_ = deadline; }
   [[nodiscard]] std::optional<Clock::time_point> deadline() const noexcept { return deadline_; }
   /// Makes the pending operation, if any, fail with timed_out.
@@ -103,6 +106,7 @@ private:
   State state_ = State::open;
   bool drained_ = false;        ///< the last plain read emptied the socket: wait before the next one
   bool finished_ = false;       ///< our side has ended: octets are only thrown away
+  bool ended_in_order_ = false; ///< the peer's close_notify came
   bool ticket_due_ = false;     ///< a TLS 1.3 session ticket goes out with the next write
   unsigned char immediate_ = 0; ///< operations since the last suspension
 };

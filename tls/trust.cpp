@@ -11,20 +11,29 @@ namespace {
 constexpr unsigned long revocation_flags =
     X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_EXTENDED_CRL_SUPPORT | X509_V_FLAG_USE_DELTAS;
 
-/// That no list covers the trust anchor itself is no fault: who trusts it has decided so (RFC 5280 section 6.1 begins
-/// below it).
+/// That no valid list covers the trust anchor itself is no fault: who trusts it has decided so (RFC 5280 section 6.1
+/// begins below it), and the lists of its issuer cannot be verified, since the path ends here.
 int excuse_anchor(int good, X509_STORE_CTX *context) {
   if (good == 1) return 1;
   const bool at_anchor =
       X509_STORE_CTX_get_error_depth(context) == sk_X509_num(X509_STORE_CTX_get0_chain(context)) - 1;
-  return at_anchor && X509_STORE_CTX_get_error(context) == X509_V_ERR_UNABLE_TO_GET_CRL ? 1 : 0;
+  return at_anchor && chain_fault(X509_STORE_CTX_get_error(context)) == ChainFault::no_revocation ? 1 : 0;
 }
 
 /// X509_V_OK or why not.
 struct Outcome {
   int error = X509_V_ERR_UNSPECIFIED;
   std::string reason;
+  std::vector<std::string> keys{}; ///< of the verified chain, leaf first
 };
+
+/// The peer's own list of certificates proves nothing; this is the chain whose signatures were checked.
+std::vector<std::string> keys_of(X509_STORE_CTX &context) {
+  std::vector<std::string> keys;
+  STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(&context);
+  for (int i = 0; i < sk_X509_num(chain); ++i) keys.push_back(key_digest(*sk_X509_value(chain, i)));
+  return keys;
+}
 
 Outcome verify_for(const PeerChain::Impl &chain, const TrustStore::Impl &trust, int purpose, std::time_t now) {
   const StoreContextPtr context(X509_STORE_CTX_new());
@@ -36,11 +45,14 @@ Outcome verify_for(const PeerChain::Impl &chain, const TrustStore::Impl &trust, 
   X509_VERIFY_PARAM_set_time(parameters, now);
   X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(max_chain_certificates));
   X509_VERIFY_PARAM_set_auth_level(parameters, chain_security_level);
+  // RFC 5280 section 6.1.1 (d): what the operator names is the anchor, be it a root, an intermediate or one server's
+  // own certificate; nobody need sign it.
+  if (trust.named) X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_PARTIAL_CHAIN);
   if (trust.revocation) {
     X509_VERIFY_PARAM_set_flags(parameters, revocation_flags);
     X509_STORE_CTX_set_verify_cb(context.get(), excuse_anchor);
   }
-  if (X509_verify_cert(context.get()) == 1) return {X509_V_OK, {}};
+  if (X509_verify_cert(context.get()) == 1) return {X509_V_OK, {}, keys_of(*context)};
   return {X509_STORE_CTX_get_error(context.get()), failure_text(*context)};
 }
 
@@ -75,6 +87,7 @@ smtp::Result<std::unique_ptr<TrustStore::Impl>> load_file(const std::string &pat
   auto certificates = load_pem_certificates(path);
   if (!certificates) return tl::unexpected(certificates.error());
   auto impl = std::make_unique<TrustStore::Impl>();
+  impl->named = true;
   impl->store.reset(X509_STORE_new());
   for (const X509Ptr &certificate : *certificates) {
     if (!impl->store || X509_STORE_add_cert(impl->store.get(), certificate.get()) != 1) {
@@ -166,7 +179,8 @@ ChainVerdict verify_chain(const PeerChain *chain, const TrustStore &trust, Purpo
   ERR_clear_error();
   return {.trusted = outcome.error == X509_V_OK,
           .reason = std::move(outcome.reason),
-          .fault = chain_fault(outcome.error)};
+          .fault = chain_fault(outcome.error),
+          .keys = std::move(outcome.keys)};
 }
 
 } // namespace tls

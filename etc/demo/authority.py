@@ -9,12 +9,22 @@ from loopback import Failure
 class Authority:
     """A private CA that issues certificates with the openssl command."""
 
-    def __init__(self, folder, name="Test CA"):
+    def __init__(self, folder, name="Test CA", above=None):
+        """`above`: the authority that signs this one; without it, it is a root."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.certificate = self.folder / "ca.pem"
         self.key = self.folder / "ca.key"
         self.serial = 1
+        if above:
+            request, extensions = self.folder / "ca.csr", self.folder / "ca.ext"
+            extensions.write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign,cRLSign\n")
+            self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-subj", f"/CN={name}",
+                          "-keyout", self.key, "-out", request)
+            above.serial += 1
+            self._openssl("x509", "-req", "-in", request, "-CA", above.certificate, "-CAkey", above.key, "-set_serial", above.serial,
+                          "-days", "30", "-sha256", "-extfile", extensions, "-out", self.certificate)
+            return
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "30",
                       "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.certificate)
 
@@ -24,15 +34,15 @@ class Authority:
             raise Failure(f"openssl {arguments[0]}: {done.stderr}")
         return done.stdout
 
-    def issue(self, *names, days=30, rsa=False, usage="serverAuth,clientAuth", expired=False):
-        """Returns (certificate, key) paths of a leaf for the names."""
+    def issue(self, *names, days=30, rsa=False, usage="serverAuth,clientAuth", expired=False, alternative=True):
+        """Returns (certificate, key) paths of a leaf for the names; with `alternative` off, the first as common name alone."""
         self.serial += 1
         stem = self.folder / f"{names[0].replace('*', 'any')}-{self.serial}"
         key, request, certificate = pathlib.Path(f"{stem}.key"), pathlib.Path(f"{stem}.csr"), pathlib.Path(f"{stem}.pem")
         new_key = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         self._openssl("req", "-new", *new_key, "-nodes", "-sha256", "-subj", f"/CN={names[0]}", "-keyout", key, "-out", request)
         extensions = pathlib.Path(f"{stem}.ext")
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) +
+        extensions.write_text(("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) if alternative else "") +
                               f"\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage={usage}\n")
         if expired:
             # `openssl x509` cannot date back; `openssl ca` can.

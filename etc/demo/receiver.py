@@ -30,7 +30,7 @@ class Behaviour:
     certificate: Optional[str] = None
     key: Optional[str] = None
     client_ca: Optional[str] = None  # asks for and demands a client certificate of this CA
-    starttls: str = "offer"  # offer (when there is a certificate) | absent | refuse | inject | hangup | garbage
+    starttls: str = "offer"  # offer (when there is a certificate) | absent | refuse | inject | inject-later | hangup | garbage
     implicit_tls: bool = False
     extensions: tuple = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
     tls_extensions: tuple = ()  # offered inside TLS only, as REQUIRETLS is
@@ -198,6 +198,10 @@ class Session:
             return False
         self.say("220 2.0.0 go")
         if kind == "hangup":
+            return False
+        if kind == "inject-later":  # in a packet of its own, once the client has begun its handshake
+            self.connection.recv(65536)
+            self.connection.sendall(b"250 2.0.0 injected\r\n")
             return False
         if kind == "garbage":
             self.connection.recv(65536)

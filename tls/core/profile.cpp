@@ -136,6 +136,25 @@ const Profile *find_profile(std::string_view name) noexcept {
   return found == profiles.end() ? nullptr : &*found;
 }
 
+bool lies_within(std::string_view narrow, std::string_view wide) {
+  if (narrow == wide) return true;
+  const Profile *inner = find_profile(narrow);
+  const Profile *outer = find_profile(wide);
+  if (inner == nullptr || outer == nullptr) return false;
+  const auto all_in = [](const std::string &few, const std::string &many) {
+    if (few.empty()) return true;
+    const auto parts = smtp::split(few, ':');
+    return std::all_of(parts.begin(), parts.end(), [&](std::string_view part) { return lists(many, part); });
+  };
+  const auto has_group = [&](const std::string &group) {
+    return std::find(outer->groups.begin(), outer->groups.end(), group) != outer->groups.end();
+  };
+  return inner->lowest >= outer->lowest && inner->highest <= outer->highest &&
+         inner->security_level >= outer->security_level && all_in(inner->ciphers, outer->ciphers) &&
+         all_in(inner->ciphersuites, outer->ciphersuites) && all_in(inner->signatures, outer->signatures) &&
+         std::all_of(inner->groups.begin(), inner->groups.end(), has_group);
+}
+
 std::string describe_outside(const Profile &profile, const Facts &facts) {
   if (!facts.encrypted) return {};
   std::string what = to_string(facts.version);

@@ -31,6 +31,10 @@ struct Profile {
 /// Nothing when there is no profile of that name.
 [[nodiscard]] const Profile *find_profile(std::string_view name) noexcept;
 
+/// Whether every session of profile `narrow` would do for `wide` too, as far as profiles are written down; false for
+/// names that are not known, but every name lies within itself.
+[[nodiscard]] bool lies_within(std::string_view narrow, std::string_view wide);
+
 /// Why the profile would not have made a session of this version, suite, group and key, as one clause: "TLSv1.2
 /// ECDHE-RSA-AES256-SHA384 is outside profile ncsc"; empty: it may have. Judged as a client's profile: what is not
 /// recorded (an empty suite or group) is passed over, and so is the finite-field group of DHE, which the server

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -210,6 +211,61 @@ TEST_F(RecordFlood, our_side_ends_and_what_the_peer_still_sends_is_read_away) {
   EXPECT_EQ(ended.error().code, ErrorCode::closed);
   pair.server->close();
   EXPECT_EQ(pair.client->read(), "554 no\r\n");
+}
+
+/// HelloRequest, to which our side says no_renegotiation: OpenSSL's own client ends at the first refusal, its server
+/// does not while it does not read.
+int ask_to_renegotiate(SSL *ssl) {
+  (void)SSL_renegotiate(ssl);
+  return SSL_do_handshake(ssl);
+}
+
+TEST_F(RecordFlood, a_peer_that_renegotiates_again_and_again_is_cut_off) {
+  boost::asio::io_context io{1};
+  auto [first, second] = socket_pair(io);
+  tls::Stream client(std::move(first));
+  second.non_blocking(true);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+  SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
+  ASSERT_EQ(SSL_CTX_use_certificate_chain_file(context.get(), leaf_->chain_file.c_str()), 1);
+  ASSERT_EQ(SSL_CTX_use_PrivateKey_file(context.get(), leaf_->key_file.c_str(), SSL_FILETYPE_PEM), 1);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> server(SSL_new(context.get()), SSL_free);
+  SSL_set_fd(server.get(), second.native_handle());
+  SSL_set_accept_state(server.get());
+  std::atomic<bool> over{false};
+  const int descriptor = second.native_handle();
+  std::thread sender([&] {
+    if (flood(server.get(), descriptor, 1, over, SSL_do_handshake) != 1) return;
+    // Data between them, so that no limit of records in a row is met.
+    for (int i = 0; i < 100 && !over; ++i) {
+      flood(server.get(), descriptor, 1, over, ask_to_renegotiate);
+      flood(server.get(), descriptor, 1, over, [](SSL *each) { return SSL_write(each, "x", 1); });
+    }
+    second.shutdown(boost::asio::ip::tcp::socket::shutdown_send);
+  });
+  const auto shaken = run(io, client.handshake(client_, tls::Role::client, "mx.example.org"));
+  const auto ended = shaken ? run(io, read_to_the_end(client)) : smtp::Result<std::size_t>(0);
+  over = true;
+  sender.join();
+  ASSERT_TRUE(shaken) << shaken.error().detail;
+  ASSERT_FALSE(ended);
+  EXPECT_NE(ended.error().detail.find("asked to renegotiate TLS more than 3 times, the limit"), std::string::npos)
+      << ended.error().detail;
+}
+
+TEST_F(RecordFlood, a_reply_in_clear_where_tls_begins_is_told_apart_from_a_failed_handshake) {
+  for (const std::string text : {"250 injected\r\n", "25", "this is not TLS\r\n"}) {
+    boost::asio::io_context io{1};
+    auto [first, second] = socket_pair(io);
+    tls::Stream client(std::move(first));
+    const auto pending = start(io, client.handshake(client_, tls::Role::client, "mx.example.org"));
+    boost::asio::write(second, boost::asio::buffer(text));
+    second.shutdown(boost::asio::ip::tcp::socket::shutdown_send);
+    const auto done = finish(io, pending);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code == ErrorCode::protocol, text.front() == '2') << text << ": " << done.error().detail;
+    EXPECT_FALSE(client.is_tls());
+  }
 }
 
 } // namespace

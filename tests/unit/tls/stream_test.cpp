@@ -358,16 +358,26 @@ TEST_F(Stream, a_second_handshake_is_refused) {
 }
 
 TEST_F(Stream, a_peer_that_does_not_speak_tls_fails_the_handshake_and_nothing_follows_in_clear) {
-  StreamPair pair;
-  auto handshake = test::start(pair.io, pair.client->handshake(client_, tls::Role::client, "mx.example.org"));
-  ASSERT_TRUE(run(pair.io, pair.server->write("454 TLS not available\r\n")));
-  const auto result = finish(pair.io, handshake);
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code, ErrorCode::tls);
-  EXPECT_EQ(result.error().detail, "handshake failed: wrong version number");
-  EXPECT_FALSE(pair.client->is_tls());
-  EXPECT_EQ(run(pair.io, pair.client->write("MAIL FROM:<>\r\n")).error().code, ErrorCode::tls);
-  EXPECT_EQ(run(pair.io, test::read_exactly(*pair.client, 1)).error().code, ErrorCode::tls);
+  const struct {
+    const char *said;
+    ErrorCode code;
+    const char *detail;
+  } rows[] = {
+      {"TLS is not here\r\n", ErrorCode::tls, "handshake failed: wrong version number"},
+      {"454 TLS not available\r\n", ErrorCode::protocol, "the peer sent a reply in clear where TLS begins"},
+  };
+  for (const auto &row : rows) {
+    StreamPair pair;
+    auto handshake = test::start(pair.io, pair.client->handshake(client_, tls::Role::client, "mx.example.org"));
+    ASSERT_TRUE(run(pair.io, pair.server->write(row.said)));
+    const auto result = finish(pair.io, handshake);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, row.code);
+    EXPECT_EQ(result.error().detail, row.detail);
+    EXPECT_FALSE(pair.client->is_tls());
+    EXPECT_EQ(run(pair.io, pair.client->write("MAIL FROM:<>\r\n")).error().code, ErrorCode::tls);
+    EXPECT_EQ(run(pair.io, test::read_exactly(*pair.client, 1)).error().code, ErrorCode::tls);
+  }
 }
 
 TEST_F(Stream, expire_ends_a_handshake_with_a_silent_peer) {

@@ -5,6 +5,7 @@
 
 #include "tests/support/stream_pair.hpp"
 #include "tests/support/test_ca.hpp"
+#include "tls/certificate.hpp"
 #include "tls/context.hpp"
 
 namespace {
@@ -100,10 +101,62 @@ TEST_F(Trust, an_intermediate_that_is_sent_completes_the_chain) {
   EXPECT_TRUE(judge(lower.issue({.names = {"mx.example.org"}})).trusted);
 }
 
-TEST_F(Trust, an_intermediate_in_the_store_is_no_anchor) {
+TEST_F(Trust, what_the_operator_names_is_the_anchor) {
   const test::TestCa middle = stranger_.intermediate("Stranger's Intermediate");
+  const test::TestCa lower = middle.intermediate("Lower");
+  const test::Leaf leaf = middle.issue({.names = {"mx.example.org"}});
+  const test::Leaf below = lower.issue({.names = {"mx.example.org"}});
+  const test::Leaf other = stranger_.issue({.names = {"mx.example.org"}});
   trust_ = tls::TrustStore::from_file(folder_.write("middle.pem", middle.pem())).value();
-  EXPECT_FALSE(judge(middle.issue({.names = {"mx.example.org"}})).trusted) << "partial chains are off";
+  for (const auto purpose : {Purpose::server, Purpose::client}) {
+    const auto verdict = judge(leaf, purpose);
+    EXPECT_TRUE(verdict.trusted) << verdict.reason;
+    EXPECT_EQ(verdict.keys.size(), 2U) << "the path ends at the anchor";
+    EXPECT_TRUE(judge(below, purpose).trusted);
+    EXPECT_FALSE(judge(other, purpose).trusted) << "of the root above the anchor";
+  }
+  EXPECT_FALSE(judge(middle.issue({.names = {"mx.example.org"}, .starts = -48h, .ends = -1h})).trusted);
+  trust_ = tls::TrustStore::from_file(folder_.write("leaf.pem", leaf.certificate)).value();
+  EXPECT_TRUE(judge(leaf).trusted) << "a bare leaf";
+  EXPECT_TRUE(judge(leaf, Purpose::client).trusted);
+  EXPECT_FALSE(judge(middle.issue({.names = {"mx.example.org"}})).trusted) << "another of the same issuer";
+}
+
+TEST_F(Trust, beside_an_intermediate_anchor_lists_are_needed_below_it_only) {
+  const test::TestCa middle = stranger_.intermediate("Stranger's Intermediate");
+  const test::Leaf leaf = middle.issue({.names = {"mx.example.org"}});
+  const std::string anchor = folder_.write("middle.pem", middle.pem());
+  const auto load = [&](const std::string &lists) {
+    trust_ = tls::TrustStore::load(anchor, {{folder_.write("lists.pem", lists), false}}).value();
+  };
+  load(middle.crl({}));
+  EXPECT_TRUE(judge(leaf).trusted) << "the root's list is not asked for";
+  load(middle.crl({}) + stranger_.crl({}));
+  EXPECT_TRUE(judge(leaf).trusted) << "a list of the root, which cannot be verified here, is no fault";
+  load(middle.crl({.revoked = {leaf.certificate}}));
+  EXPECT_EQ(judge(leaf).fault, tls::ChainFault::revoked);
+  load(stranger_.crl({}));
+  EXPECT_EQ(judge(leaf).fault, tls::ChainFault::no_revocation);
+  trust_ = tls::TrustStore::load(folder_.write("leaf.pem", leaf.certificate),
+                                 {{folder_.write("lists.pem", middle.crl({})), false}})
+               .value();
+  EXPECT_TRUE(judge(leaf).trusted) << "nothing lies below a bare leaf";
+}
+
+TEST_F(Trust, the_verified_chain_is_told_and_not_what_was_sent_beside_it) {
+  const test::TestCa middle = ca_.intermediate("Test Intermediate");
+  const test::TestCa forged = stranger_.intermediate("Test Intermediate"); // of that name, with another key
+  test::Leaf leaf = middle.issue({.names = {"mx.example.org"}});
+  const auto key_of = [&](const std::string &pem) {
+    return tls::read_certificates(folder_.write("one.pem", pem)).value().front().spki_sha256;
+  };
+  const std::vector<std::string> expected = {key_of(leaf.certificate), key_of(middle.pem()), key_of(ca_.pem())};
+  EXPECT_EQ(judge(leaf).keys, expected) << "with the root, which was not sent";
+  leaf.chain = leaf.certificate + middle.pem() + forged.pem();
+  const auto verdict = judge(leaf);
+  ASSERT_TRUE(verdict.trusted) << verdict.reason;
+  EXPECT_EQ(verdict.keys, expected);
+  EXPECT_TRUE(judge(stranger_.issue({.names = {"mx.example.org"}})).keys.empty()) << "nothing was verified";
 }
 
 TEST_F(Trust, the_purpose_is_checked_as_asked) {
