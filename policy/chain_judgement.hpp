@@ -10,11 +10,7 @@
 
 namespace policy {
 
-struct ChainJudgement {
-  std::string store; ///< trust_key() of what the chain was judged against
-  tls::ChainVerdict verdict;
-  friend bool operator==(const ChainJudgement &, const ChainJudgement &) = default;
-};
+using ChainJudgement = tls::StoreVerdict; ///< `store`: trust_key() of what the chain was judged against
 
 /// "system", "/etc/portcullis/ca/psn.pem", with " crl FILE" for each list and " server-auth" where a client may show a
 /// certificate that is meant for servers: equal for rules by which a chain is judged alike.

@@ -171,9 +171,13 @@ Claim claim_of_memory(const MemoryFacts &memory) {
   return claim;
 }
 
-Claim claim_of_exception(const Exception &exception) {
+/// What the rules that count before it demand is `own`. One that raises it to authenticated takes nothing away: what
+/// the domain itself asks for (DANE, the hosts of its MTA-STS policy) holds beside it.
+Claim claim_of_exception(const Exception &exception, tls::Level own) {
   Claim claim;
-  claim.effect = Effect::sets;
+  const bool raises = exception.level >= tls::Level::authenticated && exception.level > own;
+  claim.effect = raises ? Effect::demands : Effect::lowers;
+  claim.for_domain = true;
   claim.reason =
       reason_of("exception", fmt::format("{} [[exception]] {}", exception.place, exception.domain.to_string()),
                 fmt::format("{} until {} ({}: {})", tls::to_string(exception.level), date_text(exception.expires),
@@ -262,12 +266,14 @@ void pass_over(Claim &claim) {
 NameTrust trust_of_name(const TlsSources &sources) {
   if (sources.mx_trust == NameTrust::dnssec || sources.mx_trust == NameTrust::configured) return sources.mx_trust;
   if (sources.host.empty()) return NameTrust::none;
-  const std::vector<std::string> *match = &sources.defaults.match;
-  if (const Partner *partner = find_partner(sources); partner && partner->outbound)
-    if (mode_at(partner->outbound->mode, partner->outbound->from, sources.now) == Mode::enforce)
-      match = &partner->outbound->match;
-  if (std::any_of(match->begin(), match->end(),
-                  [&](const std::string &name) { return tls::name_covers(name, sources.host); }))
+  const auto names_host = [&](const std::vector<std::string> &match) {
+    return std::any_of(match.begin(), match.end(),
+                       [&](const std::string &name) { return tls::name_covers(name, sources.host); });
+  };
+  const Partner *partner = find_partner(sources);
+  const bool is_enforced = partner && partner->outbound &&
+                           mode_at(partner->outbound->mode, partner->outbound->from, sources.now) == Mode::enforce;
+  if (names_host(sources.defaults.match) || (is_enforced && names_host(partner->outbound->match)))
     return NameTrust::configured;
   const auto state = sources.sts.state;
   const bool has_policy = state == StsFacts::State::enforce || state == StsFacts::State::testing;
@@ -281,6 +287,10 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
   const Partner *partner = find_partner(sources);
   if (partner && partner->outbound) claims.push_back(claim_of_partner(*partner, *partner->outbound, sources.now));
 
+  tls::Level own_level = tls::Level::none;
+  for (const Claim &claim : claims)
+    if (claim.mode == Mode::enforce) own_level = std::max(own_level, claim.level);
+
   const std::size_t first_of_domain = claims.size();
   const DaneFacts &dane = sources.dane;
   if (dane.state != DaneFacts::State::off || !dane.detail.empty()) claims.push_back(claim_of_dane(dane, sources.host));
@@ -288,12 +298,14 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
   if (sts.state != StsFacts::State::off || !sts.detail.empty())
     claims.push_back(claim_of_sts(sts, sources.host, dane.state == DaneFacts::State::usable));
   if (sources.memory.known || sources.memory.protect) claims.push_back(claim_of_memory(sources.memory));
-  if (sources.wish == Wish::tls_optional)
-    for (std::size_t i = first_of_domain; i < claims.size(); ++i) pass_over(claims[i]);
+  if (sources.wish == Wish::tls_optional || sources.wish == Wish::tls_optional_outside)
+    for (std::size_t i = first_of_domain; i < claims.size(); ++i)
+      if (sources.wish == Wish::tls_optional || claims[i].reason.source != "memory") pass_over(claims[i]);
 
   for (const Exception *exception : find_exceptions(sources))
     if (is_valid(*exception, sources.now)) {
-      claims.push_back(claim_of_exception(*exception)); // the most specific valid one is the exception for this domain
+      // The most specific valid one is the exception for this domain.
+      claims.push_back(claim_of_exception(*exception, own_level));
       break;
     }
   if (sources.route) claims.push_back(claim_of_route(*sources.route));
@@ -301,11 +313,14 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
   switch (sources.wish) {
   case Wish::none: break;
   case Wish::require_tls: claims.push_back(claim_of_requiretls(sources, name_trust)); break;
-  case Wish::tls_optional: { // RFC 8689 section 5
+  case Wish::tls_optional:
+  case Wish::tls_optional_outside: { // RFC 8689 section 5
     Claim claim;
     claim.effect = Effect::none;
     claim.reason = reason_of("tls-required-no", "TLS-Required: No of the message",
-                             "passes over DANE, MTA-STS and memory; rules of our own stand");
+                             sources.wish == Wish::tls_optional
+                                 ? "passes over DANE, MTA-STS and memory; rules of our own stand"
+                                 : "from outside: passes over DANE and MTA-STS; our memory and rules of our own stand");
     claims.push_back(std::move(claim));
     break;
   }
@@ -326,7 +341,7 @@ std::vector<Reason> list_expired(const TlsSources &sources) {
   std::vector<Reason> expired;
   for (const Exception *exception : find_exceptions(sources)) {
     if (is_valid(*exception, sources.now)) break; // what is less specific than a valid one was never asked
-    Reason reason = claim_of_exception(*exception).reason;
+    Reason reason = claim_of_exception(*exception, tls::Level::none).reason;
     reason.said = "expired on " + date_text(exception->expires);
     expired.push_back(std::move(reason));
   }

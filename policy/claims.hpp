@@ -26,6 +26,7 @@ struct Claim {
   enum class Effect : std::uint8_t {
     none,    ///< listed only: not asked, does not apply, or passed over
     demands, ///< the highest level wins; of equal ones a later rule's, which is closer to the domain
+    lowers,  ///< takes away what the claims before it demand above its level, and no more
     sets,    ///< stands, whatever the claims before it demand of the level and the host
     caps,    ///< as `sets`, but never raises
   };
@@ -33,7 +34,8 @@ struct Claim {
   Effect effect = Effect::demands;
   Mode mode = Mode::enforce;
   tls::Level level = tls::Level::none;
-  std::optional<Means> means; ///< nothing: the source demands a level only
+  std::optional<Means>
+      means; ///< nothing: the source demands a level only; they count where this claim's level is proven
   /// A rule that was written for these domains, not for everyone: at level authenticated it holds beside DANE.
   bool for_domain = false;
   /// MTA-STS: the proof is the host's own name by a CA of the operating system.

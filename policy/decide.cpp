@@ -2,11 +2,14 @@
 #include "policy/decide.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "policy/claims.hpp"
 #include "smtp/base/text.hpp"
+#include "tls/core/profile.hpp"
 
 namespace policy {
 
@@ -51,50 +54,77 @@ std::vector<std::string> find_references(const std::vector<std::string> &match, 
   return references;
 }
 
+/// How much a claim asks for, as an exception counts it: a host that is forbidden is as far from any lower level as the
+/// proof that the source wants.
+tls::Level reach_of(const Claim &claim) {
+  if (!claim.forbids) return claim.level;
+  return claim.forbids->source == "dane" ? tls::Level::dane : std::max(claim.level, tls::Level::authenticated);
+}
+
+bool is_rule(const Claim &claim) {
+  return claim.means.has_value();
+}
+
 /// What the claims so far come to.
 struct Weighed {
   tls::Level level = tls::Level::none;
   std::size_t winner = 0;
-  Means means;                   ///< of the closest rule that counts: it says how, even when another one says how much
-  bool lowered = false;          ///< the last claim that set the level put it below what stood before
-  bool rule_proves = false;      ///< a rule of ours demands authenticated or more, so its means hold
-  bool rule_beside_dane = false; ///< that rule was written for these domains
-  bool partner_proves = false;   ///< that rule is the partner's
-  bool by_host_name = false;     ///< MTA-STS demands the host's own name
+  std::vector<const Claim *> standing; ///< demands that nothing has taken away, in their order
+  std::vector<const Claim *> rules;    ///< of ours, also those whose level was lowered: they still say how
+  bool lowered = false;                ///< the last claim that set the level put it below what stood before
   std::optional<std::size_t> partner; ///< the partner's rule, or the exception in its place, unless passed over
   std::optional<Unusable> unusable;
 
   void add(const Claim &claim, std::size_t index);
+
+private:
+  void lower(const Claim &claim, std::size_t index);
+  void find_unusable();
 };
 
+/// Of what is left, the first that forbids the host.
+void Weighed::find_unusable() {
+  unusable.reset();
+  for (const Claim *claim : standing)
+    if (claim->forbids && !unusable) unusable = claim->forbids;
+}
+
+void Weighed::lower(const Claim &claim, std::size_t index) {
+  const bool all = claim.effect != Effect::lowers;
+  if (all) // what forbids the host goes, and so does every source that is not a rule of ours
+    std::erase_if(standing, [&](const Claim *other) {
+      return !is_rule(*other) || other->level > claim.level || claim.level == tls::Level::dane;
+    });
+  else
+    std::erase_if(standing, [&](const Claim *other) { return reach_of(*other) > claim.level; });
+  find_unusable();
+  if (claim.effect == Effect::caps && level <= claim.level) return;
+  lowered = claim.level < level;
+  level = claim.level;
+  winner = index;
+  partner.reset();
+  if (claim.reason.source == "exception") partner = index;
+}
+
 void Weighed::add(const Claim &claim, std::size_t index) {
-  if (claim.means) means = *claim.means;
+  if (is_rule(claim)) rules.push_back(&claim);
   switch (claim.effect) {
   case Effect::none: return;
+  case Effect::lowers:
   case Effect::caps:
-  case Effect::sets:
-    unusable.reset();
-    if (claim.effect == Effect::caps && level <= claim.level) return;
-    lowered = claim.level < level;
-    level = claim.level;
-    winner = index;
-    partner.reset();
-    if (claim.reason.source == "exception") partner = index;
-    // By the partner's means where it has some: the exception says how much, not how.
-    rule_proves = level >= tls::Level::authenticated;
-    rule_beside_dane = partner_proves = by_host_name = false;
-    return;
+  case Effect::sets: return lower(claim, index);
   case Effect::demands: break;
   }
-  if (claim.reason.source == "partner") partner = index;
-  if (claim.forbids && !unusable && !(claim.yields_to_partner && partner_proves)) unusable = claim.forbids;
-  by_host_name = by_host_name || claim.by_host_name;
-  if (claim.means && claim.level >= tls::Level::authenticated) {
-    rule_proves = true;
-    rule_beside_dane = claim.for_domain && claim.level == tls::Level::authenticated;
-    partner_proves = claim.reason.source == "partner";
-  }
-  if (claim.level > level || (claim.level == level && claim.means)) {
+  const bool is_exception = claim.reason.source == "exception";
+  if (claim.reason.source == "partner" || is_exception) partner = index;
+  // A partner's mandate needs no MTA-STS policy.
+  const bool partner_proves = std::any_of(standing.begin(), standing.end(), [](const Claim *other) {
+    return other->reason.source == "partner" && other->level >= tls::Level::authenticated;
+  });
+  if (claim.yields_to_partner && partner_proves) return;
+  standing.push_back(&claim);
+  if (claim.forbids && !unusable) unusable = claim.forbids;
+  if (claim.level > level || (claim.level == level && (is_rule(claim) || is_exception))) {
     level = claim.level;
     lowered = false;
     winner = index;
@@ -127,29 +157,120 @@ Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const TlsSo
   return weighed;
 }
 
+bool says_how(const Means &means) {
+  return *means.trust != "system" || !means.match->empty() || !means.pins->empty();
+}
+
+/// The rule that says how, where somebody demands a proof who has no means of his own (REQUIRETLS, an exception, an
+/// operator), and how what a connection proved is recorded: one that names means, then the one that demands most, then
+/// the closest.
+const Claim &find_guide(const Weighed &weighed) {
+  const Claim *best = weighed.rules.front();
+  const auto rank = [](const Claim &claim) { return std::pair(says_how(*claim.means), claim.level); };
+  for (const Claim *rule : weighed.rules)
+    if (rank(*rule) >= rank(*best)) best = rule;
+  return *best;
+}
+
+/// The rules of ours that demand a certificate at this level. What holds for everyone yields to what was written for
+/// the domain, and beside DANE only the latter counts.
+std::vector<const Claim *> find_provers(const Weighed &weighed) {
+  std::vector<const Claim *> provers;
+  if (weighed.level < tls::Level::authenticated) return provers;
+  for (const Claim *claim : weighed.standing)
+    if (is_rule(*claim) && claim->level == tls::Level::authenticated) provers.push_back(claim);
+  const bool for_domain =
+      std::any_of(provers.begin(), provers.end(), [](const Claim *claim) { return claim->for_domain; });
+  if (for_domain || weighed.level == tls::Level::dane)
+    std::erase_if(provers, [](const Claim *claim) { return !claim->for_domain; });
+  return provers;
+}
+
+CertificateDemand demand_of(const Claim &rule, const TlsSources &sources, NameTrust name_trust) {
+  CertificateDemand demand;
+  demand.trust = *rule.means->trust;
+  demand.references = find_references(*rule.means->match, sources, name_trust);
+  demand.pins = *rule.means->pins;
+  if (rule.means->crls) demand.crls = *rule.means->crls;
+  demand.rule = rule.reason.rule;
+  return demand;
+}
+
+void add_demand(std::vector<CertificateDemand> &demands, CertificateDemand demand) {
+  const bool known = std::any_of(demands.begin(), demands.end(), [&](const CertificateDemand &other) {
+    return other.trust == demand.trust && other.references == demand.references && other.pins == demand.pins &&
+           other.crls == demand.crls;
+  });
+  if (!known) demands.push_back(std::move(demand));
+}
+
+/// Every proof that the level needs; the closest rule's first. Empty: no certificate is judged.
+std::vector<CertificateDemand> find_demands(const Weighed &weighed, const TlsSources &sources, NameTrust name_trust) {
+  std::vector<CertificateDemand> demands;
+  if (weighed.level < tls::Level::authenticated) return demands;
+  const auto provers = find_provers(weighed);
+  for (auto prover = provers.rbegin(); prover != provers.rend(); ++prover)
+    add_demand(demands, demand_of(**prover, sources, name_trust));
+  // An exception that raises to authenticated says how much; the rule that it is an exception to says how.
+  const bool raised = std::any_of(weighed.standing.begin(), weighed.standing.end(), [](const Claim *claim) {
+    return claim->reason.source == "exception" && claim->level == tls::Level::authenticated;
+  });
+  if (raised) add_demand(demands, demand_of(find_guide(weighed), sources, name_trust));
+  if (weighed.level == tls::Level::dane) return demands;
+  for (const Claim *claim : weighed.standing)
+    if (claim->by_host_name) { // RFC 8461 section 4.2, whatever a rule of ours says beside it
+      CertificateDemand demand{.trust = "system", .references = {}, .pins = {}, .crls = {}, .rule = claim->reason.rule};
+      add_reference(demand.references, sources.host);
+      add_demand(demands, std::move(demand));
+    }
+  if (demands.empty()) add_demand(demands, demand_of(find_guide(weighed), sources, name_trust));
+  return demands;
+}
+
+/// The TLS profile of the closest rule. Another rule that demands TLS and stands is not loosened by it: the narrower
+/// profile is taken, and where neither lies within the other, that of the rule which demands more.
+const std::string &find_profile(const Weighed &weighed, const TlsSources &sources) {
+  if (weighed.lowered && weighed.level < tls::Level::encrypted) return sources.defaults.profile;
+  const Claim &closest = *weighed.rules.back();
+  const std::string *chosen = closest.means->profile;
+  tls::Level level = closest.level;
+  if (weighed.level < tls::Level::encrypted) return *chosen;
+  for (const Claim *rule : weighed.standing) {
+    if (!is_rule(*rule) || rule->level < tls::Level::encrypted) continue;
+    if (!rule->for_domain && rule->level <= closest.level) continue; // what holds for everyone yields
+    const std::string &other = *rule->means->profile;
+    if (tls::lies_within(*chosen, other)) continue;
+    if (!tls::lies_within(other, *chosen) && rule->level <= level) continue;
+    chosen = &other;
+    level = rule->level;
+  }
+  return *chosen;
+}
+
 Requirement make_requirement(const Weighed &weighed, const std::vector<Claim> &claims, const TlsSources &sources,
                              NameTrust name_trust) {
-  const Means &means = weighed.means;
   Requirement requirement;
   requirement.level = weighed.level;
-  requirement.profile =
-      weighed.lowered && weighed.level < tls::Level::encrypted ? sources.defaults.profile : *means.profile;
+  requirement.profile = find_profile(weighed, sources);
   requirement.requiretls = sources.wish == Wish::require_tls;
   requirement.rule = claims[weighed.winner].reason.rule;
   if (sources.route) {
     requirement.client_certificate = sources.route->client_certificate;
     requirement.implicit_tls = sources.route->implicit_tls;
   }
-  if (weighed.by_host_name && !weighed.rule_proves) {
-    requirement.trust = "system"; // RFC 8461 section 4.2, whatever a rule for a lower level says
-    add_reference(requirement.references, sources.host);
-  } else {
-    requirement.trust = *means.trust;
-    if (means.crls) requirement.crls = *means.crls;
-    requirement.references = find_references(*means.match, sources, name_trust);
+  std::vector<CertificateDemand> demands = find_demands(weighed, sources, name_trust);
+  const bool judged = !demands.empty();
+  // Below `authenticated` no certificate is judged, but what it proves is recorded.
+  CertificateDemand first = judged ? std::move(demands.front()) : demand_of(find_guide(weighed), sources, name_trust);
+  requirement.trust = std::move(first.trust);
+  requirement.references = std::move(first.references);
+  requirement.crls = std::move(first.crls);
+  if (judged) {
+    requirement.pins = std::move(first.pins);
+    requirement.also.assign(std::make_move_iterator(demands.begin() + 1), std::make_move_iterator(demands.end()));
   }
   if (weighed.level == tls::Level::dane) {
-    requirement.and_certificate = weighed.rule_beside_dane;
+    requirement.and_certificate = judged;
     requirement.server_name = sources.dane.base_domain; // RFC 7672 section 8.1
     requirement.dane_names = find_dane_names(sources);
     if (sources.dane.state == DaneFacts::State::usable) {
@@ -159,11 +280,14 @@ Requirement make_requirement(const Weighed &weighed, const std::vector<Claim> &c
       std::sort(requirement.tlsa.begin(), requirement.tlsa.end());
     }
   }
-  // Below `authenticated` no certificate is judged.
-  if (weighed.level == tls::Level::authenticated ? weighed.rule_proves || !weighed.by_host_name
-                                                 : requirement.and_certificate)
-    requirement.pins = *means.pins;
   return requirement;
+}
+
+/// How the partner's rule, or the exception in its place, wants its level proven.
+CertificateDemand find_partner_demand(const Weighed &weighed, const TlsSources &sources, NameTrust name_trust) {
+  for (const Claim *rule : weighed.rules)
+    if (rule->reason.source == "partner") return demand_of(*rule, sources, name_trust);
+  return demand_of(find_guide(weighed), sources, name_trust);
 }
 
 bool demands_more(const Requirement &observed, const Requirement &enforced) {
@@ -173,7 +297,8 @@ bool demands_more(const Requirement &observed, const Requirement &enforced) {
   if (observed.level < tls::Level::authenticated) return false;
   if (observed.level == tls::Level::dane && !observed.and_certificate) return false;
   return observed.and_certificate != enforced.and_certificate || observed.trust != enforced.trust ||
-         observed.crls != enforced.crls || observed.references != enforced.references || observed.pins != enforced.pins;
+         observed.also != enforced.also || observed.crls != enforced.crls ||
+         observed.references != enforced.references || observed.pins != enforced.pins;
 }
 
 /// The rule of the source that observes and makes the difference: the winner may be one that is enforced all the same,
@@ -206,6 +331,7 @@ Decision decide_tls(const TlsSources &sources) {
   if (enforced.partner) {
     decision.partner_level = claims[*enforced.partner].level;
     decision.partner_rule = claims[*enforced.partner].reason.rule;
+    decision.partner_demand = find_partner_demand(enforced, sources, decision.name_trust);
   }
   // No demand is more than not to use the host.
   if (!decision.unusable &&

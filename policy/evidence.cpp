@@ -47,6 +47,18 @@ DaneFacts dane_of(const EvidenceRow &row) {
   return dane;
 }
 
+tls::ChainVerdict verdict_of(const EvidenceRow &row, const std::string &store) {
+  const auto judged = std::find_if(row.judgements.begin(), row.judgements.end(),
+                                   [&](const ChainJudgement &judgement) { return judgement.store == store; });
+  if (judged != row.judgements.end()) return judged->verdict;
+  if (store == "system" && row.system_trusted) return {.trusted = true, .reason = {}, .fault = tls::ChainFault::none};
+  if (store == "system")
+    return {.trusted = false, .reason = "the system's CAs do not vouch for it", .fault = tls::ChainFault::untrusted};
+  return {.trusted = false,
+          .reason = fmt::format("no session was judged against {}", store),
+          .fault = tls::ChainFault::untrusted};
+}
+
 Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   const auto domain = smtp::Domain::parse(row.domain);
   TlsSources sources;
@@ -129,31 +141,21 @@ tls::Facts facts_of(const EvidenceRow &row, const std::string &store) {
   facts.group = row.group;
   facts.dane = row.dane_verdict;
   if (!row.not_after) return facts;
-  // Subjects are not kept: they are made anew, linked or not as they were.
-  for (std::size_t i = 0; i < row.keys.size(); ++i) {
+  for (const EvidenceKey &key : row.keys) {
     tls::CertificateFacts certificate;
-    certificate.spki_sha256 = row.keys[i].spki_sha256;
-    certificate.issuer = i == 0 ? row.issuer : fmt::format("issuer of {}", i);
-    certificate.subject = i > 0 && row.keys[i].is_linked ? facts.chain.back().issuer : fmt::format("subject of {}", i);
+    certificate.spki_sha256 = key.spki_sha256;
     facts.chain.push_back(std::move(certificate));
   }
   if (facts.chain.empty()) facts.chain.emplace_back();
+  facts.chain.front().issuer = row.issuer;
   facts.chain.front().dns_names = row.names;
   facts.chain.front().key_type = row.key_type;
   facts.chain.front().not_after = *row.not_after;
-  const auto judged = std::find_if(row.judgements.begin(), row.judgements.end(),
-                                   [&](const ChainJudgement &judgement) { return judgement.store == store; });
-  if (judged != row.judgements.end())
-    facts.verdict = judged->verdict;
-  else if (store == "system" && row.system_trusted)
-    facts.verdict = tls::ChainVerdict{.trusted = true, .reason = {}, .fault = tls::ChainFault::none};
-  else if (store == "system")
-    facts.verdict = tls::ChainVerdict{
-        .trusted = false, .reason = "the system's CAs do not vouch for it", .fault = tls::ChainFault::untrusted};
-  else
-    facts.verdict = tls::ChainVerdict{.trusted = false,
-                                      .reason = fmt::format("no session was judged against {}", store),
-                                      .fault = tls::ChainFault::untrusted};
+  facts.verdict = verdict_of(row, store);
+  facts.others = row.judgements;
+  const bool has_system = std::any_of(row.judgements.begin(), row.judgements.end(),
+                                      [](const ChainJudgement &judgement) { return judgement.store == "system"; });
+  if (!has_system) facts.others.push_back({"system", verdict_of(row, "system")});
   return facts;
 }
 

@@ -18,10 +18,10 @@ namespace policy {
 enum class Direction : std::uint8_t { outbound, inbound };
 [[nodiscard]] const char *to_string(Direction direction) noexcept;
 
-/// One key of the peer's chain.
+/// One key of what the peer sent; only the first, the leaf's, is proven by that. The keys of a verified chain are in
+/// its judgement.
 struct EvidenceKey {
   std::string spki_sha256; ///< base64, as in pins
-  bool is_linked = true;   ///< its subject is the issuer of the certificate before it (the leaf: always true)
   friend bool operator==(const EvidenceKey &, const EvidenceKey &) = default;
 };
 
@@ -50,7 +50,7 @@ struct EvidenceRow {
   std::vector<std::string> names;                    ///< of the leaf
   std::string issuer;                                ///< of the leaf
   std::optional<std::chrono::sys_seconds> not_after; ///< of the leaf; nothing: there was no certificate
-  std::vector<EvidenceKey> keys;                     ///< of the chain, leaf first
+  std::vector<EvidenceKey> keys;                     ///< of the chain as sent, leaf first
   std::string chain_digest;
   bool system_trusted = false;
   std::vector<ChainJudgement> judgements;

@@ -26,6 +26,7 @@ struct RuleView {
   std::string text;
   std::string store = "system";
   const std::vector<std::string> *pins = nullptr;
+  bool has_crls = false;
 };
 
 RuleView rule_of(const EvidenceQuestion &question) {
@@ -35,11 +36,11 @@ RuleView rule_of(const EvidenceQuestion &question) {
   if (question.direction == Direction::outbound && partner->outbound) {
     const OutboundRule &rule = *partner->outbound;
     view = {rule.level, fmt::format("{} {} [outbound]", rule.place, partner->name), trust_key(rule.trust, rule.crls),
-            &rule.pins};
+            &rule.pins, !rule.crls.empty()};
   } else if (question.direction == Direction::inbound && partner->inbound) {
     const InboundRule &rule = *partner->inbound;
     view = {rule.level, fmt::format("{} {} [inbound]", rule.place, partner->name),
-            trust_key(rule.trust, rule.crls, rule.accept_server_auth), &rule.pins};
+            trust_key(rule.trust, rule.crls, rule.accept_server_auth), &rule.pins, !rule.crls.empty()};
   }
   return view;
 }
@@ -132,18 +133,26 @@ private:
     seen.issuer = row.issuer;
     seen.not_after = *row.not_after;
     seen.leaf_pin = leaf;
-    if (evidence.last >= seen.last_seen) {
-      const tls::Facts facts = facts_of(row, rule_.store);
-      seen.is_trusted = facts.verdict && facts.verdict->trusted;
-    }
+    const tls::Facts facts = facts_of(row, rule_.store);
+    const bool is_trusted = facts.verdict && facts.verdict->trusted;
+    if (evidence.last >= seen.last_seen) seen.is_trusted = is_trusted;
     seen.last_seen = std::max(seen.last_seen, evidence.last);
     if (!rule_.pins) return;
-    for (std::size_t i = 0; i < row.keys.size() && seen.pinned.empty(); ++i)
-      if (std::find(rule_.pins->begin(), rule_.pins->end(), row.keys[i].spki_sha256) != rule_.pins->end()) {
-        seen.pinned = row.keys[i].spki_sha256;
-        seen.is_pinned_leaf = i == 0;
-      }
-    if (seen.is_pinned_leaf) seen.is_trusted = true;
+    const auto is_pinned = [&](const std::string &key) {
+      return std::find(rule_.pins->begin(), rule_.pins->end(), key) != rule_.pins->end();
+    };
+    if (is_pinned(leaf)) {
+      seen.pinned = leaf;
+      seen.is_pinned_leaf = true;
+      if (!rule_.has_crls) seen.is_trusted = true; // beside lists a pin alone is no trust
+    }
+    // Above the leaf only the verified chain counts, as for judge_tls().
+    if (is_trusted && seen.pinned.empty())
+      for (const std::string &key : facts.verdict->keys)
+        if (is_pinned(key)) {
+          seen.pinned = key;
+          break;
+        }
   }
 
   void find_successors() {

@@ -86,7 +86,10 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   Requirement requirement;
   requirement.level = rule.level;
   requirement.trust = rule.trust;
-  requirement.pins = rule.level >= tls::Level::authenticated ? rule.pins : std::vector<std::string>();
+  if (rule.level >= tls::Level::authenticated) {
+    requirement.pins = rule.pins;
+    requirement.crls = rule.crls; // beside lists a pin alone is no trust, here as outbound
+  }
 
   static const tls::Facts clear_text;
   const tls::Facts &session = facts.facts ? *facts.facts : clear_text;

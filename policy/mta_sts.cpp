@@ -101,7 +101,10 @@ smtp::Result<void> read_line(std::string_view line, std::size_t number, Fields &
     if (fields.mx.size() >= sts_mx_limit)
       return smtp::fail(ErrorCode::too_long,
                         fmt::format("the policy has more than {} mx lines, the limit", sts_mx_limit));
-    fields.mx.push_back(std::move(*pattern));
+    // RFC 8461 section 4.1 compares A-labels, and its mx is a Domain in ASCII: a U-label stands for no host. The line
+    // is kept as it came, so that a policy with nothing else names no host, rather than that there be no policy.
+    const bool is_ascii = std::all_of(value.begin(), value.end(), [](char c) { return c >= '\0'; });
+    fields.mx.push_back(is_ascii ? std::move(*pattern) : smtp::to_lower(value));
   } else {
     // An extension of tomorrow: its value is text, and means nothing to us.
     const bool printable = smtp::is_utf8(value) && std::none_of(value.begin(), value.end(), [](char c) {
@@ -190,6 +193,7 @@ smtp::Result<std::string> parse_sts_pattern(std::string_view text) {
 }
 
 bool sts_pattern_matches(std::string_view pattern, std::string_view host) noexcept {
+  if (std::any_of(pattern.begin(), pattern.end(), [](char c) { return c < '\0'; })) return false; // a U-label
   if (!pattern.starts_with("*.")) return smtp::equals_ignoring_case(pattern, host);
   const auto dot = host.find('.');
   return dot != std::string_view::npos && dot != 0 && smtp::equals_ignoring_case(pattern.substr(1), host.substr(dot));

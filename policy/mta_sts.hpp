@@ -19,7 +19,8 @@ enum class StsMode : std::uint8_t { none, testing, enforce };
 /// RFC 8461 section 3.2.
 struct StsPolicy {
   StsMode mode = StsMode::none;
-  std::vector<std::string> mx; ///< patterns, lower-case A-labels; "*." stands for exactly one label
+  std::vector<std::string>
+      mx; ///< patterns, lower-case A-labels; "*." stands for exactly one label; U-labels match nothing
   std::chrono::seconds max_age{0};
   friend bool operator==(const StsPolicy &, const StsPolicy &) = default;
 };

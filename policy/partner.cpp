@@ -23,8 +23,16 @@ template <typename Visit> void for_each_parent(std::string_view name, Visit visi
 
 } // namespace
 
-smtp::Result<PartnerTable> PartnerTable::build(std::vector<Partner> partners) {
+smtp::Result<PartnerTable> PartnerTable::with(std::vector<Partner> partners) const {
+  std::vector<std::string> own;
+  own.reserve(own_.size());
+  for (const auto &[name, is_ours] : own_) own.push_back(name);
+  return build(std::move(partners), own);
+}
+
+smtp::Result<PartnerTable> PartnerTable::build(std::vector<Partner> partners, const std::vector<std::string> &own) {
   PartnerTable table;
+  for (const auto &name : own) table.own_.emplace(name, true);
   table.partners_ = std::move(partners);
   for (std::size_t i = 0; i < table.partners_.size(); ++i) {
     const Partner &partner = table.partners_[i];
@@ -56,6 +64,7 @@ PartnerTable::Match PartnerTable::match(const smtp::Domain &domain) const noexce
   const std::string_view name = domain.ascii();
   if (const auto found = exact_.find(name); found != exact_.end()) return {&partners_[found->second], name, true};
   Match match;
+  if (own_.contains(name)) return match; // "*.gov.uk" means those who are not us
   for_each_parent(name, [&](std::string_view base) {
     const auto found = wildcard_.find(base);
     if (found == wildcard_.end()) return false;
@@ -84,6 +93,7 @@ std::vector<const Exception *> PartnerTable::find_exceptions(const smtp::Domain 
     }
   };
   take(exact_exceptions_, domain.ascii(), false);
+  if (own_.contains(domain.ascii())) return result;
   for_each_parent(domain.ascii(), [&](std::string_view base) {
     take(wildcard_exceptions_, base, true);
     return false;

@@ -94,8 +94,12 @@ struct Partner {
 class PartnerTable {
 public:
   PartnerTable() = default;
-  /// Fails when two partners claim the same pattern ("overlapping rules"), naming both places.
-  [[nodiscard]] static smtp::Result<PartnerTable> build(std::vector<Partner> partners);
+  /// Fails when two partners claim the same pattern ("overlapping rules"), naming both places. `own`: the domains that
+  /// are ours (A-labels, lower case); a rule or an exception reaches one of them only by its name, never by a wildcard.
+  [[nodiscard]] static smtp::Result<PartnerTable> build(std::vector<Partner> partners,
+                                                        const std::vector<std::string> &own = {});
+  /// With other partners and the same domains of ours.
+  [[nodiscard]] smtp::Result<PartnerTable> with(std::vector<Partner> partners) const;
 
   /// The partner whose pattern matches best (exact before wildcard, longest wildcard first), or null.
   [[nodiscard]] const Partner *find(const smtp::Domain &domain) const noexcept;
@@ -124,6 +128,7 @@ private:
   }
 
   std::vector<Partner> partners_;
+  smtp::TextMap<bool> own_;             ///< the domains that are ours
   smtp::TextMap<std::size_t> exact_;    ///< name to index
   smtp::TextMap<std::size_t> wildcard_; ///< base of "*.base" ("" for "*") to index
   ExceptionMap exact_exceptions_;

@@ -21,6 +21,8 @@ struct RecipientFacts {
   bool client_trusted = false; ///< by network or client certificate, on a relay listener
   LocalRecipient local = LocalRecipient::not_ours;
   bool is_literal = false; ///< user@[192.0.2.1]
+  std::string_view
+      why_untrusted{}; ///< what the client's certificate lacked, one clause for the reply; empty: nothing to say
 };
 
 /// The refusal, or nothing when the recipient is accepted. mx: only our known recipients (550 5.7.1 relaying denied,

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "policy/chain_judgement.hpp"
 #include "smtp/base/text.hpp"
 #include "tls/core/name_match.hpp"
 #include "tls/core/profile.hpp"
@@ -30,83 +31,100 @@ std::string list_names(const std::vector<std::string> &names) {
   return text;
 }
 
-bool leaf_is_pinned(const Requirement &requirement, const tls::Facts &facts) {
-  return !facts.chain.empty() && contains(requirement.pins, facts.chain.front().spki_sha256);
+bool leaf_is_pinned(const CertificateDemand &demand, const tls::Facts &facts) {
+  return !facts.chain.empty() && contains(demand.pins, facts.chain.front().spki_sha256);
 }
 
 /// A pin on the leaf speaks for itself: only the holder of the key can have made the handshake. Not so beside lists of
 /// revoked certificates: who stole a key that was taken back could put it into a certificate of his own, which no list
 /// knows; then the chain must be trusted, too.
-bool is_trusted_by_pin(const Requirement &requirement, const tls::Facts &facts) {
-  return requirement.crls.empty() && leaf_is_pinned(requirement, facts);
+bool is_trusted_by_pin(const CertificateDemand &demand, const tls::Facts &facts) {
+  return demand.crls.empty() && leaf_is_pinned(demand, facts);
 }
 
-/// A pin on the leaf counts by itself. One further up counts only in a trusted chain, and only for certificates that are
-/// linked to the leaf by issuer and subject: the peer chooses what it sends, so a copy of the pinned CA's certificate
-/// may lie behind a chain that it never signed.
-bool pin_is_met(const Requirement &requirement, const tls::Facts &facts, bool trusted) {
-  if (leaf_is_pinned(requirement, facts)) return true;
-  if (!trusted) return false;
-  for (std::size_t i = 1; i < facts.chain.size(); ++i) {
-    if (facts.chain[i - 1].issuer != facts.chain[i].subject) return false;
-    if (contains(requirement.pins, facts.chain[i].spki_sha256)) return true;
-  }
-  return false;
+/// A pin on the leaf counts by itself. One further up counts only in the chain that was verified: the peer chooses what
+/// it sends, so a copy of the pinned CA's certificate, or a forged one with its name and key, may lie beside a chain
+/// that the key never signed.
+bool pin_is_met(const CertificateDemand &demand, const tls::Facts &facts, const tls::ChainVerdict *verdict) {
+  if (leaf_is_pinned(demand, facts)) return true;
+  return verdict != nullptr && verdict->trusted &&
+         std::any_of(verdict->keys.begin(), verdict->keys.end(),
+                     [&](const std::string &key) { return contains(demand.pins, key); });
 }
 
-/// A CRL lists a certificate of the chain, or CRLs are demanded and there is no valid one.
-bool is_revoked(const tls::Facts &facts) {
-  return facts.verdict && !facts.verdict->trusted &&
-         (facts.verdict->fault == tls::ChainFault::revoked || facts.verdict->fault == tls::ChainFault::no_revocation);
+/// The demand that stands in the requirement itself.
+CertificateDemand first_demand(const Requirement &requirement) {
+  return {.trust = requirement.trust,
+          .references = requirement.references,
+          .pins = requirement.pins,
+          .crls = requirement.crls,
+          .rule = requirement.rule};
+}
+
+const tls::ChainVerdict *first_verdict(const tls::Facts &facts) noexcept {
+  return facts.verdict ? &*facts.verdict : nullptr;
+}
+
+/// What the demand's own store said; null: it was not asked.
+const tls::ChainVerdict *find_verdict(const Requirement &requirement, const CertificateDemand &demand,
+                                      const tls::Facts &facts) {
+  if (demand.trust == requirement.trust && demand.crls == requirement.crls) return first_verdict(facts);
+  const std::string key = trust_key(demand.trust, demand.crls);
+  for (const auto &other : facts.others)
+    if (other.store == key) return &other.verdict;
+  return nullptr;
 }
 
 /// What the certificate proves about the peer, whatever was demanded; satisfied: a trusted certificate with the right
-/// name and pin.
-Verdict judge_certificate(const Requirement &requirement, const tls::Facts &facts) {
+/// name and pin. `chain`: what the demand's store said; null: it was not asked.
+Verdict judge_certificate(const CertificateDemand &demand, const tls::Facts &facts, const tls::ChainVerdict *chain) {
   Verdict verdict{.kind = VerdictKind::satisfied, .got = tls::Level::encrypted, .reason = {}, .matched_name = {}};
   if (facts.chain.empty()) {
     verdict.kind = VerdictKind::no_certificate;
     verdict.reason = "no certificate was shown";
     return verdict;
   }
-  const bool trusted = facts.verdict && facts.verdict->trusted;
-  // A certificate that its CA took back is not good for its key alone, pinned or not.
-  if (is_revoked(facts)) {
+  const bool trusted = chain != nullptr && chain->trusted;
+  if (chain != nullptr && !trusted) verdict.chain_fault = chain->fault;
+  // A certificate that its CA took back, or of which that cannot be known, is not good for its key alone, pinned or
+  // not.
+  if (verdict.chain_fault == tls::ChainFault::revoked || verdict.chain_fault == tls::ChainFault::no_revocation) {
     verdict.kind = VerdictKind::revoked;
-    verdict.reason = fmt::format("{}: {}",
-                                 facts.verdict->fault == tls::ChainFault::revoked
-                                     ? "the certificate is revoked"
-                                     : "whether the certificate is revoked cannot be checked",
-                                 smtp::escape(facts.verdict->reason));
+    verdict.reason =
+        fmt::format("{}: {}",
+                    chain->fault == tls::ChainFault::revoked ? "the certificate is revoked"
+                                                             : "whether the certificate is revoked cannot be checked",
+                    smtp::escape(chain->reason));
     return verdict;
   }
-  if (!trusted && !is_trusted_by_pin(requirement, facts)) {
+  if (!trusted && !is_trusted_by_pin(demand, facts)) {
     verdict.kind = VerdictKind::untrusted;
-    if (!facts.verdict)
+    if (chain == nullptr)
       verdict.reason = "the certificate chain was not verified";
     else
-      verdict.reason = fmt::format("the certificate is not trusted: {}", smtp::escape(facts.verdict->reason));
+      verdict.reason = fmt::format("the certificate is not trusted: {}", smtp::escape(chain->reason));
     return verdict;
   }
+  verdict.chain_fault = tls::ChainFault::none;
   const auto &names = facts.chain.front().dns_names;
-  const auto reference = tls::first_match(requirement.references, names);
+  const auto reference = tls::first_match(demand.references, names);
   // Without references the pinned key of the leaf is the identity (an inbound rule may say so: see judge_sender).
-  if (reference.empty() && !(requirement.references.empty() && leaf_is_pinned(requirement, facts))) {
+  if (reference.empty() && !(demand.references.empty() && leaf_is_pinned(demand, facts))) {
     verdict.kind = VerdictKind::wrong_name;
-    if (requirement.references.empty())
+    if (demand.references.empty())
       verdict.reason = "there is no name that the certificate could prove";
     else
       verdict.reason =
-          fmt::format("the certificate is for {}, not for {}", list_names(names), list_names(requirement.references));
+          fmt::format("the certificate is for {}, not for {}", list_names(names), list_names(demand.references));
     return verdict;
   }
-  if (!requirement.pins.empty() && !pin_is_met(requirement, facts, trusted)) {
+  if (!demand.pins.empty() && !pin_is_met(demand, facts, chain)) {
     verdict.kind = VerdictKind::wrong_pin;
     verdict.reason = "no key in the certificate chain is pinned";
     return verdict;
   }
   verdict.got = tls::Level::authenticated;
-  if (requirement.references.empty()) {
+  if (demand.references.empty()) {
     verdict.reason = "the certificate's key is pinned";
     return verdict;
   }
@@ -117,6 +135,19 @@ Verdict judge_certificate(const Requirement &requirement, const tls::Facts &fact
       break;
     }
   verdict.reason = fmt::format("the certificate proves {}", smtp::escape(verdict.matched_name));
+  return verdict;
+}
+
+/// The same for everything that the requirement demands of a certificate: the first that does not hold, or the first.
+Verdict judge_certificates(const Requirement &requirement, const tls::Facts &facts) {
+  Verdict verdict = judge_certificate(first_demand(requirement), facts, first_verdict(facts));
+  if (!verdict.ok()) return verdict;
+  for (const CertificateDemand &demand : requirement.also) {
+    Verdict other = judge_certificate(demand, facts, find_verdict(requirement, demand, facts));
+    if (other.ok()) continue;
+    other.reason = fmt::format("{} also has to be satisfied: {}", demand.rule, other.reason);
+    return other;
+  }
   return verdict;
 }
 
@@ -196,7 +227,7 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
             .reason = "the session is not encrypted",
             .matched_name = {}};
   }
-  Verdict verdict = judge_certificate(requirement, facts);
+  Verdict verdict = judge_certificates(requirement, facts);
   switch (requirement.level) {
   case tls::Level::none:
   case tls::Level::opportunistic:
@@ -204,7 +235,7 @@ Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts) {
     return verdict;
   case tls::Level::encrypted:
     // A pin is a demand of its own: the table does not allow it at this level, but where one stands it is kept.
-    if (requirement.pins.empty() || pin_is_met(requirement, facts, facts.verdict && facts.verdict->trusted))
+    if (requirement.pins.empty() || pin_is_met(first_demand(requirement), facts, first_verdict(facts)))
       verdict.kind = VerdictKind::satisfied;
     else if (facts.chain.empty())
       verdict.kind = VerdictKind::no_certificate;
@@ -234,13 +265,23 @@ Verdict judge_profile(const Requirement &requirement, Verdict verdict, const tls
 bool partner_refuses(const Decision &decision, const tls::Facts &facts) {
   if (decision.partner_level < tls::Level::encrypted) return false;
   if (decision.unusable) return decision.partner_level == tls::Level::dane && decision.unusable->source == "dane";
-  // The means (names, CAs, pins) of `enforced` are the rule's wherever the rule judges a certificate.
+  // By its own means: beside it other rules may have theirs.
   Requirement own = decision.enforced;
   own.level = decision.partner_level;
   own.requiretls = false;
   own.and_certificate = false;
-  if (own.level < tls::Level::authenticated) own.pins.clear();
-  return !judge_tls(own, facts).ok();
+  own.also.clear();
+  tls::Facts judged = facts;
+  const CertificateDemand &demand = decision.partner_demand;
+  if (const auto *verdict = find_verdict(decision.enforced, demand, facts))
+    judged.verdict = *verdict;
+  else
+    judged.verdict.reset();
+  own.trust = demand.trust;
+  own.references = demand.references;
+  own.crls = demand.crls;
+  own.pins = own.level >= tls::Level::authenticated ? demand.pins : std::vector<std::string>();
+  return !judge_tls(own, judged).ok();
 }
 
 std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts &facts) {
@@ -257,10 +298,8 @@ bool is_final(const Unusable &unusable) noexcept {
   return unusable.source == "requiretls";
 }
 
-bool is_final(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept {
-  if (!requirement.requiretls || verdict.ok()) return false;
-  return verdict.kind != VerdictKind::revoked || !facts.verdict ||
-         facts.verdict->fault != tls::ChainFault::no_revocation;
+bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept {
+  return requirement.requiretls && !verdict.ok() && verdict.chain_fault != tls::ChainFault::no_revocation;
 }
 
 Verdict judge_requiretls(const Requirement &requirement, Verdict verdict, bool offered) {
@@ -277,11 +316,19 @@ TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const 
   case VerdictKind::not_encrypted: return TlsFault::starttls_not_supported;
   case VerdictKind::wrong_name: return TlsFault::certificate_host_mismatch;
   case VerdictKind::untrusted:
-    return facts.verdict && facts.verdict->fault == tls::ChainFault::expired ? TlsFault::certificate_expired
-                                                                             : TlsFault::certificate_not_trusted;
+    return verdict.chain_fault == tls::ChainFault::expired ? TlsFault::certificate_expired
+                                                           : TlsFault::certificate_not_trusted;
   case VerdictKind::revoked: return TlsFault::certificate_not_trusted;
   case VerdictKind::no_dane_match:
-    return requirement.tlsa.empty() ? TlsFault::dane_required : TlsFault::validation_failure;
+    if (requirement.tlsa.empty()) return TlsFault::dane_required;
+    // RFC 8460 section 4.3.1: the words for names and dates are those of both kinds of policy.
+    switch (facts.dane ? facts.dane->fault : tls::DaneFault::none) {
+    case tls::DaneFault::wrong_name: return TlsFault::certificate_host_mismatch;
+    case tls::DaneFault::expired: return TlsFault::certificate_expired;
+    case tls::DaneFault::none:
+    case tls::DaneFault::no_match: break;
+    }
+    return TlsFault::validation_failure;
   case VerdictKind::no_certificate:
   case VerdictKind::outside_profile:
   case VerdictKind::wrong_pin: return TlsFault::validation_failure;
@@ -326,6 +373,12 @@ std::string requirement_key(const Requirement &requirement) {
     (key += "\ntrust ") += requirement.trust;
     add_list(key, "references", requirement.references);
     add_list(key, "crls", requirement.crls);
+    for (const auto &demand : requirement.also) {
+      (key += "\nalso ") += demand.trust;
+      add_list(key, "references", demand.references);
+      add_list(key, "pins", demand.pins);
+      add_list(key, "crls", demand.crls);
+    }
   }
   if (requirement.level >= tls::Level::encrypted) add_list(key, "pins", requirement.pins);
   return key;

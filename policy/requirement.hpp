@@ -31,15 +31,28 @@ struct Reason {
   friend bool operator==(const Reason &, const Reason &) = default;
 };
 
+/// What proves level authenticated to one of those who demand it.
+struct CertificateDemand {
+  std::string trust = "system";        ///< "system" or the path of a PEM file with the only anchors
+  std::vector<std::string> references; ///< as Requirement has them
+  std::vector<std::string> pins;
+  std::vector<std::string> crls;
+  std::string rule; ///< whose it is, as in Reason::rule
+  friend bool operator==(const CertificateDemand &, const CertificateDemand &) = default;
+};
+
 /// What the connection to a next hop must give before MAIL is sent. Two equal requirements may share a connection.
 struct Requirement {
   tls::Level level = tls::Level::opportunistic;
   std::string profile = "internet";
   std::string trust = "system";        ///< "system" or the path of a PEM file with the only CAs
   std::vector<std::string> references; ///< reference identifiers for `authenticated`; empty then only where the pinned key of the leaf is the identity (inbound)
-  std::vector<std::string> pins;       ///< base64 SPKI SHA-256; when not empty, one must be in the chain
+  std::vector<std::string>
+      pins; ///< base64 SPKI SHA-256; when not empty, one must be in the verified chain, or be the leaf's
   std::string client_certificate;      ///< name of a [[certificate]] to show; empty: none
   std::vector<std::string> crls;       ///< CRL files and URLs that the chain is checked against; empty: none
+  /// The demands of others who want level authenticated as well, by other means: they must all hold.
+  std::vector<CertificateDemand> also{};
   bool implicit_tls = false;           ///< TLS from the first octet (a route says so)
   /// With level dane: the usable TLSA records, of which one must match; empty: nothing can satisfy it.
   std::vector<smtp::TlsaRecord> tlsa;
@@ -75,6 +88,7 @@ struct Decision {
   /// a TLS report passes over it.
   tls::Level partner_level = tls::Level::none;
   std::string partner_rule; ///< as Reason::rule
+  CertificateDemand partner_demand; ///< how it wants its level proven
   std::vector<Reason> reasons;
   friend bool operator==(const Decision &, const Decision &) = default;
 };
@@ -100,6 +114,7 @@ struct Verdict {
   tls::Level got = tls::Level::none;
   std::string reason; ///< one clause for people: "the certificate is for mx.other.example, not for example.gov.uk"
   std::string matched_name; ///< the certificate name that satisfied a reference
+  tls::ChainFault chain_fault = tls::ChainFault::none; ///< of kinds untrusted and revoked
   [[nodiscard]] bool ok() const noexcept { return kind == VerdictKind::satisfied; }
   friend bool operator==(const Verdict &, const Verdict &) = default;
 };
@@ -112,9 +127,10 @@ struct Verdict {
 /// A REQUIRETLS that the host does not offer is no fault of its TLS.
 [[nodiscard]] TlsFault fault_of(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept;
 
-/// Pure. `facts.verdict` must have been made against `requirement.trust` and its `crls` when the level is authenticated or
-/// `and_certificate` holds, `facts.dane` against `tlsa` and `dane_names` when it is dane. A certificate whose chain is
-/// trusted and which carries a reference counts as `authenticated` in `got` even when less was demanded.
+/// Pure. `facts.verdict` must have been made against `requirement.trust` and its `crls` when the level is authenticated
+/// or `and_certificate` holds, `facts.others` against the stores of `also`, `facts.dane` against `tlsa` and
+/// `dane_names` when it is dane. A certificate whose chain is trusted and which carries a reference counts as
+/// `authenticated` in `got` even when less was demanded.
 [[nodiscard]] Verdict judge_tls(const Requirement &requirement, const tls::Facts &facts);
 
 /// `verdict` where the requirement's TLS profile would have made the session; else outside_profile, since the handshake would
@@ -123,7 +139,8 @@ struct Verdict {
 [[nodiscard]] Verdict judge_profile(const Requirement &requirement, Verdict verdict, const tls::Facts &facts);
 
 /// Whether what the partner's own rule demands was not met, whichever source won beside it; never for a rule that only
-/// observes. `facts` as judge_tls() wants them for `enforced`, empty when TLS did not come about.
+/// observes. `facts` as judge_tls() wants them for `enforced`, with the verdict for `partner_demand` in `others`; empty
+/// when TLS did not come about.
 [[nodiscard]] bool partner_refuses(const Decision &decision, const tls::Facts &facts);
 
 /// What the rule that only looks would have said of the connection: judge_tls() and judge_profile() by `observed`, or why it
@@ -134,7 +151,7 @@ struct Verdict {
 /// for REQUIRETLS (status 5.7.30 for no_requiretls and a host without a trusted name, else 5.7.10). A list of revoked
 /// certificates that we lack is our own passing fault: for that even such mail waits.
 [[nodiscard]] bool is_final(const Unusable &unusable) noexcept;
-[[nodiscard]] bool is_final(const Requirement &requirement, const Verdict &verdict, const tls::Facts &facts) noexcept;
+[[nodiscard]] bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept;
 
 /// `verdict` once the host's EHLO inside TLS is known: no_requiretls where the requirement demands REQUIRETLS and the host
 /// does not offer it, or there is no TLS (RFC 8689 section 4.2.1, step 5); else `verdict`.

@@ -31,6 +31,7 @@ const char *to_string(Wish wish) noexcept {
   case Wish::none: return "none";
   case Wish::require_tls: return "requiretls";
   case Wish::tls_optional: return "tls-required-no";
+  case Wish::tls_optional_outside: return "tls-required-no-outside";
   case Wish::report: return "report";
   }
   return "?";

@@ -92,7 +92,8 @@ enum class Wish : std::uint8_t {
   none,
   require_tls,  ///< REQUIRETLS (RFC 8689 section 4)
   tls_optional, ///< "TLS-Required: No" (section 5): DANE and MTA-STS are passed over, a partner's mandate is not
-  report,       ///< a TLSRPT report of ours (RFC 8460 section 3): exempt from every mandate
+  tls_optional_outside, ///< the same of a stranger: our own TLS memory is not for him to pass over
+  report,               ///< a TLSRPT report of ours (RFC 8460 section 3): exempt from every mandate
 };
 [[nodiscard]] const char *to_string(Wish wish) noexcept;
 

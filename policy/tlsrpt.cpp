@@ -72,8 +72,7 @@ private:
     if (equals == std::string_view::npos || !is_extension_name(field.substr(0, equals)))
       return problem(fmt::format("\"{}\" is passed over: it is no field", shown(field)));
     if (field.substr(0, equals) != "rua") return; // an extension that we do not know
-    if (has_rua_) return problem("a second rua is passed over");
-    has_rua_ = true;
+    has_rua_ = true; // RFC 8460 section 3: "the ability to declare more than one rua", as a list or as fields
     read_rua(field.substr(equals + 1));
   }
 

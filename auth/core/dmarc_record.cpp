@@ -133,11 +133,23 @@ private:
     if (record_.problems.size() < most_problems) record_.problems.push_back(std::move(text));
   }
 
+  /// RFC 9989 section 4.7 takes the syntax of RFC 6376 section 3.2, which forbids that; section 4.8: a syntax error is
+  /// "discarded in favor of default values (if any) or ignored outright". So neither value counts.
+  bool is_given_twice(const TagList &tags, std::string_view tag) {
+    if (!tags.is_repeated(tag)) return false;
+    problem(fmt::format("{} is given more than once, and none of them counts", tag));
+    return true;
+  }
+
   /// RFC 9989 section 4.10.1.
   void read_policies(const TagList &tags) {
     const auto read = [&](std::string_view tag, bool &bad) -> std::optional<DmarcPolicy> {
       const auto value = tags.get(tag);
       if (!value) return std::nullopt;
+      if (is_given_twice(tags, tag)) {
+        bad = true;
+        return std::nullopt;
+      }
       const auto policy = parse_policy(*value);
       if (!policy) {
         bad = true;
@@ -167,7 +179,7 @@ private:
   /// A tag of one letter, whatever its case; the default when it is absent or bad.
   char one_of(const TagList &tags, std::string_view tag, std::string_view letters, char fallback) {
     const auto value = tags.get(tag);
-    if (!value) return fallback;
+    if (!value || is_given_twice(tags, tag)) return fallback;
     if (value->size() == 1) {
       const char letter = smtp::to_lower(value->front());
       if (letters.find(letter) != std::string_view::npos) return letter;

@@ -60,7 +60,11 @@ TagList TagList::parse_tolerant(std::string_view text) {
     const auto equals = part.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string name = smtp::to_lower(trim_folds(part.substr(0, equals)));
-    if (!is_tag_name(name) || list.get(name)) continue;
+    if (!is_tag_name(name)) continue;
+    if (list.get(name)) {
+      if (!list.is_repeated(name)) list.repeated_.push_back(name);
+      continue;
+    }
     list.tags_.push_back({name, std::string(trim_folds(part.substr(equals + 1)))});
   }
   return list;
@@ -70,6 +74,10 @@ std::optional<std::string_view> TagList::get(std::string_view name) const noexce
   for (const Tag &tag : tags_)
     if (tag.name == name) return tag.value;
   return std::nullopt;
+}
+
+bool TagList::is_repeated(std::string_view name) const noexcept {
+  return std::find(repeated_.begin(), repeated_.end(), name) != repeated_.end();
 }
 
 std::string remove_folds(std::string_view text) {

@@ -29,8 +29,11 @@ public:
   /// Nothing when the tag is absent.
   [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const noexcept;
   [[nodiscard]] const std::vector<Tag> &tags() const noexcept { return tags_; }
+  /// Of parse_tolerant(): the tag was given more than once.
+  [[nodiscard]] bool is_repeated(std::string_view name) const noexcept;
 
 private:
+  std::vector<std::string> repeated_;
   std::vector<Tag> tags_;
 };
 

@@ -3,6 +3,7 @@
 #include "mta/sts/kept_policy.hpp"
 #include "policy/mta_sts.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -20,8 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const auto again = policy::parse_sts_policy(policy::format_sts_policy(*policy));
     if (again && *again != *policy) std::abort();
     if (!again && policy->mx.size() < 100) std::abort(); // names in A-labels may be longer than they were
-    for (const auto &pattern : policy->mx)
-      if (policy::parse_sts_pattern(pattern) != pattern) std::abort();
+    for (const auto &pattern : policy->mx) {
+      const bool is_ascii = std::all_of(pattern.begin(), pattern.end(), [](char c) { return c >= '\0'; });
+      if (is_ascii && policy::parse_sts_pattern(pattern) != pattern) std::abort();
+      if (!is_ascii && policy::sts_pattern_matches(pattern, pattern)) std::abort(); // a U-label matches nothing
+    }
   }
   if (const auto kept = mta::decode_kept_policy(text); kept && mta::encode_kept_policy(*kept) != text) std::abort();
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "policy/chain_judgement.hpp"
 #include "policy/decide.hpp"
 #include "source_dir.hpp"
 
@@ -83,6 +84,7 @@ tls::Facts facts_of(const Peer &peer, const Requirement &requirement) {
   if (peer.fault != tls::ChainFault::none && (peer.fault != tls::ChainFault::revoked || !requirement.crls.empty()))
     chain = {.trusted = false, .reason = peer.chain_reason, .fault = peer.fault};
   facts.verdict = chain;
+  for (const auto &demand : requirement.also) facts.others.push_back({trust_key(demand.trust, demand.crls), chain});
   if (!requirement.tlsa.empty()) {
     tls::DaneVerdict dane;
     dane.matched = peer.key == pinned_key;
@@ -105,7 +107,7 @@ Outcome deliver(const Decision &decision, const Peer &peer) {
   if (!peer.encrypted && allows_clear_text(required)) return {peer.offers_starttls ? 'F' : 'C', {}};
   const tls::Facts facts = facts_of(peer, required);
   const auto verdict = judge_requiretls(required, judge_tls(required, facts), peer.offers_requiretls);
-  if (!verdict.ok()) return {is_final(required, verdict, facts) ? 'r' : 'w', verdict.reason};
+  if (!verdict.ok()) return {is_final(required, verdict) ? 'r' : 'w', verdict.reason};
   switch (verdict.got) {
   case Level::none: return {'C', {}};
   case Level::opportunistic: break; // no connection is that
@@ -233,8 +235,10 @@ void add_source(Scene &scene, const std::string &token) {
     sources.memory.protect = word<bool>(words[0], {{"known", false}, {"protect", true}});
     sources.memory.last_seen = now;
   } else if (key == "wish") {
-    sources.wish =
-        word<Wish>(words[0], {{"requiretls", Wish::require_tls}, {"no", Wish::tls_optional}, {"report", Wish::report}});
+    sources.wish = word<Wish>(words[0], {{"requiretls", Wish::require_tls},
+                                         {"no", Wish::tls_optional},
+                                         {"no-outside", Wish::tls_optional_outside},
+                                         {"report", Wish::report}});
   } else if (key == "override") {
     sources.override_ = OperatorOverride{.level = level(words[0]), .reason = "urgent", .by = "ops", .when = now};
   } else if (key == "route") {

@@ -27,9 +27,10 @@ EvidenceRow a_row() {
   row.names = {"mx1.example.net"};
   row.issuer = "CN=Test CA";
   row.not_after = the_day + std::chrono::days(90);
-  row.keys = {{leaf_pin, true}, {ca_pin, true}};
+  row.keys = {{leaf_pin}, {ca_pin}};
   row.system_trusted = true;
-  row.judgements = {{"system", {true, {}, tls::ChainFault::none}}, {"/ca.pem", {true, {}, tls::ChainFault::none}}};
+  row.judgements = {{"system", {true, {}, tls::ChainFault::none, {leaf_pin, ca_pin}}},
+                    {"/ca.pem", {true, {}, tls::ChainFault::none, {leaf_pin, ca_pin}}}};
   return row;
 }
 
@@ -150,7 +151,7 @@ const std::vector<JudgeRow> judge_rows = {
     {"a pinned CA that did not sign does not count",
      [](EvidenceRow &row, OutboundRule &rule) {
        rule.pins = {ca_pin};
-       row.keys[1].is_linked = false;
+       for (auto &judgement : row.judgements) judgement.verdict.keys = {leaf_pin, "the real CA"};
      },
      VerdictKind::wrong_pin},
     {"another pin is refused", [](EvidenceRow &, OutboundRule &rule) { rule.pins = {"else"}; }, VerdictKind::wrong_pin},

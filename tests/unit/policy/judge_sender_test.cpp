@@ -263,4 +263,45 @@ TEST(JudgeSender, TheNeededVerdictNamesTheStoreTheListsAndThePurpose) {
   EXPECT_FALSE(needed_verdict(table(inbound), sender("<>")));
 }
 
+TEST(JudgeSender, BesideListsOfRevokedCertificatesAPinnedKeyAloneIsNoTrust) {
+  InboundRule inbound = rule(Level::authenticated);
+  inbound.pins = {"pinned"};
+  const auto judge = [&](const tls::Facts &facts, const InboundRule &by) {
+    const auto partners = table(by);
+    return judge_sender(partners, sender("<a@partner.example>"), {.client = client, .facts = &facts}, now);
+  };
+  tls::Facts stolen = facts_of(Session::self_signed_pinned); // the key that was taken back, in the thief's certificate
+  EXPECT_FALSE(judge(stolen, inbound).refusal);
+  inbound.crls = {"/list.pem"};
+  auto verdict = judge(stolen, inbound);
+  ASSERT_TRUE(verdict.refusal);
+  EXPECT_EQ(verdict.refusal->code, 550);
+  EXPECT_NE(verdict.reason.find("a trusted client certificate"), std::string::npos) << verdict.reason;
+  tls::Facts good = facts_of(Session::good);
+  good.chain.front().spki_sha256 = "pinned";
+  EXPECT_FALSE(judge(good, inbound).refusal) << "trusted, not revoked, pinned";
+  good.verdict = tls::ChainVerdict{.trusted = false, .reason = "no list", .fault = tls::ChainFault::no_revocation};
+  verdict = judge(good, inbound);
+  ASSERT_TRUE(verdict.refusal);
+  EXPECT_EQ(verdict.refusal->code, 450) << "a list that we lack is our fault";
+  inbound.names.clear(); // then the pinned key is the identity, which changes nothing of it
+  EXPECT_TRUE(judge(stolen, inbound).refusal);
+}
+
+TEST(JudgeSender, APinAboveTheLeafCountsInTheVerifiedChainOnly) {
+  InboundRule inbound = rule(Level::authenticated);
+  inbound.pins = {"ca"};
+  const auto partners = table(inbound);
+  tls::Facts facts = facts_of(Session::good);
+  facts.chain.front().issuer = "CN=CA";
+  tls::CertificateFacts forged; // sent, of the right name, with the pinned key, and never a signer
+  forged.subject = "CN=CA";
+  forged.spki_sha256 = "ca";
+  facts.chain.push_back(forged);
+  facts.verdict->keys = {"key", "another CA"};
+  EXPECT_TRUE(judge_sender(partners, sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
+  facts.verdict->keys = {"key", "ca"};
+  EXPECT_FALSE(judge_sender(partners, sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
+}
+
 } // namespace

@@ -30,6 +30,14 @@ tls::Facts session(Chain chain, std::vector<std::string> names = {"mx.a.example"
   if (chain != Chain::not_verified)
     facts.verdict = tls::ChainVerdict{.trusted = chain == Chain::trusted,
                                       .reason = chain == Chain::trusted ? "" : "certificate has expired"};
+  if (chain == Chain::trusted) facts.verdict->keys = {"leaf", "ca", "root"};
+  return facts;
+}
+
+/// Linked by name only: the chain that was verified goes another way.
+tls::Facts forged_issuer() {
+  tls::Facts facts = session(Chain::trusted);
+  facts.chain[1] = certificate("CN=CA", "CN=Root", {}, "pinned ca");
   return facts;
 }
 
@@ -255,6 +263,22 @@ const std::vector<Row> rows = {
      VerdictKind::satisfied,
      Level::authenticated,
      "the certificate proves mx.a.example"},
+    {"a pinned anchor that the peer did not send is good",
+     Level::authenticated,
+     session(Chain::trusted),
+     {"root"},
+     {"mx.a.example"},
+     VerdictKind::satisfied,
+     Level::authenticated,
+     "the certificate proves mx.a.example"},
+    {"a pinned CA that the leaf names as its issuer, and that never signed it, does not count",
+     Level::authenticated,
+     forged_issuer(),
+     {"pinned ca"},
+     {"mx.a.example"},
+     VerdictKind::wrong_pin,
+     Level::encrypted,
+     "no key in the certificate chain is pinned"},
     {"a pinned leaf is trusted by itself",
      Level::authenticated,
      session(Chain::untrusted),
@@ -444,24 +468,71 @@ TEST(JudgeTls, Dane) {
 TEST(FaultOf, EveryKindHasItsWord) {
   Requirement requirement;
   requirement.level = Level::authenticated;
-  tls::Facts expired = session(Chain::untrusted);
-  expired.verdict->fault = tls::ChainFault::expired;
-  const auto fault = [&](VerdictKind kind, const tls::Facts &facts) {
+  const auto fault = [&](VerdictKind kind, tls::ChainFault chain = tls::ChainFault::none) {
     Verdict verdict;
     verdict.kind = kind;
-    return fault_of(requirement, verdict, facts);
+    verdict.chain_fault = chain;
+    return fault_of(requirement, verdict, {});
   };
-  EXPECT_EQ(fault(VerdictKind::satisfied, {}), TlsFault::none);
-  EXPECT_EQ(fault(VerdictKind::no_requiretls, {}), TlsFault::none);
-  EXPECT_EQ(fault(VerdictKind::not_encrypted, {}), TlsFault::starttls_not_supported);
-  EXPECT_EQ(fault(VerdictKind::wrong_name, {}), TlsFault::certificate_host_mismatch);
-  EXPECT_EQ(fault(VerdictKind::untrusted, expired), TlsFault::certificate_expired);
-  EXPECT_EQ(fault(VerdictKind::untrusted, session(Chain::untrusted)), TlsFault::certificate_not_trusted);
-  EXPECT_EQ(fault(VerdictKind::untrusted, session(Chain::not_verified)), TlsFault::certificate_not_trusted);
-  EXPECT_EQ(fault(VerdictKind::revoked, {}), TlsFault::certificate_not_trusted);
-  EXPECT_EQ(fault(VerdictKind::no_certificate, {}), TlsFault::validation_failure);
-  EXPECT_EQ(fault(VerdictKind::wrong_pin, {}), TlsFault::validation_failure);
-  EXPECT_EQ(fault(VerdictKind::outside_profile, {}), TlsFault::validation_failure);
+  EXPECT_EQ(fault(VerdictKind::satisfied), TlsFault::none);
+  EXPECT_EQ(fault(VerdictKind::no_requiretls), TlsFault::none);
+  EXPECT_EQ(fault(VerdictKind::not_encrypted), TlsFault::starttls_not_supported);
+  EXPECT_EQ(fault(VerdictKind::wrong_name), TlsFault::certificate_host_mismatch);
+  EXPECT_EQ(fault(VerdictKind::untrusted, tls::ChainFault::expired), TlsFault::certificate_expired);
+  EXPECT_EQ(fault(VerdictKind::untrusted, tls::ChainFault::untrusted), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::untrusted), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::revoked), TlsFault::certificate_not_trusted);
+  EXPECT_EQ(fault(VerdictKind::no_certificate), TlsFault::validation_failure);
+  EXPECT_EQ(fault(VerdictKind::wrong_pin), TlsFault::validation_failure);
+  EXPECT_EQ(fault(VerdictKind::outside_profile), TlsFault::validation_failure);
+}
+
+TEST(FaultOf, UnderDaneNamesAndDatesHaveTheirOwnWords) {
+  Requirement requirement = demand_dane();
+  tls::Facts facts = session(Chain::untrusted);
+  const auto fault = [&](tls::DaneFault why) {
+    facts.dane = tls::DaneVerdict{.matched = false, .reason = "why", .name = {}, .fault = why};
+    return fault_of(requirement, judge_tls(requirement, facts), facts);
+  };
+  EXPECT_EQ(fault(tls::DaneFault::wrong_name), TlsFault::certificate_host_mismatch);
+  EXPECT_EQ(fault(tls::DaneFault::expired), TlsFault::certificate_expired);
+  EXPECT_EQ(fault(tls::DaneFault::no_match), TlsFault::validation_failure);
+  requirement.tlsa.clear();
+  EXPECT_EQ(fault(tls::DaneFault::expired), TlsFault::dane_required) << "there is nothing to match";
+}
+
+TEST(JudgeTls, EveryDemandForAuthenticatedMustHold) {
+  Requirement requirement;
+  requirement.level = Level::authenticated;
+  requirement.references = {"mx.a.example"};
+  requirement.also = {{.trust = "/private.pem",
+                       .references = {"*.a.example"},
+                       .pins = {"private ca"},
+                       .crls = {},
+                       .rule = "the route"}};
+  tls::Facts facts = session(Chain::trusted);
+  EXPECT_EQ(judge_tls(requirement, facts).kind, VerdictKind::untrusted) << "nobody asked the other store";
+  const tls::ChainVerdict good{
+      .trusted = true, .reason = {}, .fault = tls::ChainFault::none, .keys = {"leaf", "private ca"}};
+  facts.others = {{"/private.pem", good}};
+  EXPECT_TRUE(judge_tls(requirement, facts).ok()) << judge_tls(requirement, facts).reason;
+  EXPECT_EQ(judge_tls(requirement, facts).got, Level::authenticated);
+  facts.others.front().verdict.keys = {"leaf", "another ca"};
+  auto verdict = judge_tls(requirement, facts);
+  EXPECT_EQ(verdict.kind, VerdictKind::wrong_pin);
+  EXPECT_EQ(verdict.got, Level::encrypted);
+  EXPECT_EQ(verdict.reason, "the route also has to be satisfied: no key in the certificate chain is pinned");
+  facts.others.front().verdict = {
+      .trusted = false, .reason = "certificate has expired", .fault = tls::ChainFault::expired};
+  verdict = judge_tls(requirement, facts);
+  EXPECT_EQ(verdict.kind, VerdictKind::untrusted);
+  EXPECT_EQ(fault_of(requirement, verdict, facts), TlsFault::certificate_expired);
+  requirement.also.front().references = {"hub.example"};
+  facts.others.front().verdict = good;
+  EXPECT_EQ(judge_tls(requirement, facts).kind, VerdictKind::wrong_name);
+  Requirement alone = requirement;
+  alone.also.clear();
+  EXPECT_NE(requirement_key(alone), requirement_key(requirement)) << "such connections are not shared";
 }
 
 TEST(JudgeProfile, ASessionThatTheProfileWouldNotHaveMadeIsRefusedFromEncrypted) {
@@ -507,11 +578,11 @@ TEST(Requiretls, AListThatWeLackIsNoReasonToGiveUp) {
   requirement.requiretls = true;
   auto facts = session(Chain::untrusted);
   requirement.references = facts.chain.front().dns_names;
-  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts), facts));
+  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts)));
   facts.verdict->fault = tls::ChainFault::revoked;
-  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts), facts));
+  EXPECT_TRUE(is_final(requirement, judge_tls(requirement, facts)));
   facts.verdict->fault = tls::ChainFault::no_revocation;
-  EXPECT_FALSE(is_final(requirement, judge_tls(requirement, facts), facts));
+  EXPECT_FALSE(is_final(requirement, judge_tls(requirement, facts)));
 }
 
 TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
@@ -524,11 +595,11 @@ TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
   EXPECT_TRUE(judge_requiretls(requirement, good, true).ok());
   const auto refused = judge_requiretls(requirement, good, false);
   EXPECT_EQ(refused.kind, VerdictKind::no_requiretls);
-  EXPECT_TRUE(is_final(requirement, refused, {}));
-  EXPECT_FALSE(is_final(requirement, good, {}));
+  EXPECT_TRUE(is_final(requirement, refused));
+  EXPECT_FALSE(is_final(requirement, good));
   requirement.requiretls = false;
   EXPECT_TRUE(judge_requiretls(requirement, good, false).ok()) << "nobody asked for it";
-  EXPECT_FALSE(is_final(requirement, refused, {}));
+  EXPECT_FALSE(is_final(requirement, refused));
   EXPECT_TRUE(is_final(Unusable{"requiretls", "", TlsFault::validation_failure}));
   EXPECT_FALSE(is_final(Unusable{"mta-sts", "", TlsFault::validation_failure}));
   EXPECT_FALSE(is_final(Unusable{"dane", "", TlsFault::dnssec_invalid}));
@@ -595,6 +666,7 @@ TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(Wish::none), "none");
   EXPECT_STREQ(to_string(Wish::require_tls), "requiretls");
   EXPECT_STREQ(to_string(Wish::tls_optional), "tls-required-no");
+  EXPECT_STREQ(to_string(Wish::tls_optional_outside), "tls-required-no-outside");
   EXPECT_STREQ(to_string(Wish::report), "report");
 }
 

@@ -92,6 +92,26 @@ TEST(StsRecord, records_that_are_refused) {
 
 const StsPolicy plain{StsMode::enforce, {"mx.example.org"}, seconds(86400)};
 
+TEST(StsPolicy, a_u_label_is_no_match_and_the_policy_stays) {
+  const auto policy = parse_sts_policy("version: STSv1\nmode: enforce\nmx: *.B\xc3\xbc"
+                                       "cher.example\nmax_age: 86400\n");
+  ASSERT_TRUE(policy) << policy.error().detail;
+  EXPECT_EQ(policy->mode, StsMode::enforce);
+  ASSERT_EQ(policy->mx.size(), 1U);
+  for (const char *host : {"mx.xn--bcher-kva.example",
+                           "mx.b\xc3\xbc"
+                           "cher.example",
+                           "xn--bcher-kva.example"})
+    EXPECT_FALSE(sts_policy_covers(policy->mx, host)) << host;
+  const auto ascii = parse_sts_policy("version: STSv1\nmode: enforce\nmx: *.xn--bcher-kva.example\nmax_age: 86400\n");
+  EXPECT_TRUE(sts_policy_covers(ascii->mx, "mx.xn--bcher-kva.example"));
+  EXPECT_EQ(parse_sts_pattern("*.b\xc3\xbc"
+                              "cher.example")
+                .value(),
+            "*.xn--bcher-kva.example")
+      << "of our own policies";
+}
+
 TEST(StsPolicy, policies_that_count) {
   const struct {
     const char *name;

@@ -135,4 +135,25 @@ TEST(PartnerTable, TenThousandPartnersAreFound) {
   EXPECT_EQ(table.find(domain("p10000.example")), nullptr);
 }
 
+TEST(PartnerTable, AWildcardNeverReachesADomainOfOurs) {
+  const std::vector<Partner> partners = {partner("uk", {"*.gov.uk"}, {"*.gov.uk", "named.gov.uk"}),
+                                         partner("everyone", {"*"}), partner("named", {"named.gov.uk"})};
+  const auto table = PartnerTable::build(partners, {"ours.gov.uk", "named.gov.uk", "ours.example"}).value();
+  const auto find = [&](std::string_view name) {
+    const Partner *found = table.find(smtp::Domain::parse(name).value());
+    return found ? found->name : std::string("nobody");
+  };
+  EXPECT_EQ(find("ours.gov.uk"), "nobody");
+  EXPECT_EQ(find("OURS.gov.uk"), "nobody");
+  EXPECT_EQ(find("ours.example"), "nobody");
+  EXPECT_EQ(find("named.gov.uk"), "named") << "a rule may name it";
+  EXPECT_EQ(find("other.gov.uk"), "uk");
+  EXPECT_EQ(find("sub.ours.gov.uk"), "uk") << "no [[domain]] is called so";
+  EXPECT_EQ(find("example.net"), "everyone");
+  EXPECT_EQ(table.find_exception(smtp::Domain::parse("ours.gov.uk").value()), nullptr);
+  EXPECT_NE(table.find_exception(smtp::Domain::parse("named.gov.uk").value()), nullptr);
+  const auto other = table.with({partner("uk", {"*.gov.uk"})}).value();
+  EXPECT_EQ(other.find(smtp::Domain::parse("ours.gov.uk").value()), nullptr) << "as `simulate` asks";
+}
+
 } // namespace
