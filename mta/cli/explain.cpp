@@ -37,8 +37,8 @@ struct ExplainArguments {
 };
 
 std::optional<policy::Wish> parse_wish(const std::string &word) {
-  for (const auto wish :
-       {policy::Wish::none, policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::report})
+  for (const auto wish : {policy::Wish::none, policy::Wish::require_tls, policy::Wish::tls_optional,
+                          policy::Wish::tls_optional_outside, policy::Wish::report})
     if (word == policy::to_string(wish)) return wish;
   return std::nullopt;
 }
@@ -135,6 +135,12 @@ void append_demand(std::string &text, const char *title, const json::object &req
     text += fmt::format("    names compared: {}\n", list_at(requirement, "references"));
   else if (level == "dane")
     text += fmt::format("    names compared, with usage 2: {}\n", list_at(requirement, "dane_names"));
+  const auto *also = requirement.if_contains("also");
+  if (also == nullptr || !also->is_array()) return;
+  for (const auto &demand : also->get_array())
+    if (demand.is_object())
+      text += fmt::format("    and as {} wants it, names compared: {}\n", text_at(demand.get_object(), "rule"),
+                          list_at(demand.get_object(), "references"));
 }
 
 void append_dane(std::string &text, const json::object &dane) {
@@ -247,16 +253,20 @@ void add_explain(CLI::App &program, GlobalOptions &global) {
                       "DNS answers from this JSON file, with their DNSSEC state; implies --offline, and no network");
   command->add_option("--sts-dir", arguments->sts_folder,
                       "MTA-STS policies from this folder: a file mta-sts.DOMAIN each; implies --offline");
-  command->add_option("--wish", arguments->wish,
-                      "what the message itself asks for: none, requiretls, tls-required-no or report");
+  command->add_option(
+      "--wish", arguments->wish,
+      "what the message itself asks for: none, requiretls, tls-required-no, tls-required-no-outside (of a "
+      "stranger's message) or report");
   command->callback([&global, arguments] {
     if (!arguments->message.empty()) return explain_message(global, arguments->message);
     if (arguments->subject.empty()) return fail(global, "explain needs a domain, a mailbox, or --message ID", 2);
     const auto wish = parse_wish(arguments->wish);
     if (!wish)
       return fail(global,
-                  fmt::format("--wish is none, {}, {} or {}", policy::to_string(policy::Wish::require_tls),
-                              policy::to_string(policy::Wish::tls_optional), policy::to_string(policy::Wish::report)),
+                  fmt::format("--wish is none, {}, {}, {} or {}", policy::to_string(policy::Wish::require_tls),
+                              policy::to_string(policy::Wish::tls_optional),
+                              policy::to_string(policy::Wish::tls_optional_outside),
+                              policy::to_string(policy::Wish::report)),
                   2);
     if (const auto subject_read = parse_subject(arguments->subject); !subject_read)
       return fail(global, subject_read.error().detail, 2);

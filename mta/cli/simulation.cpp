@@ -97,7 +97,7 @@ smtp::Result<policy::PartnerTable> enforced_table(const policy::PartnerTable &pa
   std::vector<policy::Partner> enforced;
   enforced.reserve(partners.partners().size());
   for (const policy::Partner &partner : partners.partners()) enforced.push_back(policy::as_enforced(partner));
-  return policy::PartnerTable::build(std::move(enforced));
+  return partners.with(std::move(enforced));
 }
 
 smtp::Result<Simulation> build_simulation(const Config &config, SimulationOptions &options) {
@@ -125,7 +125,7 @@ smtp::Result<Simulation> build_simulation(const Config &config, SimulationOption
   // The exceptions stand in the other table already, where the rule was only borrowed.
   if (options.partner.empty()) partner->exceptions.clear();
   partners.push_back(policy::as_enforced(std::move(*partner)));
-  auto table = policy::PartnerTable::build(std::move(partners));
+  auto table = config.partners.with(std::move(partners));
   if (!table) return tl::unexpected(table.error());
   simulation.table = std::move(*table);
   return simulation;
@@ -170,6 +170,13 @@ public:
       auto store = tls::TrustStore::from_file(rule.trust);
       if (!store) return tl::unexpected(store.error());
       stores_.emplace_back(policy::trust_key(rule.trust, {}), std::move(*store));
+    }
+    for (const RouteConfig &route : config_.routes) { // whose demands may hold beside the rule's
+      const std::string key = policy::trust_key(route.tls_trust, {});
+      if (std::any_of(stores_.begin(), stores_.end(), [&](const auto &known) { return known.first == key; })) continue;
+      auto store = tls::TrustStore::from_file(route.tls_trust);
+      if (!store) return tl::unexpected(store.error());
+      stores_.emplace_back(key, std::move(*store));
     }
     auto resolver = make_resolver(config_.dns, worker_.context.get_executor());
     if (!resolver) return tl::unexpected(resolver.error());

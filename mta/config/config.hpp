@@ -94,6 +94,7 @@ struct ListenerConfig {
   std::vector<std::string> trusted_names; ///< certificate names (patterns of one label)
   std::vector<std::string> trusted_pins;
   std::string trusted_ca; ///< PEM file; names count only when the chain leads here; "system" allowed
+  bool accept_server_auth = false; ///< trusted_names: also certificates that are meant for servers alone
   std::string place;
   friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
@@ -273,7 +274,7 @@ struct StsConfig {
 struct TlsMemoryConfig {
   bool enabled = true;
   std::vector<smtp::DomainPattern> protect; ///< default "*.gov.uk"
-  std::chrono::seconds release_after{259'200}; ///< how long such mail waits for TLS to come back; 0: until an operator acts
+  std::chrono::seconds release_after{0}; ///< how long such mail waits for TLS to come back; 0: until an operator acts
   unsigned keep_days = 400;          ///< without any session
   unsigned many_domains = 10;        ///< this many unrelated domains that stop within an hour: the fault is near us
   std::string place;                 ///< of `protect`

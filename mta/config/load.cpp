@@ -26,7 +26,9 @@ void check_postmaster(Section &root, const Config &config) {
 
 LoadedConfig finish(Loading &loading) {
   LoadedConfig result;
-  auto table = policy::PartnerTable::build(std::move(loading.partners));
+  std::vector<std::string> own;
+  for (const auto &[name, domain] : loading.config.domains) own.push_back(name);
+  auto table = policy::PartnerTable::build(std::move(loading.partners), own);
   if (table)
     loading.config.partners = std::move(*table);
   else if (!loading.ledger.findings.has_errors()) // else it is told already, with its line

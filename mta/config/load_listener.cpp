@@ -129,6 +129,7 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
     section.read("trusted_ca", path);
     if (!path.empty()) read_trust(section, "trusted_ca", listener.trusted_ca, loading);
   }
+  section.read("accept_server_auth", listener.accept_server_auth);
   check_width(section, listener.trusted_networks);
 
   const auto given = [&section](std::string_view key) {
@@ -141,6 +142,7 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
   if (listener.role == policy::ListenerRole::mx) {
     for (const char *key : {"trusted_networks", "trusted_names", "trusted_pins", "trusted_ca"})
       if (given(key)) section.error(key, "counts only with role = \"relay\"");
+    if (listener.accept_server_auth) section.error("accept_server_auth", "counts only with role = \"relay\"");
     return;
   }
   const bool by_certificate = given("trusted_names") || given("trusted_pins");
@@ -153,6 +155,8 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
         "count only when the chain leads to trusted_ca: add trusted_ca = \"path of a PEM file\" or \"system\"");
   if (given("trusted_ca") && !given("trusted_names"))
     section.error("trusted_ca", "trusts nobody by itself: add trusted_names");
+  if (listener.accept_server_auth && !given("trusted_names"))
+    section.error("accept_server_auth", "is about trusted_names, and there are none; trusted_pins look at no purpose");
   if (by_certificate && listener.tls == ListenerTls::none)
     section.error("tls", "is \"none\", so that no client can show a certificate for trusted_names or trusted_pins");
   if (by_certificate && !listener.request_client_certificate)

@@ -333,7 +333,8 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
   if (command == "explain") {
     MessageWish wish;
     const std::string word = text_of(request, "wish");
-    for (const auto known : {policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::report})
+    for (const auto known : {policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::tls_optional_outside,
+                             policy::Wish::report})
       if (word == policy::to_string(known)) wish.wish = known;
     Explanation explanation =
         co_await explain(services_.snapshot.get(), services_.policy_sources, text_of(request, "subject"), std::move(wish));

@@ -42,7 +42,7 @@ std::string media_type(std::string_view field) {
 } // namespace
 
 struct HttpAnswerParser::Impl {
-  explicit Impl(std::uint64_t limit) : max_body(limit) { start(); }
+  Impl(std::uint64_t limit, bool by_connection) : max_body(limit), may_end_with_connection(by_connection) { start(); }
 
   void start() {
     parser.emplace();
@@ -63,6 +63,7 @@ struct HttpAnswerParser::Impl {
   smtp::Result<bool> accept_header();
 
   std::uint64_t max_body;
+  bool may_end_with_connection;
   std::optional<Parser> parser;
   std::string pending;
   int interim = 0;
@@ -92,14 +93,15 @@ smtp::Result<bool> HttpAnswerParser::Impl::accept_header() {
   if (!transfer.empty() && !smtp::equals_ignoring_case(transfer, "chunked"))
     return refuse(
         fmt::format("the body comes with Transfer-Encoding {}, which was not asked for", smtp::escape(transfer, 40)));
-  if (parser->need_eof())
+  if (parser->need_eof() && !may_end_with_connection)
     return refuse(
         "the answer has neither Content-Length nor Transfer-Encoding: a cut body could not be told from a whole one");
   parser->eager(true);
   return parser->is_done();
 }
 
-HttpAnswerParser::HttpAnswerParser(std::uint64_t max_body) : impl_(std::make_unique<Impl>(max_body)) {}
+HttpAnswerParser::HttpAnswerParser(std::uint64_t max_body, HttpBodyEnd end)
+    : impl_(std::make_unique<Impl>(max_body, end == HttpBodyEnd::with_connection)) {}
 HttpAnswerParser::~HttpAnswerParser() = default;
 HttpAnswerParser::HttpAnswerParser(HttpAnswerParser &&) noexcept = default;
 HttpAnswerParser &HttpAnswerParser::operator=(HttpAnswerParser &&) noexcept = default;
@@ -135,6 +137,14 @@ smtp::Result<bool> HttpAnswerParser::feed(std::string_view octets) {
     return smtp::fail(ErrorCode::too_long,
                       fmt::format("a line of the answer is over {} octets, the limit", pending_limit));
   return done;
+}
+
+bool HttpAnswerParser::end() {
+  Impl &impl = *impl_;
+  if (!impl.header_seen || !impl.pending.empty() || !impl.parser->need_eof()) return false;
+  boost::system::error_code error;
+  impl.parser->put_eof(error);
+  return !error && impl.parser->is_done();
 }
 
 HttpAnswer HttpAnswerParser::take() {

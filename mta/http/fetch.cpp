@@ -172,12 +172,13 @@ Task<smtp::Result<HttpAnswer>> exchange(const HttpRequest &request, tls::Stream 
   if (!written && (written.error().code == ErrorCode::timed_out || request.method == HttpMethod::get))
     co_return wire_failure(request, written.error(), "while the request was sent");
 
-  HttpAnswerParser parser(request.max_body);
+  HttpAnswerParser parser(request.max_body, stream.is_tls() ? HttpBodyEnd::with_connection : HttpBodyEnd::counted);
   std::vector<char> octets(read_size);
   for (;;) {
     const std::span<char> room(octets);
     auto got = co_await stream.read_some(room);
     if (!got && got.error().code == ErrorCode::closed) {
+      if (stream.ended_in_order() && parser.end()) co_return parser.take();
       const auto cut = parser.cut();
       co_return fail_at(request, cut.code, cut.detail);
     }

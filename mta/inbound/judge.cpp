@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <string_view>
 
+#include <fmt/format.h>
+
+#include "smtp/base/text.hpp"
 #include "tls/core/name_match.hpp"
 
 namespace mta::inbound {
@@ -30,6 +33,7 @@ void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::P
   chain_ = std::move(chain);
   judged_.reset();
   trusted_.reset();
+  certificate_problem_.clear();
   verified_ = false;
 }
 
@@ -72,7 +76,10 @@ std::optional<smtp::Reply> ClientJudge::judge_recipient(const smtp::ForwardPath 
   policy::RecipientFacts facts{.role = listener_.role, .local = snapshot_.config().classify(path)};
   facts.is_literal = path.mailbox() != nullptr && path.mailbox()->literal() != nullptr;
   // Mail to a recipient of ours needs no trust, so that its certificate is looked at only where it decides.
-  if (facts.local == policy::LocalRecipient::not_ours) facts.client_trusted = is_trusted(now);
+  if (facts.local == policy::LocalRecipient::not_ours) {
+    facts.client_trusted = is_trusted(now);
+    facts.why_untrusted = certificate_problem_;
+  }
   return policy::judge_recipient(facts, path);
 }
 
@@ -86,14 +93,41 @@ bool ClientJudge::is_trusted(Now now) {
   return *trusted_;
 }
 
+tls::Purpose ClientJudge::relay_purpose() const noexcept {
+  return listener_.accept_server_auth ? tls::Purpose::client_or_server : tls::Purpose::client;
+}
+
 bool ClientJudge::certificate_may_relay(Now now) {
-  if (facts_ == nullptr || facts_->chain.empty()) return false;
+  certificate_problem_.clear();
+  if (listener_.trusted_names.empty() && listener_.trusted_pins.empty()) return false;
+  certificate_problem_ = find_certificate_problem(now);
+  return certificate_problem_.empty();
+}
+
+/// Empty: the certificate may relay.
+std::string ClientJudge::find_certificate_problem(Now now) {
+  if (facts_ == nullptr) return "no TLS is in use, so no client certificate was shown";
+  if (facts_->chain.empty()) return "no client certificate was shown";
   const tls::CertificateFacts &leaf = facts_->chain.front();
   // The handshake proved possession of the leaf's key only: a pin on a certificate further up would prove nothing.
-  if (is_pinned(listener_.trusted_pins, leaf)) return true;
-  if (listener_.trusted_names.empty() || listener_.trusted_ca.empty()) return false;
-  if (tls::first_match(listener_.trusted_names, leaf.dns_names).empty()) return false;
-  return facts_against(listener_.trusted_ca, {}, tls::Purpose::client, now).verdict->trusted;
+  if (is_pinned(listener_.trusted_pins, leaf)) return {};
+  if (listener_.trusted_names.empty() || listener_.trusted_ca.empty())
+    return "the key of the client certificate is not pinned";
+  if (tls::first_match(listener_.trusted_names, leaf.dns_names).empty()) {
+    if (leaf.dns_names.empty())
+      return "the client certificate has no subjectAltName with a DNS name; a common name does not count";
+    return fmt::format("no name of the client certificate ({}{}) is trusted", smtp::escape(leaf.dns_names.front(), 100),
+                       leaf.dns_names.size() > 1 ? fmt::format(" and {} more", leaf.dns_names.size() - 1) : "");
+  }
+  const tls::ChainVerdict verdict = *facts_against(listener_.trusted_ca, {}, relay_purpose(), now).verdict;
+  if (verdict.trusted) return {};
+  // Asked for the words alone: such a chain is not verified for what it is shown for.
+  const auto store = snapshot_.trust_store(listener_.trusted_ca, {});
+  if (!listener_.accept_server_auth && store != nullptr &&
+      tls::verify_chain(chain_.get(), *store, tls::Purpose::client_or_server, now).trusted) {
+    return "the client certificate is for servers only: its extended key usage lacks clientAuth (accept_server_auth)";
+  }
+  return fmt::format("the client certificate is not trusted: {}", smtp::escape(verdict.reason, 150));
 }
 
 ClientCertificate ClientJudge::certificate(Now now) {
@@ -104,7 +138,9 @@ ClientCertificate ClientJudge::certificate(Now now) {
   if (!judged_) {
     // No rule asked yet: the listener's own CA, or the system's, says whether the name is anybody's.
     const std::string trust = listener_.trusted_ca.empty() ? "system" : listener_.trusted_ca;
-    if (snapshot_.trust_store(trust)) (void)facts_against(trust, {}, tls::Purpose::client_or_server, now);
+    // For the purpose that counts here, so that the log does not call verified what may not relay.
+    const auto purpose = listener_.trusted_ca.empty() ? tls::Purpose::client_or_server : relay_purpose();
+    if (snapshot_.trust_store(trust)) (void)facts_against(trust, {}, purpose, now);
   }
   certificate.verified = verified_;
   return certificate;

@@ -37,6 +37,9 @@ public:
   [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const smtp::ForwardPath &path, Now now);
   /// May relay: on a relay listener, by network or by client certificate.
   [[nodiscard]] bool is_trusted(Now now);
+  /// Why its certificate does not let the client relay, as one clause for the reply and the log; empty: it does, or the
+  /// listener asks for none. To be read after is_trusted().
+  [[nodiscard]] const std::string &certificate_problem() const noexcept { return certificate_problem_; }
   [[nodiscard]] ClientCertificate certificate(Now now);
   [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
   /// The session's facts with the verdict that a rule needs; facts() must not be null.
@@ -47,6 +50,8 @@ private:
   [[nodiscard]] const tls::Facts &facts_against(const std::string &trust, const std::vector<std::string> &crls,
                                                 tls::Purpose purpose, Now now);
   [[nodiscard]] bool certificate_may_relay(Now now);
+  [[nodiscard]] std::string find_certificate_problem(Now now);
+  [[nodiscard]] tls::Purpose relay_purpose() const noexcept;
 
   struct Judged {
     std::string trust;
@@ -62,6 +67,7 @@ private:
   std::shared_ptr<const tls::PeerChain> chain_;
   std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
   std::optional<bool> trusted_;
+  std::string certificate_problem_;
   bool verified_ = false; ///< some verdict was good
 };
 

@@ -269,6 +269,7 @@ void Receiver::complete_envelope() {
   envelope.needs_smtputf8 = seen.header_has_8bit;
   // RFC 8689 section 4.1: with REQUIRETLS "the TLS-Required header field MUST be ignored".
   envelope.tls_optional = seen.tls_optional && !envelope.sender.parameters.requiretls;
+  envelope.from_outside = !from_client_of_ours();
   envelope.client = fmt::format("{} ({})", client_.to_string(), session.helo);
   envelope.tls_in = describe_tls(tls_facts, certificate.verified);
   for (RecipientState &recipient : message.recipients) recipient.next_attempt = now;

@@ -115,7 +115,10 @@ void Session::log_connect() {
 
 void Session::log_tls() {
   const tls::Facts &facts = stream_.facts();
-  const ClientCertificate certificate = receiver_.judge().certificate(std::chrono::system_clock::now());
+  const auto now = std::chrono::system_clock::now();
+  const bool is_relay = in_force_.listener->role == policy::ListenerRole::relay;
+  const bool may_relay = receiver_.judge().is_trusted(now);
+  const ClientCertificate certificate = receiver_.judge().certificate(now);
   edge_.log().write(Event("tls")
                         .with("session", name_)
                         .with("client", client_.address.to_string())
@@ -124,7 +127,11 @@ void Session::log_tls() {
                         .with_if("group", facts.group)
                         .with("resumed", facts.resumed)
                         .with_if("certificate", certificate.name)
-                        .with("verified", certificate.verified));
+                        .with("verified", certificate.verified)
+                        .with_if("relay", !is_relay   ? ""
+                                          : may_relay ? "yes"
+                                                      : "no")
+                        .with_if("missing", may_relay ? std::string() : receiver_.judge().certificate_problem()));
 }
 
 void Session::log_disconnect() {

@@ -10,11 +10,12 @@ namespace mta {
 namespace {
 
 tls::Facts facts_against(Connection &connection, const policy::Requirement &requirement,
-                         const std::shared_ptr<const tls::TrustStore> &trust,
+                         const std::shared_ptr<const tls::TrustStore> &trust, const NamedStores &stores,
                          std::chrono::system_clock::time_point now) {
   tls::Facts facts = connection.stream.facts();
   if (!facts.encrypted) return facts;
   facts.verdict = verify_against(connection, trust, now);
+  for (const auto &[key, store] : stores) facts.others.push_back({key, verify_against(connection, store, now)});
   if (!requirement.tlsa.empty())
     facts.dane = tls::verify_dane(connection.stream.peer_chain().get(), requirement.tlsa, requirement.dane_names, now);
   return facts;
@@ -37,10 +38,10 @@ void judge(Connection &connection, std::shared_ptr<const HostPlan> plan, std::ch
   const HostPlan &judged = *connection.judged_for;
   connection.observed.reset();
   if (const auto &observed = judged.decision.observed)
-    connection.observed =
-        policy::judge_observed(judged.decision, facts_against(connection, *observed, judged.observed_trust, now));
+    connection.observed = policy::judge_observed(
+        judged.decision, facts_against(connection, *observed, judged.observed_trust, judged.stores, now));
   const policy::Requirement &required = judged.required();
-  connection.judged_facts = facts_against(connection, required, judged.trust, now);
+  connection.judged_facts = facts_against(connection, required, judged.trust, judged.stores, now);
   connection.verdict = policy::judge_tls(required, connection.judged_facts);
 }
 

@@ -67,6 +67,16 @@ json::object to_json(const policy::Requirement &requirement) {
                       {"implicit_tls", requirement.implicit_tls},
                       {"requiretls", requirement.requiretls},
                       {"rule", requirement.rule}};
+  if (!requirement.also.empty()) {
+    json::array also;
+    for (const auto &demand : requirement.also)
+      also.push_back(json::object{{"trust", demand.trust},
+                                  {"references", to_array(demand.references)},
+                                  {"pins", to_array(demand.pins)},
+                                  {"crls", to_array(demand.crls)},
+                                  {"rule", demand.rule}});
+    object["also"] = std::move(also);
+  }
   if (!requirement.tlsa.empty()) {
     object["tlsa"] = to_array(requirement.tlsa);
     object["dane_names"] = to_array(requirement.dane_names);

@@ -138,6 +138,12 @@ void append_requirement(std::string &text, const char *title, const policy::Requ
     text += fmt::format("  certificate for: {}\n", fmt::join(requirement.references, ", "));
     text += fmt::format("  trusted CAs: {}\n", requirement.trust);
     if (!requirement.pins.empty()) text += fmt::format("  pinned keys: {}\n", fmt::join(requirement.pins, ", "));
+    for (const auto &demand : requirement.also) {
+      text += fmt::format("  and as {} wants it: certificate for {}, trusted CAs {}", demand.rule,
+                          fmt::join(demand.references, ", "), demand.trust);
+      if (!demand.pins.empty()) text += fmt::format(", pinned keys {}", fmt::join(demand.pins, ", "));
+      text += '\n';
+    }
   }
   if (!requirement.client_certificate.empty())
     text += fmt::format("  we show the certificate: {}\n", requirement.client_certificate);

@@ -14,6 +14,8 @@ namespace mta {
 
 namespace {
 
+constexpr std::size_t names_shown = 100; ///< of a certificate
+
 /// Ends the attempt when its time is over; shared with the timer's coroutine, which may end later.
 struct Attention {
   explicit Attention(asio::any_io_executor executor) : timer(std::move(executor)) {}
@@ -37,7 +39,8 @@ void read_session(ExplainedProbe &probe, const TlsSession &session) {
   }
   if (!session.facts.chain.empty()) {
     const tls::CertificateFacts &leaf = session.facts.chain.front();
-    probe.names = leaf.dns_names;
+    probe.names = leaf.dns_names; // all were compared, but not all are shown
+    if (probe.names.size() > names_shown) probe.names.resize(names_shown);
     probe.issuer = leaf.issuer;
     probe.not_after = leaf.not_after;
   }

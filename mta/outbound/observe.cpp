@@ -48,6 +48,7 @@ void note_judgements(TlsSession &session, const HostPlan &plan, Connection &conn
   if (plan.trust) note(policy::trust_key(required.trust, required.crls), plan.trust);
   if (const auto &observed = plan.decision.observed)
     note(policy::trust_key(observed->trust, observed->crls), plan.observed_trust);
+  for (const auto &[key, store] : plan.stores) note(key, store);
   note(policy::trust_key("system", {}), plan.system_trust);
   for (const auto &judgement : session.judgements)
     if (judgement.store == "system") session.system_trusted = judgement.verdict.trusted;

@@ -78,7 +78,8 @@ void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
     return fail_tls(opening, "STARTTLS was not offered", tls_missing, policy::TlsFault::starttls_not_supported);
   case Stage::starttls_refused:
     if (closing) break;
-    return fail_tls(opening, smtp::escape(detail, 500), tls_missing, policy::TlsFault::starttls_not_supported);
+    // RFC 8460 section 4.3.1: it was offered, and then refused or cut off, so "not supported" would be wrong.
+    return fail_tls(opening, smtp::escape(detail, 500), tls_missing);
   case Stage::starttls_injected: opening.opened.injected = true; return fail_tls(opening, failed.detail, tls_unproven);
   case Stage::hello:
     // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
@@ -109,6 +110,8 @@ Task<bool> shake_hands(Opening &opening) {
   auto done = co_await connection.stream.handshake(opening.plan().context, tls::Role::client, std::move(server_name));
   if (!done) {
     const bool late = done.error().code == smtp::ErrorCode::timed_out;
+    // As in one packet with the answer to STARTTLS: whoever does that shall not get the mail in clear for it.
+    if (done.error().code == smtp::ErrorCode::protocol) opening.opened.injected = true;
     fail_tls(opening,
              late ? fmt::format("the TLS handshake took longer than {} s", opening.timeouts().starttls_timeout.count())
                   : fmt::format("the TLS handshake failed: {}", smtp::escape(done.error().detail, 300)),
@@ -149,12 +152,14 @@ bool pass_judgement(Opening &opening) {
   connection.verdict = policy::judge_requiretls(required, std::move(connection.verdict),
                                                 connection.session.capabilities().requiretls);
   note_connection(opening.attempt, connection);
-  opening.opened.session = make_session(
-      opening.plan(), connection,
-      {.tls_problem = connection.tls_problem,
-       .fault = connection.tls_problem.empty() ? policy::TlsFault::none : policy::TlsFault::starttls_not_supported,
-       .refused = !connection.verdict.ok()},
-      now);
+  opening.opened.session =
+      make_session(opening.plan(), connection,
+                   {.tls_problem = connection.tls_problem,
+                    .fault = connection.tls_problem.empty()               ? policy::TlsFault::none
+                             : connection.session.capabilities().starttls ? policy::TlsFault::validation_failure
+                                                                          : policy::TlsFault::starttls_not_supported,
+                    .refused = !connection.verdict.ok()},
+                   now);
   connection.observed_session = opening.opened.session;
   opening.attempt.chain_digest = opening.opened.session->chain_digest;
   if (connection.verdict.ok()) return true;
@@ -162,7 +167,7 @@ bool pass_judgement(Opening &opening) {
     fail_with(opening, requiretls_failure(opening.label, connection.verdict.reason));
     return false;
   }
-  const bool for_good = policy::is_final(required, connection.verdict, connection.judged_facts);
+  const bool for_good = policy::is_final(required, connection.verdict);
   fail_with(opening, tls_failure(required, connection.verdict.got, opening.label, connection.verdict.reason,
                                  tls_unproven, for_good));
   return false;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "mta/outbound/decision_text.hpp"
+#include "policy/chain_judgement.hpp"
 
 namespace mta {
 
@@ -42,7 +43,7 @@ MessageWish wish_of(const QueuedMessage &message) {
   else if (message.envelope.sender.parameters.requiretls)
     wish.wish = policy::Wish::require_tls; // RFC 8689 section 4.1: it outranks the header field
   else if (message.envelope.tls_optional)
-    wish.wish = policy::Wish::tls_optional;
+    wish.wish = message.envelope.from_outside ? policy::Wish::tls_optional_outside : policy::Wish::tls_optional;
   return wish;
 }
 
@@ -112,6 +113,22 @@ bool may_use_tls(const policy::Requirement &required) {
   return required.level != tls::Level::none || required.implicit_tls;
 }
 
+/// The stores of everyone whose proof must hold beside that of the requirement itself.
+NamedStores find_stores(const policy::Decision &decision, const Snapshot &snapshot) {
+  NamedStores stores;
+  const auto add = [&](const policy::CertificateDemand &demand) {
+    std::string key = policy::trust_key(demand.trust, demand.crls);
+    for (const auto &known : stores)
+      if (known.first == key) return;
+    stores.emplace_back(std::move(key), snapshot.trust_store(demand.trust, demand.crls));
+  };
+  for (const auto &demand : decision.enforced.also) add(demand);
+  if (decision.observed)
+    for (const auto &demand : decision.observed->also) add(demand);
+  if (decision.partner_level >= tls::Level::authenticated) add(decision.partner_demand);
+  return stores;
+}
+
 /// Sets what connections are made with, as `required()` has it; the context is null where the snapshot has none.
 void set_connection(HostPlan &made) {
   const auto &required = made.required();
@@ -147,6 +164,7 @@ smtp::Result<std::shared_ptr<const HostPlan>> make_host_plan(std::shared_ptr<con
   }
   if (const auto &observed = made->decision.observed)
     made->observed_trust = snapshot.trust_store(observed->trust, observed->crls);
+  made->stores = find_stores(made->decision, snapshot);
   return std::shared_ptr<const HostPlan>(std::move(made));
 }
 

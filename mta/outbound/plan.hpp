@@ -46,6 +46,9 @@ struct Plan {
   [[nodiscard]] const Config &config() const noexcept { return snapshot->config(); }
 };
 
+/// Trust stores by policy::trust_key().
+using NamedStores = std::vector<std::pair<std::string, std::shared_ptr<const tls::TrustStore>>>;
+
 /// Everything that is settled before a connection to one host is opened. Const once made; shared by the jobs and
 /// connections that began with it.
 struct HostPlan {
@@ -59,6 +62,7 @@ struct HostPlan {
   std::shared_ptr<const tls::Context> context;      ///< null only when no TLS is wished for
   std::shared_ptr<const tls::TrustStore> trust;
   std::shared_ptr<const tls::TrustStore> observed_trust; ///< of the observing rule, if there is one
+  NamedStores stores; ///< of the demands that hold beside those, and of the partner's own
   std::shared_ptr<const tls::TrustStore> system_trust;   ///< for the evidence
   smtp::StartTlsUse starttls = smtp::StartTlsUse::if_offered;
 

@@ -2,7 +2,8 @@
 //
 //   envelope = 'E' version sender arrival expires trace sizes flags texts hold-reason count *( recipient )
 //              ; version 1 lacks the hold-reason; empty: not held
-//              ; versions 1 and 2 lack the last three flags: is_tls_report, tls_optional, requiretls
+//              ; versions 1 and 2 lack the last four flags: is_tls_report, tls_optional, requiretls, from_outside;
+//              ; version 3 lacks the last of them
 //   update   = 'U' version held hold-reason override count *( %x00 / %x01 state )
 //              ; %x00: never tried, as the envelope left it
 //   override = %x00 / %x01 level reason by when   ; version 1 lacks it
@@ -17,7 +18,7 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint8_t envelope_version = 3;
+constexpr std::uint8_t envelope_version = 4;
 constexpr std::uint8_t update_version = 2;
 /// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has
 /// passed tighter limits before it came here.
@@ -160,6 +161,8 @@ void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version
     envelope.is_tls_report = in.truth("is_tls_report");
     envelope.tls_optional = in.truth("tls_optional");
     parameters.requiretls = in.truth("requiretls");
+    // Whose it was is not known of old ones: the wish of a stranger may do less.
+    envelope.from_outside = version >= 4 ? in.truth("from_outside") : envelope.tls_optional;
   }
   envelope.message_id = in.text("message_id", line_limit);
   envelope.client = in.text("client", line_limit);
@@ -272,6 +275,7 @@ std::string encode_envelope(const QueuedMessage &message) {
   out.truth(envelope.is_tls_report);
   out.truth(envelope.tls_optional);
   out.truth(parameters.requiretls);
+  out.truth(envelope.from_outside);
   out.text(cut(envelope.message_id, line_limit));
   out.text(cut(envelope.client, line_limit));
   out.text(cut(envelope.tls_in, line_limit));

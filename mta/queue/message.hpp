@@ -56,6 +56,7 @@ struct Envelope {
   bool is_notification = false; ///< one of ours: never bounced
   bool is_tls_report = false;   ///< a TLSRPT report of ours: no TLS mandate holds for it (RFC 8460 section 3)
   bool tls_optional = false;    ///< the header says "TLS-Required: No" (RFC 8689 section 5)
+  bool from_outside = false;    ///< of a client that may not send for us
   friend bool operator==(const Envelope &, const Envelope &) = default;
 };
 

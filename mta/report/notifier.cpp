@@ -230,6 +230,7 @@ QueuedMessage Notifier::envelope_of(std::string_view text, const smtp::Mailbox &
   notice.envelope.needs_smtputf8 = facts.header_has_8bit || to.needs_smtputf8();
   notice.envelope.message_id = facts.message_id;
   notice.envelope.tls_optional = facts.tls_optional;
+  notice.envelope.from_outside = facts.tls_optional; // as the message had it, and anybody may have sent that
   notice.envelope.client = "local";
   notice.envelope.is_notification = true;
   notice.envelope.sender.parameters.smtputf8 = notice.envelope.needs_smtputf8;

@@ -13,8 +13,10 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint64_t evidence_row_version = 2;
-constexpr std::uint64_t first_evidence_row_version = 1; ///< without suite, group and key type; still read
+/// Still read: version 1, without suite, group and key type; version 2, with the keys as sent and whether they were
+/// linked by name, and without those of the verified chains. Of what they say of keys only the leaf's proves anything.
+constexpr std::uint64_t evidence_row_version = 3;
+constexpr std::uint64_t first_evidence_row_version = 1;
 constexpr auto last_direction = policy::Direction::inbound;
 constexpr auto last_trust = policy::NameTrust::configured;
 constexpr auto last_verdict_kind = policy::VerdictKind::outside_profile;
@@ -49,15 +51,18 @@ void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
   row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);
   if (row.not_after->time_since_epoch().count() < 0) row.not_after = std::chrono::sys_seconds{};
   for (std::size_t i = 0; i < chain.size() && i < EvidenceLimits::keys; ++i)
-    row.keys.push_back(
-        {chain[i].spki_sha256.substr(0, EvidenceLimits::key), i == 0 || chain[i - 1].issuer == chain[i].subject});
+    row.keys.push_back({chain[i].spki_sha256.substr(0, EvidenceLimits::key)});
   row.chain_digest = session.chain_digest.substr(0, EvidenceLimits::key);
   row.system_trusted = session.system_trusted;
   for (const policy::ChainJudgement &judgement : session.judgements) {
     if (row.judgements.size() >= EvidenceLimits::judgements) break;
-    row.judgements.push_back({judgement.store.substr(0, EvidenceLimits::store),
-                              {judgement.verdict.trusted, judgement.verdict.reason.substr(0, EvidenceLimits::reason),
-                               judgement.verdict.fault}});
+    policy::ChainJudgement kept{judgement.store.substr(0, EvidenceLimits::store),
+                                {judgement.verdict.trusted, judgement.verdict.reason.substr(0, EvidenceLimits::reason),
+                                 judgement.verdict.fault}};
+    for (const std::string &key : judgement.verdict.keys)
+      if (kept.verdict.keys.size() < EvidenceLimits::verified_keys)
+        kept.verdict.keys.push_back(key.substr(0, EvidenceLimits::key));
+    row.judgements.push_back(std::move(kept));
   }
 }
 
@@ -65,13 +70,19 @@ void write_verdict(RowWriter &out, const tls::ChainVerdict &verdict) {
   out.number(verdict.trusted);
   out.text(verdict.reason, EvidenceLimits::reason);
   out.word(verdict.fault);
+  out.number(std::min(verdict.keys.size(), EvidenceLimits::verified_keys));
+  for (std::size_t i = 0; i < verdict.keys.size() && i < EvidenceLimits::verified_keys; ++i)
+    out.text(verdict.keys[i], EvidenceLimits::key);
 }
 
-tls::ChainVerdict read_verdict(RowReader &in) {
+tls::ChainVerdict read_verdict(RowReader &in, std::uint64_t version) {
   tls::ChainVerdict verdict;
   verdict.trusted = in.truth("trusted");
   verdict.reason = in.text("reason of the chain", EvidenceLimits::reason);
   verdict.fault = in.word("fault of the chain", tls::ChainFault::no_revocation);
+  if (version >= 3)
+    for (auto left = in.number("verified key count", EvidenceLimits::verified_keys); left > 0; --left)
+      verdict.keys.push_back(in.text("verified key", EvidenceLimits::key));
   return verdict;
 }
 
@@ -83,10 +94,8 @@ void write_certificate(RowWriter &out, const policy::EvidenceRow &row) {
     out.text(row.names[i], EvidenceLimits::name);
   out.text(row.issuer, EvidenceLimits::issuer);
   out.number(std::min(row.keys.size(), EvidenceLimits::keys));
-  for (std::size_t i = 0; i < row.keys.size() && i < EvidenceLimits::keys; ++i) {
+  for (std::size_t i = 0; i < row.keys.size() && i < EvidenceLimits::keys; ++i)
     out.text(row.keys[i].spki_sha256, EvidenceLimits::key);
-    out.number(row.keys[i].is_linked);
-  }
   out.text(row.chain_digest, EvidenceLimits::key);
   out.number(row.system_trusted);
   out.number(std::min(row.judgements.size(), EvidenceLimits::judgements));
@@ -96,7 +105,7 @@ void write_certificate(RowWriter &out, const policy::EvidenceRow &row) {
   }
 }
 
-void read_certificate(RowReader &in, policy::EvidenceRow &row) {
+void read_certificate(RowReader &in, policy::EvidenceRow &row, std::uint64_t version) {
   const auto not_after = in.number("not after", static_cast<std::uint64_t>(last_time.count()) + 1);
   if (not_after == 0) return;
   row.not_after = std::chrono::sys_seconds(std::chrono::seconds(static_cast<std::int64_t>(not_after - 1)));
@@ -106,7 +115,7 @@ void read_certificate(RowReader &in, policy::EvidenceRow &row) {
   for (auto left = in.number("key count", EvidenceLimits::keys); left > 0; --left) {
     policy::EvidenceKey key;
     key.spki_sha256 = in.text("key", EvidenceLimits::key);
-    key.is_linked = in.truth("linked");
+    if (version < 3) (void)in.truth("linked");
     row.keys.push_back(std::move(key));
   }
   row.chain_digest = in.text("chain digest", EvidenceLimits::key);
@@ -114,7 +123,7 @@ void read_certificate(RowReader &in, policy::EvidenceRow &row) {
   for (auto left = in.number("judgement count", EvidenceLimits::judgements); left > 0; --left) {
     policy::ChainJudgement judgement;
     judgement.store = in.text("store", EvidenceLimits::store);
-    judgement.verdict = read_verdict(in);
+    judgement.verdict = read_verdict(in, version);
     row.judgements.push_back(std::move(judgement));
   }
 }
@@ -233,7 +242,7 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
       row.dane_verdict->reason = in.text("dane reason", EvidenceLimits::reason);
       row.dane_verdict->name = in.text("dane name", EvidenceLimits::name);
     }
-    read_certificate(in, row);
+    read_certificate(in, row, written);
   }
   row.wanted = in.word("wanted", tls::Level::dane);
   row.got = in.word("got", tls::Level::dane);

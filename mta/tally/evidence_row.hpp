@@ -20,9 +20,10 @@ struct EvidenceLimits {
   static constexpr std::size_t rule = 500;
   static constexpr std::size_t reason = 500;
   static constexpr std::size_t keys = 10;
+  static constexpr std::size_t verified_keys = 12; ///< of one verified chain, with the anchor
   static constexpr std::size_t key = 64;
   static constexpr std::size_t word = 64; ///< suite, group, type of key
-  static constexpr std::size_t judgements = 4;
+  static constexpr std::size_t judgements = 6;
   static constexpr std::size_t store = 500;
 };
 

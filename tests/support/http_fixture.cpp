@@ -130,6 +130,10 @@ awaitable<void> HttpFixture::serve(asio::ip::tcp::socket socket) {
   while (written && reply.then == HttpReply::Then::endless) written = co_await stream.write(reply.repeated);
   bool open = written && reply.then == HttpReply::Then::silent;
   while (open) open = co_await fill(stream, text);
+  if (reply.then == HttpReply::Then::cut) {
+    boost::system::error_code ignored;
+    stream.socket().shutdown(asio::socket_base::shutdown_both, ignored); // what close() says is not heard any more
+  }
   stream.close();
 }
 

@@ -29,6 +29,7 @@ struct HttpSeen {
 struct HttpReply {
   enum class Then : std::uint8_t {
     close,
+    cut,    ///< the connection ends without close_notify
     silent, ///< nothing more, and no close, until the client closes
     endless ///< `repeated` again and again, until the client closes
   };

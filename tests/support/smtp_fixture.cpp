@@ -195,7 +195,14 @@ awaitable<bool> SmtpFixture::command(Session &session, std::string line) {
       const bool written = co_await session.write("220 go\r\n");
       if (!written) co_return false;
       const bool hello = co_await session.fill();
-      if (hello) co_await session.write("500 5.5.1 what is this\r\n");
+      if (hello) co_await session.write("this is not TLS\r\n");
+      co_return false;
+    }
+    case ScriptedTls::injecting_later: {
+      const bool written = co_await session.write("220 go\r\n");
+      if (!written) co_return false;
+      const bool hello = co_await session.fill();
+      if (hello) co_await session.write("250 injected\r\n");
       co_return false;
     }
     case ScriptedTls::absent:

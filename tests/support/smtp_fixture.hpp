@@ -21,12 +21,13 @@ namespace test {
 
 /// What STARTTLS leads to.
 enum class ScriptedTls : std::uint8_t {
-  absent,    ///< not offered
-  good,      ///< offered and done
-  refused,   ///< offered, answered 454
-  broken,    ///< answered 220, then no TLS follows
-  injecting, ///< answered 220 with a command's reply behind it in clear
-  implicit,  ///< TLS from the first octet
+  absent,          ///< not offered
+  good,            ///< offered and done
+  refused,         ///< offered, answered 454
+  broken,          ///< answered 220, then no TLS follows
+  injecting,       ///< answered 220 with a command's reply behind it in clear
+  injecting_later, ///< answered 220, and the command's reply comes in clear once the client has begun its handshake
+  implicit,        ///< TLS from the first octet
 };
 
 struct SmtpScript {

@@ -1,5 +1,6 @@
 """policy_host: an HTTPS server for MTA-STS policies, whose faults are chosen by its arguments."""
 
+import contextlib
 import dataclasses
 import http.server
 import ssl
@@ -17,6 +18,7 @@ class Policy:
     redirect: str = ""
     delay: float = 0.0
     endless: str = ""  # header | body: never ends
+    closing: str = ""  # notify | cut: no Content-Length; the body ends with the connection, with close_notify or without
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,6 +47,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             while True:
                 self.wfile.write(b"mx: " + b"x" * 1000 + b"\r\n")
+        if policy.closing:
+            self.send_response(200)
+            self.send_header("Content-Type", policy.media_type)
+            self.end_headers()
+            self.wfile.write(policy.text.encode())
+            self.wfile.flush()
+            self.close_connection = True
+            if policy.closing == "notify":
+                with contextlib.suppress(OSError):
+                    self.connection.unwrap()
+            return None
         return self.answer(policy.status, policy.media_type, policy.text.encode())
 
     def answer(self, status, media_type, body):

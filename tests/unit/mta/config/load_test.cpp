@@ -164,6 +164,7 @@ trusted_networks = ["10.0.0.0/8"]
 trusted_names = ["*.Relay.example.org"]
 trusted_pins = ["sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
 trusted_ca = "/ca.pem"
+accept_server_auth = true
 )");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->server, (ServerConfig{"mx.example.org", "u", "g", 3, 60s, 67'108'864, "/friends"}));
@@ -224,6 +225,7 @@ trusted_ca = "/ca.pem"
   listener.trusted_names = {"*.relay.example.org"};
   listener.trusted_pins = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
   listener.trusted_ca = "/ca.pem";
+  listener.accept_server_auth = true;
   listener.place = config->listeners.at(0).place;
   EXPECT_EQ(config->listeners.at(0), listener);
 }

@@ -15,7 +15,7 @@ TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
   EXPECT_EQ(config->tls_memory.protect[0].to_string(), "*.gov.uk");
   EXPECT_EQ(config->tls_memory.place, "default");
   EXPECT_TRUE(config->tls_memory.enabled);
-  EXPECT_EQ(config->tls_memory.release_after, 72h);
+  EXPECT_EQ(config->tls_memory.release_after, 0s) << "an operator releases";
   EXPECT_EQ(config->tls_evidence.keep_days, 30U);
   EXPECT_EQ(config->tls_evidence.alert_deferrals, 10U);
 }
@@ -23,7 +23,7 @@ TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
 TEST(LoadTlsMemory, what_is_written_arrives_with_its_place) {
   const auto config = test::load_good(R"([tls_memory]
 protect = ["example.net", "*.nhs.uk"]
-release_after = "0s"
+release_after = "3d"
 keep_days = 30
 many_domains = 3
 [tls_evidence]
@@ -36,7 +36,7 @@ alert_deferrals = 0
   ASSERT_EQ(config->tls_memory.protect.size(), 2U);
   EXPECT_EQ(config->tls_memory.protect[1].to_string(), "*.nhs.uk");
   EXPECT_EQ(config->tls_memory.place, "portcullis.toml:10");
-  EXPECT_EQ(config->tls_memory.release_after, 0s);
+  EXPECT_EQ(config->tls_memory.release_after, 72h);
   EXPECT_EQ(config->tls_memory.keep_days, 30U);
   EXPECT_EQ(config->tls_memory.many_domains, 3U);
   EXPECT_FALSE(config->tls_evidence.enabled);

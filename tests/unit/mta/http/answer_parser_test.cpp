@@ -140,4 +140,39 @@ TEST(HttpAnswerParser, bad_answers) {
     }
 }
 
+TEST(HttpAnswerParser, a_body_that_ends_with_the_connection_where_that_cannot_be_forged) {
+  const struct {
+    const char *name;
+    std::string octets;
+    bool is_whole;
+    std::string body;
+  } rows[] = {
+      {"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhello", true, "hello"},
+      {"HTTP/1.1 with close", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello", true, "hello"},
+      {"an empty body", "HTTP/1.1 200 OK\r\n\r\n", true, ""},
+      {"a body of its length is whole by that alone", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", false, ""},
+      {"chunks without the last", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false, ""},
+      {"half a header", "HTTP/1.1 200 OK\r\nConn", false, ""},
+      {"an interim answer alone", "HTTP/1.1 103 Early Hints\r\n\r\n", false, ""},
+  };
+  for (const auto &row : rows)
+    for (const std::size_t step : {std::size_t{1}, std::size_t{7}, row.octets.size()}) {
+      SCOPED_TRACE(row.name);
+      HttpAnswerParser parser(body_limit, mta::HttpBodyEnd::with_connection);
+      for (std::size_t at = 0; at < row.octets.size(); at += step) {
+        const auto done = parser.feed(std::string_view(row.octets).substr(at, step));
+        ASSERT_TRUE(done) << done.error().detail;
+        ASSERT_FALSE(*done);
+      }
+      ASSERT_EQ(parser.end(), row.is_whole);
+      if (row.is_whole) {
+        EXPECT_EQ(parser.take().body, row.body);
+      }
+    }
+  HttpAnswerParser parser(body_limit, mta::HttpBodyEnd::with_connection);
+  const auto over = parser.feed("HTTP/1.1 200 OK\r\n\r\n" + std::string(101, 'x'));
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().code, ErrorCode::too_long) << "the limit holds";
+}
+
 } // namespace

@@ -220,10 +220,10 @@ TEST_F(Fetch, hostile_answers) {
        {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"},
        ErrorCode::closed,
        "after 5 octets"},
-      {"a body until the end of the connection",
-       {"HTTP/1.1 200 OK\r\n\r\nhello"},
-       ErrorCode::protocol,
-       "neither Content-Length"},
+      {"a body until the end of a connection without close_notify",
+       {"HTTP/1.1 200 OK\r\n\r\nhello", HttpReply::Then::cut},
+       ErrorCode::closed,
+       "after 5 octets"},
       {"huge by its length",
        {"HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"},
        ErrorCode::too_long,
@@ -254,6 +254,27 @@ TEST_F(Fetch, hostile_answers) {
     const auto server = serve(row.reply);
     expect_failure(request(*server), row.code, row.why);
   }
+}
+
+TEST_F(Fetch, a_body_that_ends_with_close_notify_is_whole) {
+  for (const char *version : {"1.0", "1.1"}) {
+    const auto server = serve(
+        {std::string("HTTP/") + version + " 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nhello"});
+    const auto answer = run(request(*server));
+    ASSERT_TRUE(answer) << answer.error().detail;
+    EXPECT_EQ(answer->body, "hello");
+  }
+}
+
+TEST_F(Fetch, a_name_beyond_the_first_hundred_and_no_common_name) {
+  test::LeafOptions options;
+  for (int i = 0; i < 150; ++i) options.names.push_back("n" + std::to_string(i) + ".example.net");
+  options.names.push_back("www.example.org");
+  good = ca.issue(options).write_to(folder, "many");
+  EXPECT_TRUE(run(request(*serve(http_reply(200, "text/plain", "hello")))));
+  good = ca.issue({.names = {}, .common_name = "www.example.org"}).write_to(folder, "common");
+  const auto server = serve(http_reply(200, "text/plain", "hello"));
+  expect_failure(request(*server), ErrorCode::tls, "not for this host but for no name");
 }
 
 TEST_F(Fetch, a_server_that_never_answers_meets_the_deadline) {

@@ -12,7 +12,18 @@ using tls::Level;
 using Kind = mta::RecipientResult::Kind;
 
 /// How the receiving server is set up.
-enum class Peer { no_tls, refused, broken, injecting, good, wrong_name, self_signed, expired, other_ca };
+enum class Peer {
+  no_tls,
+  refused,
+  broken,
+  injecting,
+  injecting_later,
+  good,
+  wrong_name,
+  self_signed,
+  expired,
+  other_ca
+};
 
 struct Row {
   const char *name;
@@ -46,6 +57,8 @@ const Row rows[] = {
      "satisfied", true},
     {"a stranger that injects octets gets nothing", Level::opportunistic, Peer::injecting, temporary, "none",
      "satisfied", false},
+    {"a stranger that injects octets in a packet of their own gets nothing", Level::opportunistic,
+     Peer::injecting_later, temporary, "none", "satisfied", false},
     {"encrypted accepts a self-signed certificate", Level::encrypted, Peer::self_signed, delivered, "encrypted",
      "satisfied", false},
     {"encrypted accepts the wrong name", Level::encrypted, Peer::wrong_name, delivered, "encrypted", "satisfied",
@@ -94,6 +107,7 @@ protected:
     case Peer::refused: script.tls = ScriptedTls::refused; break;
     case Peer::broken: script.tls = ScriptedTls::broken; break;
     case Peer::injecting: script.tls = ScriptedTls::injecting; break;
+    case Peer::injecting_later: script.tls = ScriptedTls::injecting_later; break;
     case Peer::good: script.context = server_context(issue({.names = {"partner.test"}})); break;
     case Peer::wrong_name: script.context = server_context(issue({.names = {"mx.partner.test"}})); break;
     case Peer::self_signed:

@@ -35,6 +35,7 @@ QueuedMessage full_message() {
   envelope.is_notification = true;
   envelope.is_tls_report = true;
   envelope.tls_optional = true;
+  envelope.from_outside = true;
   message.tls_override = policy::OperatorOverride{.level = tls::Level::encrypted,
                                                   .reason = "their certificate has expired",
                                                   .by = "Jo Duty (user root)",

@@ -93,13 +93,9 @@ TEST(EvidenceRow, a_session_without_secrets_of_the_mail_is_all_that_is_kept) {
   EXPECT_EQ(row.domain, "example.gov.uk");
   EXPECT_EQ(row.names, std::vector<std::string>{"mx1.mail.example.net"});
   EXPECT_EQ(row.keys.size(), 2U);
-  EXPECT_TRUE(row.keys[1].is_linked);
   EXPECT_EQ(row.address, "") << "outbound addresses are not needed";
   EXPECT_EQ(row.dane_base, "other.example.net");
   EXPECT_EQ(row.reason, "the certificate is for a");
-  auto stray = a_tls_session();
-  stray.facts.chain[1].subject = "CN=Somebody else";
-  EXPECT_FALSE(make_evidence_row(stray, stray.domain).keys[1].is_linked);
 }
 
 TEST(EvidenceRow, a_certificate_with_many_names_keeps_those_that_matter) {

@@ -20,6 +20,12 @@ using support::a_tls_session;
 constexpr const char *government = "example.gov.uk";
 constexpr const char *stranger = "example.net";
 
+TlsMemoryConfig released_after(std::chrono::seconds time) {
+  TlsMemoryConfig config;
+  config.release_after = time;
+  return config;
+}
+
 class TlsMemoryTest : public testing::Test {
 protected:
   TlsMemoryTest() {
@@ -60,7 +66,7 @@ protected:
 
   test::TempFolder folder_;
   support::MemoryLog log_;
-  TlsMemoryConfig config_;
+  TlsMemoryConfig config_ = released_after(72h); // the default waits for an operator
   std::size_t max_domains_ = 1000;
   std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
   std::unique_ptr<TlsMemory> memory_;
