@@ -24,12 +24,15 @@ constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
 /// Seconds since 1970 beyond which the clock's unit would not hold them.
 constexpr auto last_time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::duration::max());
 
-/// The names that a rule for this host or domain would ask for stand first, so that the limit does not cut them off.
-std::vector<std::string> choose_names(const std::vector<std::string> &names, std::string_view host,
+/// The names that satisfied a rule, or that one for this host or domain would ask for, stand first, so that the limit does
+/// not cut them off.
+std::vector<std::string> choose_names(const std::vector<std::string> &names, const TlsSession &session,
                                       std::string_view domain) {
   std::vector<std::string> chosen;
   const auto wanted = [&](const std::string &name) {
-    return tls::name_covers(name, host) || tls::name_covers(name, domain);
+    return tls::name_covers(name, session.host) || tls::name_covers(name, domain) ||
+           (session.verdict && session.verdict->matched_name == name) ||
+           (session.observed && session.observed->matched_name == name);
   };
   const auto take = [&](const std::string &name) {
     if (chosen.size() < EvidenceLimits::names) chosen.push_back(name.substr(0, EvidenceLimits::name));
@@ -45,7 +48,7 @@ void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
   const auto &chain = session.facts.chain;
   if (chain.empty()) return;
   const tls::CertificateFacts &leaf = chain.front();
-  row.names = choose_names(leaf.dns_names, row.host, row.domain);
+  row.names = choose_names(leaf.dns_names, session, row.domain);
   row.issuer = leaf.issuer.substr(0, EvidenceLimits::issuer);
   row.key_type = leaf.key_type.substr(0, EvidenceLimits::word);
   row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);

@@ -53,8 +53,8 @@ TEST(EvidenceRow, every_field_reads_back_and_every_cut_is_refused) {
     }
   }
   std::string later = encode_evidence(EvidenceKind::session, full_row());
-  later[0] = 3;
-  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 3, known are 1 to 2");
+  later[0] = 4;
+  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 4, known are 1 to 3");
 }
 
 TEST(EvidenceRow, an_expiry_is_kept_as_far_as_the_clock_reaches) {
@@ -71,18 +71,46 @@ TEST(EvidenceRow, an_expiry_is_kept_as_far_as_the_clock_reaches) {
       << beyond.error().detail;
 }
 
-TEST(EvidenceRow, rows_of_before_suite_group_and_key_were_kept_are_read) {
-  policy::EvidenceRow row = full_row();
+std::string as_text(std::string_view text) {
+  return static_cast<char>(text.size()) + std::string(text);
+}
+
+/// As version 2 wrote it: each key with whether it was linked by name, no verified chains.
+std::string octets_of_version_2(const policy::EvidenceRow &row) {
   std::string octets = encode_evidence(EvidenceKind::session, row);
+  std::size_t at = 0;
+  for (const policy::EvidenceKey &key : row.keys) {
+    const std::string text = as_text(key.spki_sha256);
+    at = octets.find(text, at) + text.size();
+    octets.insert(at, 1, '\1');
+  }
+  for (const policy::ChainJudgement &judgement : row.judgements) {
+    const std::string text = as_text(judgement.store) + static_cast<char>(judgement.verdict.trusted) +
+                             as_text(judgement.verdict.reason) + static_cast<char>(judgement.verdict.fault);
+    at = octets.find(text, at) + text.size();
+    EXPECT_EQ(octets[at], '\0');
+    octets.erase(at, 1);
+  }
+  octets[0] = 2;
+  return octets;
+}
+
+TEST(EvidenceRow, rows_of_earlier_versions_are_read) {
+  policy::EvidenceRow row = full_row();
+  for (auto &judgement : row.judgements) judgement.verdict.keys.clear();
+  std::string octets = octets_of_version_2(row);
+  auto read = decode_evidence(octets);
+  ASSERT_TRUE(read) << read.error().detail;
+  EXPECT_EQ(read->row, row);
+
   std::string words;
   for (const std::string *word : {&row.suite, &row.group, &row.key_type}) {
-    words += static_cast<char>(word->size());
-    words += *word;
+    words += as_text(*word);
     ASSERT_FALSE(word->empty());
   }
   octets.erase(octets.find(words), words.size());
   octets[0] = 1;
-  const auto read = decode_evidence(octets);
+  read = decode_evidence(octets);
   ASSERT_TRUE(read) << read.error().detail;
   row.suite = row.group = row.key_type = {};
   EXPECT_EQ(read->row, row);
@@ -109,6 +137,22 @@ TEST(EvidenceRow, a_certificate_with_many_names_keeps_those_that_matter) {
   ASSERT_EQ(row.names.size(), EvidenceLimits::names);
   EXPECT_EQ(row.names[0], "*.mail.example.net");
   EXPECT_EQ(row.names[1], "example.gov.uk");
+  session.verdict->matched_name = "n300.example"; // what satisfied the rule is kept, wherever it stood
+  EXPECT_EQ(make_evidence_row(session, session.domain).names[0], "n300.example");
+}
+
+TEST(EvidenceRow, the_keys_of_the_verified_chain_are_kept_and_older_rows_have_none) {
+  auto session = a_tls_session();
+  session.judgements = {{"system", {true, {}, tls::ChainFault::none, {"leaf key", "anchor key"}}}};
+  const policy::EvidenceRow row = make_evidence_row(session, session.domain);
+  const auto read = decode_evidence(encode_evidence(EvidenceKind::session, row));
+  ASSERT_TRUE(read) << read.error().detail;
+  ASSERT_EQ(read->row.judgements.size(), 1U);
+  EXPECT_EQ(read->row.judgements.front().verdict.keys, (std::vector<std::string>{"leaf key", "anchor key"}));
+  session.judgements.front().verdict.keys.assign(100, std::string(500, 'k'));
+  const auto hostile = make_evidence_row(session, session.domain);
+  EXPECT_EQ(hostile.judgements.front().verdict.keys.size(), EvidenceLimits::verified_keys);
+  EXPECT_EQ(hostile.judgements.front().verdict.keys.front().size(), EvidenceLimits::key);
 }
 
 TEST(EvidenceRow, hostile_lengths_are_cut) {
