@@ -114,26 +114,35 @@ TEST_F(Dane, usage_2_asks_for_a_name_a_date_and_a_signature) {
     std::string chain;
     std::vector<std::string> names;
     const char *reason; ///< null: good
+    tls::DaneFault fault = tls::DaneFault::no_match; ///< when not good
   };
   const Row rows[] = {
       {"the name itself", leaf_.chain, {"mx.example.org"}, nullptr},
       {"the second of two references", leaf_.chain, {"example.org", "MX.example.org"}, nullptr},
       {"a wildcard of the certificate", leaf_.chain, {"a.mail.example.org"}, nullptr},
-      {"a wildcard stands for one label", leaf_.chain, {"a.b.mail.example.org"}, "not for a.b.mail.example.org"},
+      {"a wildcard stands for one label", leaf_.chain, {"a.b.mail.example.org"}, "not for a.b.mail.example.org",
+       tls::DaneFault::wrong_name},
       {"another name",
        leaf_.chain,
        {"mx.example.net"},
        "2 1 1 at depth 1 matches, but the certificate is for mx.example.org, *.mail.example.org, not for "
-       "mx.example.net"},
-      {"no reference", leaf_.chain, {}, "not for no name"},
+       "mx.example.net",
+       tls::DaneFault::wrong_name},
+      {"no reference", leaf_.chain, {}, "not for no name", tls::DaneFault::wrong_name},
+      {"a common name counts here, where there is no other name",
+       middle_.issue({.names = {}, .common_name = "mx.example.org"}).chain,
+       {"mx.example.org"},
+       nullptr},
       {"expired",
        middle_.issue({.names = {"mx.example.org"}, .starts = -48h, .ends = -1h}).chain,
        {"mx.example.org"},
-       "certificate has expired (depth 0, CN=mx.example.org)"},
+       "certificate has expired (depth 0, CN=mx.example.org)",
+       tls::DaneFault::expired},
       {"not yet valid",
        middle_.issue({.names = {"mx.example.org"}, .starts = 48h}).chain,
        {"mx.example.org"},
-       "certificate is not yet valid (depth 0, CN=mx.example.org)"},
+       "certificate is not yet valid (depth 0, CN=mx.example.org)",
+       tls::DaneFault::expired},
       {"for clients alone",
        middle_.issue({.names = {"mx.example.org"}, .usage = test::Usage::client}).chain,
        {"mx.example.org"},
@@ -158,6 +167,7 @@ TEST_F(Dane, usage_2_asks_for_a_name_a_date_and_a_signature) {
     if (row.reason != nullptr) {
       EXPECT_THAT(verdict.reason, HasSubstr(row.reason)) << row.name;
     }
+    EXPECT_EQ(verdict.fault, row.reason == nullptr ? tls::DaneFault::none : row.fault) << row.name;
   }
 }
 

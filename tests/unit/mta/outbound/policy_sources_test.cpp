@@ -112,6 +112,35 @@ TEST_F(PolicySources, another_key_than_the_tlsa_record_names_gets_nothing) {
   EXPECT_NE(sessions.seen[0]->fault, policy::TlsFault::none);
 }
 
+// RFC 8460 section 4.3.1: "starttls-not-supported" is of who does not offer it.
+TEST_F(PolicySources, starttls_that_was_offered_and_refused_or_cut_off_is_not_called_unsupported) {
+  const struct {
+    const char *name;
+    ScriptedTls tls;
+    const char *reply; ///< to STARTTLS
+    policy::TlsFault fault;
+  } rows[] = {
+      {"not offered", ScriptedTls::absent, "", policy::TlsFault::starttls_not_supported},
+      {"refused", ScriptedTls::refused, "", policy::TlsFault::validation_failure},
+      {"cut off", ScriptedTls::refused, "<close>", policy::TlsFault::validation_failure},
+      {"cut off in the handshake", ScriptedTls::broken, "", policy::TlsFault::validation_failure},
+  };
+  const smtp::TlsaRecord record{3, 1, 1, std::string(32, 'x')};
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    SmtpScript script;
+    script.tls = row.tls;
+    if (*row.reply != 0) script.replies["STARTTLS"] = row.reply;
+    SmtpFixture server(script);
+    sessions.seen.clear();
+    point_secure(server, record);
+    EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+    ASSERT_EQ(sessions.seen.size(), 1U);
+    EXPECT_EQ(sessions.seen[0]->fault, row.fault) << policy::to_string(sessions.seen[0]->fault);
+    EXPECT_EQ(server.message_octets(), 0U);
+  }
+}
+
 TEST_F(PolicySources, what_the_partners_rule_refuses_beside_dane_is_the_partners) {
   const Leaf leaf = issue({.names = {"mx.other.test"}});
   SmtpFixture server(with(leaf));
