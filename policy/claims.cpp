@@ -41,7 +41,9 @@ Claim claim_of_defaults(const OutboundDefaults &defaults) {
   claim.reason = reason_of(defaults.source, defaults.rule, tls::to_string(defaults.level));
   claim.level = defaults.level;
   claim.means = Means{&defaults.profile, &defaults.trust, &defaults.match, &defaults.pins, nullptr};
-  claim.for_domain = defaults.source == "route";
+  // A [[route]] was written for these domains, also where it names only how, and [outbound] says how much.
+  claim.for_domain = defaults.source == "route" || defaults.trust != "system" || !defaults.match.empty() ||
+                     !defaults.pins.empty();
   return claim;
 }
 

@@ -537,6 +537,57 @@ TEST(DecideTls, DefaultsOfARouteCarryItsNamesTrustAndPins) {
   EXPECT_EQ(decision.reasons.front().source, "route");
 }
 
+// [outbound] may say how much and the [[route]] how: that is still the route's word for these domains.
+TEST(DecideTls, MeansBelongToWhoDemandsTheLevel) {
+  const NextHop hop{.route = &plain_route, .mx_names = {}, .mx_trust = NameTrust::configured};
+  for (const char *source : {"route", "default"}) {
+    SCOPED_TRACE(source);
+    OutboundDefaults defaults;
+    defaults.level = Level::authenticated;
+    defaults.source = source;
+    defaults.rule = "portcullis.toml:80";
+    defaults.trust = "/ca.pem";
+    defaults.pins = {"BBBB"};
+    defaults.match = {"smart.example"};
+    const auto less = decide(table({partner(rule(Level::encrypted))}), hop, defaults).enforced;
+    EXPECT_EQ(less.trust, "/ca.pem");
+    EXPECT_EQ(less.pins, defaults.pins);
+    EXPECT_EQ(less.references, defaults.match);
+    EXPECT_TRUE(less.also.empty());
+
+    OutboundRule own = rule(Level::authenticated);
+    own.trust = "/partner.pem";
+    own.match = {"mx.partner.example"};
+    own.crls = {"/list.pem"};
+    const auto both = decide(table({partner(own)}), hop, defaults);
+    EXPECT_EQ(both.enforced.trust, "/partner.pem");
+    EXPECT_EQ(both.enforced.crls, own.crls);
+    ASSERT_EQ(both.enforced.also.size(), 1U);
+    EXPECT_EQ(both.enforced.also.front().trust, "/ca.pem");
+    EXPECT_EQ(both.enforced.also.front().pins, defaults.pins);
+    EXPECT_EQ(both.enforced.also.front().rule, "portcullis.toml:80");
+    EXPECT_EQ(both.partner_demand.trust, "/partner.pem") << "what the partner's rule alone would refuse";
+  }
+}
+
+TEST(DecideTls, ARuleForLessDoesNotLoosenTheProfile) {
+  OutboundDefaults defaults;
+  defaults.source = "route";
+  defaults.level = Level::authenticated;
+  const auto profile = [&](const char *route, const char *of_rule) {
+    defaults.profile = route;
+    OutboundRule own = rule(Level::encrypted);
+    own.profile = of_rule;
+    return decide(table({partner(own)}), {}, defaults).enforced.profile;
+  };
+  EXPECT_EQ(profile("ncsc", "internet-legacy"), "ncsc");
+  EXPECT_EQ(profile("internet", "ncsc"), "ncsc") << "nor does the route loosen the rule's";
+  EXPECT_EQ(profile("suite-b-1", "foundation"), "suite-b-1") << "neither lies within the other: who demands more";
+  defaults.source = "default";
+  defaults.level = Level::encrypted;
+  EXPECT_EQ(profile("internet", "internet-legacy"), "internet-legacy") << "what holds for everyone yields";
+}
+
 TEST(DecideTls, AnAddressLiteralGetsTheDefault) {
   OutboundDefaults defaults;
   defaults.level = Level::encrypted;
