@@ -42,8 +42,8 @@ Claim claim_of_defaults(const OutboundDefaults &defaults) {
   claim.level = defaults.level;
   claim.means = Means{&defaults.profile, &defaults.trust, &defaults.match, &defaults.pins, nullptr};
   // A [[route]] was written for these domains, also where it names only how, and [outbound] says how much.
-  claim.for_domain = defaults.source == "route" || defaults.trust != "system" || !defaults.match.empty() ||
-                     !defaults.pins.empty();
+  claim.for_domain =
+      defaults.source == "route" || defaults.trust != "system" || !defaults.match.empty() || !defaults.pins.empty();
   return claim;
 }
 

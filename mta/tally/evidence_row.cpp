@@ -24,8 +24,8 @@ constexpr auto last_fault = policy::TlsFault::sts_webpki_invalid;
 /// Seconds since 1970 beyond which the clock's unit would not hold them.
 constexpr auto last_time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::duration::max());
 
-/// The names that satisfied a rule, or that one for this host or domain would ask for, stand first, so that the limit does
-/// not cut them off.
+/// The names that satisfied a rule, or that one for this host or domain would ask for, stand first, so that the limit
+/// does not cut them off.
 std::vector<std::string> choose_names(const std::vector<std::string> &names, const TlsSession &session,
                                       std::string_view domain) {
   std::vector<std::string> chosen;

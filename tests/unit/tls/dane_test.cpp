@@ -120,7 +120,10 @@ TEST_F(Dane, usage_2_asks_for_a_name_a_date_and_a_signature) {
       {"the name itself", leaf_.chain, {"mx.example.org"}, nullptr},
       {"the second of two references", leaf_.chain, {"example.org", "MX.example.org"}, nullptr},
       {"a wildcard of the certificate", leaf_.chain, {"a.mail.example.org"}, nullptr},
-      {"a wildcard stands for one label", leaf_.chain, {"a.b.mail.example.org"}, "not for a.b.mail.example.org",
+      {"a wildcard stands for one label",
+       leaf_.chain,
+       {"a.b.mail.example.org"},
+       "not for a.b.mail.example.org",
        tls::DaneFault::wrong_name},
       {"another name",
        leaf_.chain,
@@ -155,10 +158,7 @@ TEST_F(Dane, usage_2_asks_for_a_name_a_date_and_a_signature) {
        leaf_.certificate,
        {"mx.example.org"},
        "no record matches the chain (TLSA 2 1 1)"},
-      {"a leaf that is its own anchor",
-       middle,
-       {"Test Intermediate"},
-       "no record matches the chain (TLSA 2 1 1)"},
+      {"a leaf that is its own anchor", middle, {"Test Intermediate"}, "no record matches the chain (TLSA 2 1 1)"},
   };
   for (const Row &row : rows) {
     names_ = row.names;
