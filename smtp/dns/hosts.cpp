@@ -49,6 +49,13 @@ Result<MxHosts> implicit_host(const Domain &domain, const DnsAnswer<MxRecord> &a
 
 } // namespace
 
+bool has_numeric_end(std::string_view name) noexcept {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.find(':') != std::string_view::npos) return true; // IPv6
+  const auto last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
+  return !last.empty() && std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &answer,
                              const std::vector<std::string> &own_names,
                              const std::function<std::size_t(std::size_t)> &random, std::size_t limit) {

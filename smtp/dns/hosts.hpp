@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "smtp/base/result.hpp"
@@ -23,6 +24,9 @@ struct MxHosts {
   DnsTrust trust = DnsTrust::insecure; ///< of the MX answer (or of its authenticated absence)
   bool implicit_mx = false;            ///< no MX record: the domain itself
 };
+
+/// An address, or a name whose last label is a number: no name of the DNS ends so (RFC 3696 section 2).
+[[nodiscard]] bool has_numeric_end(std::string_view name) noexcept;
 
 /// Orders MX records by preference, shuffles equal ones with `random` (uniform in [0, n)), removes our own names and every host that
 /// is no better than us (RFC 5321 section 5.1), falls back to the domain itself on NODATA. Errors: dns_temporary;

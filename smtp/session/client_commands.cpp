@@ -10,6 +10,10 @@
 
 namespace smtp {
 
+namespace {
+constexpr std::size_t orcpt_limit = 500;
+}
+
 bool needs_smtputf8(const Transaction &transaction) noexcept {
   const auto *sender = transaction.sender.path.mailbox();
   return transaction.needs_smtputf8 || (sender && sender->needs_smtputf8()) ||
@@ -62,13 +66,15 @@ void append_recipient_command(std::string &out, const Recipient &recipient, cons
       add(notify.delay, "DELAY");
     }
     if (const auto &original = recipient.parameters.orcpt) {
-      out += " ORCPT=";
-      out += original->type;
-      out += ';';
       // RFC 6533 section 3: a utf-8 address has an encoding of its own, by what the hop can take.
       const auto form = smtputf8 ? Utf8AddressForm::unitext : Utf8AddressForm::xtext;
-      out += equals_ignoring_case(original->type, "utf-8") ? encode_utf8_address(original->address, form)
-                                                           : encode_xtext(original->address);
+      const std::string value =
+          original->type + ';' +
+          (equals_ignoring_case(original->type, "utf-8") ? encode_utf8_address(original->address, form)
+                                                         : encode_xtext(original->address));
+      // RFC 3461 section 4.2 allows 500 octets. Encoding may have made it longer than it came; the address is worth
+      // more than the note of what it once was.
+      if (value.size() <= orcpt_limit) (out += " ORCPT=") += value;
     }
   }
   out += "\r\n";

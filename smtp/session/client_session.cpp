@@ -52,6 +52,14 @@ bool is_closing(const Reply &reply) noexcept {
   return reply.code == 421;
 }
 
+/// The first word of a greeting or of the answer to EHLO: the server's name (RFC 5321 section 4.2).
+std::string_view first_word(const Reply &reply) noexcept {
+  std::string_view text = reply.text;
+  text = text.substr(0, text.find_first_of(" \t\n"));
+  if (text.ends_with('.')) text.remove_suffix(1);
+  return text;
+}
+
 /// What a message needs and the hop lacks, judged before a word is said.
 std::optional<Reply> missing_for(const Transaction &transaction, const Capabilities &offered, std::size_t begun) {
   // RFC 8689 section 4.2.1: no MAIL to a server that does not promise to pass the requirement on. Section 5: from <> it
@@ -92,6 +100,8 @@ struct ClientSession::Impl {
   /// The next reply, if it is complete; a failed Result has already changed the state.
   std::optional<Reply> read(Stage stage_at_end);
   Step after_hello(const Reply &reply);
+  /// True, and the session has failed, when the server has our own name.
+  bool is_loop(const Reply &reply);
   Step unasked(Stage closing_stage);
   void fail_with(Stage stage, std::optional<Reply> reply, std::string detail);
   [[nodiscard]] bool has_failed() const noexcept { return std::holds_alternative<Failed>(state); }
@@ -104,6 +114,7 @@ struct ClientSession::Impl {
   bool at_end = false;
   bool needs_reset = false;
   std::size_t transactions = 0;
+  std::size_t replies = 0;
 };
 
 /// Ends the session. Of an open transaction's recipients, those without a final reply become temporary.
@@ -111,6 +122,7 @@ void ClientSession::Impl::fail_with(Stage stage, std::optional<Reply> reply, std
   ClientFailed failure{.stage = stage, .reply = std::move(reply), .detail = std::move(detail), .outcomes = {}};
   if (auto *open = std::get_if<InTransaction>(&state)) {
     auto &transaction = open->transaction;
+    failure.unsure = transaction.awaits_final_reply() && !failure.reply;
     if (failure.reply && failure.reply->code >= 400 && stage == Stage::transaction)
       transaction.abandon(*failure.reply, false);
     else
@@ -130,7 +142,10 @@ std::optional<Reply> ClientSession::Impl::read(Stage stage_at_end) {
     fail_with(Stage::protocol, std::nullopt, std::move(parsed.error().detail));
     return std::nullopt;
   }
-  if (*parsed) return std::move(*parsed);
+  if (*parsed) {
+    ++replies;
+    return std::move(*parsed);
+  }
   if (at_end) {
     const auto *open = std::get_if<InTransaction>(&state);
     fail_with(stage_at_end, std::nullopt,
@@ -159,13 +174,20 @@ ClientSession::Impl::Step ClientSession::Impl::step(Greeting &) {
   auto reply = read(Stage::greeting);
   if (!reply) return has_failed() ? Step{} : Step{ClientWait{}};
   if (reply->code == 220) {
-    state = Hello{};
+    if (!is_loop(*reply)) state = Hello{};
   } else {
     const auto stage = reply->is_positive() ? Stage::protocol : Stage::greeting;
     auto detail = fmt::format("greeting is \"{}\"", escape(reply->to_line()));
     fail_with(stage, std::move(*reply), std::move(detail));
   }
   return std::nullopt;
+}
+
+bool ClientSession::Impl::is_loop(const Reply &reply) {
+  if (!options.own_name_is_loop || !equals_ignoring_case(first_word(reply), options.hostname)) return false;
+  fail_with(Stage::loop, std::nullopt,
+            fmt::format("mail loops back to us: the host has our own name {}", options.hostname));
+  return true;
 }
 
 ClientSession::Impl::Step ClientSession::Impl::step(Hello &hello) {
@@ -190,6 +212,7 @@ ClientSession::Impl::Step ClientSession::Impl::step(Hello &hello) {
 }
 
 ClientSession::Impl::Step ClientSession::Impl::after_hello(const Reply &reply) {
+  if (is_loop(reply)) return std::nullopt;
   capabilities = std::get<Hello>(state).extended ? parse_capabilities(reply) : Capabilities{};
   // RFC 8689 section 4.2.1, step 5: what counts is "the response to the subsequent EHLO following establishment of the
   // TLS protection"; in clear anybody may have written it.
@@ -355,8 +378,9 @@ void ClientSession::begin(Transaction transaction) {
   if (!std::holds_alternative<Idle>(impl_->state)) return; // the caller's contract
   if (missing) {
     const auto kind = missing->is_temporary() ? RecipientOutcome::Kind::temporary : RecipientOutcome::Kind::permanent;
+    const bool lacking = missing->is_permanent();
     impl_->state = InTransaction{ClientTransaction::refused(std::move(transaction), impl_->capabilities, reset_first,
-                                                            {kind, std::move(*missing), true, false})};
+                                                            {kind, std::move(*missing), true, false, lacking})};
     return;
   }
   ++impl_->transactions;
@@ -376,6 +400,10 @@ void ClientSession::quit() {
 
 const Capabilities &ClientSession::capabilities() const noexcept {
   return impl_->capabilities;
+}
+
+std::size_t ClientSession::replies() const noexcept {
+  return impl_->replies;
 }
 
 ClientSession::Waiting ClientSession::waiting() const noexcept {

@@ -26,6 +26,8 @@ struct ClientOptions {
   std::string hostname; ///< the EHLO argument
   StartTlsUse starttls = StartTlsUse::if_offered;
   bool inside_tls = false; ///< implicit TLS: the session begins inside TLS
+  /// A host that greets or answers EHLO with `hostname` is ourselves, and the session fails (RFC 5321 section 5.1).
+  bool own_name_is_loop = false;
 };
 
 /// What the server offered in its (last) EHLO reply.
@@ -62,6 +64,7 @@ struct RecipientOutcome {
   Reply reply;             ///< the server's, or one of ours (then `local`)
   bool local = false;      ///< the reply text is ours: the hop lacks what the message needs (5.6.3, 5.6.7, 5.3.4, …)
   bool dsn_passed = false; ///< the hop offered DSN and was given the parameters, so it owes the success notice
+  bool lacking = false;    ///< nothing was asked: this hop lacks an extension, or takes no such size; another may do
 };
 
 // ---- actions --------------------------------------------------------------------------------------------------------
@@ -83,6 +86,7 @@ struct TransactionDone {
 struct ClientFailed {
   enum class Stage : std::uint8_t {
     greeting,          ///< the server did not greet or refused us
+    loop,              ///< it has our own name
     hello,             ///< EHLO and HELO were refused
     starttls_absent,   ///< required, but not offered
     starttls_refused,  ///< offered, but the command was answered 4xx or 5xx
@@ -95,6 +99,8 @@ struct ClientFailed {
   std::string detail;
   /// When a transaction was open: what is known of its recipients (delivered only if the final reply said so).
   std::vector<RecipientOutcome> outcomes;
+  /// The message was sent whole, and no answer came that says what became of it: it may have been delivered.
+  bool unsure = false;
 };
 struct ClientClosed {}; ///< QUIT was answered
 
@@ -119,8 +125,8 @@ public:
   [[nodiscard]] ClientAction next();
   /// The handshake is done; capabilities are forgotten and EHLO is sent anew (RFC 3207 section 4.2).
   void tls_done();
-  /// Allowed only after ClientReady or TransactionDone. A message that needs what the server does not offer ends without
-  /// a word said: each recipient with a local outcome, 5.7.30 for REQUIRETLS (RFC 8689 section 4.2.1).
+  /// Allowed only after ClientReady or TransactionDone. A message that needs what the server does not offer ends
+  /// without a word said: each recipient with a local outcome, 5.7.30 for REQUIRETLS (RFC 8689 section 4.2.1).
   void begin(Transaction transaction);
   /// The next part of the message; any cut. `last` ends it; the message must end in CRLF (one is added when missing).
   void give_body(std::string_view octets, bool last);
@@ -142,6 +148,9 @@ public:
     nothing
   };
   [[nodiscard]] Waiting waiting() const noexcept;
+  /// Replies that were read whole so far. RFC 5321 section 4.5.3.2 gives a time to each reply: while this stays the
+  /// same, further octets are no reason to wait longer.
+  [[nodiscard]] std::size_t replies() const noexcept;
 
 private:
   struct Impl;

@@ -77,7 +77,7 @@ bool ClientTransaction::expects_reply() const noexcept {
 }
 
 bool ClientTransaction::awaits_final_reply() const noexcept {
-  return phase_ == Phase::data_end || (phase_ == Phase::chunks && last_chunk_sent_);
+  return phase_ == Phase::data_end || (phase_ == Phase::chunks && last_chunk_sent_ && !chunk_refusal_);
 }
 
 std::optional<std::variant<ClientSend, ClientNeedBody>> ClientTransaction::next() {
@@ -129,7 +129,7 @@ Result<void> ClientTransaction::on_reply(Reply reply) {
   switch (phase_) {
   case Phase::commands: return on_command_reply(answered_++, std::move(reply));
   case Phase::data_end:
-    if (!is_completion_or_refusal(reply)) return out_of_sequence("the message", reply);
+    if (!is_completion_or_refusal(reply) || reply.mixed) return out_of_sequence("the message", reply);
     ended_by_data_ = true;
     decide_accepted(reply);
     phase_ = Phase::done;
@@ -139,7 +139,7 @@ Result<void> ClientTransaction::on_reply(Reply reply) {
     phase_ = Phase::done;
     return {};
   case Phase::chunks:
-    if (!is_completion_or_refusal(reply)) return out_of_sequence("BDAT", reply);
+    if (!is_completion_or_refusal(reply) || reply.mixed) return out_of_sequence("BDAT", reply);
     on_chunk_reply(std::move(reply));
     return {};
   case Phase::body:
@@ -192,7 +192,8 @@ void ClientTransaction::on_recipient_reply(std::size_t recipient, Reply reply) {
     ++accepted_;
     return;
   }
-  // RFC 5321 section 4.5.3.1.10: 552 to RCPT means too many recipients, and is to be treated as 452.
+  // RFC 5321 section 4.5.3.1.10: 552 to RCPT means too many recipients, and is to be treated as 452. With 5.2.2 it is a
+  // full mailbox, which the queue waits for a time of its own (policy::RetrySchedule).
   const auto kind = reply.code == 552 ? Kind::temporary : kind_of(reply);
   decide(recipient, {.kind = kind, .reply = std::move(reply), .local = false, .dsn_passed = false});
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace smtp {
 
@@ -141,9 +142,6 @@ Result<std::optional<Reply>> ReplyParser::next() {
     line.remove_suffix(2);
     const auto parsed = parse_line(line);
     if (!parsed) return tl::unexpected<Error>(parsed.error());
-    if (lines_ > 0 && parsed->code != code_)
-      return fail(ErrorCode::protocol, fmt::format("reply changes its code from {} to {}", code_, parsed->code));
-    code_ = parsed->code;
     if (++lines_ > most_lines_read)
       return fail(ErrorCode::too_long, fmt::format("reply is over its limit of {} lines", most_lines_read));
     line_ = end + 1;
@@ -153,23 +151,35 @@ Result<std::optional<Reply>> ReplyParser::next() {
 
 /// Builds the reply whose lines, all of them checked, stand from start_ to line_.
 Reply ReplyParser::take_reply() {
-  Reply reply;
-  auto rest = std::string_view(buffer_).substr(start_, line_ - start_);
-  for (bool first = true; !rest.empty(); first = false) {
-    const auto end = rest.find('\n');
-    const auto line = parse_line(rest.substr(0, end - 1));
-    rest.remove_prefix(end + 1);
-    auto text = line->text;
-    if (first) {
-      reply.code = line->code;
-      reply.enhanced = take_enhanced(text, line->code);
-    } else {
-      auto shorter = text;
-      if (reply.enhanced && take_enhanced(shorter, line->code) == reply.enhanced) text = shorter;
-      reply.text += '\n';
+  const auto all = std::string_view(buffer_).substr(start_, line_ - start_);
+  const auto for_each_line = [all](auto visit) {
+    for (auto rest = all; !rest.empty();) {
+      const auto end = rest.find('\n');
+      visit(*parse_line(rest.substr(0, end - 1)));
+      rest.remove_prefix(end + 1);
     }
+  };
+  Reply reply;
+  bool yes = false;
+  bool no = false;
+  for_each_line([&](const ReplyLine &line) {
+    (line.code < 400 ? yes : no) = true;
+    if (line.code / 100 >= reply.code / 100) reply.code = line.code;
+  });
+  reply.mixed = yes && no;
+  bool first = true;
+  bool first_of_code = true;
+  for_each_line([&](const ReplyLine &line) {
+    auto text = line.text;
+    if (line.code == reply.code) {
+      auto shorter = text;
+      const auto enhanced = take_enhanced(shorter, line.code);
+      if (std::exchange(first_of_code, false)) reply.enhanced = enhanced;
+      if (enhanced && enhanced == reply.enhanced) text = shorter;
+    }
+    if (!std::exchange(first, false)) reply.text += '\n';
     reply.text += text;
-  }
+  });
   start_ = line_;
   lines_ = 0;
   if (start_ == buffer_.size()) clear();

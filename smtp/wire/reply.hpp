@@ -27,6 +27,7 @@ struct Reply {
   std::uint16_t code = 0;
   std::optional<EnhancedCode> enhanced;
   std::string text;
+  bool mixed = false; ///< as read: some of its lines said yes and others no; `code` is the worse
 
   [[nodiscard]] bool is_positive() const noexcept { return code >= 200 && code < 400; }
   [[nodiscard]] bool is_temporary() const noexcept { return code >= 400 && code < 500; }
@@ -41,8 +42,9 @@ struct Reply {
 [[nodiscard]] std::string format_reply(const Reply &reply);
 
 /// Reads replies from octets that arrive in any cut. Limits: 2,048 octets a line (RFC 5321 asks for 512), 128 lines
-/// and 64 KiB a reply. Bare CR or LF inside a line, a changed code between lines, or a code outside 200-599 is an
-/// error.
+/// and 64 KiB a reply. Bare CR or LF inside a line or a code outside 200-599 is an error. RFC 5321 section 4.2.1 wants
+/// the same code on every line; where lines differ ("220-welcome", then "521 no mail here") the worse class counts, of
+/// one class the last, and the text of all of them stays.
 class ReplyParser {
 public:
   void feed(std::string_view octets);
@@ -55,10 +57,9 @@ public:
 private:
   Reply take_reply();
   std::string buffer_;
-  std::size_t start_ = 0;  ///< of the reply that is being read
-  std::size_t line_ = 0;   ///< of the first line that is not yet complete
-  std::size_t lines_ = 0;  ///< complete lines from start_ on
-  std::uint16_t code_ = 0; ///< of those lines
+  std::size_t start_ = 0; ///< of the reply that is being read
+  std::size_t line_ = 0;  ///< of the first line that is not yet complete
+  std::size_t lines_ = 0; ///< complete lines from start_ on
 };
 
 } // namespace smtp

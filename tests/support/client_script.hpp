@@ -72,6 +72,7 @@ inline std::string to_words(smtp::ClientFailed::Stage stage) {
   using Stage = smtp::ClientFailed::Stage;
   switch (stage) {
   case Stage::greeting: return "greeting";
+  case Stage::loop: return "loop";
   case Stage::hello: return "hello";
   case Stage::starttls_absent: return "starttls_absent";
   case Stage::starttls_refused: return "starttls_refused";

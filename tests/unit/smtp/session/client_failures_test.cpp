@@ -99,6 +99,93 @@ TEST(ClientFailures, each_failure_has_its_stage_however_the_octets_are_cut) {
   }
 }
 
+TEST(ClientFailures, a_greeting_whose_lines_differ_is_the_worse_one) {
+  const auto row =
+      failing("220- then 521", Use::never, {{"", "220-mx welcomes\r\n521 5.3.2 no mail here\r\n"}}, "greeting");
+  const auto played = Player(row, {}).play();
+  EXPECT_EQ(played.end, "greeting");
+  ASSERT_TRUE(played.reply.has_value());
+  EXPECT_EQ(played.reply->code, 521);
+  EXPECT_NE(played.reply->text.find("mx welcomes"), std::string::npos) << "the text stays";
+}
+
+TEST(ClientFailures, a_host_with_our_own_name_is_a_loop_where_that_is_asked_for) {
+  for (const std::string own :
+       {"220 client.example ESMTP\r\n", "220 CLIENT.example. hello\r\n", "220-client.example\r\n220 x\r\n"}) {
+    auto row = failing(own, Use::never, {{"", own}}, "loop");
+    row.options.own_name_is_loop = true;
+    EXPECT_EQ(Player(row, {}).play().end, "loop") << own;
+    auto route = failing(own, Use::never, {{"", own}, {ehlo, bare}, bye}, "closed");
+    EXPECT_EQ(Player(route, {}).play().end, "closed") << own;
+  }
+  auto row = failing("EHLO", Use::never, {{"", greeting}, {ehlo, "250-client.example Hello\r\n250 SIZE\r\n"}}, "loop");
+  row.options.own_name_is_loop = true;
+  EXPECT_EQ(Player(row, {}).play().end, "loop");
+  auto other = failing("other", Use::never,
+                       {{"", "220 xclient.example\r\n"}, {ehlo, "250 mx.example client.example\r\n"}, bye}, "closed");
+  other.options.own_name_is_loop = true;
+  EXPECT_EQ(Player(other, {}).play().end, "closed");
+}
+
+/// The session after the whole message was sent, then `words`, then perhaps the end of the connection.
+smtp::ClientFailed after_the_last_octet(const std::string &offers, const std::string &words, bool closed) {
+  smtp::ClientSession session(options(Use::never));
+  std::string answers = greeting;
+  bool begun = false;
+  bool sent = false;
+  for (int i = 0; i < 100; ++i) {
+    auto action = session.next();
+    if (auto *failed = std::get_if<smtp::ClientFailed>(&action)) return *failed;
+    if (std::holds_alternative<smtp::ClientReady>(action) && !std::exchange(begun, true)) {
+      session.begin(message({"b@x.example"}).transaction);
+    } else if (std::holds_alternative<smtp::ClientNeedBody>(action)) {
+      session.give_body("Subject: x\r\n\r\nhi\r\n", true);
+    } else if (auto *send = std::get_if<smtp::ClientSend>(&action)) {
+      const std::string &octets = send->octets;
+      sent = octets.ends_with("\r\n.\r\n") || octets.starts_with("BDAT");
+      answers = octets.starts_with("EHLO") ? offers : octets.starts_with("DATA") ? "354 go\r\n" : "250 ok\r\n";
+    } else if (std::holds_alternative<smtp::ClientWait>(action)) {
+      session.feed(sent ? words : answers);
+      if (sent && closed) session.end_of_input();
+    } else {
+      ADD_FAILURE() << "action " << action.index();
+      return {};
+    }
+  }
+  ADD_FAILURE() << "no end";
+  return {};
+}
+
+TEST(ClientFailures, an_unclear_answer_after_the_last_octet_is_an_unsure_end) {
+  struct Row {
+    const char *words;
+    bool closed;
+    bool unsure;
+  };
+  const std::string long_line = "250 " + std::string(3000, 'x');
+  const Row rows[] = {
+      {"250 ok\n", false, true},
+      {"ok\r\n", false, true},
+      {long_line.c_str(), false, true},
+      {"250-ok\r\n550 no\r\n", false, true},
+      {"550-no\r\n250 ok\r\n", false, true},
+      {"354 go on\r\n", false, true},
+      {"220 mx.example\r\n", false, true},
+      {"221 bye\r\n", false, true},
+      {"", true, true},
+      {"250-half", true, true},
+      {"421 4.3.2 closing\r\n", false, false},
+  };
+  for (const auto &row : rows) {
+    for (const std::string &offers : {bare, std::string("250-mx.example\r\n250 CHUNKING\r\n")}) {
+      const auto failed = after_the_last_octet(offers, row.words, row.closed);
+      EXPECT_EQ(failed.unsure, row.unsure) << row.words << failed.detail;
+      ASSERT_EQ(failed.outcomes.size(), 1U);
+      EXPECT_EQ(failed.outcomes[0].kind, smtp::RecipientOutcome::Kind::temporary);
+    }
+  }
+}
+
 TEST(ClientFailures, the_reply_that_ended_the_session_is_kept) {
   for (const auto &row : failures()) {
     const auto played = Player(row, {}).play();
