@@ -15,6 +15,8 @@ struct RetrySchedule {
   std::chrono::seconds give_up_after = std::chrono::hours(24 * 5);
   std::chrono::seconds delay_notice_after = std::chrono::hours(4); ///< zero: no delay notices
   double jitter = 0.2; ///< each wait is drawn from [1 - jitter, 1 + jitter] times its length
+  /// A mailbox that is full (552 5.2.2) is tried for so long; the code is permanent, but people empty their mailboxes.
+  std::chrono::seconds full_mailbox_after = std::chrono::hours(24);
   friend bool operator==(const RetrySchedule &, const RetrySchedule &) = default;
 };
 

@@ -36,6 +36,9 @@ struct ServerConfig {
   std::chrono::seconds shutdown_grace{30};
   std::uint64_t memory_budget = 1'073'741'824; ///< resident octets over which new sessions get 421; 0: none
   std::string partners = "partners.d";         ///< folder with one file for each partner
+  /// Addresses under which others reach us, where they are not those of a listener (NAT, a load balancer): an MX host
+  /// with one of them is ourselves.
+  std::vector<smtp::IpAddress> outside_addresses;
   friend bool operator==(const ServerConfig &, const ServerConfig &) = default;
 };
 
@@ -177,6 +180,13 @@ struct OutboundConfig {
   /// RFC 5321 section 4.5.3.2.
   std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
       recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
+  bool allow_private_addresses = false; ///< MX hosts and address literals at addresses that the internet does not reach
+  std::size_t connections_per_address = 20; ///< to one address of MX hosts, whatever the domains
+  unsigned reserved_percent = 20;  ///< of `connections`: kept for our own domains and routes
+  unsigned notices_percent = 25;   ///< at most so many for messages from <> to others
+  unsigned unreached_percent = 50; ///< at most so many for destinations that were never reached
+  std::uint64_t minimum_rate = 1024;          ///< octets per second of a message; 0: no floor
+  std::chrono::seconds session_timeout{3600}; ///< for an opening, and for a message beside the time of its octets
   friend bool operator==(const OutboundConfig &, const OutboundConfig &) = default;
 };
 

@@ -108,6 +108,13 @@ void load_outbound(Section &root, Loading &loading) {
   section->read("ipv6", outbound.ipv6);
   section->read("ipv4", outbound.ipv4);
   if (!outbound.ipv4 && !outbound.ipv6) section->error("ipv4", "is off as ipv6 is, so that nothing could be delivered");
+  section->read("allow_private_addresses", outbound.allow_private_addresses);
+  section->read_count("connections_per_address", outbound.connections_per_address, 1, 100'000);
+  section->read_count("reserved_percent", outbound.reserved_percent, 0, 90);
+  section->read_count("notices_percent", outbound.notices_percent, 1, 100);
+  section->read_count("unreached_percent", outbound.unreached_percent, 1, 100);
+  section->read_size("minimum_rate", outbound.minimum_rate, 0, mebi);
+  section->read_duration("session_timeout", outbound.session_timeout, 10s, 24h);
   section->read_count("port", outbound.port, 1, 65'535);
   section->read_list("source_addresses", outbound.source_addresses,
                      [](std::string_view text) { return smtp::IpAddress::parse(text); });
@@ -134,6 +141,7 @@ void load_queue(Section &root, Loading &loading) {
     section->error("retry", fmt::format("has {} waits, the limit is 100", queue.retry.waits.size()));
   section->read_duration("give_up_after", queue.retry.give_up_after, 1s, 24h * 60);
   section->read_duration("delay_notice_after", queue.retry.delay_notice_after, 0s, 24h * 60);
+  section->read_duration("full_mailbox_give_up_after", queue.retry.full_mailbox_after, 0s, 24h * 60);
   section->read("jitter", queue.retry.jitter, 0.0, 0.9);
   section->require("postmaster",
                    "who gets mail for postmaster and abuse, such as postmaster = \"mail-team@example.org\"");

@@ -45,6 +45,8 @@ void load_server(Section &root, Loading &loading) {
       section->error("memory_budget",
                      "is under 32MiB, so that no session would be accepted; \"0B\" switches the budget off");
     section->read("partners", server.partners);
+    section->read_list("outside_addresses", server.outside_addresses,
+                       [](std::string_view text) { return smtp::IpAddress::parse(text); });
     if (server.partners.empty()) section->error("partners", "is empty; name the folder of the partner files");
     section->finish();
   }

@@ -228,6 +228,7 @@ void Receiver::add_report_copies() {
 }
 
 void Receiver::complete_envelope() {
+  merge_recipients(*message_);
   add_report_copies();
   const auto now = std::chrono::system_clock::now();
   const Config &config = in_force_.snapshot->config();

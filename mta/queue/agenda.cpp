@@ -13,12 +13,14 @@ constexpr std::size_t idle_limit = 1024;
 } // namespace
 
 Agenda::~Agenda() {
-  alive_.clear();
-  dead_.clear();
+  for (auto &ring : rings_) ring.clear();
   idle_.clear();
   waiting_.clear();
   backing_off_.clear();
-  for (auto &[key, destination] : destinations_) destination->ready.clear();
+  for (auto &[key, destination] : destinations_) {
+    destination->ready.clear();
+    destination->ready_notices.clear();
+  }
 }
 
 void Agenda::set_limits(Limits limits) {
@@ -32,6 +34,17 @@ Destination &Agenda::destination(std::string_view key) {
   Destination &destination = *made;
   destinations_.emplace(destination.key, std::move(made));
   return destination;
+}
+
+void Agenda::set_ours(Destination &destination, bool is_ours) {
+  if (destination.is_ours == is_ours) return;
+  leave_ring(destination);
+  destination.is_ours = is_ours;
+  place(destination);
+}
+
+void Agenda::classify(const std::function<bool(std::string_view)> &is_ours) {
+  for (auto &[key, destination] : destinations_) set_ours(*destination, is_ours(key));
 }
 
 void Agenda::attach(Unit &unit) {
@@ -68,7 +81,11 @@ void Agenda::add(Unit &unit, WallTime due, WallTime now) {
 void Agenda::remove(Unit &unit) {
   switch (unit.state) {
   case Unit::State::waiting: waiting_.erase(waiting_.iterator_to(unit)); break;
-  case Unit::State::ready: unit.destination->ready.erase(unit.destination->ready.iterator_to(unit)); break;
+  case Unit::State::ready: {
+    ReadyLine &line = unit.is_notice ? unit.destination->ready_notices : unit.destination->ready;
+    line.erase(line.iterator_to(unit));
+    break;
+  }
   case Unit::State::idle:
   case Unit::State::active: return;
   }
@@ -77,21 +94,48 @@ void Agenda::remove(Unit &unit) {
 
 void Agenda::make_ready(Unit &unit) {
   unit.state = Unit::State::ready;
-  ReadyLine &line = unit.destination->ready;
+  ReadyLine &line = unit.is_notice ? unit.destination->ready_notices : unit.destination->ready;
   unit.is_first ? line.push_front(unit) : line.push_back(unit);
   place(*unit.destination);
 }
 
+Agenda::Lane Agenda::lane_of(const Destination &destination) const noexcept {
+  if (destination.is_ours) return Lane::ours;
+  if (destination.is_dead()) return Lane::dead;
+  if (destination.ready.empty()) return Lane::notices;
+  return destination.was_reached ? Lane::known : Lane::unreached;
+}
+
 void Agenda::place(Destination &destination) {
-  if (destination.ring_hook.is_linked() || !destination.can_start(limits_.connections_per_destination)) return;
-  destination.in_dead_ring = destination.is_dead();
-  (destination.in_dead_ring ? dead_ : alive_).push_back(destination);
+  if (!destination.can_start(limits_.connections_per_destination)) return;
+  const auto lane = static_cast<std::uint8_t>(lane_of(destination));
+  if (destination.ring_hook.is_linked()) {
+    if (destination.ring == lane) return;
+    leave_ring(destination);
+  }
+  destination.ring = lane;
+  rings_[lane].push_back(destination);
 }
 
 void Agenda::leave_ring(Destination &destination) {
   if (!destination.ring_hook.is_linked()) return;
-  Ring &ring = destination.in_dead_ring ? dead_ : alive_;
+  Ring &ring = rings_[destination.ring];
   ring.erase(ring.iterator_to(destination));
+}
+
+bool Agenda::has_room(Lane lane) const noexcept {
+  if (active_ >= limits_.connections) return false;
+  if (lane == Lane::ours) return true;
+  const std::size_t strangers = active_ - count(Lane::ours);
+  if (limits_.connections > limits_.reserved && strangers >= limits_.connections - limits_.reserved) return false;
+  switch (lane) {
+  case Lane::notices: return count(Lane::notices) < limits_.notices;
+  case Lane::unreached: return count(Lane::unreached) < limits_.unreached;
+  case Lane::dead: return count(Lane::dead) < probe_limit();
+  case Lane::ours:
+  case Lane::known: return true;
+  }
+  return true;
 }
 
 void Agenda::wake(WallTime now) {
@@ -103,35 +147,51 @@ void Agenda::wake(WallTime now) {
   while (!backing_off_.empty() && backing_off_.begin()->backoff_until <= now) end_backoff(*backing_off_.begin());
 }
 
-Destination *Agenda::take_turn() {
-  for (;;) {
-    const bool may_probe = !dead_.empty() && probes_ < probe_limit();
-    const bool probe = may_probe && (alive_.empty() || !last_was_probe_);
-    Ring &ring = probe ? dead_ : alive_;
-    if (ring.empty()) return nullptr;
+Destination *Agenda::take_turn(Lane lane) {
+  Ring &ring = rings_[static_cast<std::size_t>(lane)];
+  while (!ring.empty()) {
     Destination &destination = ring.front();
     ring.pop_front();
-    if (!destination.can_start(limits_.connections_per_destination))
-      continue; // what was true when it entered may have ended
-    last_was_probe_ = probe;
-    return &destination;
+    // What was true when it entered may have ended.
+    if (!destination.can_start(limits_.connections_per_destination)) continue;
+    if (lane_of(destination) == lane) return &destination;
+    place(destination);
   }
+  return nullptr;
+}
+
+/// From <> and others in turn, where both are ready. What strangers could make many of counts in its own share,
+/// whichever lane it comes by.
+Unit &Agenda::take_unit(Destination &destination, Lane lane) {
+  bool notice = destination.ready.empty();
+  if (!notice && !destination.ready_notices.empty() && !destination.last_was_notice)
+    notice = lane == Lane::ours || count(Lane::notices) < limits_.notices;
+  destination.last_was_notice = notice;
+  ReadyLine &line = notice ? destination.ready_notices : destination.ready;
+  Unit &unit = line.front();
+  line.pop_front();
+  unit.counted = static_cast<std::uint8_t>(notice && lane != Lane::ours && lane != Lane::dead ? Lane::notices : lane);
+  return unit;
 }
 
 Unit *Agenda::next() {
-  if (active_ >= limits_.connections) return nullptr;
-  Destination *destination = take_turn();
-  if (destination == nullptr) return nullptr;
-  Unit &unit = destination->ready.front();
-  destination->ready.pop_front();
-  unit.state = Unit::State::active;
-  unit.is_probe = destination->is_dead();
-  unit.slot = destination->take_slot();
-  ++destination->active;
-  ++active_;
-  if (unit.is_probe) ++probes_;
-  place(*destination);
-  return &unit;
+  for (std::size_t step = 1; step <= lanes; ++step) {
+    const std::size_t at = (last_lane_ + step) % lanes;
+    const auto lane = static_cast<Lane>(at);
+    if (rings_[at].empty() || !has_room(lane)) continue;
+    Destination *destination = take_turn(lane);
+    if (destination == nullptr) continue;
+    last_lane_ = at;
+    Unit &unit = take_unit(*destination, lane);
+    unit.state = Unit::State::active;
+    unit.slot = destination->take_slot();
+    ++destination->active;
+    ++active_;
+    ++in_lane_[unit.counted];
+    place(*destination);
+    return &unit;
+  }
+  return nullptr;
 }
 
 Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now,
@@ -141,8 +201,7 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
   destination.give_slot(unit.slot);
   --destination.active;
   --active_;
-  if (unit.is_probe) --probes_;
-  unit.is_probe = false;
+  --in_lane_[unit.counted];
   unit.state = Unit::State::idle;
 
   Change change = Change::none;
@@ -161,6 +220,12 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
     change = destination.is_dead() ? Change::stays_dead : Change::died;
     leave_ring(destination);
     destination.note_failed(schedule, now, random);
+    backing_off_.insert(destination);
+    break;
+  case Feedback::put_off:
+    if (destination.is_backing_off()) break;
+    leave_ring(destination);
+    destination.backoff_until = now + put_off_wait;
     backing_off_.insert(destination);
     break;
   case Feedback::unknown: break;

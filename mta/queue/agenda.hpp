@@ -1,7 +1,9 @@
 // Agenda: which unit of work is next, fairly over all destinations; every step costs at most O(log n).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,14 +15,22 @@
 namespace mta {
 
 /// Destinations with ready work stand in a ring and give one unit in turn, so that a flood for one does not starve the
-/// rest. Dead destinations stand in a ring of their own: after their backoff each is tried with one unit at a time, and
-/// these trials together hold at most a quarter of the connections, so that they do not delay the living.
+/// rest. There is a ring, or lane, for each kind of work that strangers could use to hold all connections, and the
+/// lanes take turns as far as their shares go:
+///   ours       domains and routes of our own, dead or alive: they may hold every connection, and a share is theirs
+///   alone known      destinations that were reached before unreached  those that never were notices    destinations
+///   for which only messages from <> are ready: strangers choose where those go dead       after its backoff a
+///   destination is tried with one unit at a time; together a quarter of all connections
 class Agenda {
 public:
   struct Limits {
     std::size_t connections = 1000;
     std::size_t connections_per_destination = 20;
+    std::size_t reserved = 0; ///< of `connections`, for our own destinations
+    std::size_t notices = static_cast<std::size_t>(-1);
+    std::size_t unreached = static_cast<std::size_t>(-1);
   };
+  enum class Lane : std::uint8_t { ours, known, unreached, notices, dead };
   explicit Agenda(Limits limits) : limits_(limits) {}
   ~Agenda();
   Agenda(const Agenda &) = delete;
@@ -30,6 +40,9 @@ public:
 
   /// The destination with that key, made when it is new. It lives while a unit refers to it, and some time longer.
   [[nodiscard]] Destination &destination(std::string_view key);
+  void set_ours(Destination &destination, bool is_ours);
+  /// set_ours() for every destination.
+  void classify(const std::function<bool(std::string_view)> &is_ours);
   /// The unit counts for its destination from here until detach().
   void attach(Unit &unit);
   void detach(Unit &unit);
@@ -72,15 +85,19 @@ private:
   /// Puts the destination into its ring when it may start a job and is in none.
   void place(Destination &destination);
   void leave_ring(Destination &destination);
-  [[nodiscard]] Destination *take_turn();
+  [[nodiscard]] Lane lane_of(const Destination &destination) const noexcept;
+  [[nodiscard]] bool has_room(Lane lane) const noexcept;
+  [[nodiscard]] Destination *take_turn(Lane lane);
+  [[nodiscard]] Unit &take_unit(Destination &destination, Lane lane);
+  [[nodiscard]] std::size_t count(Lane lane) const noexcept { return in_lane_[static_cast<std::size_t>(lane)]; }
   [[nodiscard]] std::size_t probe_limit() const noexcept {
     return limits_.connections < 4 ? 1 : limits_.connections / 4;
   }
 
   Limits limits_;
   smtp::TextMap<std::unique_ptr<Destination>> destinations_;
-  Ring alive_;
-  Ring dead_;
+  static constexpr std::size_t lanes = 5;
+  std::array<Ring, lanes> rings_;                 ///< by Lane
   DestinationList<&Destination::idle_hook> idle_; ///< without units, the longest idle first
   boost::intrusive::multiset<
       Unit,
@@ -94,8 +111,8 @@ private:
       boost::intrusive::compare<Earlier>>
       backing_off_;
   std::size_t active_ = 0;
-  std::size_t probes_ = 0;
-  bool last_was_probe_ = false;
+  std::array<std::size_t, lanes> in_lane_{}; ///< active units, as they are counted
+  std::size_t last_lane_ = lanes - 1;
 };
 
 } // namespace mta

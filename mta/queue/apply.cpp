@@ -21,6 +21,11 @@ bool owes_success_notice(const QueuedMessage &message, const smtp::Recipient &re
   return recipient.parameters.notify.success && !dsn_passed_on && !message.envelope.sender.path.is_null();
 }
 
+/// RFC 3463 section 3.3, X.2.2: "mailbox full". Permanent as the code says, after a time of its own.
+bool is_full_mailbox(const smtp::Reply &reply) noexcept {
+  return reply.code == 552 && reply.enhanced == smtp::EnhancedCode{5, 2, 2};
+}
+
 void note_attempt(RecipientState &state, const RecipientResult &result, WallTime now) {
   ++state.attempts;
   state.last_attempt = now;
@@ -73,7 +78,13 @@ Applied apply(QueuedMessage &message, const JobResult &result, const policy::Ret
       }
       break;
     case RecipientResult::Kind::permanent: applied.failure.push_back(one.index); break;
-    case RecipientResult::Kind::temporary:
+    case RecipientResult::Kind::temporary: {
+      const bool full = is_full_mailbox(one.reply);
+      const WallTime full_end = message.envelope.arrival + schedule.full_mailbox_after;
+      if (full && now >= full_end) {
+        applied.failure.push_back(one.index);
+        break;
+      }
       if (now >= message.expires) {
         expire(state);
         applied.failure.push_back(one.index);
@@ -82,9 +93,11 @@ Applied apply(QueuedMessage &message, const JobResult &result, const policy::Ret
       // The last attempt falls on the end of the time allowed, not behind it.
       state.next_attempt =
           std::min<WallTime>(now + policy::retry_wait(schedule, state.attempts, random), message.expires);
+      if (full) state.next_attempt = std::min(state.next_attempt, full_end);
       applied.retried.push_back(one.index);
       if (owes_delay_notice(message, state, schedule, now)) applied.delay.push_back(one.index);
       break;
+    }
     }
   }
   return applied;

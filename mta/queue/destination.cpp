@@ -7,7 +7,7 @@
 namespace mta {
 
 bool Destination::can_start(std::size_t limit) const noexcept {
-  if (ready.empty() || is_backing_off()) return false;
+  if (!has_ready() || is_backing_off()) return false;
   if (is_dead()) return active == 0;
   return active < std::min(limit, static_cast<std::size_t>(window));
 }
@@ -29,6 +29,7 @@ void Destination::give_slot(std::uint32_t slot) noexcept {
 
 void Destination::note_reached(std::size_t limit) noexcept {
   failures = 0;
+  was_reached = true;
   window += window < initial_window ? 1.0 : 1.0 / window;
   window = std::max(1.0, std::min(window, static_cast<double>(limit)));
 }

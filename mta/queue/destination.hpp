@@ -31,8 +31,9 @@ struct Unit {
       recipients; ///< indices into the message; empty: all of them, which saves memory for most messages
   WallTime due{};
   State state = State::idle;
-  bool is_probe = false; ///< active: tries a destination that was dead
-  bool is_first = false; ///< stands before the others in its destination's line: an operator's act for this message
+  std::uint8_t counted = 0; ///< active: in which of the agenda's lanes it is counted
+  bool is_notice = false;   ///< the message is from <>
+  bool is_first = false;    ///< stands before the others in its destination's line: an operator's act for this message
   std::uint32_t slot = 0;
   boost::intrusive::list_member_hook<> ready_hook;
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> waiting_hook;
@@ -46,7 +47,11 @@ enum class Feedback : std::uint8_t {
   reached, ///< it was reached and talked to, whatever it said of the message
   failed,  ///< it could not be reached or used
   unknown, ///< the trouble was ours
+  put_off, ///< only limits of ours kept it from being tried
 };
+
+/// How long a destination is left alone whose addresses are all at their limit of connections.
+inline constexpr std::chrono::seconds put_off_wait{5};
 
 struct Destination {
   static constexpr double initial_window = 5;
@@ -55,6 +60,10 @@ struct Destination {
 
   std::string key;
   ReadyLine ready;
+  ReadyLine ready_notices; ///< from <>; in turn with the others, as far as their share goes
+  bool is_ours = false;    ///< a domain or a route of ours
+  bool was_reached = false;
+  bool last_was_notice = false;
   double window = initial_window; ///< how many jobs may run; grows with success
   std::size_t active = 0;
   std::size_t units = 0;      ///< that refer to this
@@ -70,11 +79,12 @@ struct Destination {
   /// For the grouping of one message's recipients: its unit for the entry last grouped.
   Unit *grouping_unit = nullptr;
 
-  bool in_dead_ring = false; ///< which of the agenda's rings it stands in, when it stands in one
+  std::uint8_t ring = 0; ///< which of the agenda's rings it stands in, when it stands in one
   boost::intrusive::list_member_hook<> ring_hook;
   boost::intrusive::list_member_hook<> idle_hook;
   boost::intrusive::set_member_hook<> backoff_hook;
 
+  [[nodiscard]] bool has_ready() const noexcept { return !ready.empty() || !ready_notices.empty(); }
   [[nodiscard]] bool is_dead() const noexcept { return failures > 0; }
   [[nodiscard]] bool is_backing_off() const noexcept { return backoff_hook.is_linked(); }
   /// True when a job may start now, with `limit` the most connections per destination.

@@ -32,13 +32,22 @@ struct RecipientResult {
   bool dsn_passed_on = false;
 };
 
+/// What an attempt taught about its destination. What one message demands, or does to its session, says nothing of the
+/// others that go there.
+enum class DestinationLesson : std::uint8_t {
+  reached, ///< a host answered for the message, or showed what it has
+  failed,  ///< no host could be reached or greeted us, or the DNS failed
+  unknown, ///< nothing was asked of it, or the session broke in the midst of the message
+};
+
 struct JobResult {
   std::uint64_t number = 0;
   std::string destination;
   std::vector<RecipientResult> results; ///< one for each of Job::recipients
-  /// The destination itself could not be reached or used (connect, DNS, TLS, 421): feedback for its concurrency and
-  /// backoff.
-  bool destination_failed = false;
+  bool destination_failed = false;      ///< DestinationLesson::failed: backoff for everything that goes there
+  bool nothing_learnt = false;          ///< DestinationLesson::unknown
+  /// Only limits of ours kept it from being tried: it is to be tried again soon, and this was no attempt.
+  bool put_off = false;
 };
 
 /// Starts a job; `done` is called exactly once, from any thread. Given to the scheduler by mta/app.

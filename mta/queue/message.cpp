@@ -10,6 +10,7 @@
 #include "mta/queue/message.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "mta/queue/octets.hpp"
 #include "smtp/base/text.hpp"
@@ -242,6 +243,42 @@ const char *to_string(FailureCause cause) noexcept {
   case FailureCause::operator_act: return "operator_act";
   }
   return "none";
+}
+
+namespace {
+
+/// RFC 3461 section 4.1: without NOTIFY the sender hears of failures and delays.
+void merge_notify(smtp::Notify &kept, const smtp::Notify &other) noexcept {
+  if (kept == other) return;
+  const bool failure = !kept.given || !other.given || kept.failure || other.failure;
+  const bool delay = !kept.given || !other.given || kept.delay || other.delay;
+  kept = {.given = true,
+          .never = false,
+          .success = kept.success || other.success,
+          .failure = failure,
+          .delay = delay};
+  kept.never = !kept.success && !kept.failure && !kept.delay;
+}
+
+} // namespace
+
+void merge_recipients(QueuedMessage &message) {
+  std::vector<RecipientState> &all = message.recipients;
+  if (all.size() < 2) return;
+  std::unordered_map<std::string, std::size_t> seen;
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto [at, is_new] = seen.try_emplace(all[i].recipient.mailbox.to_string(), kept);
+    if (!is_new) {
+      smtp::RecipientParameters &parameters = all[at->second].recipient.parameters;
+      merge_notify(parameters.notify, all[i].recipient.parameters.notify);
+      if (!parameters.orcpt) parameters.orcpt = std::move(all[i].recipient.parameters.orcpt);
+      continue;
+    }
+    if (kept != i) all[kept] = std::move(all[i]);
+    ++kept;
+  }
+  all.erase(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
 }
 
 bool QueuedMessage::is_finished() const noexcept {

@@ -72,6 +72,11 @@ struct QueuedMessage {
   friend bool operator==(const QueuedMessage &, const QueuedMessage &) = default;
 };
 
+/// Of a message that is being accepted: recipients whose mailbox stands there before, as written or because several
+/// addresses (postmaster of each domain) lead to one mailbox, become one, which is delivered to once. Of their NOTIFY
+/// what any of them asked for is kept, of their ORCPT the first.
+void merge_recipients(QueuedMessage &message);
+
 /// The spool's blobs: envelope with recipients (written once), and the update with every recipient's state and the
 /// hold. Versioned; an unknown version or damage is an Error that names the field. No pointers, no host byte order.
 [[nodiscard]] std::string encode_envelope(const QueuedMessage &message);

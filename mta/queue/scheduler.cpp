@@ -16,8 +16,14 @@ constexpr std::size_t recipients_per_job = 100;
 constexpr auto longest_sleep = std::chrono::seconds(60);
 
 Agenda::Limits limits_of(const Scheduler::Options &options) {
-  return {.connections = std::max<std::size_t>(1, options.connections),
-          .connections_per_destination = std::max<std::size_t>(1, options.connections_per_destination)};
+  const auto connections = std::max<std::size_t>(1, options.connections);
+  // A share of a small pool is one connection at least, and a reserve never all of it.
+  const auto share = [connections](unsigned percent) { return std::max<std::size_t>(1, connections * percent / 100); };
+  return {.connections = connections,
+          .connections_per_destination = std::max<std::size_t>(1, options.connections_per_destination),
+          .reserved = options.reserved_percent == 0 || connections < 2 ? 0 : share(options.reserved_percent),
+          .notices = share(options.notices_percent),
+          .unreached = share(options.unreached_percent)};
 }
 
 /// Calls `visit` with the index of each recipient of the unit.
@@ -53,7 +59,9 @@ void complete(JobResult &result, const std::vector<std::size_t> &recipients) {
 }
 
 Feedback feedback_of(const JobResult &result) {
+  if (result.put_off) return Feedback::put_off;
   if (result.destination_failed) return Feedback::failed;
+  if (result.nothing_learnt) return Feedback::unknown;
   const bool ours = std::all_of(result.results.begin(), result.results.end(),
                                 [](const RecipientResult &row) { return row.cause == FailureCause::local; });
   return ours ? Feedback::unknown : Feedback::reached;
@@ -140,7 +148,9 @@ void Scheduler::Impl::group(Entry &entry) {
     if (recipients[i].status != RecipientStatus::pending) continue;
     Destination &destination = agenda.destination(hooks.destination_of(recipients[i].recipient.mailbox));
     if (destination.grouping_unit == nullptr) {
+      if (destination.units == 0 && hooks.is_ours) agenda.set_ours(destination, hooks.is_ours(destination.key));
       entry.units.push_back(std::make_unique<Unit>(entry, destination));
+      entry.units.back()->is_notice = entry.message->envelope.sender.path.is_null();
       destination.grouping_unit = entry.units.back().get();
       agenda.attach(*entry.units.back());
     }
@@ -219,6 +229,15 @@ void Scheduler::Impl::finish_job(JobResult result) {
   note_feedback(unit, result);
 
   if (entry.is_leaving()) return finish_if_done(entry);
+  if (result.put_off && now() < entry.message->expires) { // it was not tried: nothing is written of it
+    if (!entry.regroup || entry.jobs > 0) schedule(entry, unit);
+    if (entry.regroup && entry.jobs == 0) {
+      ungroup(entry);
+      group(entry);
+      schedule(entry);
+    }
+    return;
+  }
   if (entry.settling.empty() && finishes_plainly(*entry.message, result)) {
     spool.remove(entry.message->id);
     return erase(entry);
@@ -344,6 +363,7 @@ void Scheduler::submit(std::shared_ptr<QueuedMessage> message) {
 void Scheduler::reconfigure(Options options) {
   impl_->options = std::move(options);
   impl_->agenda.set_limits(limits_of(impl_->options));
+  if (impl_->hooks.is_ours) impl_->agenda.classify(impl_->hooks.is_ours);
   for (auto &[id, entry] : impl_->entries) {
     entry.regroup = entry.jobs > 0;
     if (entry.regroup) continue;

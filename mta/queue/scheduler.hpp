@@ -49,11 +49,16 @@ public:
     policy::RetrySchedule retry;
     std::size_t connections = 1000;
     std::size_t connections_per_destination = 20;
+    // Percent of `connections`: see Agenda.
+    unsigned reserved_percent = 0;
+    unsigned notices_percent = 100;
+    unsigned unreached_percent = 100;
   };
   struct Hooks {
     Deliver deliver;
     Notify notify;
     DestinationOf destination_of;
+    std::function<bool(std::string_view)> is_ours{}; ///< of a destination's key; none: no destination is
     std::function<WallTime()> now;
     std::function<double()> random;
   };

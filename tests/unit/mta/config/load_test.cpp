@@ -74,6 +74,7 @@ threads = 3
 shutdown_grace = "1m"
 memory_budget = "64MiB"
 partners = "/friends"
+outside_addresses = ["192.0.2.77"]
 [log]
 format = "json"
 level = "debug"
@@ -135,10 +136,18 @@ recipient_timeout = "15s"
 data_start_timeout = "16s"
 data_block_timeout = "17s"
 data_end_timeout = "18s"
+allow_private_addresses = true
+connections_per_address = 5
+reserved_percent = 6
+notices_percent = 7
+unreached_percent = 8
+minimum_rate = "9KiB"
+session_timeout = "20s"
 [queue]
 retry = ["10s", "1h"]
 give_up_after = "2d"
 delay_notice_after = "0s"
+full_mailbox_give_up_after = "12h"
 jitter = 0.5
 postmaster = "Ops@other.example"
 bounce_sender_name = "Post"
@@ -167,7 +176,10 @@ trusted_ca = "/ca.pem"
 accept_server_auth = true
 )");
   ASSERT_TRUE(config);
-  EXPECT_EQ(config->server, (ServerConfig{"mx.example.org", "u", "g", 3, 60s, 67'108'864, "/friends"}));
+  EXPECT_EQ(
+      config->server,
+      (ServerConfig{
+          "mx.example.org", "u", "g", 3, 60s, 67'108'864, "/friends", {smtp::IpAddress::parse("192.0.2.77").value()}}));
   EXPECT_EQ(config->log, (LogConfig{LogFormat::json, "debug", "/etc/p/log/mail"}));
   EXPECT_EQ(config->spool, (SpoolConfig{"/etc/p/spool", 4'194'304, 1'073'741'824, 7}));
   EXPECT_EQ(config->control, (ControlConfig{"/run/x.sock", "ops"}));
@@ -203,8 +215,12 @@ accept_server_auth = true
                 11s,    12s,
                 13s,    14s,
                 15s,    16s,
-                17s,    18s}));
-  EXPECT_EQ(config->queue.retry, (policy::RetrySchedule{{10s, 1h}, 48h, 0s, 0.5}));
+                17s,    18s,
+                true,   5,
+                6,      7,
+                8,      9216,
+                20s}));
+  EXPECT_EQ(config->queue.retry, (policy::RetrySchedule{{10s, 1h}, 48h, 0s, 0.5, 12h}));
   EXPECT_EQ(config->queue.postmaster->to_string(), "Ops@other.example");
   EXPECT_EQ(config->queue.bounce_sender_name, "Post");
   EXPECT_EQ(config->queue.bounce_full_limit, 1024U);

@@ -235,4 +235,99 @@ TEST_F(AgendaTest, idle_destinations_are_forgotten_in_the_end) {
   EXPECT_FALSE(agenda_.next_event());
 }
 
+/// What strangers can make many of holds its share and no more.
+class AgendaShares : public AgendaTest {
+protected:
+  Unit &add_notice(const std::string &key) {
+    units_.push_back(std::make_unique<Unit>(entry(), agenda_.destination(key)));
+    units_.back()->is_notice = true;
+    agenda_.attach(*units_.back());
+    agenda_.add(*units_.back(), start, now_);
+    return *units_.back();
+  }
+  std::string many(const std::string &prefix, int count, bool notices = false) {
+    for (int i = 0; i < count; ++i) notices ? add_notice(prefix + std::to_string(i)) : add(prefix + std::to_string(i));
+    return {};
+  }
+};
+
+TEST_F(AgendaShares, our_own_destinations_have_a_share_that_strangers_cannot_hold) {
+  agenda_.set_limits({.connections = 10, .connections_per_destination = 20, .reserved = 2});
+  many("s", 30);
+  std::vector<Unit *> started;
+  start_all(&started);
+  EXPECT_EQ(started.size(), 8U);
+  agenda_.set_ours(agenda_.destination("route:inside"), true);
+  for (int i = 0; i < 5; ++i) add("route:inside");
+  EXPECT_EQ(start_all(&started), "route:insideroute:inside");
+  finish(*started[0], Feedback::reached);
+  EXPECT_EQ(start_all(&started), "s8") << "a place that is free goes round";
+}
+
+TEST_F(AgendaShares, our_own_may_hold_everything) {
+  agenda_.set_limits(
+      {.connections = 10, .connections_per_destination = 20, .reserved = 2, .notices = 1, .unreached = 1});
+  for (const char *key : {"route:a", "route:b"}) {
+    agenda_.set_ours(agenda_.destination(key), true);
+    for (int i = 0; i < 10; ++i) add(key);
+  }
+  std::vector<Unit *> started;
+  start_all(&started);
+  EXPECT_EQ(started.size(), 10U);
+}
+
+TEST_F(AgendaShares, destinations_that_were_never_reached_hold_their_share) {
+  agenda_.set_limits({.connections = 10, .connections_per_destination = 20, .unreached = 4});
+  add("known");
+  finish(*agenda_.next(), Feedback::reached);
+  many("s", 30);
+  for (int i = 0; i < 3; ++i) add("known");
+  std::vector<Unit *> started;
+  start_all(&started);
+  std::size_t known = 0;
+  for (const Unit *unit : started) known += unit->destination->key == "known" ? 1 : 0;
+  EXPECT_EQ(known, 3U);
+  EXPECT_EQ(started.size(), 7U);
+  // One that is reached makes room for the next.
+  for (Unit *unit : started)
+    if (unit->destination->key != "known") {
+      finish(*unit, Feedback::reached);
+      break;
+    }
+  EXPECT_EQ(start_all().size(), 2U);
+}
+
+TEST_F(AgendaShares, notices_hold_their_share_and_others_go_on) {
+  agenda_.set_limits({.connections = 20, .connections_per_destination = 20, .notices = 5});
+  many("n", 30, true);
+  std::vector<Unit *> started;
+  start_all(&started);
+  EXPECT_EQ(started.size(), 5U);
+  many("s", 10);
+  start_all(&started);
+  EXPECT_EQ(started.size(), 15U) << "what is not a notice is not kept back by them";
+  finish(*started[0], Feedback::reached);
+  EXPECT_EQ(start_all(&started), "n5");
+}
+
+TEST_F(AgendaShares, notices_and_others_of_one_destination_take_turns) {
+  agenda_.set_limits({.connections = 4, .connections_per_destination = 20, .notices = 3});
+  for (int i = 0; i < 9; ++i) add_notice("a");
+  for (int i = 0; i < 2; ++i) add("a");
+  std::size_t notices = 0;
+  for (int i = 0; i < 4; ++i) notices += agenda_.next()->is_notice ? 1 : 0;
+  EXPECT_EQ(notices, 2U);
+}
+
+TEST_F(AgendaShares, what_only_our_limits_kept_back_is_tried_again_soon) {
+  add("a");
+  add("a");
+  Unit *unit = agenda_.next();
+  EXPECT_EQ(finish(*unit, Feedback::put_off), Agenda::Change::none);
+  EXPECT_EQ(agenda_.next(), nullptr);
+  EXPECT_EQ(agenda_.destination("a").failures, 0U);
+  advance(put_off_wait);
+  EXPECT_NE(agenda_.next(), nullptr);
+}
+
 } // namespace

@@ -240,4 +240,27 @@ TEST(ApplyTest, no_delay_notice_when_they_are_off) {
   EXPECT_FALSE(owes_delay_notice(message, message.recipients[0], schedule, arrival + 100h));
 }
 
+TEST(ApplyTest, a_full_mailbox_is_tried_for_a_time_of_its_own) {
+  policy::RetrySchedule schedule;
+  schedule.full_mailbox_after = 24h;
+  auto full = result_of(0, Kind::temporary, FailureCause::reply);
+  full.reply = {552, smtp::EnhancedCode{5, 2, 2}, "mailbox full"};
+  JobResult job;
+  job.results = {full};
+  auto message = message_of(1);
+  message.recipients[0].attempts = 10;
+  auto applied = apply(message, job, schedule, arrival + 23h, 0.5);
+  EXPECT_EQ(applied.retried.size(), 1U);
+  EXPECT_EQ(message.recipients[0].next_attempt, arrival + 24h) << "the last attempt falls on the end of that time";
+  applied = apply(message, job, schedule, arrival + 24h, 0.5);
+  EXPECT_EQ(applied.failure.size(), 1U);
+  EXPECT_EQ(message.recipients[0].cause, FailureCause::reply) << "it failed by what it said, not by its age";
+  // Too many recipients has the same code, and waits as others do.
+  for (const auto &enhanced : {std::optional<smtp::EnhancedCode>(), std::optional(smtp::EnhancedCode{5, 5, 3})}) {
+    job.results[0].reply.enhanced = enhanced;
+    auto other = message_of(1);
+    EXPECT_EQ(apply(other, job, schedule, arrival + 25h, 0.5).retried.size(), 1U);
+  }
+}
+
 } // namespace

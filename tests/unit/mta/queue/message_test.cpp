@@ -331,4 +331,37 @@ INSTANTIATE_TEST_SUITE_P(
         DamageRow{"more recipients than the limit", envelope_with_count(70'000), "", "is 70000, limit is 65536"},
         DamageRow{"more recipients than octets", envelope_with_count(60'000), "", "is 60000, but 0 octets follow"}));
 
+TEST(MergeRecipients, a_mailbox_that_stands_there_twice_becomes_one) {
+  QueuedMessage message;
+  for (const char *address : {"a@x.example", "b@x.example", "a@X.example", "A@x.example", "b@x.example"})
+    message.recipients.push_back(RecipientState{smtp::Recipient{mailbox(address), {}}});
+  merge_recipients(message);
+  std::string left;
+  for (const auto &state : message.recipients) left += state.recipient.mailbox.to_string() + ' ';
+  EXPECT_EQ(left, "a@x.example b@x.example A@x.example ") << "the domain has no case, the local part has";
+}
+
+TEST(MergeRecipients, what_either_was_to_be_told_is_asked_for) {
+  const auto merged = [](smtp::Notify first, smtp::Notify second) {
+    QueuedMessage message;
+    for (const auto &notify : {first, second}) {
+      message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@x.example"), {}}});
+      message.recipients.back().recipient.parameters.notify = notify;
+    }
+    message.recipients[1].recipient.parameters.orcpt = smtp::OriginalRecipient{"rfc822", "postmaster@y.example"};
+    merge_recipients(message);
+    EXPECT_EQ(message.recipients.size(), 1U);
+    EXPECT_TRUE(message.recipients[0].recipient.parameters.orcpt.has_value());
+    return message.recipients[0].recipient.parameters.notify;
+  };
+  const smtp::Notify absent;
+  const smtp::Notify never{.given = true, .never = true};
+  const smtp::Notify success{.given = true, .success = true};
+  EXPECT_EQ(merged(absent, absent), absent);
+  EXPECT_EQ(merged(never, never), never);
+  EXPECT_EQ(merged(never, success), success);
+  EXPECT_EQ(merged(absent, success), (smtp::Notify{.given = true, .success = true, .failure = true, .delay = true}));
+  EXPECT_EQ(merged(never, absent), (smtp::Notify{.given = true, .failure = true, .delay = true}));
+}
+
 } // namespace

@@ -47,6 +47,7 @@ protected:
                                const auto route = routes_.find(mailbox.host());
                                return route == routes_.end() ? mailbox.host() : route->second;
                              },
+                         .is_ours = is_ours_,
                          .now = [this] { return now_; },
                          .random = [] { return 0.5; }});
   }
@@ -139,6 +140,7 @@ protected:
   support::MemoryLog log_;
   WallTime now_ = start_time;
   std::map<std::string, std::string> routes_;
+  std::function<bool(std::string_view)> is_ours_;
   std::deque<Running> running_;
   std::deque<Asked> asked_;
   std::unique_ptr<Scheduler> scheduler_;

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "mta/queue/destination.hpp"
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
@@ -421,6 +422,67 @@ TEST_F(SchedulerTest, a_result_after_the_schedulers_end_is_harmless) {
   done({.number = 1, .destination = "a.example", .results = {}});
   settle();
   EXPECT_EQ(spool_.stored().count(1), 1U);
+}
+
+TEST_F(SchedulerTest, what_only_our_limits_kept_back_is_no_attempt_and_is_tried_again_soon) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  const auto put_off = [this] {
+    auto running = std::move(running_.front());
+    running_.clear();
+    JobResult result{.number = running.job.number, .destination = "a.example", .results = {}};
+    result.put_off = result.nothing_learnt = true;
+    running.done(std::move(result));
+    settle();
+  };
+  put_off();
+  EXPECT_EQ(running(), "");
+  EXPECT_TRUE(spool_.stored(1).update.empty()) << "nothing is written of it";
+  advance(put_off_wait);
+  EXPECT_EQ(running(), "1>a.example[0]");
+  finish(Kind::delivered);
+  EXPECT_EQ(scheduler_->count({}).messages, 0U);
+}
+
+TEST_F(SchedulerTest, what_is_put_off_until_its_time_is_over_fails) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  now_ += 121h;
+  auto running = std::move(running_.front());
+  running_.clear();
+  JobResult result{.number = running.job.number, .destination = "a.example", .results = {}};
+  result.put_off = true;
+  running.done(std::move(result));
+  settle();
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(asked_[0].request.kind, NoticeKind::failure);
+}
+
+TEST_F(SchedulerTest, one_messages_unmet_demand_does_not_put_off_the_others) {
+  start();
+  submit(message(1, {"p@inside.example"}));
+  finish(Kind::temporary, FailureCause::tls); // not: destination_failed
+  submit(message(2, {"p@inside.example"}));
+  EXPECT_EQ(running(), "2>inside.example[0]");
+  finish(Kind::delivered);
+}
+
+TEST_F(SchedulerTest, strangers_leave_room_for_our_own) {
+  Scheduler::Options options;
+  options.connections = 10;
+  options.reserved_percent = 20;
+  options.notices_percent = 25;
+  options.unreached_percent = 50;
+  routes_["inside.example"] = "route:inside";
+  is_ours_ = [](std::string_view key) { return key.starts_with("route:"); };
+  start({}, options);
+  std::uint64_t id = 0;
+  for (int i = 0; i < 20; ++i) submit(message(++id, {"p@n" + std::to_string(i) + ".wild.example"}, ""));
+  EXPECT_EQ(running_.size(), 2U) << "notices: a quarter";
+  for (int i = 0; i < 20; ++i) submit(message(++id, {"p@s" + std::to_string(i) + ".wild.example"}));
+  EXPECT_EQ(running_.size(), 7U) << "and destinations that were never reached: half";
+  for (int i = 0; i < 4; ++i) submit(message(++id, {"p@inside.example"}));
+  EXPECT_EQ(running_.size(), 10U) << "the rest is for our own";
 }
 
 } // namespace
