@@ -61,7 +61,14 @@ void log_findings(MailLog &log, const std::vector<Finding> &findings) {
 }
 
 Scheduler::Options scheduler_options(const Config &config) {
-  return {config.queue.retry, config.outbound.connections, config.outbound.connections_per_destination};
+  const OutboundConfig &outbound = config.outbound;
+  const bool has_own = !config.domains.empty() || !config.routes.empty() || !config.partners.partners().empty();
+  return {.retry = config.queue.retry,
+          .connections = outbound.connections,
+          .connections_per_destination = outbound.connections_per_destination,
+          .reserved_percent = has_own ? outbound.reserved_percent : 0,
+          .notices_percent = outbound.notices_percent,
+          .unreached_percent = outbound.unreached_percent};
 }
 
 /// What a reload read, on the loader's thread.
@@ -216,6 +223,7 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
     notifier_->notify(std::move(request), std::move(stored));
   };
   hooks.destination_of = [this](const smtp::Mailbox &mailbox) { return destination_of(snapshot_.get()->config(), mailbox); };
+  hooks.is_ours = [this](std::string_view key) { return is_own_destination(snapshot_.get()->config(), key); };
   hooks.now = now;
   hooks.random = random_unit;
   scheduler_ = std::make_unique<Scheduler>(main_.get_executor(), *spool_, *log_, scheduler_options(config()), std::move(hooks));
@@ -248,6 +256,8 @@ void Running::start_control() {
   services.is_draining = [this] { return draining_; };
   services.memory = tls_->memory();
   services.forget_plans = [this] { delivery_->close_idle(); };
+  services.ask_anew = [this] { delivery_->forget_plans(); };
+  services.load = &delivery_->load();
   services.probe = [this](Explanation explanation) { return probe_on(workers_[0], std::move(explanation)); };
   commands_ = std::make_unique<Commands>(std::move(services));
   control_->start([this](boost::json::object request, ControlPeer peer) {

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "mta/base/version.hpp"
+#include "mta/outbound/load.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -194,6 +195,16 @@ json::object Commands::status() const {
     answer["tls_memory"] = std::move(memory);
   }
 
+  if (services_.load != nullptr) {
+    json::object out;
+    out["jobs"] = services_.load->jobs.load();
+    out["connections"] = services_.load->connections();
+    out["kept"] = services_.load->kept.load();
+    out["closing"] = services_.load->closing.load();
+    out["limit"] = snapshot->config().outbound.connections;
+    answer["outbound"] = std::move(out);
+  }
+
   const auto counts = services_.scheduler.count({});
   json::object queue;
   queue["messages"] = counts.messages;
@@ -288,6 +299,8 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
   if ((action == "delete" || action == "release") && smtp::trim(reason).empty())
     co_return failure(fmt::format("{} needs a reason (--reason), which is logged", action));
 
+  // What failed before is not believed any more: a person says that it is worth a try.
+  if ((action == "retry" || action == "release") && services_.ask_anew) services_.ask_anew();
   std::size_t touched = 0;
   if (action == "retry") {
     touched = co_await await_callback<std::size_t>([&](auto done) { services_.scheduler.retry(*filter, done); });

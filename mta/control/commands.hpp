@@ -15,6 +15,9 @@
 
 namespace mta {
 
+class OutboundLoad;
+
+
 /// What a reload came to.
 struct ReloadOutcome {
   bool ok = false;
@@ -37,6 +40,8 @@ public:
     WallTime started;
     TlsMemory *memory = nullptr;              ///< null: nothing is remembered
     std::function<void()> forget_plans{};     ///< what delivery has settled is to be settled anew
+    std::function<void()> ask_anew{};         ///< delivery is to ask the DNS and the policies again
+    const OutboundLoad *load = nullptr;       ///< null: not told
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
   };
   explicit Commands(Services services) : services_(std::move(services)) {}

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mta/net/watchdog.hpp"
+#include "mta/outbound/load.hpp"
 #include "mta/outbound/plan.hpp"
 #include "mta/tally/tls_session.hpp"
 #include "policy/requirement.hpp"
@@ -52,6 +53,19 @@ struct Connection {
   smtp::ClientSession::Waiting failed_in = smtp::ClientSession::Waiting::nothing;
   bool heard = false;      ///< octets came since the transaction began
   bool body_begun = false; ///< since the transaction began
+
+  std::shared_ptr<OutboundLoad> load; ///< null: nobody counts
+  OutboundLoad::Hold hold;            ///< of its address
+
+  // The times of session_io.
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point opened_at = Clock::now();
+  Clock::time_point ends_at = Clock::time_point::max(); ///< of the opening, or of the transaction
+  std::optional<Clock::time_point> reply_asked_at;      ///< since when the next reply is waited for
+  std::size_t reply_number = 0;                         ///< replies that were there then
+  smtp::ClientSession::Waiting reply_waiting = smtp::ClientSession::Waiting::nothing;
+  std::optional<Clock::time_point> body_begun_at;
+  std::uint64_t body_octets = 0; ///< written since
 };
 
 /// Judges what the connection gives against the plan's requirements; no I/O. Idempotent for one plan.

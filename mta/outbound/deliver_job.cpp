@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "mta/outbound/decision_text.hpp"
+#include "mta/outbound/host_walk.hpp"
 #include "mta/outbound/observe.hpp"
 #include "mta/outbound/outcome.hpp"
 #include "mta/outbound/session_io.hpp"
@@ -18,8 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-/// Connections that one group of recipients may open before it waits for the next try.
-constexpr std::size_t connection_limit = 5;
 /// Recipients of one transaction, unless the server says otherwise (RFC 5321 section 4.5.3.1.8: it must take 100).
 constexpr std::size_t recipients_per_transaction = 100;
 
@@ -29,31 +28,33 @@ struct Group {
   const Job &job;
   ActiveConnection &active;
   std::shared_ptr<const Plan> plan;
-  std::shared_ptr<const HostPlan> host_plan; ///< of the host that is tried; null before the first
-  std::vector<std::size_t> open;             ///< recipients that nobody has decided yet
-  std::vector<RecipientResult> &results;     ///< of the job
-  std::vector<HostFailure> failures;
-  bool fell_back = false; ///< the one planned attempt in clear is spent
-  bool injected = false;
+  std::vector<std::size_t> recipients;
+  std::optional<HostWalk> walk{};
+  std::vector<std::shared_ptr<const HostPlan>> host_plans{}; ///< by host of the plan, once it was looked up
+  std::shared_ptr<const HostPlan> host_plan{};               ///< of the host that is tried; null before the first
 
   [[nodiscard]] const QueuedMessage &message() const noexcept { return *job.message; }
   [[nodiscard]] const OutboundConfig &outbound() const noexcept { return plan->config().outbound; }
   [[nodiscard]] bool is_stopped() const noexcept { return worker->is_stopped_hard(); }
+  [[nodiscard]] bool is_own_domain() const {
+    return plan->recipient_domain && plan->config().domains.contains(plan->recipient_domain->ascii());
+  }
 };
 
 enum class After : std::uint8_t {
-  finished,  ///< every recipient is decided
-  again,     ///< the connection was stale or is spent: a new one to the same host goes on
-  next_host, ///< the host failed; failures says how
+  over,  ///< the connection is of no more use here; the walk knows what was decided
+  stale, ///< the peer had given up the kept connection: a new one to the same host goes on
+  spent, ///< it served what it may serve: a new one to the same host goes on
 };
 
 Attempt begin_attempt(const Group &group) {
+  const auto &open = group.walk->open();
   Attempt attempt;
   attempt.id = group.message().id;
   attempt.sender = group.message().envelope.sender.path.to_string();
-  attempt.recipients = group.open.size();
-  attempt.to = group.open.size() == 1 ? group.message().recipients[group.open.front()].recipient.mailbox.to_string()
-                                      : group.plan->domain;
+  attempt.recipients = open.size();
+  attempt.to =
+      open.size() == 1 ? group.message().recipients[open.front()].recipient.mailbox.to_string() : group.plan->domain;
   attempt.domain = group.plan->domain;
   const policy::Decision &decision = group.host_plan ? group.host_plan->decision : group.plan->decision;
   attempt.wish = group.plan->wish.wish;
@@ -82,16 +83,6 @@ void observe(const Group &group, const std::shared_ptr<const TlsSession> &sessio
     group.worker->services().observer->session(session);
 }
 
-void note_failure(Group &group, HostFailure failure) {
-  group.failures.push_back(std::move(failure));
-}
-
-/// The recipients of `batch` are decided by `results`.
-void decide(Group &group, std::vector<RecipientResult> results) {
-  for (const auto &result : results) std::erase(group.open, result.index);
-  std::move(results.begin(), results.end(), std::back_inserter(group.results));
-}
-
 smtp::Transaction make_transaction(const Group &group, const std::vector<std::size_t> &batch, std::uint64_t size) {
   const Envelope &envelope = group.message().envelope;
   smtp::Transaction transaction;
@@ -104,108 +95,93 @@ smtp::Transaction make_transaction(const Group &group, const std::vector<std::si
   return transaction;
 }
 
-std::vector<RecipientResult> to_results(const std::vector<std::size_t> &batch,
-                                        const std::vector<smtp::RecipientOutcome> &outcomes, const std::string &host) {
-  std::vector<RecipientResult> results;
-  results.reserve(batch.size());
-  for (std::size_t i = 0; i < batch.size() && i < outcomes.size(); ++i)
-    results.push_back(to_result(batch[i], outcomes[i], host));
-  return results;
-}
-
 /// The transaction broke off. What the server decided stands; the rest is for the next host, unless the message may
 /// have arrived, or is unreadable here.
 After take_failure(Group &group, const std::vector<std::size_t> &batch, const smtp::ClientFailed &failed,
                    const SessionIo &io, Attempt &attempt, bool reused) {
-  using Waiting = smtp::ClientSession::Waiting;
   const Connection &connection = io.connection;
   const std::string host = attempt.host_label();
   const bool closing = failed.reply && failed.reply->code == 421;
   if (reused && !connection.body_begun && (!connection.heard || closing)) {
     // The peer had given up the kept connection: that says nothing about the message or the host.
-    return After::again;
+    group.walk->session_was_stale();
+    return After::stale;
   }
   std::string detail = failed.detail;
   if (connection.wire_error && !failed.reply)
-    detail = describe_wire_error(group.outbound(), *connection.wire_error, connection.failed_in);
-  if (io.body_unreadable && connection.wire_error)
-    detail = fmt::format("the message cannot be read from the spool: {}", connection.wire_error->detail);
-
-  auto results = to_results(batch, failed.outcomes, host);
-  std::erase_if(results, [](const auto &result) { return result.kind == RecipientResult::Kind::temporary; });
-  const bool unsure = connection.failed_in == Waiting::data_end && connection.wire_error && !failed.reply;
-  HostFailure failure;
-  failure.host = host;
-  failure.detail = smtp::escape(detail, 500);
-  failure.cause = failed.reply ? FailureCause::reply : io.body_unreadable ? FailureCause::local : FailureCause::connect;
-  failure.reply = failed.reply ? *failed.reply : smtp::Reply{451, smtp::EnhancedCode{4, 4, 2}, failure.detail};
-  attempt.cause = failure.cause;
-  attempt.reply = failure.reply;
-  attempt.detail = failure.detail;
-  if (unsure || io.body_unreadable) {
-    // After the last octet the server may have taken it: another host now would make a second copy more likely.
-    for (const auto index : batch) {
-      const bool decided =
-          std::any_of(results.begin(), results.end(), [index](const auto &r) { return r.index == index; });
-      if (decided) continue;
-      auto result = to_result(index, std::vector<HostFailure>{failure});
-      result.kind = RecipientResult::Kind::temporary;
-      results.push_back(std::move(result));
+    detail = describe_wire_error(*connection.wire_error, connection.failed_in);
+  detail = smtp::escape(detail, 500);
+  std::vector<RecipientResult> rows;
+  if (io.body_unreadable && connection.wire_error) {
+    rows = group.walk->failed_here(
+        batch, fmt::format("the message cannot be read from the spool: {}", connection.wire_error->detail));
+  } else {
+    HostFailure failure = failed.unsure ? unsure_failure(host, detail) : HostFailure{};
+    if (!failed.unsure) {
+      failure.host = host;
+      failure.lesson = HostLesson::nothing;
+      failure.detail = detail;
+      failure.cause = failed.reply ? FailureCause::reply : FailureCause::connect;
+      failure.reply = failed.reply ? *failed.reply : smtp::Reply{451, smtp::EnhancedCode{4, 4, 2}, detail};
     }
-    sum_up(attempt, results);
-    decide(group, std::move(results));
-    note_failure(group, std::move(failure));
-    return group.open.empty() ? After::finished : After::next_host;
+    attempt.cause = failure.cause;
+    attempt.reply = failure.reply;
+    attempt.detail = failure.detail;
+    rows = group.walk->broke_off(batch, failed.outcomes, std::move(failure), failed.unsure);
   }
-  attempt.result = AttemptResult::next_host;
-  decide(group, std::move(results));
-  note_failure(group, std::move(failure));
-  return group.open.empty() ? After::finished : After::next_host;
+  if (rows.size() == batch.size())
+    sum_up(attempt, rows);
+  else
+    attempt.result = AttemptResult::next_host;
+  return After::over;
 }
 
-/// The next transaction on the connection: a batch of the open recipients. Finished and again mean here: the
-/// transaction is over and the connection good.
-Task<After> send_batch(Group &group, Connection &connection, bool reused, Attempt &attempt) {
-  const auto rcpt_max = connection.session.capabilities().rcpt_max;
-  const std::size_t limit = std::max<std::size_t>(1, rcpt_max.value_or(recipients_per_transaction));
-  const std::vector<std::size_t> batch(
-      group.open.begin(), group.open.begin() + static_cast<std::ptrdiff_t>(std::min(limit, group.open.size())));
+struct BatchEnd {
+  After after = After::over;
+  bool is_good = false; ///< the transaction is over and the connection can take another
+  std::vector<RecipientResult> rows;
+};
+
+/// One transaction on the connection.
+Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std::size_t> batch, bool reused,
+                          Attempt &attempt) {
+  BatchEnd end;
   auto reader = group.worker->services().spool.read_body(group.message().id);
   if (!reader) {
-    std::vector<RecipientResult> results;
-    for (const auto index : batch)
-      results.push_back(
-          to_local_failure(index, fmt::format("the message cannot be read from the spool: {}", reader.error().detail)));
-    sum_up(attempt, results);
-    decide(group, std::move(results));
-    co_return After::finished;
+    end.rows = group.walk->failed_here(
+        batch, fmt::format("the message cannot be read from the spool: {}", reader.error().detail));
+    sum_up(attempt, end.rows);
+    end.is_good = true;
+    co_return end;
   }
   BodySource body(group.message().envelope.trace, std::move(*reader));
   attempt.size = body.size();
   connection.heard = false;
   connection.body_begun = false;
+  begin_transaction(connection, group.outbound(), body.size());
   connection.session.begin(make_transaction(group, batch, body.size()));
   SessionIo io{connection, group.outbound(), &body, group.worker->worker().scratch};
   auto action = co_await run_session(io);
   if (const auto *done = std::get_if<smtp::TransactionDone>(&action)) {
     ++connection.messages;
-    auto results = to_results(batch, done->outcomes, attempt.host_label());
-    sum_up(attempt, results);
-    decide(group, std::move(results));
-    co_return After::finished;
+    end.rows = group.walk->answered(batch, done->outcomes);
+    group.worker->load()->note_answered(connection.address.address);
+    sum_up(attempt, end.rows);
+    if (!done->outcomes.empty() && done->outcomes.front().lacking) attempt.result = AttemptResult::next_host;
+    end.is_good = true;
+    co_return end;
   }
   smtp::ClientFailed lost;
   lost.detail = "the session ended in the transaction";
   const auto *failed = std::get_if<smtp::ClientFailed>(&action);
-  const After after = take_failure(group, batch, failed != nullptr ? *failed : lost, io, attempt, reused);
+  end.after = take_failure(group, batch, failed != nullptr ? *failed : lost, io, attempt, reused);
   connection.stream.close();
-  co_return after;
+  co_return end;
 }
 
 /// One line for each recipient that fared otherwise than the whole.
-void log_refused(const Group &group, std::size_t first_result) {
-  for (std::size_t i = first_result; i < group.results.size(); ++i) {
-    const auto &result = group.results[i];
+void log_refused(const Group &group, const std::vector<RecipientResult> &rows) {
+  for (const auto &result : rows) {
     if (result.kind == RecipientResult::Kind::delivered) continue;
     auto event = Event("recipient", LogLevel::warning)
                      .with("id", group.message().id.to_string())
@@ -225,7 +201,18 @@ void observe_messages(const Group &group, const Connection &connection, const At
   observer->messages(connection.observed_session, group.plan->domain, 1);
 }
 
-/// Sends over one connection until every recipient is decided or the connection is of no more use.
+HostWalk::Session session_of(const Connection &connection) {
+  HostWalk::Session session;
+  session.label = label_host(connection.host, connection.address_text);
+  session.address = connection.address;
+  if (connection.fallback)
+    session.clear = HostWalk::Clear::fallback;
+  else if (!connection.tls_problem.empty())
+    session.clear = HostWalk::Clear::not_offered;
+  return session;
+}
+
+/// Sends over one connection until its host has answered for every recipient or it is of no more use.
 Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reused) {
   group.active.connection = connection.get();
   for (bool first = true;; first = false) {
@@ -236,80 +223,46 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
              .ok()) { // a kept connection satisfied an equal requirement; if ever it does not, it is not used
       connection->stream.close();
       group.active.connection = nullptr;
-      co_return After::again;
+      co_return After::stale;
     }
-    Attempt attempt = begin_attempt(group);
-    note_connection(attempt, *connection);
-    attempt.reused = reused || !first;
-    const std::size_t results_before = group.results.size();
-    const After after = co_await send_batch(group, *connection, on_kept, attempt);
-    const bool usable = connection->stream.is_open() && !connection->wire_error;
-    if (after == After::again) {
-      group.active.connection = nullptr;
-      co_return after;
+    if (first) group.walk->begin_session(session_of(*connection));
+    const auto rcpt_max = connection->session.capabilities().rcpt_max;
+    auto batch = group.walk->batch(std::max<std::size_t>(1, rcpt_max.value_or(recipients_per_transaction)));
+    if (!batch.empty()) {
+      Attempt attempt = begin_attempt(group);
+      note_connection(attempt, *connection);
+      attempt.reused = reused || !first;
+      auto end = co_await send_batch(group, *connection, std::move(batch), on_kept, attempt);
+      if (end.after == After::stale) {
+        group.active.connection = nullptr;
+        co_return end.after;
+      }
+      end_attempt(group, attempt, began);
+      observe_messages(group, *connection, attempt);
+      if (end.rows.size() > 1 && attempt.result == AttemptResult::partly) log_refused(group, end.rows);
+      if (!end.is_good || !connection->stream.is_open() || connection->wire_error) {
+        group.active.connection = nullptr;
+        co_return After::over;
+      }
     }
-    end_attempt(group, attempt, began);
-    observe_messages(group, *connection, attempt);
-    if (group.results.size() - results_before > 1 && attempt.result == AttemptResult::partly)
-      log_refused(group, results_before);
-    if (after == After::next_host || !usable) {
-      group.active.connection = nullptr;
-      if (after == After::finished && !group.open.empty()) co_return After::next_host;
-      co_return after;
-    }
-    const auto mail_max = connection->session.capabilities().mail_max;
-    const bool spent = connection->messages >= group.outbound().messages_per_connection ||
-                       (mail_max && connection->messages >= *mail_max);
-    if (!group.open.empty() && !spent && !group.is_stopped()) continue;
+    const bool more = !group.walk->batch(1).empty();
+    const bool spent = is_spent(*connection, group.outbound());
+    if (more && !spent && !group.is_stopped()) continue;
     group.active.connection = nullptr;
     group.worker->put_back(group.worker, std::move(connection), group.outbound());
-    co_return group.open.empty() ? After::finished : After::again;
+    if (more) group.walk->session_was_stale(); // it did what it was allowed to; its address is good for another
+    co_return more ? After::spent : After::over;
   }
-}
-
-/// Opens a connection and, where the requirement allows it, plans the one attempt in clear.
-Task<Opened> open_with_fallback(Group &group, std::vector<smtp::SocketAddress> addresses) {
-  auto began = Clock::now();
-  Attempt attempt = begin_attempt(group);
-  OpenRequest request{group.host_plan, std::move(addresses), false};
-  auto opened = co_await open_connection(group.worker->worker(), group.active, std::move(request), attempt);
-  group.injected = group.injected || opened.injected;
-  observe(group, opened.session);
-  if (opened.connection) {
-    if (!opened.connection->tls_problem.empty())
-      group.worker->services().log.write(to_fallback_event(attempt, opened.connection->tls_problem));
-    co_return std::move(opened);
-  }
-  end_attempt(group, attempt, began);
-  if (opened.fallback_reason.empty() || group.fell_back || group.injected || group.is_stopped())
-    co_return std::move(opened);
-
-  group.fell_back = true;
-  group.worker->services().log.write(to_fallback_event(attempt, opened.fallback_reason));
-  began = Clock::now();
-  attempt = begin_attempt(group);
-  std::vector<smtp::SocketAddress> same_address;
-  same_address.push_back(opened.fallback_address);
-  OpenRequest in_clear{group.host_plan, std::move(same_address), true};
-  auto clear = co_await open_connection(group.worker->worker(), group.active, std::move(in_clear), attempt);
-  observe(group, clear.session);
-  if (clear.connection)
-    clear.connection->tls_problem = opened.fallback_reason;
-  else
-    end_attempt(group, attempt, began);
-  clear.tried = std::move(opened.tried);
-  co_return std::move(clear);
 }
 
 /// A host that is not tried, with its line in the log.
-void pass_over(Group &group, const NextHost &host, HostFailure failure) {
+void log_passed_over(Group &group, const NextHost &host, const HostFailure &failure) {
   Attempt attempt = begin_attempt(group);
   attempt.host = host.name;
   attempt.cause = failure.cause;
   attempt.reply = failure.reply;
   attempt.detail = failure.detail;
   end_attempt(group, attempt, Clock::now());
-  note_failure(group, std::move(failure));
 }
 
 HostFailure without_address(const HostPlan &plan) {
@@ -324,62 +277,124 @@ HostFailure without_address(const HostPlan &plan) {
   return failure;
 }
 
-/// One host of the list: its decision and its addresses, until one has taken the mail.
-Task<void> try_host(Group &group, NextHost host, std::size_t &connections) {
+/// The host's decision and its addresses; a kept connection to it is used at once.
+Task<void> look_up(Group &group, std::size_t index) {
+  const NextHost &host = group.plan->hosts.hosts[index];
   group.host_plan = nullptr;
   auto planned = co_await group.worker->host_plan_for(group.plan, host);
+  std::optional<HostFailure> failure;
   if (!planned) {
-    pass_over(group, host, local_failure(host.name, planned.error().detail));
+    failure = local_failure(host.name, planned.error().detail);
+  } else {
+    group.host_plan = std::move(*planned);
+    if (group.host_plan->addresses.is_us)
+      failure = loop_failure(host.name, group.host_plan->addresses.problem, group.is_own_domain());
+    else if (group.host_plan->decision.unusable)
+      failure = unusable_host(*group.host_plan);
+    else if (group.host_plan->addresses.addresses.empty())
+      failure = without_address(*group.host_plan);
+  }
+  if (failure) {
+    if (group.host_plan && !group.host_plan->addresses.is_us && group.host_plan->decision.unusable)
+      observe(group, make_passed_over(*group.host_plan, std::chrono::system_clock::now()));
+    log_passed_over(group, host, *failure);
+    if (group.host_plan && group.host_plan->addresses.is_us)
+      group.walk->is_us(std::move(*failure));
+    else
+      group.walk->pass_over(std::move(*failure));
     co_return;
   }
-  group.host_plan = std::move(*planned);
-  if (group.host_plan->decision.unusable) {
-    observe(group, make_passed_over(*group.host_plan, std::chrono::system_clock::now()));
-    pass_over(group, host, unusable_host(*group.host_plan));
-    co_return;
-  }
-  const HostAddresses &found = group.host_plan->addresses;
-  if (found.addresses.empty()) {
-    pass_over(group, host, without_address(*group.host_plan));
-    co_return;
-  }
-  if (auto kept = group.worker->take_kept(*group.host_plan)) {
-    const After after = co_await send(group, std::move(kept), true);
-    if (after == After::finished) co_return;
-  }
+  group.host_plans[index] = group.host_plan;
   std::vector<smtp::SocketAddress> addresses;
-  for (const auto &address : found.addresses) addresses.push_back({address, host.port});
-  while (!addresses.empty() && !group.open.empty() && connections < connection_limit && !group.is_stopped()) {
-    ++connections;
-    auto opened = co_await open_with_fallback(group, addresses);
-    if (opened.connection) {
-      const auto open_before = group.open.size();
-      const After after = co_await send(group, std::move(opened.connection), false);
-      if (after == After::finished) co_return;
-      if (after == After::again && group.open.size() < open_before) {
-        --connections; // it served what it was allowed to; that is no failure
-        continue;
-      }
-    } else if (opened.failure) {
-      note_failure(group, std::move(*opened.failure));
-    }
-    std::erase_if(addresses, [&opened](const auto &address) {
-      return std::find(opened.tried.begin(), opened.tried.end(), address) != opened.tried.end();
-    });
-  }
+  for (const auto &address : group.host_plan->addresses.addresses) addresses.push_back({address, host.port});
+  if (auto kept = group.worker->take_kept(*group.host_plan)) co_await send(group, std::move(kept), true);
+  group.walk->found(std::move(addresses));
 }
 
-Task<void> deliver_group(Group &group) {
-  if (auto kept = group.worker->take_kept(*group.plan); kept.connection) {
+/// A connection to one of the addresses, and over it whatever it may carry.
+Task<void> connect(Group &group, HostWalk::Connect step) {
+  group.host_plan = group.host_plans[step.host];
+  const auto &load = group.worker->load();
+  if (!group.host_plan->host.configured) {
+    auto addresses = step.addresses;
+    std::erase_if(addresses, [&](const smtp::SocketAddress &address) {
+      return !load->has_room(address.address, group.outbound().connections_per_address, group.outbound().connections);
+    });
+    if (addresses.empty()) {
+      group.walk->busy(step.addresses);
+      co_return;
+    }
+    step.addresses = std::move(addresses);
+  }
+  const auto began = Clock::now();
+  Attempt attempt = begin_attempt(group);
+  if (step.in_clear) {
+    attempt.host = group.host_plan->host.name;
+    attempt.address = step.addresses.front().address.to_string();
+    group.worker->services().log.write(to_fallback_event(attempt, step.reason));
+  }
+  OpenRequest request{group.host_plan, step.addresses, step.in_clear, load};
+  auto opened = co_await open_connection(group.worker->worker(), group.active, std::move(request), attempt);
+  HostWalk &walk = *group.walk;
+  walk.tried(opened.tried);
+  if (opened.injected) walk.injected();
+  observe(group, opened.session);
+  if (!opened.connection) {
+    if (opened.is_us)
+      opened.failure = loop_failure(attempt.host_label(), opened.failure->detail, group.is_own_domain());
+    attempt.cause = opened.failure->cause;
+    attempt.reply = opened.failure->reply;
+    end_attempt(group, attempt, began);
+    if (opened.is_us)
+      walk.is_us(std::move(*opened.failure));
+    else
+      walk.no_session(std::move(*opened.failure), opened.fallback_reason, opened.fallback_address);
+    co_return;
+  }
+  if (step.in_clear) {
+    opened.connection->tls_problem = step.reason;
+  } else if (!opened.connection->tls_problem.empty()) {
+    if (walk.puts_off_clear(opened.connection->address, opened.connection->tls_problem)) {
+      group.worker->dismiss(std::move(opened.connection));
+      co_return;
+    }
+    group.worker->services().log.write(to_fallback_event(attempt, opened.connection->tls_problem));
+  }
+  const smtp::SocketAddress address = opened.connection->address;
+  const After after = co_await send(group, std::move(opened.connection), false);
+  if (after == After::spent) walk.reconnect(address, step.reason);
+}
+
+Task<void> walk_hosts(Group &group) {
+  HostWalk &walk = *group.walk;
+  const std::string unsure = unsure_end(group.message().recipients[group.recipients.front()]);
+  auto kept = unsure.empty() ? group.worker->take_kept(*group.plan) : DeliveryWorker::Kept{};
+  if (kept.connection) {
     group.host_plan = std::move(kept.plan);
-    const After after = co_await send(group, std::move(kept.connection), true);
-    if (after == After::finished) co_return;
+    co_await send(group, std::move(kept.connection), true);
   }
-  std::size_t connections = 0;
-  for (const auto &host : group.plan->hosts.hosts) {
-    if (group.open.empty() || group.is_stopped() || connections >= connection_limit) break;
-    co_await try_host(group, host, connections);
+  while (!group.is_stopped()) {
+    auto step = walk.next(Clock::now());
+    if (const auto *look = std::get_if<HostWalk::LookUp>(&step))
+      co_await look_up(group, look->host);
+    else if (auto *connection = std::get_if<HostWalk::Connect>(&step))
+      co_await connect(group, std::move(*connection));
+    else
+      break;
   }
+  group.worker->note_resume(group.plan->domain, walk.resume_at());
+}
+
+/// Everybody of the group, until each has a result or this try is over.
+Task<void> deliver_group(Group &group) {
+  std::vector<HostWalk::Host> hosts;
+  for (const auto &host : group.plan->hosts.hosts) hosts.push_back({host.name, host.preference});
+  group.host_plans.resize(hosts.size());
+  HostWalk::Start start;
+  start.resume_at = group.worker->resume_at(group.plan->domain);
+  start.unsure = unsure_end(group.message().recipients[group.recipients.front()]);
+  group.walk.emplace(std::move(hosts), group.recipients, Clock::now(), std::move(start));
+  if (!group.is_stopped()) co_await walk_hosts(group);
 }
 
 /// The recipients of a job by domain: a route's job may hold several.
@@ -426,44 +441,56 @@ void report_no_hosts(const DeliveryWorker &worker, const Job &job, const std::ve
   std::move(made.begin(), made.end(), std::back_inserter(results));
 }
 
-void finish_group(Group &group, JobResult &result) {
-  if (group.open.empty()) return;
-  const bool stopped = group.is_stopped();
-  // Nothing failed, but a limit of ours ended it: more recipients than one try carries.
-  const bool to_go_on = group.failures.empty();
-  for (const auto index : group.open) {
-    if (stopped)
-      group.results.push_back(to_local_failure(index, "the daemon is shutting down"));
-    else if (to_go_on)
-      group.results.push_back(to_local_failure(index, "the rest of the recipients follows in the next try"));
-    else
-      group.results.push_back(to_result(index, group.failures));
+/// What the groups of one job taught together: one that was reached outweighs one that failed.
+struct Lessons {
+  bool reached = false;
+  bool failed = false;
+  bool put_off = true;
+
+  void add(DestinationLesson lesson, bool is_put_off) noexcept {
+    reached = reached || lesson == DestinationLesson::reached;
+    failed = failed || lesson == DestinationLesson::failed;
+    put_off = put_off && is_put_off;
   }
-  result.destination_failed = result.destination_failed || (!stopped && !to_go_on);
+  void write(JobResult &result) const noexcept {
+    result.destination_failed = failed && !reached;
+    result.nothing_learnt = !failed && !reached;
+    result.put_off = put_off;
+  }
+};
+
+void finish_group(Group &group, JobResult &result, Lessons &lessons) {
+  const bool stopped = group.is_stopped();
+  lessons.add(stopped ? DestinationLesson::unknown : group.walk->lesson(), group.walk->is_put_off() && !stopped);
+  auto results = group.walk->finish(stopped);
+  std::move(results.begin(), results.end(), std::back_inserter(result.results));
 }
 
 Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::ActiveJob &active, JobResult &result) {
   const Job &job = active.job;
   const MessageWish wish = wish_of(*job.message);
   std::vector<Group> groups;
+  Lessons lessons;
   for (const auto &part : split_by_domain(job)) {
     auto gathered = co_await worker->plan_for(job.message->recipients[part.front()].recipient.mailbox, wish);
     if (gathered.failure) {
       report_no_hosts(*worker, job, part, gathered, result.results);
-      result.destination_failed = result.destination_failed || !gathered.failure->reply.is_permanent();
+      lessons.add(gathered.failure->reply.is_permanent() ? DestinationLesson::unknown : DestinationLesson::failed,
+                  false);
       continue;
     }
     const auto same = std::find_if(groups.begin(), groups.end(),
                                    [&](const Group &group) { return may_share(*group.plan, *gathered.plan); });
     if (same == groups.end())
-      groups.push_back(Group{worker, job, active.active, std::move(gathered.plan), nullptr, part, result.results, {}});
+      groups.push_back(Group{worker, job, active.active, std::move(gathered.plan), part});
     else
-      same->open.insert(same->open.end(), part.begin(), part.end());
+      same->recipients.insert(same->recipients.end(), part.begin(), part.end());
   }
   for (auto &group : groups) {
-    if (!group.is_stopped()) co_await deliver_group(group);
-    finish_group(group, result);
+    co_await deliver_group(group);
+    finish_group(group, result, lessons);
   }
+  lessons.write(result);
 }
 
 } // namespace

@@ -7,13 +7,14 @@
 #include <boost/asio/detached.hpp>
 
 #include "mta/outbound/deliver_job.hpp"
+#include "mta/outbound/load.hpp"
 
 namespace mta {
 
 struct Delivery::Impl {
   explicit Impl(Services given) : services(given) {
     for (std::size_t i = 0; i < services.workers.size(); ++i)
-      parts.push_back(std::make_shared<DeliveryWorker>(services, services.workers[i]));
+      parts.push_back(std::make_shared<DeliveryWorker>(services, services.workers[i], load));
   }
 
   /// Equal (destination, slot) pairs meet on one worker, so that kept connections are found again.
@@ -25,6 +26,7 @@ struct Delivery::Impl {
   }
 
   Services services;
+  const std::shared_ptr<OutboundLoad> load = std::make_shared<OutboundLoad>();
   std::vector<std::shared_ptr<DeliveryWorker>> parts; ///< one for each worker
 };
 
@@ -35,15 +37,32 @@ void Delivery::deliver(Job job, std::function<void(JobResult)> done) {
   if (job.destination == reports_destination && impl_->services.reports)
     return impl_->services.reports(std::move(job), std::move(done));
   const auto &part = impl_->parts[impl_->choose(job)];
-  asio::co_spawn(part->worker().context, deliver_job(part, std::move(job), std::move(done)), asio::detached);
+  ++impl_->load->jobs;
+  auto counted = [load = impl_->load, done = std::move(done)](JobResult result) {
+    --load->jobs;
+    done(std::move(result));
+  };
+  asio::co_spawn(part->worker().context, deliver_job(part, std::move(job), std::move(counted)), asio::detached);
 }
 
 void Delivery::close_idle() {
   impl_->on_each([](const std::shared_ptr<DeliveryWorker> &part) { part->close_idle(); });
 }
 
+void Delivery::forget_plans() {
+  impl_->on_each([](const std::shared_ptr<DeliveryWorker> &part) { part->forget_plans(); });
+}
+
+const OutboundLoad &Delivery::load() const noexcept {
+  return *impl_->load;
+}
+
 void Delivery::shut_down(std::chrono::seconds grace) {
   impl_->on_each([grace](const std::shared_ptr<DeliveryWorker> &part) { part->stop(part, grace); });
+}
+
+bool is_own_destination(const Config &config, std::string_view key) {
+  return key.starts_with("route:") || key == reports_destination || config.domains.contains(std::string(key));
 }
 
 std::string destination_of(const Config &config, const smtp::Mailbox &recipient) {

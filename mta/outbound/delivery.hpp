@@ -18,6 +18,7 @@
 namespace mta {
 
 class DecisionLog;
+class OutboundLoad;
 
 /// Thread-safe. Everything referred to must outlive it; shut_down() and the end of the workers come before its
 /// destruction.
@@ -45,9 +46,14 @@ public:
   /// Forgets kept connections whose requirement no longer holds (reload, an operator's release) by closing all idle
   /// ones, and every plan.
   void close_idle();
+  /// Forgets every plan, and so what failed in one: the next message asks the DNS and the policies anew. Jobs that are
+  /// handed over afterwards see it.
+  void forget_plans();
   /// Idle connections are closed with QUIT; running jobs end when their transaction does, or at `hard` time as
   /// temporary failures.
   void shut_down(std::chrono::seconds grace);
+
+  [[nodiscard]] const OutboundLoad &load() const noexcept;
 
 private:
   struct Impl;
@@ -56,6 +62,9 @@ private:
 
 /// The destination of mailboxes whose mail is read as reports of others ([received_reports]).
 inline constexpr std::string_view reports_destination = "reports:";
+
+/// True for the keys of routes, of [received_reports] and of our own domains.
+[[nodiscard]] bool is_own_destination(const Config &config, std::string_view key);
 
 /// The key under which recipients of one next hop are grouped (mta::DestinationOf).
 [[nodiscard]] std::string destination_of(const Config &config, const smtp::Mailbox &recipient);

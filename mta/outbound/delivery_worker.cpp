@@ -30,10 +30,10 @@ std::string host_key(const Plan &plan, const NextHost &host) {
 
 } // namespace
 
-DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker)
+DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load)
     : services_(services), sources_{services.resolver, services.sts, services.memory, services.dns_validates},
-      worker_(worker), pool_(pool_limit), pool_timer_(worker.context), stop_timer_(worker.context),
-      random_(std::random_device()()), random_index_([this](std::size_t n) {
+      worker_(worker), load_(std::move(load)), pool_(pool_limit), pool_timer_(worker.context),
+      stop_timer_(worker.context), random_(std::random_device()()), random_index_([this](std::size_t n) {
         return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
       }) {}
 
@@ -62,7 +62,7 @@ Task<GatheredPlan> DeliveryWorker::plan_for(smtp::Mailbox recipient, MessageWish
   auto gathered =
       co_await gather_plan(sources_, std::move(snapshot), std::move(recipient), std::move(wish), random_index_);
   if (shared && !gathered.failure)
-    plans_.put(name, gathered.plan, cache_lifetime(gathered.plan->hosts.ttl), std::chrono::steady_clock::now());
+    plans_.put(name, gathered.plan, lifetime_of(*gathered.plan), std::chrono::steady_clock::now());
   co_return gathered;
 }
 
@@ -99,6 +99,7 @@ DeliveryWorker::Kept DeliveryWorker::take_kept(const Plan &plan) {
 
 std::unique_ptr<Connection> DeliveryWorker::take_kept(const HostPlan &plan) {
   while (auto connection = pool_.take(plan.connection_key)) {
+    --load_->kept;
     if (is_alive(*connection)) return connection;
     connection->stream.close();
   }
@@ -107,18 +108,49 @@ std::unique_ptr<Connection> DeliveryWorker::take_kept(const HostPlan &plan) {
 
 void DeliveryWorker::put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
                               const OutboundConfig &config) {
-  const auto mail_max = connection->session.capabilities().mail_max;
-  const bool spent =
-      connection->messages >= config.messages_per_connection || (mail_max && connection->messages >= *mail_max);
-  // A connection in clear after a failed STARTTLS was for one message: the next one tries TLS again.
-  const bool keep = !spent && !connection->fallback && !stopping_ && config.idle_timeout.count() > 0;
+  // A connection in clear after a failed STARTTLS was for one message: the next one tries TLS again. What is kept and
+  // what says good-bye counts as connections do.
+  const bool keep = !is_spent(*connection, config) && !connection->fallback && !stopping_ &&
+                    config.idle_timeout.count() > 0 && load_->connections() <= config.connections;
   if (!keep) return dismiss(std::move(connection));
-  if (auto evicted = pool_.keep(std::move(connection), std::chrono::steady_clock::now())) dismiss(std::move(evicted));
+  ++load_->kept;
+  if (auto evicted = pool_.keep(std::move(connection), std::chrono::steady_clock::now())) {
+    --load_->kept;
+    dismiss(std::move(evicted));
+  }
   arm_pool_timer(self, config.idle_timeout);
 }
 
+namespace {
+
+/// What says QUIT at once, of all workers; further connections end without it.
+constexpr std::size_t closing_limit = 100;
+
+Task<void> say_goodbye_counted(std::unique_ptr<Connection> connection, std::span<char> scratch,
+                               std::shared_ptr<OutboundLoad> load) {
+  co_await say_goodbye(std::move(connection), scratch);
+  --load->closing;
+}
+
+} // namespace
+
 void DeliveryWorker::dismiss(std::unique_ptr<Connection> connection) {
-  asio::co_spawn(worker_.context, say_goodbye(std::move(connection), worker_.scratch), asio::detached);
+  if (load_->closing >= closing_limit) {
+    connection->stream.close();
+    return;
+  }
+  ++load_->closing;
+  asio::co_spawn(worker_.context, say_goodbye_counted(std::move(connection), worker_.scratch, load_), asio::detached);
+}
+
+std::string DeliveryWorker::resume_at(const std::string &domain) {
+  const auto *host = resume_at_.find(domain, std::chrono::steady_clock::now());
+  return host != nullptr ? *host : std::string();
+}
+
+void DeliveryWorker::note_resume(const std::string &domain, std::string host) {
+  if (host.empty() && resume_at(domain).empty()) return;
+  resume_at_.put(domain, std::move(host), std::chrono::hours(24), std::chrono::steady_clock::now());
 }
 
 void DeliveryWorker::arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds idle_timeout) {
@@ -128,15 +160,24 @@ void DeliveryWorker::arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self,
   pool_timer_.async_wait([self, idle_timeout](const boost::system::error_code &error) {
     self->pool_timer_armed_ = false;
     if (error) return;
-    for (auto &idle : self->pool_.take_idle(std::chrono::steady_clock::now() - idle_timeout))
+    for (auto &idle : self->pool_.take_idle(std::chrono::steady_clock::now() - idle_timeout)) {
+      --self->load_->kept;
       self->dismiss(std::move(idle));
+    }
     if (self->pool_.size() > 0) self->arm_pool_timer(self, idle_timeout);
   });
 }
 
 void DeliveryWorker::close_idle() {
-  for (auto &idle : pool_.take_all()) dismiss(std::move(idle));
+  for (auto &idle : pool_.take_all()) {
+    --load_->kept;
+    dismiss(std::move(idle));
+  }
   pool_timer_.cancel();
+  forget_plans();
+}
+
+void DeliveryWorker::forget_plans() {
   plans_.clear();
   host_plans_.clear();
 }

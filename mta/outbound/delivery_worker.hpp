@@ -21,7 +21,7 @@ namespace mta {
 /// ownership.
 class DeliveryWorker {
 public:
-  DeliveryWorker(const Delivery::Services &services, Worker &worker);
+  DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load);
   DeliveryWorker(const DeliveryWorker &) = delete;
   DeliveryWorker &operator=(const DeliveryWorker &) = delete;
 
@@ -57,11 +57,18 @@ public:
   void dismiss(std::unique_ptr<Connection> connection);
 
   void close_idle();
+  /// Every plan is made anew; connections stay.
+  void forget_plans();
   /// No further job begins; those that run after `grace` are ended.
   void stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace);
   [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
   [[nodiscard]] bool is_stopped_hard() const noexcept { return stopped_hard_; }
 
+  /// By which host the last try for the domain was cut short; empty: it was not.
+  [[nodiscard]] std::string resume_at(const std::string &domain);
+  void note_resume(const std::string &domain, std::string host);
+
+  [[nodiscard]] const std::shared_ptr<OutboundLoad> &load() const noexcept { return load_; }
   [[nodiscard]] const Delivery::Services &services() const noexcept { return services_; }
   [[nodiscard]] Worker &worker() noexcept { return worker_; }
 
@@ -73,12 +80,14 @@ private:
   const Delivery::Services services_;
   const PolicySources sources_;
   Worker &worker_;
+  const std::shared_ptr<OutboundLoad> load_;
   ConnectionPool pool_;
   asio::steady_timer pool_timer_;
   asio::steady_timer stop_timer_;
   bool pool_timer_armed_ = false;
   TimedCache<std::shared_ptr<const Plan>> plans_;
   TimedCache<std::shared_ptr<const HostPlan>> host_plans_;
+  TimedCache<std::string> resume_at_;
   std::list<ActiveJob> jobs_;
   std::mt19937_64 random_;
   RandomIndex random_index_;

@@ -6,7 +6,10 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <fmt/format.h>
 
+#include "mta/outbound/own_addresses.hpp"
+#include "smtp/base/text.hpp"
 #include "smtp/dns/hosts.hpp"
+#include "smtp/names/address_scope.hpp"
 
 namespace mta {
 
@@ -66,7 +69,20 @@ Task<std::optional<HostsFailure>> add_mx_hosts(HostList &list, const Config &con
     list.trust = policy::NameTrust::dnssec;
   list.ttl = first ? answer.ttl : std::min(list.ttl, answer.ttl);
   list.implicit_mx = selected->implicit_mx;
-  for (auto &host : selected->hosts) list.hosts.push_back(make_host(std::move(host.name), host.preference, port));
+  // RFC 1035 section 3.3.9: the record names a host. One that is an address, or ends in a number as no name of the DNS
+  // does (RFC 3696 section 2), is none.
+  std::string numeric;
+  for (auto &host : selected->hosts) {
+    if (!smtp::has_numeric_end(host.name))
+      list.hosts.push_back(make_host(std::move(host.name), host.preference, port));
+    else
+      numeric = std::move(host.name);
+  }
+  if (list.hosts.empty()) {
+    auto detail =
+        fmt::format("the MX record of {} names {}, which is no host name", domain.ascii(), smtp::escape(numeric));
+    co_return HostsFailure{our_reply(550, {5, 4, 4}, detail), detail};
+  }
   co_return std::nullopt;
 }
 
@@ -77,6 +93,9 @@ Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &r
   list.trust = policy::NameTrust::configured;
   list.ttl = std::chrono::seconds(3600);
   auto configured = route.hosts;
+  const auto mark_configured = [&list] {
+    for (auto &host : list.hosts) host.configured = true;
+  };
   shuffle_equal(configured, random);
   std::optional<HostsFailure> failure;
   for (const auto &host : configured) {
@@ -93,7 +112,34 @@ Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &r
     if (!failure) failure = HostsFailure{our_reply(451, {4, 3, 5}, "the route has no hosts"), "the route has no hosts"};
     co_return tl::unexpected(std::move(*failure));
   }
+  mark_configured();
   co_return list;
+}
+
+/// What strangers may name: see find_hosts.hpp.
+void permit(HostAddresses &found, const Config &config, const NextHost &host) {
+  if (host.configured || found.addresses.empty()) return;
+  const auto ours = std::find_if(found.addresses.begin(), found.addresses.end(), [&](const auto &address) {
+    return is_own_address(config, {address, host.port});
+  });
+  if (ours != found.addresses.end()) {
+    found.problem =
+        fmt::format("mail loops back to us: {} is at {}, which is our own address", host.name, ours->to_string());
+    found.is_us = true;
+    found.addresses.clear();
+    return;
+  }
+  const smtp::IpAddress first = found.addresses.front();
+  const auto forbidden = [&config](const smtp::IpAddress &address) {
+    const auto scope = smtp::special_scope(address);
+    if (scope == "unspecified" || scope == "multicast") return true;
+    return !scope.empty() && !config.outbound.allow_private_addresses;
+  };
+  std::erase_if(found.addresses, forbidden);
+  if (found.addresses.empty())
+    found.problem = fmt::format("its address {} is not of the internet: {}; [outbound] allow_private_addresses = {}",
+                                first.to_string(), smtp::special_scope(first),
+                                config.outbound.allow_private_addresses ? "true" : "false");
 }
 
 /// The addresses of one answer, or a note of why there are none.
@@ -104,9 +150,11 @@ void take_addresses(HostAddresses &found, smtp::DnsAnswer<smtp::IpAddress> &answ
   }
   if (answer.status == DnsStatus::ok) {
     found.ttl = found.addresses.empty() ? answer.ttl : std::min(found.ttl, answer.ttl);
-    found.addresses.insert(found.addresses.end(), answer.records.begin(), answer.records.end());
+    for (const auto &address : answer.records) // one that stands there twice is one
+      if (std::find(found.addresses.begin(), found.addresses.end(), address) == found.addresses.end())
+        found.addresses.push_back(address);
   } else if (answer.status == DnsStatus::temporary) {
-    found.temporary = true;
+    found.temporary = found.partial = true;
     found.problem = fmt::format("the address of {} cannot be looked up now: {}", name, answer.detail);
   } else if (!found.temporary) {
     found.problem = answer.status == DnsStatus::no_name ? fmt::format("host {} does not exist", name)
@@ -146,6 +194,7 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
     else
       found.problem = fmt::format("{} is of a family that the configuration turns off", host.name);
     found.ttl = std::chrono::seconds(3600);
+    permit(found, config, host);
     co_return found;
   }
   found.secure = true; // until an answer says otherwise
@@ -161,10 +210,16 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
   } else {
     found.problem = "both address families are turned off";
   }
-  if (found.addresses.size() > address_limit) found.addresses.resize(address_limit);
-  if (!found.addresses.empty()) {
-    found.temporary = false;
+  const bool any = !found.addresses.empty();
+  if (any) {
     found.problem.clear();
+    permit(found, config, host);
+  }
+  if (found.addresses.size() > address_limit) found.addresses.resize(address_limit);
+  if (any) {
+    // With one family that could not be asked, what the other one lacks may be there later.
+    found.temporary = found.temporary && found.addresses.empty() && !found.is_us;
+    found.partial = found.partial || found.temporary;
   } else {
     found.secure = false;
   }

@@ -22,6 +22,7 @@ struct NextHost {
   std::uint16_t preference = 0;
   std::uint16_t port = 25;
   std::optional<smtp::IpAddress> address; ///< set when the name is an address: nothing is looked up
+  bool configured = false;                ///< of a route: what the operator wants, wherever it is
 };
 
 struct HostList {
@@ -54,8 +55,12 @@ struct HostAddresses {
   std::chrono::seconds ttl{0};
   bool secure = false;        ///< every answer that gave an address, or said that there is none, is DNSSEC-secure
   std::string canonical_name; ///< the end of the CNAME chain; empty: no alias
+  bool partial = false;       ///< a question failed for now: what is here is not believed for long
+  bool is_us = false;         ///< RFC 5321 section 5.1: one of the addresses is ours; `addresses` is empty then
 };
-/// Asks for the address families that the configuration allows.
+/// Asks for the address families that the configuration allows. What strangers' records and literals lead to is looked
+/// at: addresses that nobody else may have (unspecified, multicast) never count, those that the internet does not reach
+/// (loopback, private, …) only with allow_private_addresses. Own: see own_addresses.hpp.
 [[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
 
 } // namespace mta

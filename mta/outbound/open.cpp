@@ -1,6 +1,8 @@
 // open_connection: see open.hpp.
 #include "mta/outbound/open.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "mta/outbound/observe.hpp"
@@ -52,8 +54,8 @@ void fail_tls(Opening &opening, std::string reason, smtp::EnhancedCode code,
     opening.opened.fallback_address = opening.connection->address;
   }
   const policy::Requirement &required = opening.plan().required();
-  fail_with(opening, tls_failure(required, tls::Level::none, opening.label, reason, code,
-                                 required.requiretls && !passing));
+  fail_with(opening,
+            tls_failure(required, tls::Level::none, opening.label, reason, code, required.requiretls && !passing));
 }
 
 void fail_connection(Opening &opening, std::optional<smtp::Reply> reply, const std::string &detail) {
@@ -70,16 +72,20 @@ void fail_connection(Opening &opening, std::optional<smtp::Reply> reply, const s
 void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
   const Connection &connection = *opening.connection;
   std::string detail = failed.detail;
-  if (connection.wire_error)
-    detail = describe_wire_error(opening.timeouts(), *connection.wire_error, connection.failed_in);
+  if (connection.wire_error && !failed.reply)
+    detail = describe_wire_error(*connection.wire_error, connection.failed_in);
   const bool closing = failed.reply && failed.reply->code == 421; // RFC 5321 section 3.8: it closes, whatever was asked
   switch (failed.stage) {
   case Stage::starttls_absent:
     return fail_tls(opening, "STARTTLS was not offered", tls_missing, policy::TlsFault::starttls_not_supported);
-  case Stage::starttls_refused:
+  case Stage::starttls_refused: {
     if (closing) break;
+    // RFC 3207 section 4: 454 is "TLS not available due to temporary reason". No answer, or a reset, passes too.
+    const bool passing = connection.wire_error || !failed.reply || failed.reply->is_temporary();
     // RFC 8460 section 4.3.1: it was offered, and then refused or cut off, so "not supported" would be wrong.
-    return fail_tls(opening, smtp::escape(detail, 500), tls_missing);
+    return fail_tls(opening, smtp::escape(detail, 500), tls_missing, policy::TlsFault::validation_failure, passing);
+  }
+  case Stage::loop: opening.opened.is_us = true; break;
   case Stage::starttls_injected: opening.opened.injected = true; return fail_tls(opening, failed.detail, tls_unproven);
   case Stage::hello:
     // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
@@ -112,10 +118,12 @@ Task<bool> shake_hands(Opening &opening) {
     const bool late = done.error().code == smtp::ErrorCode::timed_out;
     // As in one packet with the answer to STARTTLS: whoever does that shall not get the mail in clear for it.
     if (done.error().code == smtp::ErrorCode::protocol) opening.opened.injected = true;
+    // What is not TLS's own verdict (no answer, the end of the connection, a reset) passes.
+    const bool passing = done.error().code != smtp::ErrorCode::tls && !opening.opened.injected;
     fail_tls(opening,
              late ? fmt::format("the TLS handshake took longer than {} s", opening.timeouts().starttls_timeout.count())
                   : fmt::format("the TLS handshake failed: {}", smtp::escape(done.error().detail, 300)),
-             tls_unproven, policy::TlsFault::validation_failure, late);
+             tls_unproven, policy::TlsFault::validation_failure, passing);
     co_return false;
   }
   co_return true;
@@ -149,8 +157,8 @@ bool pass_judgement(Opening &opening) {
     connection.tls_problem = "STARTTLS was not offered";
   const auto now = std::chrono::system_clock::now();
   const policy::Requirement &required = opening.plan().required();
-  connection.verdict = policy::judge_requiretls(required, std::move(connection.verdict),
-                                                connection.session.capabilities().requiretls);
+  connection.verdict =
+      policy::judge_requiretls(required, std::move(connection.verdict), connection.session.capabilities().requiretls);
   note_connection(opening.attempt, connection);
   opening.opened.session =
       make_session(opening.plan(), connection,
@@ -179,12 +187,15 @@ std::unique_ptr<Connection> make_connection(Worker &worker, const OpenRequest &r
   options.hostname = plan.config().server.hostname;
   options.starttls = request.in_clear ? smtp::StartTlsUse::never : plan.starttls;
   options.inside_tls = !request.in_clear && request.plan->required().implicit_tls;
+  options.own_name_is_loop = !plan.host.configured; // RFC 5321 section 5.1; a route says what the operator wants
   auto connection = std::make_unique<Connection>(std::move(*connected.socket), worker.watchdog, std::move(options));
   connection->host = plan.host.name;
   connection->address = connected.address;
   connection->address_text = connected.address.address.to_string();
   connection->key = plan.connection_key;
   connection->fallback = request.in_clear;
+  connection->load = request.load;
+  begin_opening(*connection, plan.config().outbound);
   return connection;
 }
 
@@ -212,8 +223,14 @@ Task<Opened> open_connection(Worker &worker, ActiveConnection &active, OpenReque
   Opening opening{request, active, attempt, {}, nullptr, request.plan->host.name};
   attempt.host = request.plan->host.name;
   const OutboundConfig &outbound = request.plan->config().outbound;
+  // Each address that may be connected to counts for it, from before the first packet.
+  std::vector<OutboundLoad::Hold> holds;
+  if (request.load)
+    for (const auto &address : request.addresses) holds.emplace_back(request.load, address.address);
   ConnectOptions options;
   options.timeout = outbound.connect_timeout;
+  if (request.load && request.load->is_nearly_full(outbound.connections))
+    options.timeout = std::min<std::chrono::milliseconds>(options.timeout, hurried_timeout / 3);
   options.head_start = outbound.ipv6_head_start;
   options.source_addresses = outbound.source_addresses;
   auto connected = co_await connect_to(request.addresses, std::move(options));
@@ -224,6 +241,9 @@ Task<Opened> open_connection(Worker &worker, ActiveConnection &active, OpenReque
   }
   opening.opened.tried.push_back(connected.address);
   opening.connection = make_connection(worker, request, connected);
+  for (auto &hold : holds)
+    if (hold.address() == connected.address.address) opening.connection->hold = std::move(hold);
+  holds.clear();
   attempt.address = opening.connection->address_text;
   attempt.port = connected.address.port;
   attempt.fallback = request.in_clear;

@@ -21,7 +21,8 @@ struct ActiveConnection {
 struct OpenRequest {
   std::shared_ptr<const HostPlan> plan;
   std::vector<smtp::SocketAddress> addresses;
-  bool in_clear = false; ///< the planned attempt without TLS, of an opportunistic requirement only
+  bool in_clear = false;                ///< the planned attempt without TLS, of an opportunistic requirement only
+  std::shared_ptr<OutboundLoad> load{}; ///< counts the connection; null: nobody does
 };
 
 struct Opened {
@@ -33,6 +34,7 @@ struct Opened {
   /// this reason.
   std::string fallback_reason;
   smtp::SocketAddress fallback_address;
+  bool is_us = false;    ///< it greeted us with our own name (RFC 5321 section 5.1)
   bool injected = false; ///< octets in clear around STARTTLS: an attack, never fallen back on
 };
 

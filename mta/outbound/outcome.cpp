@@ -64,11 +64,11 @@ RecipientResult to_result(std::size_t index, const smtp::RecipientOutcome &outco
   return result;
 }
 
-RecipientResult to_result(std::size_t index, const std::vector<HostFailure> &failures) {
+RecipientResult to_result(std::size_t index, const std::vector<HostFailure> &failures, bool all_tried) {
   if (failures.empty()) return to_local_failure(index, "no host was tried");
   const HostFailure &telling = most_telling(failures);
-  const bool for_good =
-      std::all_of(failures.begin(), failures.end(), [](const auto &failure) { return failure.refused_for_good; });
+  const bool for_good = all_tried && std::all_of(failures.begin(), failures.end(),
+                                                 [](const auto &failure) { return failure.refused_for_good; });
   std::string detail;
   for (const auto &failure : failures) {
     if (!detail.empty()) detail += "; ";
@@ -138,6 +138,7 @@ void give_up_requiretls(HostFailure &failure) {
 HostFailure requiretls_failure(const std::string &host, const std::string &reason) {
   HostFailure failure;
   failure.cause = FailureCause::tls;
+  failure.lesson = HostLesson::message;
   failure.host = host;
   failure.detail = fmt::format("the message demands REQUIRETLS: {}", reason);
   failure.refused_for_good = true;
@@ -145,10 +146,53 @@ HostFailure requiretls_failure(const std::string &host, const std::string &reaso
   return failure;
 }
 
+HostFailure lacking_failure(const std::string &host, const smtp::Reply &reply) {
+  HostFailure failure;
+  failure.cause = FailureCause::local;
+  failure.lesson = HostLesson::message;
+  failure.host = host;
+  failure.detail = fmt::format("not sent: {}", reply.to_line());
+  failure.refused_for_good = true;
+  failure.reply = reply;
+  return failure;
+}
+
+HostFailure loop_failure(const std::string &host, const std::string &reason, bool own_domain) {
+  HostFailure failure;
+  failure.cause = FailureCause::dns;
+  failure.lesson = HostLesson::nothing;
+  failure.host = host;
+  failure.detail = reason;
+  failure.refused_for_good = !own_domain;
+  failure.reply = own_domain ? smtp::Reply{451, smtp::EnhancedCode{4, 4, 6}, reason}
+                             : smtp::Reply{550, smtp::EnhancedCode{5, 4, 6}, reason};
+  return failure;
+}
+
+namespace {
+constexpr std::string_view unsure_words = "the message was sent whole and may have arrived: ";
+}
+
+HostFailure unsure_failure(const std::string &host, const std::string &detail) {
+  HostFailure failure;
+  failure.cause = FailureCause::connect;
+  failure.lesson = HostLesson::nothing;
+  failure.host = host;
+  failure.detail = std::string(unsure_words) + detail;
+  failure.reply = {451, smtp::EnhancedCode{4, 4, 2}, failure.detail};
+  return failure;
+}
+
+std::string unsure_end(const RecipientState &state) {
+  const bool unsure = state.cause == FailureCause::connect && state.last_reply.text.starts_with(unsure_words);
+  return unsure ? state.last_host : std::string();
+}
+
 HostFailure unusable_host(const HostPlan &plan) {
   const policy::Unusable &unusable = *plan.decision.unusable;
   HostFailure failure;
   failure.cause = FailureCause::tls;
+  failure.lesson = HostLesson::nothing;
   failure.host = plan.host.name;
   failure.detail = fmt::format("not used by {}: {}", unusable.source, unusable.reason);
   failure.reply = {451, smtp::EnhancedCode{4, 7, 5}, failure.detail};
@@ -159,6 +203,7 @@ HostFailure unusable_host(const HostPlan &plan) {
 HostFailure local_failure(const std::string &host, const std::string &detail) {
   HostFailure failure;
   failure.cause = FailureCause::local;
+  failure.lesson = HostLesson::nothing;
   failure.host = host;
   failure.detail = detail;
   failure.reply = {451, smtp::EnhancedCode{4, 3, 5}, detail};
@@ -169,6 +214,7 @@ HostFailure tls_failure(const policy::Requirement &wanted, tls::Level got, const
                         const std::string &reason, smtp::EnhancedCode code, bool for_good) {
   HostFailure failure;
   failure.cause = FailureCause::tls;
+  failure.lesson = HostLesson::message;
   failure.host = host;
   failure.detail = fmt::format("wanted {}, got {}: {}", tls::to_string(wanted.level), tls::to_string(got), reason);
   failure.reply = {451, code, failure.detail};

@@ -7,6 +7,11 @@
 
 namespace mta {
 
+namespace {
+/// A burst of messages asks once; what failed is asked for again by the next.
+constexpr std::chrono::seconds failed_lifetime{5};
+} // namespace
+
 Task<GatheredPlan> gather_plan(const PolicySources &sources, std::shared_ptr<const Snapshot> snapshot,
                                smtp::Mailbox recipient, MessageWish wish, const RandomIndex &random) {
   GatheredPlan gathered;
@@ -59,13 +64,20 @@ Task<smtp::Result<std::shared_ptr<const HostPlan>>> gather_host_plan(const Polic
     }
   }
   if (!is_current(sources, *plan))
-    plan = with_memory(*plan, sources.memory->recall(plan->recipient_domain->ascii()), std::chrono::system_clock::now());
+    plan =
+        with_memory(*plan, sources.memory->recall(plan->recipient_domain->ascii()), std::chrono::system_clock::now());
   auto made = make_host_plan(std::move(plan), std::move(host), std::move(addresses), std::move(dane),
                              std::chrono::system_clock::now());
   co_return made;
 }
 
+std::chrono::seconds lifetime_of(const Plan &plan) noexcept {
+  if (plan.sts.state == policy::StsFacts::State::failed) return failed_lifetime;
+  return cache_lifetime(plan.hosts.ttl);
+}
+
 std::chrono::seconds lifetime_of(const HostPlan &plan) noexcept {
+  if (plan.addresses.partial) return failed_lifetime;
   auto ttl = plan.addresses.ttl;
   if (plan.dane.ttl.count() > 0) ttl = std::min(ttl, plan.dane.ttl);
   return cache_lifetime(ttl);

@@ -37,7 +37,8 @@ struct GatheredPlan {
 [[nodiscard]] Task<smtp::Result<std::shared_ptr<const HostPlan>>>
 gather_host_plan(const PolicySources &sources, std::shared_ptr<const Plan> plan, NextHost host);
 
-/// How long what was gathered is believed.
+/// How long what was gathered is believed; with a failed look-up in it, for seconds.
+[[nodiscard]] std::chrono::seconds lifetime_of(const Plan &plan) noexcept;
 [[nodiscard]] std::chrono::seconds lifetime_of(const HostPlan &plan) noexcept;
 
 } // namespace mta

@@ -1,6 +1,8 @@
 // session_io: see session_io.hpp.
 #include "mta/outbound/session_io.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace mta {
@@ -16,6 +18,9 @@ constexpr std::size_t write_size = 65'536;
 /// Why a server that closed on us did so stands in what it sent before; it is read as far as it has come.
 constexpr std::chrono::seconds last_words_timeout{2};
 constexpr std::size_t last_words_limit = 65'536;
+
+/// A message may begin slowly; its rate is looked at from then on.
+constexpr std::chrono::seconds rate_grace{60};
 
 void note_error(Connection &connection, smtp::Error error, Waiting waiting) {
   if (connection.wire_error) return;
@@ -104,13 +109,94 @@ const char *phase_name(Waiting waiting) {
 
 } // namespace
 
-std::string describe_wire_error(const OutboundConfig &timeouts, const smtp::Error &error, Waiting waiting) {
-  if (error.code == smtp::ErrorCode::timed_out)
-    return fmt::format("no {} in {} s", phase_name(waiting), timeout_of(timeouts, waiting).count());
+std::string describe_wire_error(const smtp::Error &error, Waiting waiting) {
+  if (error.code == smtp::ErrorCode::timed_out) return error.detail;
   if (error.code == smtp::ErrorCode::closed)
     return fmt::format("the connection was closed while we waited for the {}", phase_name(waiting));
   return fmt::format("the connection failed while we waited for the {}: {}", phase_name(waiting), error.detail);
 }
+
+void begin_opening(Connection &connection, const OutboundConfig &timeouts) {
+  connection.ends_at = Connection::Clock::now() + timeouts.session_timeout;
+}
+
+void begin_transaction(Connection &connection, const OutboundConfig &timeouts, std::uint64_t size) {
+  auto time = timeouts.session_timeout;
+  if (timeouts.minimum_rate > 0) time += std::chrono::seconds(size / timeouts.minimum_rate);
+  connection.ends_at = Connection::Clock::now() + time;
+  connection.reply_asked_at.reset();
+  connection.body_begun_at.reset();
+  connection.body_octets = 0;
+}
+
+bool is_spent(const Connection &connection, const OutboundConfig &timeouts) noexcept {
+  const auto mail_max = connection.session.capabilities().mail_max;
+  return connection.messages >= timeouts.messages_per_connection || (mail_max && connection.messages >= *mail_max) ||
+         Connection::Clock::now() - connection.opened_at >= timeouts.session_timeout;
+}
+
+namespace {
+
+/// The end of a wait, and what is said when it passes.
+struct WaitEnd {
+  Connection::Clock::time_point at;
+  std::string text;
+};
+
+std::chrono::seconds hurried(const SessionIo &io, Waiting waiting, std::chrono::seconds timeout) {
+  const Connection &connection = io.connection;
+  // To give up after the last octet risks a second copy: that wait stays.
+  if (waiting == Waiting::data_end || !connection.load || !connection.load->is_nearly_full(io.timeouts.connections))
+    return timeout;
+  return std::min(timeout, hurried_timeout);
+}
+
+WaitEnd earlier(WaitEnd wait, const SessionIo &io) {
+  if (wait.at <= io.connection.ends_at) return wait;
+  return {io.connection.ends_at,
+          fmt::format("the session did not end in its time ({} s, and {} octets a second for the message)",
+                      io.timeouts.session_timeout.count(), io.timeouts.minimum_rate)};
+}
+
+WaitEnd reply_end(SessionIo &io) {
+  Connection &connection = io.connection;
+  const auto waiting = connection.session.waiting();
+  const auto replies = connection.session.replies();
+  if (!connection.reply_asked_at || connection.reply_number != replies || connection.reply_waiting != waiting) {
+    connection.reply_asked_at = Connection::Clock::now();
+    connection.reply_number = replies;
+    connection.reply_waiting = waiting;
+  }
+  const auto timeout = hurried(io, waiting, timeout_of(io.timeouts, waiting));
+  return earlier(
+      {*connection.reply_asked_at + timeout, fmt::format("no {} in {} s", phase_name(waiting), timeout.count())}, io);
+}
+
+/// Commands are small; the octets of a message have the time of a block (section 4.5.3.2.5) and the least rate.
+WaitEnd write_end(SessionIo &io) {
+  Connection &connection = io.connection;
+  const auto now = Connection::Clock::now();
+  auto waiting = connection.session.waiting();
+  if (waiting == Waiting::data_end) waiting = Waiting::data_block;
+  const auto timeout = hurried(io, waiting, timeout_of(io.timeouts, waiting));
+  WaitEnd wait{now + timeout, fmt::format("no {} in {} s", phase_name(waiting), timeout.count())};
+  if (waiting == Waiting::data_block && io.timeouts.minimum_rate > 0) {
+    if (!connection.body_begun_at) connection.body_begun_at = now;
+    const auto rate_end = *connection.body_begun_at + rate_grace +
+                          std::chrono::seconds(connection.body_octets / io.timeouts.minimum_rate);
+    if (rate_end < wait.at)
+      wait = {rate_end, fmt::format("the message went at less than {} octets a second", io.timeouts.minimum_rate)};
+  }
+  return earlier(std::move(wait), io);
+}
+
+/// The stream knows only that its time was over.
+smtp::Error named(smtp::Error error, const WaitEnd &wait) {
+  if (error.code == smtp::ErrorCode::timed_out) error.detail = wait.text;
+  return error;
+}
+
+} // namespace
 
 Task<ClientAction> run_session(SessionIo &io) {
   Connection &connection = io.connection;
@@ -131,23 +217,26 @@ Task<ClientAction> run_session(SessionIo &io) {
     }
     if (!out.empty()) {
       const auto waiting = connection.session.waiting();
-      stream.set_deadline(tls::Stream::Clock::now() + timeout_of(io.timeouts, waiting));
+      const auto wait = write_end(io);
+      stream.set_deadline(wait.at);
       auto written = co_await stream.write(out);
+      if (connection.body_begun) connection.body_octets += out.size();
       out.clear();
       if (!written) {
-        note_error(connection, std::move(written.error()), waiting);
+        note_error(connection, named(std::move(written.error()), wait), waiting);
         co_await read_last_words(io);
         co_return last_action(connection);
       }
+      connection.reply_asked_at.reset();
     }
     if (std::holds_alternative<smtp::ClientSend>(action)) continue;
     if (!std::holds_alternative<smtp::ClientWait>(action)) co_return action;
 
-    const auto waiting = connection.session.waiting();
-    stream.set_deadline(tls::Stream::Clock::now() + timeout_of(io.timeouts, waiting));
+    const auto wait = reply_end(io);
+    stream.set_deadline(wait.at);
     auto got = co_await stream.read_some(io.scratch);
     if (!got) {
-      note_error(connection, std::move(got.error()), waiting);
+      note_error(connection, named(std::move(got.error()), wait), connection.session.waiting());
       co_return last_action(connection);
     }
     connection.heard = true;
@@ -156,8 +245,10 @@ Task<ClientAction> run_session(SessionIo &io) {
 }
 
 Task<void> say_goodbye(std::unique_ptr<Connection> connection, std::span<char> scratch) {
-  // The timeouts of the configuration do not matter here: waiting() is quit, whose time is fixed.
+  // The timeouts of the configuration do not matter here: waiting() is quit, whose time is fixed, and its reply is the
+  // only one.
   const OutboundConfig timeouts;
+  connection->ends_at = Connection::Clock::now() + timeout_of(timeouts, Waiting::quit);
   connection->session.quit();
   SessionIo io{*connection, timeouts, nullptr, scratch};
   co_await run_session(io);

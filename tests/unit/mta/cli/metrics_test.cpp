@@ -14,7 +14,7 @@ using mta::cli::format_metrics;
 
 const char *const answer = R"({"ok": true, "version": "1.2.3", "hostname": "mx.\"a\\b\"\n.example", "uptime": 61,
 "draining": true, "inbound": {"sessions": 3, "sessions_total": 40, "accepted": 17, "refused": 2, "listeners": []},
-"queue": {"messages": 5}, "spool": {"healthy": false, "free_octets": 9000000000, "problem": "full"},
+"outbound": {"jobs": 4, "connections": 6, "kept": 1, "closing": 1, "limit": 1000}, "queue": {"messages": 5}, "spool": {"healthy": false, "free_octets": 9000000000, "problem": "full"},
 "tls_memory": {"domains": 8, "without_tls": 2, "held": 1}, "events": {"delivery": 12, "tls_stripped": 2}})";
 
 std::string metrics_of(std::string_view text) {
@@ -26,9 +26,9 @@ TEST(Metrics, FiguresHaveTheirNameAndType) {
   for (const std::string line :
        {"portcullis_uptime_seconds 61", "portcullis_draining 1", "portcullis_inbound_sessions 3",
         "# TYPE portcullis_inbound_sessions gauge", "# TYPE portcullis_inbound_sessions_total counter",
-        "portcullis_messages_accepted_total 17", "portcullis_queue_messages 5", "portcullis_spool_healthy 0",
-        "portcullis_spool_free_bytes 9000000000", "portcullis_tls_memory_without_tls 2", "portcullis_tls_memory_held 1",
-        "portcullis_events_total{event=\"tls_stripped\"} 2",
+        "portcullis_messages_accepted_total 17", "portcullis_outbound_connections 6", "portcullis_queue_messages 5",
+        "portcullis_spool_healthy 0", "portcullis_spool_free_bytes 9000000000", "portcullis_tls_memory_without_tls 2",
+        "portcullis_tls_memory_held 1", "portcullis_events_total{event=\"tls_stripped\"} 2",
         R"(portcullis_info{version="1.2.3",hostname="mx.\"a\\b\"\n.example"} 1)"})
     EXPECT_NE(("\n" + text).find("\n" + line + "\n"), std::string::npos) << line << "\n" << text;
 }

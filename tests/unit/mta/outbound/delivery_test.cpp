@@ -1,6 +1,9 @@
 // Hosts, replies, reuse and loss: what becomes of each recipient, and what the server saw of it.
 #include "mta/outbound/delivery.hpp"
 
+#include <thread>
+
+#include "mta/outbound/load.hpp"
 #include "mta/tally/decision_log.hpp"
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
@@ -78,23 +81,24 @@ const ReplyRow reply_rows[] = {
     {"ehlo_refused_but_helo_taken", {{"EHLO", "502 5.5.1 what"}}, Kind::delivered, FailureCause::none, 250, false, 1},
     {"mail_450", {{"MAIL", "450 4.7.1 greylisted"}}, Kind::temporary, FailureCause::reply, 450, false},
     {"mail_550", {{"MAIL", "550 5.7.1 not you"}}, Kind::permanent, FailureCause::reply, 550, false},
-    {"mail_421", {{"MAIL", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, true},
-    {"mail_closed", {{"MAIL", "<close>"}}, Kind::temporary, FailureCause::connect, 451, true},
-    {"mail_silent", {{"MAIL", "<silent>"}}, Kind::temporary, FailureCause::connect, 451, true},
+    {"mail_421", {{"MAIL", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, false},
+    {"mail_closed", {{"MAIL", "<close>"}}, Kind::temporary, FailureCause::connect, 451, false},
+    {"mail_silent", {{"MAIL", "<silent>"}}, Kind::temporary, FailureCause::connect, 451, false},
     {"rcpt_450", {{"RCPT", "450 4.2.1 later"}}, Kind::temporary, FailureCause::reply, 450, false},
     {"rcpt_550", {{"RCPT", "550 5.1.1 unknown"}}, Kind::permanent, FailureCause::reply, 550, false},
-    {"rcpt_421", {{"RCPT", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, true},
-    {"rcpt_closed", {{"RCPT", "<close>"}}, Kind::temporary, FailureCause::connect, 451, true},
+    {"rcpt_421", {{"RCPT", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, false},
+    {"rcpt_closed", {{"RCPT", "<close>"}}, Kind::temporary, FailureCause::connect, 451, false},
     {"data_451", {{"DATA", "451 4.3.0 later"}}, Kind::temporary, FailureCause::reply, 451, false},
     {"data_554", {{"DATA", "554 5.7.1 no"}}, Kind::permanent, FailureCause::reply, 554, false},
-    {"data_421", {{"DATA", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, true},
-    {"data_closed", {{"DATA", "<close>"}}, Kind::temporary, FailureCause::connect, 451, true},
+    {"data_421", {{"DATA", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, false},
+    {"data_closed", {{"DATA", "<close>"}}, Kind::temporary, FailureCause::connect, 451, false},
     {"end_451", {{".", "451 4.3.0 disk"}}, Kind::temporary, FailureCause::reply, 451, false, 1},
     {"end_552", {{".", "552 5.3.4 too big"}}, Kind::permanent, FailureCause::reply, 552, false, 1},
-    {"end_421", {{".", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, true, 1},
+    {"end_421", {{".", "421 4.3.2 closing"}}, Kind::temporary, FailureCause::reply, 421, false, 1},
     {"end_closed", {{".", "<close>"}}, Kind::temporary, FailureCause::connect, 451, false, 1},
     {"end_silent", {{".", "<silent>"}}, Kind::temporary, FailureCause::connect, 451, false, 1},
-    {"a_reply_that_is_no_smtp", {{"MAIL", "hello?"}}, Kind::temporary, FailureCause::connect, 451, true},
+    {"end_that_is_no_smtp", {{".", "hello?"}}, Kind::temporary, FailureCause::connect, 451, false, 1},
+    {"a_reply_that_is_no_smtp", {{"MAIL", "hello?"}}, Kind::temporary, FailureCause::connect, 451, false},
 };
 INSTANTIATE_TEST_SUITE_P(Replies, DeliveryReplies, testing::ValuesIn(reply_rows),
                          [](const auto &row) { return std::string(row.param.name); });
@@ -193,6 +197,288 @@ TEST_F(DeliveryTest, a_host_where_nothing_listens_is_a_temporary_failure_of_the_
   EXPECT_EQ(result.results[0].cause, FailureCause::connect);
   EXPECT_NE(result.results[0].detail.find("connection refused"), std::string::npos) << result.results[0].detail;
   EXPECT_TRUE(result.destination_failed);
+}
+
+/// Two MX hosts for domain.test, by two scripts.
+class TwoHosts : public DeliveryTest {
+protected:
+  void serve_two(SmtpScript first, SmtpScript second, const std::string &domain = "domain.test") {
+    first_ = std::make_unique<SmtpFixture>(std::move(first));
+    second.address = "127.0.0.2";
+    second.port = first_->port();
+    second_ = std::make_unique<SmtpFixture>(std::move(second));
+    point(domain, "mx1." + domain, *first_, "127.0.0.1", 10);
+    point(domain, "mx2." + domain, *second_, "127.0.0.2", 20);
+    apply_config();
+  }
+  std::unique_ptr<SmtpFixture> first_;
+  std::unique_ptr<SmtpFixture> second_;
+};
+
+TEST_F(TwoHosts, a_4xx_at_any_step_goes_to_the_next_host) {
+  int number = 0;
+  for (const char *step : {"MAIL", "RCPT", "DATA", "."}) {
+    SCOPED_TRACE(step);
+    SmtpScript first;
+    first.replies = {{step, "451 4.3.0 not now"}};
+    const std::string domain = "domain" + std::to_string(++number) + ".test";
+    serve_two(std::move(first), {}, domain);
+    const auto result = deliver_to("a@" + domain);
+    EXPECT_EQ(result.results[0].kind, Kind::delivered) << result.results[0].detail;
+    EXPECT_EQ(second_->messages().size(), 1U);
+    EXPECT_EQ(first_->connections(), 1U);
+  }
+}
+
+TEST_F(TwoHosts, only_the_recipients_that_were_put_off_go_to_the_next_host) {
+  SmtpScript first;
+  first.replies = {{"RCPT <bad@", "550 5.1.1 unknown"}, {"RCPT <later@", "450 4.2.1 later"}};
+  serve_two(std::move(first), {});
+  const auto result = deliver(make_job({"good@domain.test", "bad@domain.test", "later@domain.test"}));
+  std::map<std::size_t, Kind> kinds;
+  for (const auto &one : result.results) kinds[one.index] = one.kind;
+  EXPECT_EQ(kinds, (std::map<std::size_t, Kind>{{0, Kind::delivered}, {1, Kind::permanent}, {2, Kind::delivered}}));
+  ASSERT_EQ(second_->messages().size(), 1U);
+  EXPECT_EQ(second_->messages()[0].commands.size(), 2U) << "MAIL and one RCPT";
+}
+
+TEST_F(TwoHosts, what_the_first_host_lacks_the_second_may_have) {
+  SmtpScript first;
+  first.extensions = {"PIPELINING", "SIZE 10"};
+  serve_two(std::move(first), {});
+  EXPECT_EQ(deliver_to("a@domain.test").results[0].kind, Kind::delivered);
+  EXPECT_EQ(first_->count("MAIL"), 0U);
+  EXPECT_EQ(second_->messages().size(), 1U);
+}
+
+TEST_F(TwoHosts, what_both_hosts_lack_is_final) {
+  SmtpScript small;
+  small.extensions = {"SIZE 10"};
+  serve_two(small, small);
+  const auto result = deliver_to("a@domain.test");
+  EXPECT_EQ(result.results[0].kind, Kind::permanent);
+  EXPECT_EQ(result.results[0].reply.code, 552);
+  EXPECT_EQ(result.results[0].cause, FailureCause::local);
+  EXPECT_FALSE(result.destination_failed);
+}
+
+TEST_F(TwoHosts, an_unclear_answer_to_the_message_makes_no_second_copy_and_the_same_host_is_asked_first_later) {
+  SmtpScript first;
+  first.replies = {{".", "hello?"}};
+  serve_two(std::move(first), {});
+  auto job = make_job({"a@domain.test"});
+  const auto result = deliver(job);
+  EXPECT_EQ(result.results[0].kind, Kind::temporary);
+  EXPECT_EQ(second_->connections(), 0U);
+  EXPECT_NE(result.results[0].detail.find("may have arrived"), std::string::npos) << result.results[0].detail;
+
+  // As the queue writes it down; meanwhile the preferences of the hosts have changed places.
+  auto again = std::make_shared<mta::QueuedMessage>(*job.message);
+  again->recipients[0].cause = result.results[0].cause;
+  again->recipients[0].last_reply = result.results[0].reply;
+  again->recipients[0].last_host = result.results[0].host;
+  job.message = again;
+  first_->set_replies({});
+  for (const char *name : {"domain.test", "mx1.domain.test", "mx2.domain.test"}) dns.forget(name);
+  point("domain.test", "mx1.domain.test", *first_, "127.0.0.1", 20);
+  point("domain.test", "mx2.domain.test", *second_, "127.0.0.2", 10);
+  delivery->close_idle();
+  EXPECT_EQ(deliver(job).results[0].host, "mx1.domain.test[127.0.0.1]");
+  EXPECT_EQ(second_->connections(), 0U);
+}
+
+TEST_F(DeliveryTest, five_hosts_where_nothing_listens_do_not_hide_the_sixth) {
+  SmtpFixture server(SmtpScript{});
+  for (int i = 1; i <= 5; ++i)
+    point("domain.test", "mx" + std::to_string(i) + ".domain.test", server, "127.0.0." + std::to_string(100 + i),
+          static_cast<std::uint16_t>(i));
+  point("domain.test", "mx6.domain.test", server, "127.0.0.1", 6);
+  apply_config();
+  EXPECT_EQ(deliver_to("a@domain.test").results[0].host, "mx6.domain.test[127.0.0.1]");
+}
+
+struct PlaceRow {
+  const char *name;
+  std::function<void(mta::Config &, FakeResolver &, std::uint16_t port)> setup;
+  const char *to;
+  Kind kind;
+  const char *reply;
+};
+class DeliveryPlaces : public DeliveryTest, public testing::WithParamInterface<PlaceRow> {};
+
+TEST_P(DeliveryPlaces, strangers_may_not_send_us_inside_or_to_ourselves) {
+  SmtpFixture server(SmtpScript{});
+  config.outbound.port = server.port();
+  config.outbound.allow_private_addresses = false;
+  GetParam().setup(config, dns, server.port());
+  apply_config();
+  const auto result = deliver_to(GetParam().to);
+  EXPECT_EQ(result.results[0].kind, GetParam().kind) << result.results[0].detail;
+  EXPECT_TRUE(result.results[0].reply.to_line().starts_with(GetParam().reply)) << result.results[0].reply.to_line();
+  EXPECT_EQ(server.connections(), GetParam().kind == Kind::delivered ? 1U : 0U);
+  EXPECT_FALSE(result.destination_failed && GetParam().kind == Kind::temporary);
+}
+
+void mx_at(FakeResolver &dns, const std::string &address) {
+  dns.add_mx("domain.test", 10, "mx.domain.test");
+  dns.add_address("mx.domain.test", address);
+}
+void listen_at(mta::Config &config, const std::string &address, std::uint16_t port) {
+  mta::ListenerConfig listener;
+  listener.name = "mx";
+  listener.tls = mta::ListenerTls::none;
+  listener.addresses.push_back({smtp::IpAddress::parse(address).value(), port});
+  config.listeners.push_back(std::move(listener));
+}
+
+const PlaceRow place_rows[] = {
+    {"loopback", [](auto &, auto &dns, auto) { mx_at(dns, "127.0.0.1"); }, "a@domain.test", Kind::permanent,
+     "550 5.4.4"},
+    {"unspecified", [](auto &, auto &dns, auto) { mx_at(dns, "0.0.0.0"); }, "a@domain.test", Kind::permanent,
+     "550 5.4.4"},
+    {"private", [](auto &, auto &dns, auto) { mx_at(dns, "10.1.2.3"); }, "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"link_local", [](auto &, auto &dns, auto) { mx_at(dns, "169.254.1.1"); }, "a@domain.test", Kind::permanent,
+     "550 5.4.4"},
+    {"multicast", [](auto &, auto &dns, auto) { mx_at(dns, "224.0.0.1"); }, "a@domain.test", Kind::permanent,
+     "550 5.4.4"},
+    {"v6_loopback", [](auto &, auto &dns, auto) { mx_at(dns, "::1"); }, "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"v6_link_local", [](auto &, auto &dns, auto) { mx_at(dns, "fe80::1"); }, "a@domain.test", Kind::permanent,
+     "550 5.4.4"},
+    {"a_mapped_loopback", [](auto &, auto &dns, auto) { mx_at(dns, "::ffff:127.0.0.1"); }, "a@domain.test",
+     Kind::permanent, "550 5.4.4"},
+    {"without_mx", [](auto &, auto &dns, auto) { dns.add_address("domain.test", "127.0.0.1"); }, "a@domain.test",
+     Kind::permanent, "550 5.4.4"},
+    {"a_literal", [](auto &, auto &, auto) {}, "root@[127.0.0.1]", Kind::permanent, "550 5.4.4"},
+    {"a_private_literal", [](auto &, auto &, auto) {}, "root@[192.168.1.1]", Kind::permanent, "550 5.4.4"},
+    {"the_switch_allows_loopback",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::delivered, "250"},
+    {"the_switch_does_not_allow_unspecified",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       mx_at(dns, "0.0.0.0");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"one_good_address_beside_a_bad_one",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       mx_at(dns, "0.0.0.0");
+       dns.add_address("mx.domain.test", "127.0.0.1");
+     },
+     "a@domain.test", Kind::delivered, "250"},
+    {"our_listener",
+     [](auto &config, auto &dns, auto port) {
+       config.outbound.allow_private_addresses = true;
+       listen_at(config, "127.0.0.1", port);
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.6"},
+    {"our_listener_for_all_addresses",
+     [](auto &config, auto &dns, auto port) {
+       config.outbound.allow_private_addresses = true;
+       listen_at(config, "0.0.0.0", port);
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.6"},
+    {"our_listener_at_another_port",
+     [](auto &config, auto &dns, auto port) {
+       config.outbound.allow_private_addresses = true;
+       listen_at(config, "127.0.0.1", static_cast<std::uint16_t>(port - 1));
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::delivered, "250"},
+    {"our_outside_address",
+     [](auto &config, auto &dns, auto) {
+       config.server.outside_addresses.push_back(smtp::IpAddress::parse("192.0.2.9").value());
+       mx_at(dns, "192.0.2.9");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.6"},
+    {"our_outside_address_for_a_domain_of_ours_waits",
+     [](auto &config, auto &dns, auto) {
+       config.server.outside_addresses.push_back(smtp::IpAddress::parse("192.0.2.9").value());
+       mta::DomainConfig own{smtp::Domain::parse("domain.test").value(), false, {}, {}, std::nullopt, {}, {}};
+       config.domains.emplace("domain.test", std::move(own));
+       mx_at(dns, "192.0.2.9");
+     },
+     "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"a_numeric_mx_name",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       dns.add_mx("domain.test", 10, "127.0.0.1");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"a_numeric_mx_name_beside_a_good_one",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       dns.add_mx("domain.test", 5, "10.1.2.3");
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::delivered, "250"},
+    {"a_route_may_lead_anywhere",
+     [](auto &config, auto &, auto port) {
+       mta::RouteConfig route;
+       route.domains.push_back(smtp::DomainPattern::parse("domain.test").value());
+       route.route.hosts.push_back({"127.0.0.1", port, 10});
+       config.routes.push_back(std::move(route));
+     },
+     "a@domain.test", Kind::delivered, "250"},
+};
+INSTANTIATE_TEST_SUITE_P(Places, DeliveryPlaces, testing::ValuesIn(place_rows),
+                         [](const auto &row) { return std::string(row.param.name); });
+
+TEST_F(DeliveryTest, a_host_that_greets_with_our_name_is_a_loop_unless_a_route_leads_there) {
+  SmtpScript ours;
+  ours.replies = {{"CONNECT", "220 out.example ESMTP"}};
+  SmtpFixture server(ours);
+  point("domain.test", "mx.domain.test", server);
+  mta::RouteConfig route;
+  route.domains.push_back(smtp::DomainPattern::parse("routed.test").value());
+  route.route.hosts.push_back({"127.0.0.1", server.port(), 10});
+  config.routes.push_back(std::move(route));
+  apply_config();
+  const auto result = deliver_to("a@domain.test");
+  EXPECT_EQ(result.results[0].kind, Kind::permanent);
+  EXPECT_TRUE(result.results[0].reply.to_line().starts_with("550 5.4.6 mail loops back to us"))
+      << result.results[0].detail;
+  EXPECT_EQ(deliver_to("a@routed.test").results[0].kind, Kind::delivered);
+}
+
+TEST_F(DeliveryTest, an_address_takes_no_more_connections_than_configured_whatever_the_domains) {
+  config.outbound.connections_per_address = 2;
+  config.outbound.greeting_timeout = std::chrono::seconds(60);
+  SmtpScript silent;
+  silent.replies = {{"CONNECT", "<silent>"}};
+  SmtpFixture server(silent);
+  for (const char *name : {"a", "b", "c"}) point(std::string(name) + ".wild.test", "mx.wild.test", server);
+  apply_config();
+  auto first = start(make_job({"x@a.wild.test"}));
+  auto second = start(make_job({"x@b.wild.test"}));
+  for (int i = 0; i < 2000 && server.connections() < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto third = deliver_to("x@c.wild.test");
+  EXPECT_TRUE(third.put_off);
+  EXPECT_EQ(third.results[0].kind, Kind::temporary);
+  EXPECT_EQ(server.connections(), 2U);
+  delivery->shut_down(std::chrono::seconds(0));
+  first.wait();
+  second.wait();
+  EXPECT_EQ(delivery->load().jobs, 0U);
+}
+
+TEST_F(DeliveryTest, every_connection_is_counted_until_it_is_closed) {
+  auto &server = serve();
+  EXPECT_EQ(deliver_to("a@domain.test").results[0].kind, Kind::delivered);
+  EXPECT_EQ(delivery->load().connections(), 1U);
+  EXPECT_EQ(delivery->load().kept, 1U);
+  delivery->close_idle();
+  server.wait_until_ended(1);
+  for (int i = 0; i < 1000 && delivery->load().connections() > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(delivery->load().connections(), 0U);
+  EXPECT_EQ(delivery->load().closing, 0U);
+  EXPECT_EQ(delivery->load().kept, 0U);
 }
 
 struct DnsRow {

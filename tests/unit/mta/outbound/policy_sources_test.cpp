@@ -1,4 +1,5 @@
-// Every source of TLS policy on its way through a delivery: DANE, MTA-STS, memory, what the message asks, and who is told.
+// Every source of TLS policy on its way through a delivery: DANE, MTA-STS, memory, what the message asks, and who is
+// told.
 #include <mutex>
 
 #include "smtp/base/base64.hpp"
@@ -297,6 +298,34 @@ TEST_F(PolicySources, requiretls_bounces_at_a_host_that_does_not_offer_it) {
   EXPECT_EQ(result.kind, Kind::permanent);
   EXPECT_EQ(result.reply.enhanced->to_string(), "5.7.30");
   EXPECT_EQ(server.message_octets(), 0U);
+}
+
+TEST_F(PolicySources, requiretls_waits_for_what_passes) {
+  config.outbound.starttls_timeout = std::chrono::seconds(1);
+  const std::pair<const char *, Kind> rows[] = {{"<silent>", Kind::temporary},
+                                                {"<close>", Kind::temporary},
+                                                {"454 4.7.0 not now", Kind::temporary},
+                                                {"502 5.5.1 never", Kind::permanent}};
+  for (const auto &[answer, kind] : rows) {
+    SCOPED_TRACE(answer);
+    const Leaf leaf = issue({.names = {"mx.partner.test"}});
+    auto script = with(leaf);
+    script.replies = {{"STARTTLS", answer}};
+    SmtpFixture server(std::move(script));
+    for (const char *name : {"partner.test", "mx.partner.test"}) dns.forget(name);
+    if (delivery) delivery->close_idle();
+    point("partner.test", "mx.partner.test", server);
+    dns.forget("partner.test");
+    dns.add_mx("partner.test", 10, "mx.partner.test", smtp::DnsTrust::secure);
+    apply_config();
+    mta::Job job = make_job({"you@partner.test"});
+    auto message = std::make_shared<mta::QueuedMessage>(*job.message);
+    message->envelope.sender.parameters.requiretls = true;
+    job.message = std::move(message);
+    const auto result = deliver(std::move(job)).results.at(0);
+    EXPECT_EQ(result.kind, kind) << result.detail;
+    EXPECT_EQ(server.count("MAIL"), 0U);
+  }
 }
 
 TEST_F(PolicySources, tls_required_no_passes_over_dane) {

@@ -1,0 +1,57 @@
+// OutboundLoad: how many connections there are to other hosts, of all workers together, and how many to each address.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "smtp/names/ip_address.hpp"
+
+namespace mta {
+
+/// Thread-safe. Every socket to another mail host is counted from before it connects until it is closed: in use, kept
+/// for the next message, or saying QUIT.
+class OutboundLoad {
+public:
+  /// Counts one connection to `address` while it lives.
+  class Hold {
+  public:
+    Hold() = default;
+    Hold(std::shared_ptr<OutboundLoad> load, const smtp::IpAddress &address);
+    Hold(Hold &&other) noexcept = default;
+    Hold &operator=(Hold &&other) noexcept;
+    ~Hold() { release(); }
+    void release() noexcept;
+    [[nodiscard]] const smtp::IpAddress &address() const noexcept { return address_; } ///< as it was given
+
+  private:
+    std::shared_ptr<OutboundLoad> load_;
+    smtp::IpAddress address_{smtp::IpAddress::v4({})};
+  };
+
+  /// Whether one more connection to this address may be made. `per_address` for one that has answered for a message
+  /// before; of the others none holds more than a tenth of the pool, since a wildcard makes any number of domains of
+  /// one slow host. IPv6 addresses count by their /64, which is what one owner has.
+  [[nodiscard]] bool has_room(const smtp::IpAddress &address, std::size_t per_address, std::size_t limit) const;
+  /// A host at this address has answered for a message.
+  void note_answered(const smtp::IpAddress &address);
+  [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
+
+  std::atomic<std::size_t> jobs{0};    ///< handed to delivery and not done
+  std::atomic<std::size_t> kept{0};    ///< idle connections
+  std::atomic<std::size_t> closing{0}; ///< connections that say QUIT
+
+  /// Three quarters of what the pool may hold are in use: waits become shorter.
+  [[nodiscard]] bool is_nearly_full(std::size_t limit) const noexcept { return jobs * 4 >= limit * 3 && limit > 1; }
+
+private:
+  mutable std::mutex mutex_;
+  std::map<smtp::IpAddress, std::size_t> by_address_; ///< under mutex_
+  std::set<smtp::IpAddress> answered_;                ///< under mutex_
+  std::atomic<std::size_t> connections_{0};
+};
+
+} // namespace mta
