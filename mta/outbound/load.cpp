@@ -47,7 +47,7 @@ bool OutboundLoad::has_room(const smtp::IpAddress &address, std::size_t per_addr
   const std::lock_guard lock(mutex_);
   const auto found = by_address_.find(key);
   if (found == by_address_.end()) return true;
-  if (!answered_.contains(key)) per_address = std::min(per_address, std::max<std::size_t>(1, limit / 10));
+  per_address = std::min(per_address, std::max<std::size_t>(1, limit / (answered_.contains(key) ? 4 : 10)));
   return found->second < per_address;
 }
 

@@ -32,9 +32,9 @@ public:
     smtp::IpAddress address_{smtp::IpAddress::v4({})};
   };
 
-  /// Whether one more connection to this address may be made. `per_address` for one that has answered for a message
-  /// before; of the others none holds more than a tenth of the pool, since a wildcard makes any number of domains of
-  /// one slow host. IPv6 addresses count by their /64, which is what one owner has.
+  /// Whether one more connection to this address may be made. At most `per_address`, and a quarter of a small pool;
+  /// one that has not answered for a message yet holds no more than a tenth of it, since a wildcard makes any number of
+  /// domains of one slow host. IPv6 addresses count by their /64, which is what one owner has.
   [[nodiscard]] bool has_room(const smtp::IpAddress &address, std::size_t per_address, std::size_t limit) const;
   /// A host at this address has answered for a message.
   void note_answered(const smtp::IpAddress &address);

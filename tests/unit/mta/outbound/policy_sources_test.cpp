@@ -2,6 +2,7 @@
 // told.
 #include <mutex>
 
+#include "mta/outbound/planning.hpp"
 #include "smtp/base/base64.hpp"
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 #include "tls/certificate.hpp"
@@ -245,6 +246,28 @@ TEST_F(PolicySources, a_failed_policy_store_is_a_temporary_failure) {
   apply_config();
   EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
   EXPECT_EQ(server.connections(), 0U);
+}
+
+TEST_F(PolicySources, a_failed_look_up_lives_seconds_and_a_retry_by_hand_asks_anew) {
+  policies.facts.state = policy::StsFacts::State::failed;
+  SmtpFixture server(SmtpScript{});
+  point("partner.test", "mx.partner.test", server);
+  apply_config();
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::temporary);
+  policies.facts.state = policy::StsFacts::State::none;
+  delivery->forget_plans(); // what `queue retry` does before it retries
+  EXPECT_EQ(deliver_to("you@partner.test").results.at(0).kind, Kind::delivered);
+
+  mta::Plan plan;
+  plan.hosts.ttl = std::chrono::hours(1);
+  EXPECT_EQ(mta::lifetime_of(plan), std::chrono::minutes(5));
+  plan.sts.state = policy::StsFacts::State::failed;
+  EXPECT_EQ(mta::lifetime_of(plan), std::chrono::seconds(5));
+  mta::HostPlan host;
+  host.addresses.ttl = std::chrono::hours(1);
+  EXPECT_EQ(mta::lifetime_of(host), std::chrono::minutes(5));
+  host.addresses.partial = true; // one family could not be asked
+  EXPECT_EQ(mta::lifetime_of(host), std::chrono::seconds(5));
 }
 
 TEST_F(PolicySources, remembered_tls_of_a_protected_domain_keeps_mail_out_of_the_clear) {
