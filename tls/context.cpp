@@ -212,6 +212,7 @@ private:
     } else {
       SSL_CTX_set_options(&context, SSL_OP_NO_TICKET);
     }
+    SSL_CTX_set_max_cert_list(&context, max_client_chain_octets);
     if (options_.ask_client_certificate) {
       SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, nullptr);
       if (hints_) SSL_CTX_set_client_CA_list(&context, SSL_dup_CA_list(hints_.get()));

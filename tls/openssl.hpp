@@ -79,6 +79,9 @@ using CipherPtr = std::unique_ptr<EVP_CIPHER, Free<EVP_CIPHER_free>>;
 inline constexpr std::size_t max_chain_certificates = 10; ///< of a peer, in Facts and in PeerChain
 inline constexpr std::size_t max_certificate_names = 100; ///< that we put into one of our own
 inline constexpr std::size_t max_name_octets = 255;
+/// Of a client's certificates, which any stranger may show: names cost us many times their octets. A server's chain has
+/// OpenSSL's own limit, 100 KiB.
+inline constexpr long max_client_chain_octets = 32 * 1024;
 inline constexpr std::size_t max_pem_octets = 4 * 1024 * 1024;
 
 /// OpenSSL's security level 2 for chains: 112 bits, so RSA 2048 and SHA-2 signatures (roots excepted).

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "mta/config/config_files.hpp"
+#include "mta/config/crl_files.hpp"
 #include "mta/config/partner_values.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/net/workers.hpp"
@@ -166,10 +167,13 @@ public:
     auto system = tls::TrustStore::system();
     if (!system) return tl::unexpected(system.error());
     stores_.emplace_back("system", std::move(*system));
-    if (rule.trust != "system") {
-      auto store = tls::TrustStore::from_file(rule.trust);
+    if (rule.trust != "system" || !rule.crls.empty()) {
+      std::vector<tls::CrlFile> lists;
+      for (const std::string &crl : rule.crls)
+        lists.push_back(is_crl_url(crl) ? tls::CrlFile{crl_cache_file(config_, crl), true} : tls::CrlFile{crl, false});
+      auto store = tls::TrustStore::load(rule.trust, lists);
       if (!store) return tl::unexpected(store.error());
-      stores_.emplace_back(policy::trust_key(rule.trust, {}), std::move(*store));
+      stores_.emplace_back(policy::trust_key(rule.trust, rule.crls), std::move(*store));
     }
     for (const RouteConfig &route : config_.routes) { // whose demands may hold beside the rule's
       const std::string key = policy::trust_key(route.tls_trust, {});

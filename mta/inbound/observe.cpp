@@ -1,6 +1,7 @@
 // observe: see observe.hpp.
 #include "mta/inbound/observe.hpp"
 
+#include "mta/tally/evidence_row.hpp"
 #include "tls/digest.hpp"
 
 namespace mta::inbound {
@@ -59,6 +60,7 @@ std::shared_ptr<const TlsSession> make_session(ClientJudge &judge, const Config 
     session->fault_detail = verdict.reason;
     session->refused_by_partner = verdict.rule;
   }
+  keep_few_names(*session);
   return session;
 }
 

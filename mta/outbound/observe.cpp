@@ -1,6 +1,7 @@
 // observe: see observe.hpp.
 #include "mta/outbound/observe.hpp"
 
+#include "mta/tally/evidence_row.hpp"
 #include "tls/digest.hpp"
 
 namespace mta {
@@ -82,6 +83,7 @@ std::shared_ptr<const TlsSession> make_session(const HostPlan &plan, Connection 
     session->fault_detail = session->tls_problem;
   }
   note_partner(*session, plan.decision);
+  keep_few_names(*session);
   return session;
 }
 

@@ -27,7 +27,7 @@ constexpr auto last_time = std::chrono::floor<std::chrono::seconds>(std::chrono:
 /// The names that satisfied a rule, or that one for this host or domain would ask for, stand first, so that the limit
 /// does not cut them off.
 std::vector<std::string> choose_names(const std::vector<std::string> &names, const TlsSession &session,
-                                      std::string_view domain) {
+                                      std::string_view domain, std::size_t limit) {
   std::vector<std::string> chosen;
   const auto wanted = [&](const std::string &name) {
     return tls::name_covers(name, session.host) || tls::name_covers(name, domain) ||
@@ -35,7 +35,7 @@ std::vector<std::string> choose_names(const std::vector<std::string> &names, con
            (session.observed && session.observed->matched_name == name);
   };
   const auto take = [&](const std::string &name) {
-    if (chosen.size() < EvidenceLimits::names) chosen.push_back(name.substr(0, EvidenceLimits::name));
+    if (chosen.size() < limit) chosen.push_back(name.substr(0, EvidenceLimits::name));
   };
   for (const std::string &name : names)
     if (wanted(name)) take(name);
@@ -48,7 +48,7 @@ void note_certificate(policy::EvidenceRow &row, const TlsSession &session) {
   const auto &chain = session.facts.chain;
   if (chain.empty()) return;
   const tls::CertificateFacts &leaf = chain.front();
-  row.names = choose_names(leaf.dns_names, session, row.domain);
+  row.names = choose_names(leaf.dns_names, session, row.domain, EvidenceLimits::names);
   row.issuer = leaf.issuer.substr(0, EvidenceLimits::issuer);
   row.key_type = leaf.key_type.substr(0, EvidenceLimits::word);
   row.not_after = std::chrono::floor<std::chrono::seconds>(leaf.not_after);
@@ -132,6 +132,18 @@ void read_certificate(RowReader &in, policy::EvidenceRow &row, std::uint64_t ver
 }
 
 } // namespace
+
+void keep_few_names(TlsSession &session) {
+  bool is_leaf = true;
+  for (tls::CertificateFacts &certificate : session.facts.chain) {
+    if (!is_leaf)
+      certificate.dns_names.clear();
+    else if (certificate.dns_names.size() > EvidenceLimits::session_names)
+      certificate.dns_names =
+          choose_names(certificate.dns_names, session, session.domain, EvidenceLimits::session_names);
+    is_leaf = false;
+  }
+}
 
 policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_view domain) {
   policy::EvidenceRow row;

@@ -16,6 +16,7 @@ namespace mta {
 struct EvidenceLimits {
   static constexpr std::size_t name = 255;
   static constexpr std::size_t names = 32; ///< of a certificate: those that cover host or domain come first
+  static constexpr std::size_t session_names = 100; ///< in a TlsSession, likewise
   static constexpr std::size_t issuer = 300;
   static constexpr std::size_t rule = 500;
   static constexpr std::size_t reason = 500;
@@ -26,6 +27,10 @@ struct EvidenceLimits {
   static constexpr std::size_t judgements = 6;
   static constexpr std::size_t store = 500;
 };
+
+/// Once everything is judged: a session that waits to be counted keeps of a certificate's names, which may be
+/// thousands, those that matter.
+void keep_few_names(TlsSession &session);
 
 /// `domain`: whose mail it was, which is not the session's where a connection is shared.
 [[nodiscard]] policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_view domain);

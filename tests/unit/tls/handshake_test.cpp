@@ -299,6 +299,23 @@ TEST_F(Handshake, a_client_certificate_that_nobody_trusts_does_not_end_the_hands
   EXPECT_THAT(verdict.reason, HasSubstr("CN=gateway.example.net"));
 }
 
+TEST_F(Handshake, a_client_may_show_many_names_and_not_without_end) {
+  for (const int names : {500, 3000}) { // about 13 and 80 KiB
+    test::LeafOptions options;
+    for (int i = 0; i < names; ++i) options.names.push_back("n" + std::to_string(i) + ".gateway.example.net");
+    test::Leaf leaf = ca_.issue(options);
+    leaf.write_to(folder_, "many");
+    test::StreamPair pair;
+    const auto server =
+        serve({.profile = "ncsc", .certificates = {ecdsa_}, .ask_client_certificate = true, .client_ca_hints = ""});
+    const auto done = pair.handshake(ask("ncsc", tls::KeyPairFiles{leaf.chain_file, leaf.key_file}), server);
+    EXPECT_EQ(pair.server->is_tls(), names == 500) << done.text();
+    if (pair.server->is_tls()) {
+      EXPECT_EQ(pair.server->facts().chain.front().dns_names.size(), 500U);
+    }
+  }
+}
+
 TEST_F(Handshake, hints_name_the_cas) {
   for (const bool with : {true, false}) {
     const auto server = serve({.profile = "ncsc",

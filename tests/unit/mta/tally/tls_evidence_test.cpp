@@ -141,6 +141,20 @@ TEST(EvidenceRow, a_certificate_with_many_names_keeps_those_that_matter) {
   EXPECT_EQ(make_evidence_row(session, session.domain).names[0], "n300.example");
 }
 
+TEST(EvidenceRow, a_session_keeps_few_of_thousands_of_names) {
+  auto session = a_tls_session();
+  for (auto &certificate : session.facts.chain) {
+    certificate.dns_names.clear();
+    for (int i = 0; i < 20'000; ++i) certificate.dns_names.push_back("n" + std::to_string(i) + ".example");
+  }
+  session.verdict->matched_name = "n19999.example";
+  keep_few_names(session);
+  ASSERT_EQ(session.facts.chain[0].dns_names.size(), EvidenceLimits::session_names);
+  EXPECT_EQ(session.facts.chain[0].dns_names[0], "n19999.example") << "what was proven stays";
+  EXPECT_TRUE(session.facts.chain[1].dns_names.empty());
+  EXPECT_EQ(make_evidence_row(session, session.domain).names[0], "n19999.example");
+}
+
 TEST(EvidenceRow, the_keys_of_the_verified_chain_are_kept_and_older_rows_have_none) {
   auto session = a_tls_session();
   session.judgements = {{"system", {true, {}, tls::ChainFault::none, {"leaf key", "anchor key"}}}};
