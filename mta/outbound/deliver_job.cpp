@@ -371,6 +371,9 @@ Task<void> walk_hosts(Group &group) {
   auto kept = unsure.empty() ? group.worker->take_kept(*group.plan) : DeliveryWorker::Kept{};
   if (kept.connection) {
     group.host_plan = std::move(kept.plan);
+    const auto &hosts = group.plan->hosts.hosts;
+    for (std::size_t i = 0; i < hosts.size(); ++i) // it may be come back to
+      if (hosts[i].name == group.host_plan->host.name) group.host_plans[i] = group.host_plan;
     co_await send(group, std::move(kept.connection), true);
   }
   while (!group.is_stopped()) {

@@ -52,7 +52,7 @@ bool HostWalk::may_connect(Clock::time_point now) const noexcept {
 
 HostWalk::Step HostWalk::next(Clock::time_point now) {
   if (open_.empty()) return Done{};
-  if (!in_clear_round_) {
+  if (round_ == Round::plain) {
     if (!addresses_.empty() && may_connect(now)) {
       ++connects_;
       return Connect{current_, addresses_, false, {}};
@@ -71,10 +71,17 @@ HostWalk::Step HostWalk::next(Clock::time_point now) {
       current_ = order_[cursor_++];
       return LookUp{current_};
     }
-    in_clear_round_ = true;
+    round_ = Round::converting;
   }
-  while (!injected_ && next_offer_ < offers_.size()) {
-    const ClearOffer &offer = offers_[next_offer_++];
+  while (next_to_convert_ < to_convert_.size()) {
+    const Offer &offer = to_convert_[next_to_convert_++];
+    if (dropped_[offer.host]) continue;
+    current_ = offer.host;
+    return Connect{offer.host, {offer.address}, false, {}};
+  }
+  round_ = Round::in_clear;
+  while (!injected_ && next_in_clear_ < in_clear_.size()) {
+    const Offer &offer = in_clear_[next_in_clear_++];
     if (dropped_[offer.host]) continue;
     current_ = offer.host;
     return Connect{offer.host, {offer.address}, true, offer.reason};
@@ -121,22 +128,23 @@ void HostWalk::busy(const std::vector<smtp::SocketAddress> &addresses) {
 }
 
 void HostWalk::no_session(HostFailure failure, const std::string &clear_reason, const smtp::SocketAddress &address) {
-  if (!clear_reason.empty() && !in_clear_round_) {
+  if (!clear_reason.empty() && round_ != Round::in_clear) {
     tls_failed_ = true;
-    offers_.push_back({current_, address, clear_reason});
+    in_clear_.push_back({current_, address, clear_reason});
   }
   note(std::move(failure));
 }
 
-bool HostWalk::others_may_have_tls() const noexcept {
+bool HostWalk::others_are_left() const noexcept {
+  if (round_ != Round::plain) return false;
   if (!addresses_.empty()) return true;
   return std::any_of(order_.begin() + static_cast<std::ptrdiff_t>(cursor_), order_.end(),
                      [this](std::size_t host) { return !dropped_[host]; });
 }
 
 bool HostWalk::puts_off_clear(const smtp::SocketAddress &address, const std::string &reason) {
-  if (!tls_failed_ || in_clear_round_ || !others_may_have_tls()) return false;
-  offers_.push_back({current_, address, reason});
+  if (!tls_failed_ || !others_are_left()) return false;
+  in_clear_.push_back({current_, address, reason});
   return true;
 }
 
@@ -161,8 +169,9 @@ void HostWalk::session_was_stale() {
 }
 
 void HostWalk::reconnect(const smtp::SocketAddress &address, const std::string &clear_reason) {
-  if (in_clear_round_) {
-    if (connects_++ < limits_.connects) offers_.push_back({current_, address, clear_reason});
+  if (round_ != Round::plain) {
+    auto &offers = round_ == Round::in_clear ? in_clear_ : to_convert_;
+    if (connects_++ < limits_.connects) offers.push_back({current_, address, clear_reason});
   } else {
     addresses_.insert(addresses_.begin(), address);
   }
@@ -196,6 +205,17 @@ RecipientResult HostWalk::to_row(std::size_t recipient, const smtp::RecipientOut
   return row;
 }
 
+std::size_t HostWalk::host_of_session() const noexcept {
+  const std::string_view name = std::string_view(session_.label).substr(0, session_.label.find('['));
+  for (std::size_t i = 0; i < hosts_.size(); ++i)
+    if (hosts_[i].name == name) return i;
+  return current_;
+}
+
+bool HostWalk::may_convert() const noexcept {
+  return round_ != Round::plain || (to_convert_.empty() && !others_are_left());
+}
+
 std::vector<RecipientResult> HostWalk::answered(const std::vector<std::size_t> &batch,
                                                 const std::vector<smtp::RecipientOutcome> &outcomes) {
   reached_ = true;
@@ -207,7 +227,11 @@ std::vector<RecipientResult> HostWalk::answered(const std::vector<std::size_t> &
     rows.push_back(to_row(batch[i], outcomes[i], progress));
   const auto lacking =
       std::find_if(outcomes.begin(), outcomes.end(), [](const auto &outcome) { return outcome.lacking; });
-  if (lacking != outcomes.end()) note(lacking_failure(session_.label, lacking->reply));
+  if (lacking == outcomes.end()) return rows;
+  if (lacking->reply.enhanced == smtp::EnhancedCode{5, 6, 3} && !may_convert() && round_ == Round::plain)
+    to_convert_.push_back({host_of_session(), session_.address, {}});
+  else
+    note(lacking_failure(session_.label, lacking->reply));
   return rows;
 }
 

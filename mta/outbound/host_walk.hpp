@@ -19,9 +19,11 @@ namespace mta {
 /// message needs (8BITMIME, SMTPUTF8, size). What does not: a 5xx to the message or recipient, and an unsure end (the
 /// message was sent whole and no clear answer came): that one waits, for the same host.
 ///
-///   look up -> connect (each address) -> … next host … -> connect in clear (hosts whose TLS failed) -> done
+///   look up -> connect (each address) -> … next host … -> connect to convert -> connect in clear -> done
 ///
-/// Where TLS is only wished for, an attempt in clear comes after every host was tried with TLS.
+/// A host that lacks only 8BITMIME gets the message converted (RFC 6152 section 3) after the others were asked whether
+/// they take it as it is: signatures live longer so. Where TLS is only wished for, an attempt in clear comes after
+/// every host was tried with TLS.
 class HostWalk {
 public:
   using Clock = std::chrono::steady_clock;
@@ -114,6 +116,9 @@ public:
   [[nodiscard]] const std::vector<std::size_t> &open() const noexcept { return open_; }
   [[nodiscard]] bool is_done() const noexcept { return open_.empty(); }
 
+  /// Whether this session's host, when it lacks 8BITMIME, gets 8-bit content converted now; else it is come back to.
+  [[nodiscard]] bool may_convert() const noexcept;
+
   // ---- the end ----
   /// One result for each recipient. `stopped`: the daemon ends.
   [[nodiscard]] std::vector<RecipientResult> finish(bool stopped);
@@ -124,17 +129,20 @@ public:
   [[nodiscard]] std::string resume_at() const;
 
 private:
-  struct ClearOffer {
+  /// To be come back to.
+  struct Offer {
     std::size_t host = 0;
     smtp::SocketAddress address;
-    std::string reason;
+    std::string reason; ///< why in clear
   };
+  enum class Round : std::uint8_t { plain, converting, in_clear };
   struct Answer {
     std::size_t recipient = 0;
     RecipientResult result;
   };
   [[nodiscard]] bool may_connect(Clock::time_point now) const noexcept;
-  [[nodiscard]] bool others_may_have_tls() const noexcept;
+  [[nodiscard]] bool others_are_left() const noexcept;
+  [[nodiscard]] std::size_t host_of_session() const noexcept;
   RecipientResult to_row(std::size_t recipient, const smtp::RecipientOutcome &outcome, bool progress);
   void close(std::size_t recipient, const RecipientResult &result);
   void note(HostFailure failure);
@@ -149,15 +157,17 @@ private:
   std::size_t current_ = 0;                    ///< host
   std::vector<smtp::SocketAddress> addresses_; ///< of the current host, still to be tried
   std::vector<smtp::SocketAddress> spent_;     ///< have answered in this walk, or failed
-  std::vector<ClearOffer> offers_;
-  std::size_t next_offer_ = 0;
+  std::vector<Offer> to_convert_;
+  std::vector<Offer> in_clear_;
+  std::size_t next_to_convert_ = 0;
+  std::size_t next_in_clear_ = 0;
   std::size_t connects_ = 0;
   std::size_t sessions_ = 0;
   bool injected_ = false;
   bool tls_failed_ = false;
   bool cut_short_ = false;
   bool busy_ = false;
-  bool in_clear_round_ = false;
+  Round round_ = Round::plain;
   bool reached_ = false; ///< a host heard of the message, or showed what it has
   Session session_;
   std::vector<std::size_t> open_;

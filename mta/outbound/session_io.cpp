@@ -182,7 +182,7 @@ WaitEnd write_end(SessionIo &io) {
   WaitEnd wait{now + timeout, fmt::format("no {} in {} s", phase_name(waiting), timeout.count())};
   if (waiting == Waiting::data_block && io.timeouts.minimum_rate > 0) {
     if (!connection.body_begun_at) connection.body_begun_at = now;
-    const auto rate_end = *connection.body_begun_at + rate_grace +
+    const auto rate_end = *connection.body_begun_at + std::min(rate_grace, io.timeouts.data_block_timeout) +
                           std::chrono::seconds(connection.body_octets / io.timeouts.minimum_rate);
     if (rate_end < wait.at)
       wait = {rate_end, fmt::format("the message went at less than {} octets a second", io.timeouts.minimum_rate)};

@@ -34,7 +34,8 @@ HostFailure failure(HostLesson lesson, FailureCause cause, std::uint16_t code, b
 }
 
 /// Hosts by what they do: "dead", "greet554", "greet421", "loop", "noaddress", "forbidden" (by policy), "weak" (TLS
-/// that is not what is demanded), "busy", "inject", "lost" (in the midst), "lost450", "unsure", "lacks", "552" …: a
+/// that is not what is demanded), "busy", "inject", "lost" (in the midst), "lost450", "unsure", "lacks" (8BITMIME),
+/// "small" (for the message), "552" …: a
 /// code that answers the message, perhaps with an enhanced one ("550/5.1.1"). "tls:X": the handshake fails, in clear it
 /// does X; "plain:X": offers no TLS, does X.
 class Play {
@@ -131,8 +132,13 @@ private:
                       unsure);
       return;
     }
-    if (does == "lacks") {
-      auto lacks = outcome(554, smtp::EnhancedCode{5, 6, 3});
+    if (does == "lacks" && walk_.may_convert()) {
+      walk_.answered(batch, {outcome(250)});
+      return;
+    }
+    if (does == "lacks" || does == "small") {
+      auto lacks =
+          does == "lacks" ? outcome(554, smtp::EnhancedCode{5, 6, 3}) : outcome(552, smtp::EnhancedCode{5, 3, 4});
       lacks.local = lacks.lacking = true;
       walk_.answered(batch, {lacks});
       return;
@@ -194,10 +200,17 @@ const Row rows[] = {
     {"a connection lost in the midst says nothing of the destination", {"lost"}, "1", temporary, 451, unknown},
     {"an unsure end makes no second copy", {"unsure", "250"}, "1", temporary, 451, unknown},
     {"an unsure end after a 4xx makes none either", {"450", "unsure", "250"}, "1 2", temporary, 451},
-    {"what one host lacks another may have", {"lacks", "250"}, "1 2", delivered, 250},
-    {"what every host lacks is final", {"lacks", "lacks"}, "1 2", permanent, 554},
-    {"what one host lacks is not final while another is dead", {"lacks", "dead"}, "1 2", temporary, 451},
-    {"what one host lacks is not final while another said 4xx", {"lacks", "450"}, "1 2", temporary, 450},
+    {"what one host lacks another may have", {"small", "250"}, "1 2", delivered, 250},
+    {"what every host lacks is final", {"small", "small"}, "1 2", permanent, 552},
+    {"what one host lacks is not final while another is dead", {"small", "dead"}, "1 2", temporary, 451},
+    {"what one host lacks is not final while another said 4xx", {"small", "450"}, "1 2", temporary, 450},
+    {"8-bit content goes as it is where it can", {"lacks", "250"}, "1 2", delivered, 250},
+    {"converted at once where there is one host", {"lacks"}, "1", delivered, 250},
+    {"converted at the best host where none takes it as it is", {"lacks", "lacks"}, "1 2 1", delivered, 250},
+    {"converted where the other host is dead", {"lacks", "dead"}, "1 2 1", delivered, 250},
+    {"converted where the other host said 4xx", {"lacks", "450"}, "1 2 1", delivered, 250},
+    {"converted with TLS before anything goes in clear", {"tls:250", "lacks", "dead"}, "1 2 3 2", delivered, 250},
+    {"converted in clear in the end", {"tls:lacks", "dead"}, "1 2 1c", delivered, 250},
     {"TLS that is not enough goes to the next host", {"weak", "250"}, "1 2", delivered, 250},
     {"TLS that is not enough says nothing of the host's health", {"weak"}, "1", temporary, 451},
     {"a host that policy forbids is not asked", {"forbidden", "250"}, "1- 2", delivered, 250},
