@@ -125,10 +125,26 @@ private:
 
   void judge_unusable_from() {
     say(fmt::format("no author domain: {}", printable(dmarc_.reason)));
-    // A message that names no author claims to be from nobody; a relaxed reader shows none.
-    const bool is_absent = checks_.authors.status == auth::FromStatus::no_field;
-    if (is_absent ? !rules_.refuse_missing_from : !rules_.refuse_unusable_from) return;
+    if (!refuses(checks_.authors)) return;
     want(DmarcPolicy::reject, refusal(1, fmt::format("Email rejected: {}", printable(dmarc_.reason))));
+  }
+
+  [[nodiscard]] bool refuses(const auth::AuthorDomains &authors) {
+    switch (authors.status) {
+    case auth::FromStatus::no_field: return rules_.refuse_missing_from; // it claims to be from nobody
+    case auth::FromStatus::no_author:
+      // "MAILER-DAEMON <>", "postmaster": how many systems sign what they return. A reader shows no address.
+      if (checks_.is_notice) {
+        say("a notice that names no author claims to be from nobody");
+        return false;
+      }
+      return rules_.refuse_unusable_from;
+    case auth::FromStatus::ok:
+    case auth::FromStatus::several_fields: return rules_.refuse_several_authors;
+    case auth::FromStatus::malformed:
+    case auth::FromStatus::no_domain: return rules_.refuse_unusable_from;
+    }
+    return true;
   }
 
   /// RFC 7208 section 8.4 leaves a fail to the receiver; with a DMARC record, that record decides.

@@ -40,7 +40,8 @@ struct DmarcOverride {
 struct MessageRules {
   Mode mode = Mode::enforce;
   bool own_domain_shield = true;    ///< mail from outside with our domain in From must pass SPF or DKIM aligned
-  bool refuse_unusable_from = true; ///< several From fields, several domains, or a malformed one: 550
+  bool refuse_several_authors = true; ///< several From fields, or addresses of several domains: 550
+  bool refuse_unusable_from = true;   ///< a From of which nobody can tell the author: 550
   bool refuse_missing_from = false; ///< no From at all: 550
   auth::DmarcPolicy on_spf_fail = auth::DmarcPolicy::none; ///< for SPF fail of MAIL FROM where no DMARC record applies
   std::vector<DmarcOverride> overrides = {};               ///< the most specific pattern wins, then the first
@@ -56,6 +57,7 @@ struct MessageChecks {
   const auth::ArcVerdict &arc;
   bool from_own_domain = false; ///< a domain of authors.domains is one of ours
   bool from_outside = true;     ///< not from a client that may send for our domains
+  bool is_notice = false;       ///< MAIL FROM:<>
 };
 
 struct MessageDecision {

@@ -5,9 +5,9 @@
 
 #include <fmt/core.h>
 
+#include "auth/core/salvage_from.hpp"
 #include "smtp/base/result.hpp"
 #include "smtp/base/text.hpp"
-#include "smtp/names/domain.hpp"
 
 namespace auth {
 
@@ -24,25 +24,9 @@ bool is_atext(char c) {
   return c != '\0' && std::string_view("!#$%&'*+-/=?^_`{|}~").find(c) != std::string_view::npos;
 }
 
-/// A name of letters, digits, hyphens and underscores: RFC 5322's dot-atom and the DNS have underscores, smtp::Domain,
-/// made for envelopes, does not.
-bool is_dns_name(std::string_view name) {
-  if (name.size() > 253) return false;
-  for (const std::string_view label : smtp::split(name, '.')) {
-    if (label.empty() || label.size() > 63) return false;
-    for (const char c : label)
-      if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) return false;
-  }
-  return true;
-}
-
 Result<std::string> to_a_labels(std::string_view name) {
-  std::string_view plain = name;
-  if (plain.ends_with('.')) plain.remove_suffix(1); // the root's dot: the same name
-  const auto domain = smtp::Domain::parse(plain);
-  if (domain) return domain->ascii();
-  std::string lower = smtp::to_lower(plain);
-  if (is_dns_name(lower)) return lower;
+  std::string domain = author_domain(name);
+  if (!domain.empty()) return domain;
   return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is no domain", smtp::escape_to_ascii(name)));
 }
 
@@ -68,12 +52,15 @@ public:
   [[nodiscard]] std::vector<std::string> &domains() noexcept { return domains_; }
   [[nodiscard]] std::size_t literals() const noexcept { return literals_; }
   [[nodiscard]] std::size_t addresses() const noexcept { return addresses_; }
+  /// Follows RFC 5322, but in a form that known readers take apart in another way.
+  [[nodiscard]] bool is_doubtful() const noexcept { return doubtful_; }
 
 private:
   /// What a run of words amounts to: a display name, or the local part of an address when '@' follows.
   struct Words {
     std::size_t count = 0;
-    bool dotted = true; ///< a dot between any two: could be a local part
+    bool dotted = true;          ///< a dot between any two: could be a local part
+    bool quoted_special = false; ///< a quoted string has what could end an address
   };
 
   [[nodiscard]] bool at_end() const noexcept { return at_ >= text_.size(); }
@@ -81,7 +68,8 @@ private:
 
   tl::unexpected<smtp::Error> unexpected_octet() const {
     if (at_end()) return fail(ErrorCode::bad_syntax, "it ends within an address");
-    return fail(ErrorCode::bad_syntax, fmt::format("unexpected \"{}\" at octet {}", smtp::escape_to_ascii(text_.substr(at_, 1)), at_));
+    return fail(ErrorCode::bad_syntax,
+                fmt::format("unexpected \"{}\" at octet {}", smtp::escape_to_ascii(text_.substr(at_, 1)), at_));
   }
 
   /// [CFWS]: white space, folds, comments with their nesting.
@@ -97,6 +85,7 @@ private:
       } else if (c == '\n' || c == '\0') {
         return fail(ErrorCode::bad_syntax, c == '\0' ? "NUL octet" : "CR or LF that folds nothing");
       } else if (c == '(') {
+        if (depth > 0 || in_angle_) doubtful_ = true;
         if (++depth > deepest_from_comment)
           return fail(ErrorCode::too_long, fmt::format("comments nest deeper than {}", deepest_from_comment));
         ++at_;
@@ -106,6 +95,7 @@ private:
       } else if (depth > 0 && c == '\\') {
         if (at_ + 1 >= text_.size() || is_control(text_[at_ + 1]))
           return fail(ErrorCode::bad_syntax, "a backslash that quotes nothing");
+        doubtful_ = true;
         at_ += 2;
       } else if (depth > 0 || is_blank(c)) {
         ++at_;
@@ -176,8 +166,14 @@ private:
         continue;
       }
       if (peek() == '"') {
+        const std::size_t begin = at_;
         if (auto skipped = skip_quoted(); !skipped) return tl::unexpected<smtp::Error>(skipped.error());
+        words.quoted_special =
+            words.quoted_special ||
+            text_.substr(begin + 1, at_ - begin - 2).find_first_of("@<>\"\\") != std::string_view::npos;
       } else if (const std::size_t length = encoded_word_length(); length > 0) {
+        // To some readers it is no atom: what they take for the quotes and brackets of the field may be in it.
+        if (text_.substr(at_, length).find_first_of("\"()<>@\\") != std::string_view::npos) doubtful_ = true;
         at_ += length;
       } else if (is_atext(peek())) {
         while (!at_end() && is_atext(peek())) ++at_;
@@ -197,7 +193,9 @@ private:
     std::string name;
     bool after_dot = true;
     for (;;) {
+      const std::size_t before = at_;
       if (auto skipped = skip_cfws(); !skipped) return tl::unexpected<smtp::Error>(skipped.error());
+      const bool spaced = at_ != before && !name.empty();
       if (at_end()) break;
       if (peek() == '.') {
         if (after_dot) return unexpected_octet();
@@ -210,8 +208,12 @@ private:
       } else {
         break;
       }
+      // To some readers the domain ends at the white space or comment: they would show another one.
+      if (spaced) doubtful_ = true;
     }
     if (name.empty()) return unexpected_octet();
+    // A final dot: some readers take the address for none, and the display name for one.
+    if (name.ends_with('.')) doubtful_ = true;
     return to_a_labels(name);
   }
 
@@ -245,9 +247,19 @@ private:
   /// "<" [obs-route] addr-spec ">".
   Result<void> read_angle() {
     ++at_;
+    in_angle_ = true;
+    auto read = read_in_angle();
+    in_angle_ = false;
+    if (!read) return read;
+    return skip_cfws();
+  }
+
+  /// [obs-route] addr-spec ">".
+  Result<void> read_in_angle() {
     if (auto skipped = skip_cfws(); !skipped) return skipped;
     // obs-route = *(CFWS / ",") "@" domain *("," [CFWS] ["@" domain]) ":" (section 4.4): read and dropped.
     if (!at_end() && (peek() == '@' || peek() == ',')) {
+      doubtful_ = true;
       while (!at_end() && peek() != ':') {
         if (peek() == '@') {
           ++at_;
@@ -265,11 +277,12 @@ private:
     const auto local_part = read_words();
     if (!local_part) return tl::unexpected<smtp::Error>(local_part.error());
     if (local_part->count == 0 || !local_part->dotted || at_end() || peek() != '@') return unexpected_octet();
+    if (local_part->quoted_special) doubtful_ = true;
     ++at_;
     if (auto added = add(read_domain()); !added) return added;
     if (at_end() || peek() != '>') return unexpected_octet();
     ++at_;
-    return skip_cfws();
+    return {};
   }
 
   /// address = mailbox / group.
@@ -288,6 +301,7 @@ private:
   /// addr-spec, behind its local part. `alice@a.example (x) <bob@b.example>` is no RFC 5322 syntax, but it is sent, and
   /// some readers show the first address: both domains are authors then, so that neither hides behind the other.
   Result<void> read_bare(Words words) {
+    if (words.quoted_special) doubtful_ = true;
     for (;;) {
       ++at_; // '@'
       auto domain = read_domain();
@@ -332,6 +346,8 @@ private:
   std::vector<std::string> domains_;
   std::size_t literals_ = 0;
   std::size_t addresses_ = 0;
+  bool in_angle_ = false;
+  bool doubtful_ = false;
 };
 
 } // namespace
@@ -343,9 +359,33 @@ std::string_view to_string(FromStatus status) noexcept {
   case FromStatus::several_fields: return "several_fields";
   case FromStatus::malformed: return "malformed";
   case FromStatus::no_domain: return "no_domain";
+  case FromStatus::no_author: return "no_author";
   }
   return "?";
 }
+
+namespace {
+
+/// "Doe, Jane <jane@example.com>" is no RFC 5322, but names one author to everybody; "MAILER-DAEMON <>" names nobody.
+void salvage(std::string_view value, const std::string &why, AuthorDomains &authors) {
+  SalvagedFrom found = salvage_from(value);
+  for (std::string &domain : found.domains)
+    if (std::find(authors.domains.begin(), authors.domains.end(), domain) == authors.domains.end())
+      authors.domains.push_back(std::move(domain));
+  if (found.names_nobody() && authors.domains.empty()) {
+    authors.status = FromStatus::no_author;
+    authors.problem = "header From has no address";
+  } else if (found.problem.empty() && authors.domains.size() == 1) {
+    authors.status = FromStatus::ok;
+    authors.salvaged = true;
+  } else {
+    authors.status = FromStatus::malformed;
+    const std::string &detail = !why.empty() ? why : found.problem;
+    authors.problem = "header From does not parse: " + (detail.empty() ? "it may name several authors" : detail);
+  }
+}
+
+} // namespace
 
 AuthorDomains parse_from_field(std::string_view value) {
   AuthorDomains authors;
@@ -357,15 +397,14 @@ AuthorDomains parse_from_field(std::string_view value) {
   AddressReader reader(value);
   const auto read = reader.read_list();
   authors.domains = std::move(reader.domains());
-  if (!read) {
+  if (!read && read.error().code == ErrorCode::too_long) {
     authors.status = FromStatus::malformed;
     authors.problem = "header From does not parse: " + read.error().detail;
-  } else if (reader.literals() > 0) {
+  } else if (read && reader.literals() > 0) {
     authors.status = FromStatus::no_domain;
     authors.problem = "header From has an address with a domain literal";
-  } else if (authors.domains.empty()) {
-    authors.status = FromStatus::no_domain;
-    authors.problem = "header From has no address";
+  } else if (!read || reader.is_doubtful() || authors.domains.empty()) {
+    salvage(value, read ? std::string() : read.error().detail, authors);
   } else {
     authors.status = FromStatus::ok;
   }

@@ -12,11 +12,12 @@
 namespace auth {
 
 enum class FromStatus : std::uint8_t {
-  ok,             ///< every address has a domain
+  ok,             ///< every address has a domain; or the field breaks RFC 5322, and only one domain can be its author
   no_field,       ///< no From field
   several_fields, ///< more than one From field (RFC 5322 section 3.6 allows one)
-  malformed,      ///< the field does not follow RFC 5322, or passes a limit
-  no_domain,      ///< no address at all (an empty group), or one with a domain literal
+  malformed,      ///< it cannot be told who the author is, or a limit is passed
+  no_domain,      ///< an address with a domain literal
+  no_author,      ///< no address at all, nor what a reader could take for one: "MAILER-DAEMON <>", an empty group
 };
 
 /// "ok", "no_field", …: for logs.
@@ -25,8 +26,9 @@ enum class FromStatus : std::uint8_t {
 struct AuthorDomains {
   FromStatus status = FromStatus::no_field;
   std::vector<std::string>
-      domains;         ///< distinct, lower case, A-labels, as they come; those that were read, whatever the status
-  std::string problem; ///< for people, printable ASCII, why it is not ok; empty for ok
+      domains;           ///< distinct, lower case, A-labels, as they come; those that were read, whatever the status
+  bool salvaged = false; ///< ok, although the field is not as RFC 5322 has it
+  std::string problem;   ///< for people, printable ASCII, why it is not ok; empty for ok
 
   [[nodiscard]] bool is_ok() const noexcept { return status == FromStatus::ok; }
 };

@@ -94,6 +94,7 @@ struct Row {
   auth::ArcVerdict arc = {};
   bool own = false;
   bool outside = true;
+  bool notice = false;
   auth::FromStatus from = auth::FromStatus::several_fields; ///< counts only where the verdict is permerror
 };
 
@@ -116,7 +117,8 @@ MessageDecision judge(const Row &row) {
                                    .dmarc = row.verdict,
                                    .arc = row.arc,
                                    .from_own_domain = row.own,
-                                   .from_outside = row.outside});
+                                   .from_outside = row.outside,
+                                   .is_notice = row.notice});
 }
 
 void expect_all(std::span<const Row> rows) {
@@ -175,10 +177,49 @@ TEST(JudgeMessage, FollowsThePublishedPolicy) {
        .expected = rejected,
        .rules = {.refuse_missing_from = true},
        .from = auth::FromStatus::no_field},
-      {.name = "no usable author, allowed",
+      {.name = "several authors, allowed",
        .verdict = no_author(),
        .expected = "accept",
+       .rules = {.refuse_several_authors = false}},
+      {.name = "several authors are not the other key's matter",
+       .verdict = no_author(),
+       .expected = rejected,
        .rules = {.refuse_unusable_from = false}},
+      {.name = "addresses of several domains",
+       .verdict = no_author(),
+       .expected = rejected,
+       .rules = {.refuse_unusable_from = false},
+       .from = auth::FromStatus::ok},
+      {.name = "an unreadable author",
+       .verdict = no_author(),
+       .expected = rejected,
+       .rules = {.refuse_several_authors = false},
+       .from = auth::FromStatus::malformed},
+      {.name = "an unreadable author, allowed",
+       .verdict = no_author(),
+       .expected = "accept",
+       .rules = {.refuse_unusable_from = false},
+       .from = auth::FromStatus::malformed},
+      {.name = "a message that names nobody",
+       .verdict = no_author(),
+       .expected = rejected,
+       .from = auth::FromStatus::no_author},
+      {.name = "a notice that names nobody",
+       .verdict = no_author(),
+       .expected = "accept",
+       .notice = true,
+       .from = auth::FromStatus::no_author},
+      {.name = "a notice whose author nobody can tell",
+       .verdict = no_author(),
+       .expected = rejected,
+       .notice = true,
+       .from = auth::FromStatus::malformed},
+      {.name = "a notice from an address literal",
+       .verdict = no_author(),
+       .expected = rejected,
+       .notice = true,
+       .from = auth::FromStatus::no_domain},
+      {.name = "a notice with several authors", .verdict = no_author(), .expected = rejected, .notice = true},
   };
   expect_all(rows);
 }
@@ -243,7 +284,7 @@ TEST(JudgeMessage, ShieldsOurOwnDomains) {
       {.name = "ours among several From fields, which are allowed",
        .verdict = no_author(),
        .expected = rejected + " override=local_policy",
-       .rules = {.refuse_unusable_from = false},
+       .rules = {.refuse_several_authors = false},
        .own = true},
       {.name = "a rule for our domain lifts it",
        .verdict = dmarc(DmarcResult::fail, none),

@@ -1,0 +1,184 @@
+// salvage_from: see the header.
+#include "auth/core/salvage_from.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include <fmt/core.h>
+
+#include "smtp/base/base64.hpp"
+#include "smtp/base/text.hpp"
+#include "smtp/names/domain.hpp"
+
+namespace auth {
+
+namespace {
+
+constexpr std::size_t most_at_signs = 100;
+
+/// A name of letters, digits, hyphens and underscores: RFC 5322's dot-atom and the DNS have underscores, smtp::Domain,
+/// made for envelopes, does not.
+bool is_dns_name(std::string_view name) {
+  if (name.size() > 253) return false;
+  for (const std::string_view label : smtp::split(name, '.')) {
+    if (label.empty() || label.size() > 63) return false;
+    for (const char c : label)
+      if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_')) return false;
+  }
+  return true;
+}
+
+bool is_blank(char c) noexcept {
+  return c == ' ' || c == '\t';
+}
+
+bool is_domain_octet(char c) noexcept {
+  const auto octet = static_cast<unsigned char>(c);
+  return octet > 127 || (octet >= '0' && octet <= '9') || (octet >= 'a' && octet <= 'z') ||
+         (octet >= 'A' && octet <= 'Z') || octet == '.' || octet == '-' || octet == '_';
+}
+
+/// What readers take for "@" although it is another character: U+FF20 and U+FE6B.
+bool has_other_at_sign(std::string_view text) noexcept {
+  return text.find("\xEF\xBC\xA0") != std::string_view::npos || text.find("\xEF\xB9\xAB") != std::string_view::npos;
+}
+
+int hex_value(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = smtp::to_lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/// RFC 2047 section 4.2.
+std::string decode_q(std::string_view text) {
+  std::string made;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '=' && at + 2 < text.size() && hex_value(text[at + 1]) >= 0 && hex_value(text[at + 2]) >= 0) {
+      made += static_cast<char>(hex_value(text[at + 1]) * 16 + hex_value(text[at + 2]));
+      at += 2;
+    } else {
+      made += text[at] == '_' ? ' ' : text[at];
+    }
+  }
+  return made;
+}
+
+/// In these an octet below 128 is that character of ASCII; in the others (UTF-7, UTF-16, ISO-2022) an "@" hides.
+bool is_plain_charset(std::string_view name) {
+  const std::string lower = smtp::to_lower(name.substr(0, name.find('*'))); // RFC 2231 section 5: a language behind '*'
+  return lower == "utf-8" || lower == "utf8" || lower == "us-ascii" || lower.starts_with("iso-8859-") ||
+         lower.starts_with("windows-125") || lower.starts_with("koi8-");
+}
+
+class FromSalvage {
+public:
+  SalvagedFrom run(std::string_view value) {
+    std::string text;
+    text.reserve(value.size());
+    for (std::size_t at = 0; at < value.size(); ++at) {
+      if (value.substr(at, 2) == "\r\n") {
+        if (at + 2 < value.size() && !is_blank(value[at + 2])) fault("CR or LF that folds nothing");
+        ++at;
+        continue;
+      }
+      const auto octet = static_cast<unsigned char>(value[at]);
+      if ((octet < ' ' && octet != '\t') || octet == 0x7f) fault("a control character");
+      text += value[at];
+    }
+    read_encoded_words(text);
+    scan(text);
+    return std::move(made_);
+  }
+
+private:
+  void fault(std::string text) {
+    if (made_.problem.empty()) made_.problem = std::move(text);
+  }
+
+  /// Some readers look for addresses in what encoded words say.
+  void read_encoded_words(std::string_view text) {
+    for (std::size_t at = text.find("=?"); at != std::string_view::npos; at = text.find("=?", at + 2)) {
+      const auto charset_end = text.find('?', at + 2);
+      if (charset_end == std::string_view::npos || charset_end + 2 >= text.size() || text[charset_end + 2] != '?')
+        continue;
+      const auto end = text.find("?=", charset_end + 3);
+      if (end == std::string_view::npos) return;
+      const std::string_view charset = text.substr(at + 2, charset_end - at - 2);
+      if (!is_plain_charset(charset)) {
+        fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(charset, 30)));
+        return;
+      }
+      const std::string_view content = text.substr(charset_end + 3, end - charset_end - 3);
+      if (smtp::to_lower(text[charset_end + 1]) == 'b') {
+        const auto decoded = smtp::from_base64(content);
+        if (!decoded)
+          fault("an encoded word that is no base64");
+        else
+          scan(*decoded);
+      } else {
+        scan(decode_q(content));
+      }
+      at = end;
+    }
+  }
+
+  void scan(std::string_view text) {
+    if (has_other_at_sign(text)) fault("a character that looks like \"@\"");
+    for (std::size_t at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
+      if (++at_signs_ > most_at_signs) return fault(fmt::format("more than {} \"@\"", most_at_signs));
+      std::size_t end = at + 1;
+      while (end < text.size() && is_domain_octet(text[end])) ++end;
+      const std::string_view name = text.substr(at + 1, end - at - 1);
+      std::string domain = author_domain(name);
+      if (domain.empty() || !ends_for_all(text.substr(end))) {
+        fault(fmt::format("\"{}\" may be an address or not", smtp::escape_to_ascii(text.substr(at, 40))));
+      }
+      if (!domain.empty() && std::find(made_.domains.begin(), made_.domains.end(), domain) == made_.domains.end())
+        made_.domains.push_back(std::move(domain));
+    }
+  }
+
+  /// No reader takes `rest` for more of the domain in front of it.
+  static bool ends_for_all(std::string_view rest) noexcept {
+    for (;;) {
+      const bool spaced = !rest.empty() && is_blank(rest.front());
+      while (!rest.empty() && is_blank(rest.front())) rest.remove_prefix(1);
+      if (rest.empty()) return true;
+      const char c = rest.front();
+      if (c == '(') { // a comment between two parts of a domain
+        std::size_t depth = 0;
+        std::size_t end = 0;
+        for (; end < rest.size(); ++end) {
+          if (rest[end] == '\\') return false;
+          if (rest[end] == '(') ++depth;
+          if (rest[end] == ')' && --depth == 0) break;
+        }
+        if (end == rest.size()) return false;
+        rest.remove_prefix(end + 1);
+        continue;
+      }
+      if (c == '<' || c == '"') return spaced || c == '"';
+      return c == '>' || c == ',' || c == ';' || c == ')' || c == ']' || c == '\'' ||
+             (c == '?' && rest.starts_with("?="));
+    }
+  }
+
+  SalvagedFrom made_;
+  std::size_t at_signs_ = 0;
+};
+
+} // namespace
+
+std::string author_domain(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1); // the root's dot: the same name
+  const auto domain = smtp::Domain::parse(name);
+  if (domain) return domain->ascii();
+  std::string lower = smtp::to_lower(name);
+  return is_dns_name(lower) ? lower : std::string();
+}
+
+SalvagedFrom salvage_from(std::string_view value) {
+  return FromSalvage().run(value);
+}
+
+} // namespace auth
