@@ -1,6 +1,8 @@
 // ArcSealer: see the header.
 #include "auth/arc/seal.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "auth/arc/sets.hpp"
@@ -41,6 +43,8 @@ namespace {
 /// A list of names that is folded only where a line would not be allowed any more (RFC 5322 section 2.1.1): the
 /// conformance suite and other sealers want none inside h=.
 constexpr std::size_t longest_list = 900;
+/// No message has more fields of one name that anybody reads; what h= names is bounded by it.
+constexpr std::size_t most_sealed_of_name = 50;
 
 /// The field with its payload folded behind semicolons, unless the caller folded it.
 std::string results_field(unsigned instance, std::string_view results) {
@@ -121,7 +125,7 @@ ArcSealer::Implementation::Implementation(const HeaderFields &fields, std::share
   FieldIndex index(fields);
   for (const std::string &name : options.headers) names.push_back(smtp::to_lower(name));
   if (names.empty())
-    for (const std::string &name : sealed_headers()) names.insert(names.end(), index.count(name), name);
+    for (const std::string &name : sealed_headers()) names.insert(names.end(), std::min(index.count(name), most_sealed_of_name), name);
   message.write(index.canonical_fields(names, Canonical::relaxed));
   body = bodies.want(Canonical::relaxed, HashKind::sha256, std::nullopt);
 }

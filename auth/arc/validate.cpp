@@ -2,6 +2,7 @@
 #include "auth/arc/validate.hpp"
 
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,20 @@ namespace {
 /// No more different body hashes are computed for one message: each costs a pass over the body.
 constexpr std::size_t max_body_hashes = 4;
 
+/// What a check of one signature found.
+struct Check {
+  enum class Outcome { good, bad, waiting };
+  Outcome outcome = Outcome::good;
+  std::string reason;
+};
+
+/// How many signatures one step may still check.
+struct Steps {
+  bool limited = false;
+  unsigned left = 0;
+  bool busy = false;
+};
+
 /// One instance, ready but for its keys.
 struct Link {
   Signature message;
@@ -27,16 +42,13 @@ struct Link {
   std::size_t body = 0;      ///< its number in BodyHashes
   Seal seal;
   std::string seal_digest;
+  const HeaderField *field = nullptr; ///< the message signature's, until its header is hashed
+  std::optional<Check> message_check; ///< once it is known for good
+  std::optional<Check> seal_check;
 };
 
-/// What a check of one signature found.
-struct Check {
-  enum class Outcome { good, bad, waiting };
-  Outcome outcome = Outcome::good;
-  std::string reason;
-};
-
-Check check_signature(const SignatureBase &base, std::string_view digest, const DkimOptions &options, DnsFacts &facts) {
+Check check_signature(const SignatureBase &base, std::string_view digest, const DkimOptions &options, DnsFacts &facts,
+                      Steps &steps) {
   const KeyChoice choice = choose_key(base, facts, options.keys);
   switch (choice.state) {
   case KeyChoice::State::missing:
@@ -46,6 +58,11 @@ Check check_signature(const SignatureBase &base, std::string_view digest, const 
   }
   if (!options.allow_weak_keys && base.key_type == KeyType::rsa && choice.key().bits() < min_rsa_bits)
     return {Check::Outcome::bad, fmt::format("{}-bit key, at least {} are needed", choice.key().bits(), min_rsa_bits)};
+  if (steps.limited && steps.left == 0) {
+    steps.busy = true;
+    return {Check::Outcome::waiting, "not checked yet"};
+  }
+  if (steps.limited) --steps.left;
   if (!choice.key().verify(base.hash, digest, base.signature)) return {Check::Outcome::bad, "did not verify"};
   return {};
 }
@@ -57,15 +74,20 @@ public:
   Implementation(const HeaderFields &fields, const DkimOptions &options);
 
   void prepare(const HeaderFields &fields, const ArcFields &found);
-  void prepare_message(Link &link, const ArcFieldSet &set, FieldIndex &index);
-  Check check_message(const Link &link, DnsFacts &facts) const;
-  ArcVerdict judge(DnsFacts &facts) const;
+  void prepare_message(Link &link, const ArcFieldSet &set);
+  bool hash_next();
+  Check check_message(Link &link, DnsFacts &facts);
+  Check check_seal(Link &link, DnsFacts &facts);
+  ArcVerdict judge(DnsFacts &facts);
 
   DkimOptions options;
   std::vector<Link> links; ///< empty when there is no chain or it failed by its form
   ArcVerdict verdict;      ///< what is known before the keys
   BodyHashes bodies;
   bool ended = false;
+  const HeaderFields *message = nullptr; ///< while hashes are to be made
+  std::optional<FieldIndex> index;
+  Steps steps;
 };
 
 ArcValidator::Implementation::Implementation(const HeaderFields &fields, const DkimOptions &chosen) : options(chosen) {
@@ -76,6 +98,9 @@ ArcValidator::Implementation::Implementation(const HeaderFields &fields, const D
   verdict.reason = found.fault;
   prepare(fields, found);
   if (!verdict.reason.empty()) links.clear();
+  if (links.empty() || options.stepwise) return;
+  while (hash_next()) {
+  }
 }
 
 /// Steps 1 to 3 of section 5.2, and all hashes.
@@ -102,7 +127,6 @@ void ArcValidator::Implementation::prepare(const HeaderFields &fields, const Arc
     if (links[i].seal.chain != (i == 0 ? ChainValue::none : ChainValue::pass))
       return fault(fmt::format("ARC-Seal i={} has the wrong cv=", i + 1));
 
-  FieldIndex index(fields);
   Digest before(HashKind::sha256); // the sets so far
   std::string text;
   for (std::size_t i = 0; i < links.size(); ++i) {
@@ -117,10 +141,26 @@ void ArcValidator::Implementation::prepare(const HeaderFields &fields, const Arc
     before.write(text);
   }
   for (std::size_t i = links.size(); i-- > 0;) // the newest first: its body hash is always computed
-    prepare_message(links[i], found.sets[i], index);
+    prepare_message(links[i], found.sets[i]);
+  message = &fields;
 }
 
-void ArcValidator::Implementation::prepare_message(Link &link, const ArcFieldSet &set, FieldIndex &index) {
+/// The newest first: it is always looked at.
+bool ArcValidator::Implementation::hash_next() {
+  if (message == nullptr) return false;
+  if (!index) index.emplace(*message);
+  for (std::size_t i = links.size(); i-- > 0;) {
+    Link &link = links[i];
+    if (link.field == nullptr) continue;
+    link.message_digest = hash_signed_header(*index, *std::exchange(link.field, nullptr), link.message);
+    return true;
+  }
+  index.reset();
+  message = nullptr;
+  return false;
+}
+
+void ArcValidator::Implementation::prepare_message(Link &link, const ArcFieldSet &set) {
   Signature &signature = link.message;
   if (const auto read = read_arc_message_signature(set.message->value, signature); !read) {
     link.message_fault = read.error().detail;
@@ -136,21 +176,31 @@ void ArcValidator::Implementation::prepare_message(Link &link, const ArcFieldSet
     return;
   }
   link.body = bodies.want(signature.body, signature.hash, signature.length);
-  link.message_digest = hash_signed_header(index, *set.message, signature);
+  link.field = set.message;
 }
 
-Check ArcValidator::Implementation::check_message(const Link &link, DnsFacts &facts) const {
+Check ArcValidator::Implementation::check_message(Link &link, DnsFacts &facts) {
+  if (link.message_check) return *link.message_check;
   if (!link.message_fault.empty()) return {Check::Outcome::bad, link.message_fault};
   const Signature &signature = link.message;
   if (signature.length && *signature.length > bodies.length(link.body))
     return {Check::Outcome::bad, "l= is larger than the body"};
   if (bodies.digest(link.body) != signature.body_hash) return {Check::Outcome::bad, "body hash did not verify"};
-  return check_signature(signature, link.message_digest, options, facts);
+  Check check = check_signature(signature, link.message_digest, options, facts, steps);
+  if (options.stepwise && check.outcome != Check::Outcome::waiting) link.message_check = check;
+  return check;
+}
+
+Check ArcValidator::Implementation::check_seal(Link &link, DnsFacts &facts) {
+  if (link.seal_check) return *link.seal_check;
+  Check check = check_signature(link.seal, link.seal_digest, options, facts, steps);
+  if (options.stepwise && check.outcome != Check::Outcome::waiting) link.seal_check = check;
+  return check;
 }
 
 /// Steps 4 to 7 of section 5.2. The newest signatures come first: a forged chain costs one or two key lookups, not a
 /// hundred.
-ArcVerdict ArcValidator::Implementation::judge(DnsFacts &facts) const {
+ArcVerdict ArcValidator::Implementation::judge(DnsFacts &facts) {
   ArcVerdict result = verdict;
   if (links.empty()) return result;
   const auto settle = [&](const Check &check, std::string_view field, std::size_t instance) {
@@ -161,14 +211,14 @@ ArcVerdict ArcValidator::Implementation::judge(DnsFacts &facts) const {
   (void)facts.find(links.back().seal.key_name(), RecordType::txt);
   const Check newest = check_message(links.back(), facts);
   if (newest.outcome != Check::Outcome::good) return settle(newest, "ARC-Message-Signature", links.size());
-  const Check seal = check_signature(links.back().seal, links.back().seal_digest, options, facts);
+  const Check seal = check_seal(links.back(), facts);
   if (seal.outcome != Check::Outcome::good) return settle(seal, "ARC-Seal", links.size());
   for (const Link &link : links) { // all questions in one round
     (void)facts.find(link.seal.key_name(), RecordType::txt);
     if (link.message_fault.empty()) (void)facts.find(link.message.key_name(), RecordType::txt);
   }
   for (std::size_t i = links.size() - 1; i-- > 0;) {
-    const Check older = check_signature(links[i].seal, links[i].seal_digest, options, facts);
+    const Check older = check_seal(links[i], facts);
     if (older.outcome != Check::Outcome::good) return settle(older, "ARC-Seal", i + 1);
   }
   // Step 5: the oldest message signature in an unbroken row of passing ones from the newest down.
@@ -204,8 +254,28 @@ void ArcValidator::ask_for_keys(DnsFacts &facts) const {
   (void)facts.find(newest.seal.key_name(), RecordType::txt);
 }
 
+bool ArcValidator::work() {
+  return implementation_->hash_next() && implementation_->message != nullptr;
+}
+
+void ArcValidator::give_up(const std::string &reason) {
+  Implementation &validator = *implementation_;
+  validator.message = nullptr;
+  validator.index.reset();
+  if (validator.links.empty()) return;
+  validator.links.clear();
+  validator.bodies = BodyHashes();
+  validator.verdict.result = ArcResult::fail;
+  validator.verdict.reason = to_printable(reason);
+}
+
+bool ArcValidator::is_busy() const noexcept {
+  return implementation_->steps.busy;
+}
+
 ArcVerdict ArcValidator::verdict(DnsFacts &facts) {
   end();
+  implementation_->steps = {.limited = implementation_->options.stepwise, .left = checks_in_step, .busy = false};
   return implementation_->judge(facts);
 }
 

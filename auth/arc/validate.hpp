@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "auth/core/dns_facts.hpp"
@@ -18,11 +19,16 @@ inline constexpr unsigned max_arc_sets = 50;
 /// Used like DkimVerifier. One thread at a time; each message has its own validator.
 class ArcValidator {
 public:
-  /// `fields` is not kept. Of the options max_signatures is not used.
+  /// `fields` is kept as DkimVerifier keeps it. Of the options max_signatures is not used.
   ArcValidator(const HeaderFields &fields, const DkimOptions &options);
   ~ArcValidator();
   ArcValidator(ArcValidator &&) noexcept;
   ArcValidator &operator=(ArcValidator &&) noexcept;
+
+  /// As DkimVerifier has them.
+  [[nodiscard]] bool work();
+  void give_up(const std::string &reason);
+  [[nodiscard]] bool is_busy() const noexcept;
 
   /// CRLF lines, any cut; nothing of it is kept. Does nothing for a message without a chain.
   void body(std::string_view octets);

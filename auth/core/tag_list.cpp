@@ -32,12 +32,17 @@ bool is_value(std::string_view value) {
   });
 }
 
+/// Each tag is compared with those in front of it; no record or signature has a tenth of these.
+constexpr std::size_t most_tags = 100;
+
 } // namespace
 
 smtp::Result<TagList> TagList::parse(std::string_view text) {
   TagList list;
   auto parts = smtp::split(text, ';');
   if (trim_folds(parts.back()).empty()) parts.pop_back();
+  if (parts.size() > most_tags)
+    return smtp::fail(smtp::ErrorCode::too_long, "more than " + std::to_string(most_tags) + " tags");
   for (const std::string_view part : parts) {
     const auto equals = part.find('=');
     if (equals == std::string_view::npos)
@@ -57,6 +62,7 @@ smtp::Result<TagList> TagList::parse(std::string_view text) {
 TagList TagList::parse_tolerant(std::string_view text) {
   TagList list;
   for (const std::string_view part : smtp::split(text, ';')) {
+    if (list.tags_.size() == most_tags) break;
     const auto equals = part.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string name = smtp::to_lower(trim_folds(part.substr(0, equals)));

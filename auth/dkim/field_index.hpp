@@ -31,7 +31,6 @@ public:
                                              const HeaderField *own = nullptr);
 
 private:
-  /// All fields of one name, or of several whose hashes fall together.
   struct Entry {
     std::uint64_t hash = 0;
     std::uint32_t position = 0;
@@ -40,10 +39,12 @@ private:
     std::size_t begin = 0;
     std::size_t end = 0;
   };
-  [[nodiscard]] Range range_of(std::uint64_t hash) const;
+  /// The fields of this name: names are compared too, since hashes that fall together can be made.
+  [[nodiscard]] Range range_of(std::string_view name) const;
+  [[nodiscard]] bool is_before(const Entry &entry, std::uint64_t hash, std::string_view name) const;
 
   const std::vector<HeaderField> &fields_;
-  std::vector<Entry> entries_;      ///< sorted by hash, then from the top down
+  std::vector<Entry> entries_;      ///< sorted by hash and name, then from the top down
   std::vector<std::uint8_t> taken_; ///< for each of entries_
   std::vector<std::size_t> cursor_; ///< at a range's begin: nothing at or above this entry is left
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <unordered_set>
 
 // The header is C only: it speaks of _Bool.
 #define _Bool bool
@@ -20,6 +21,10 @@ namespace {
 /// The library compares each name of h= with each field: more is left to our own index, whose cost does not multiply.
 constexpr std::size_t max_names = 100;
 constexpr std::size_t max_fields = 500;
+/// Names of all signatures times fields, and octets of the fields times signatures: many signatures over many fields
+/// are ours, so that no tag makes a message cost more than its octets.
+constexpr std::size_t max_comparisons = 10'000;
+constexpr std::size_t max_octets = 131'072;
 /// The library copies h= to a buffer of 4096 octets and c=, q= and i= to smaller ones.
 constexpr std::size_t max_field = 4000;
 constexpr std::size_t max_digest = 32;
@@ -127,15 +132,22 @@ std::vector<std::string> library_header_hashes(const HeaderFields &fields, const
     if (may_see(signatures[i])) seen.push_back(i);
   if (seen.empty()) return digests;
 
+  std::unordered_set<std::string> wanted_names;
+  std::size_t named_in_all = 0;
+  for (const std::size_t i : seen) {
+    named_in_all += signatures[i].signature->names.size();
+    for (const std::string &name : signatures[i].signature->names) wanted_names.insert(smtp::to_lower(name));
+  }
   // Only the fields that some h= names are fed; a malformed signature among them would make dkim_eoh() fail for all.
   std::vector<const HeaderField *> wanted;
+  std::size_t octets_fed = 0;
   for (const HeaderField &field : fields.all()) {
     if (is_signature(field)) continue;
-    const bool named = std::any_of(seen.begin(), seen.end(),
-                                   [&](std::size_t i) { return names(*signatures[i].signature, field.name); });
-    if (!named) continue;
+    if (!wanted_names.contains(smtp::to_lower(field.name))) continue;
     if (wanted.size() == max_fields || !reads_alike(field)) return digests;
     wanted.push_back(&field);
+    octets_fed += field.text.size();
+    if (named_in_all * wanted.size() > max_comparisons || octets_fed * seen.size() > max_octets) return digests;
   }
 
   // To set it up costs as much as to hash a header; a message has a handle of its own, and leaves nothing behind.

@@ -70,9 +70,11 @@ smtp::Result<PublicKey> PublicKey::make(KeyType type, std::string_view public_ke
   made->type = type;
   if (type == KeyType::ed25519) {
     if (public_key.size() != 32)
-      return smtp::fail(ErrorCode::bad_syntax, fmt::format("ed25519 key is {} const_octets, not 32", public_key.size()));
+      return smtp::fail(ErrorCode::bad_syntax,
+                        fmt::format("ed25519 key is {} octets, not 32", public_key.size()));
     made->bits = 256;
-    made->key.reset(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, const_octets(public_key), public_key.size()));
+    made->key.reset(
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, const_octets(public_key), public_key.size()));
   } else {
     const auto numbers = parse_rsa_key(public_key);
     if (!numbers) return smtp::fail(ErrorCode::bad_syntax, "key record does not hold an RSA key");
@@ -102,7 +104,8 @@ bool PublicKey::verify(HashKind hash, std::string_view digest, std::string_view 
   if (implementation_->type == KeyType::ed25519) {
     const evp::HashContext context(EVP_MD_CTX_new());
     verified = context && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key) == 1
-                   ? EVP_DigestVerify(context.get(), const_octets(signature), signature.size(), const_octets(digest), digest.size())
+                   ? EVP_DigestVerify(context.get(), const_octets(signature), signature.size(), const_octets(digest),
+                                      digest.size())
                    : 0;
   } else {
     // A context made anew looks up algorithms by name, which costs half as much as the check itself.
@@ -110,7 +113,8 @@ bool PublicKey::verify(HashKind hash, std::string_view digest, std::string_view 
                                         ? make_rsa_context(key, EVP_sha1())
                                         : evp::KeyContext(EVP_PKEY_CTX_dup(implementation_->rsa_sha256.get()));
     if (context)
-      verified = EVP_PKEY_verify(context.get(), const_octets(signature), signature.size(), const_octets(digest), digest.size());
+      verified = EVP_PKEY_verify(context.get(), const_octets(signature), signature.size(), const_octets(digest),
+                                 digest.size());
   }
   if (verified != 1) evp::clear_errors();
   return verified == 1;

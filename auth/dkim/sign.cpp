@@ -32,11 +32,16 @@ const std::vector<std::string> &signed_headers() {
 
 namespace {
 
+/// h= stays readable to verifiers, ours too, whatever a message has.
+constexpr std::size_t most_signed_of_name = 50;
+
 /// h=: each name as often as the message has it, and once more when it is oversigned.
 std::vector<std::string> names_to_sign(const FieldIndex &index, const SignOptions &options) {
   std::vector<std::string> names;
-  for (const std::string &name : options.oversigned) names.insert(names.end(), index.count(name) + 1, name);
-  for (const std::string &name : options.headers) names.insert(names.end(), index.count(name), name);
+  for (const std::string &name : options.oversigned)
+    names.insert(names.end(), std::min(index.count(name), most_signed_of_name) + 1, name);
+  for (const std::string &name : options.headers)
+    names.insert(names.end(), std::min(index.count(name), most_signed_of_name), name);
   return names;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -22,9 +23,10 @@ namespace {
 /// One signature field, from its vetting to its verdict.
 struct Candidate {
   Signature signature;
-  DkimVerdict verdict;  ///< what is known before the key
-  bool decided = false; ///< nothing more is computed
-  std::size_t body = 0; ///< its number in BodyHashes
+  DkimVerdict verdict;                ///< what is known before the key
+  bool decided = false;               ///< nothing more is computed
+  const HeaderField *field = nullptr; ///< stepwise, until the header is hashed
+  std::size_t body = 0;               ///< its number in BodyHashes
   std::string header_digest;
 };
 
@@ -65,9 +67,16 @@ bool matches_granularity(std::string_view pattern, std::string_view local) {
 
 class DkimVerifier::Implementation {
 public:
-  Implementation(const HeaderFields &fields, const DkimOptions &options);
+  Implementation(const HeaderFields &message, const DkimOptions &chosen);
 
-  DkimVerdict judge(Candidate &candidate, DnsFacts &facts) const;
+  DkimVerdict judge(Candidate &candidate, DnsFacts &facts);
+  /// Hashes the header for the next signature that wants it; false when none is left.
+  bool hash_next();
+
+  const HeaderFields *fields = nullptr; ///< while hashes are to be made
+  std::optional<FieldIndex> index;
+  unsigned checks_left = 0;
+  bool busy = false;
 
   DkimOptions options;
   std::vector<Candidate> candidates;
@@ -75,16 +84,16 @@ public:
   bool ended = false;
 };
 
-DkimVerifier::Implementation::Implementation(const HeaderFields &fields, const DkimOptions &chosen) : options(chosen) {
-  const auto found = fields.named("dkim-signature");
+DkimVerifier::Implementation::Implementation(const HeaderFields &message, const DkimOptions &chosen) : options(chosen) {
+  const auto found = message.named("dkim-signature");
   candidates.resize(std::min(found.size(), max_signature_fields));
   std::vector<VettedField> vetted;
   std::vector<std::size_t> numbers; // of the vetted among the candidates
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     Candidate &candidate = candidates[i];
-    if (fields.section().size() > max_signed_header) {
+    if (message.section().size() > max_signed_header) {
       decide(candidate, DkimResult::permerror,
-             fmt::format("header section is {} octets, limit is {}", fields.section().size(), max_signed_header));
+             fmt::format("header section is {} octets, limit is {}", message.section().size(), max_signed_header));
     } else if (i >= options.max_signatures) {
       decide(candidate, DkimResult::policy, fmt::format("more than {} signatures", options.max_signatures));
     } else {
@@ -97,25 +106,41 @@ DkimVerifier::Implementation::Implementation(const HeaderFields &fields, const D
     candidate.body = bodies.want(signature.body, signature.hash, signature.length);
   }
   if (vetted.empty()) return;
-  const std::vector<std::string> digests = library_header_hashes(fields, vetted);
-  std::optional<FieldIndex> index;
+  const std::vector<std::string> digests = library_header_hashes(message, vetted);
   for (std::size_t i = 0; i < vetted.size(); ++i) {
     Candidate &candidate = candidates[numbers[i]];
     candidate.header_digest = digests[i];
     if (!candidate.header_digest.empty()) continue;
-    if (!index) index.emplace(fields);
-    candidate.header_digest = hash_signed_header(*index, *vetted[i].field, candidate.signature);
+    candidate.field = vetted[i].field;
+    fields = &message;
+  }
+  if (options.stepwise) return;
+  while (hash_next()) {
   }
 }
 
+bool DkimVerifier::Implementation::hash_next() {
+  if (fields == nullptr) return false;
+  if (!index) index.emplace(*fields);
+  for (Candidate &candidate : candidates) {
+    if (candidate.field == nullptr || candidate.decided) continue;
+    candidate.header_digest = hash_signed_header(*index, *std::exchange(candidate.field, nullptr), candidate.signature);
+    return true;
+  }
+  index.reset();
+  fields = nullptr;
+  return false;
+}
+
 /// RFC 6376 sections 6.1.2 and 6.1.3.
-DkimVerdict DkimVerifier::Implementation::judge(Candidate &candidate, DnsFacts &facts) const {
+DkimVerdict DkimVerifier::Implementation::judge(Candidate &candidate, DnsFacts &facts) {
   DkimVerdict verdict = candidate.verdict;
   if (candidate.decided) return verdict;
   const Signature &signature = candidate.signature;
   const auto settle = [&](DkimResult result, std::string reason) {
     verdict.result = result;
     verdict.reason = to_printable(std::move(reason));
+    if (candidate.decided) candidate.verdict = verdict;
     return verdict;
   };
   const KeyChoice choice = choose_key(signature, facts, options.keys);
@@ -137,6 +162,14 @@ DkimVerdict DkimVerifier::Implementation::judge(Candidate &candidate, DnsFacts &
     return settle(DkimResult::permerror, fmt::format("l= is larger than the body of {} octets", length));
   verdict.body_goes_on = signature.length && *signature.length < length;
   if (bodies.digest(candidate.body) != signature.body_hash) return settle(DkimResult::fail, "body hash did not verify");
+  if (options.stepwise) {
+    if (checks_left == 0) {
+      busy = true;
+      return settle(DkimResult::temperror, "not checked yet");
+    }
+    --checks_left;
+    candidate.decided = true; // by what follows; the key is there, and stays the same
+  }
   if (!choice.key().verify(signature.hash, candidate.header_digest, signature.signature))
     return settle(DkimResult::fail, "signature did not verify");
   if (!options.allow_weak_keys) {
@@ -156,6 +189,22 @@ DkimVerifier::~DkimVerifier() = default;
 DkimVerifier::DkimVerifier(DkimVerifier &&) noexcept = default;
 DkimVerifier &DkimVerifier::operator=(DkimVerifier &&) noexcept = default;
 
+bool DkimVerifier::work() {
+  return implementation_->hash_next() && implementation_->fields != nullptr;
+}
+
+void DkimVerifier::give_up(const std::string &reason) {
+  for (Candidate &candidate : implementation_->candidates)
+    if (!candidate.decided) decide(candidate, DkimResult::policy, reason);
+  implementation_->fields = nullptr;
+  implementation_->index.reset();
+  implementation_->bodies = BodyHashes();
+}
+
+bool DkimVerifier::is_busy() const noexcept {
+  return implementation_->busy;
+}
+
 void DkimVerifier::body(std::string_view octets) {
   if (!implementation_->ended) implementation_->bodies.write(octets);
 }
@@ -173,6 +222,8 @@ void DkimVerifier::ask_for_keys(DnsFacts &facts) const {
 
 std::vector<DkimVerdict> DkimVerifier::verdicts(DnsFacts &facts) {
   end();
+  implementation_->busy = false;
+  implementation_->checks_left = checks_in_step;
   std::vector<DkimVerdict> verdicts;
   verdicts.reserve(implementation_->candidates.size());
   for (Candidate &candidate : implementation_->candidates) verdicts.push_back(implementation_->judge(candidate, facts));

@@ -2,6 +2,9 @@
 #include "mta/auth/message_check.hpp"
 
 #include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
 
 namespace mta {
 
@@ -10,7 +13,41 @@ namespace {
 /// RFC 8601 section 2.7.3 sets no number; as RFC 7208 section 4.6.4 does for "ptr".
 constexpr std::size_t most_reverse_names = 10;
 
+std::chrono::nanoseconds thread_cpu_time() noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 } // namespace
+
+/// Counts the CPU time of its life towards the budget; over it, what is not decided costs nothing more.
+class MessageCheck::Meter {
+public:
+  explicit Meter(MessageCheck &check) : check_(check) {
+    if (is_on()) begun_ = thread_cpu_time();
+  }
+  ~Meter() {
+    if (!is_on()) return;
+    const bool was_over = is_over();
+    check_.used_ += thread_cpu_time() - begun_;
+    if (was_over || !is_over()) return;
+    const std::string reason =
+        fmt::format("the checks took more than their CPU budget of {} ms",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(check_.request_.cpu_budget).count());
+    if (check_.dkim_) check_.dkim_->give_up(reason);
+    if (check_.arc_) check_.arc_->give_up(reason);
+  }
+  Meter(const Meter &) = delete;
+  Meter &operator=(const Meter &) = delete;
+
+private:
+  [[nodiscard]] bool is_on() const noexcept { return check_.request_.cpu_budget.count() != 0; }
+  [[nodiscard]] bool is_over() const noexcept { return check_.used_ > check_.request_.cpu_budget; }
+
+  MessageCheck &check_;
+  std::chrono::nanoseconds begun_{0};
+};
 
 MessageCheck::MessageCheck(CheckRequest request) : request_(std::move(request)) {
   if (!request_.client) helo_settled_ = mail_from_settled_ = iprev_settled_ = true;
@@ -20,10 +57,16 @@ MessageCheck::MessageCheck(CheckRequest request) : request_(std::move(request)) 
 MessageCheck::~MessageCheck() = default;
 
 void MessageCheck::header(const auth::HeaderFields &fields) {
+  const Meter meter(*this);
   results_.authors = auth::find_author_domains(fields);
   dkim_.emplace(fields, request_.dkim);
   arc_.emplace(fields, request_.dkim);
   dkim_settled_ = arc_settled_ = dmarc_settled_ = false;
+}
+
+bool MessageCheck::work() {
+  const Meter meter(*this);
+  return dkim_->work() || arc_->work();
 }
 
 void MessageCheck::body(std::string_view octets) {
@@ -39,12 +82,28 @@ void MessageCheck::end() {
 bool MessageCheck::advance(auth::DnsFacts &facts) {
   // An evaluation that misses nothing is final. Each counts its own misses, also those that an earlier one noted.
   std::vector<auth::DnsQuestion> missing;
-  const auto run = [&](bool &settled, auto evaluate) {
+  busy_ = false;
+  {
+    const Meter meter(*this);
+    evaluate(facts, missing);
+  }
+  facts.clear_missing();
+  for (const auth::DnsQuestion &question : missing) static_cast<void>(facts.find(question.name, question.type));
+  return facts.missing().empty() && !busy_ && helo_settled_ && mail_from_settled_ && iprev_settled_ && dkim_settled_ &&
+         arc_settled_ && dmarc_settled_;
+}
+
+void MessageCheck::evaluate(auth::DnsFacts &facts, std::vector<auth::DnsQuestion> &missing) {
+  const auto run = [&](bool &settled, auto evaluation) {
     if (settled) return;
     facts.clear_missing();
-    evaluate();
+    evaluation();
     settled = facts.missing().empty();
     missing.insert(missing.end(), facts.missing().begin(), facts.missing().end());
+  };
+  const auto go_on_later = [this](bool &settled, bool is_busy) {
+    settled = settled && !is_busy;
+    busy_ = busy_ || is_busy;
   };
   if (request_.client) {
     const auth::SpfRequest spf{.client = *request_.client,
@@ -56,21 +115,18 @@ bool MessageCheck::advance(auth::DnsFacts &facts) {
     run(mail_from_settled_, [&] { results_.spf.mail_from = auth::check_spf_mail_from(spf, facts); });
     run(iprev_settled_, [&] { results_.iprev = check_iprev(facts); });
   }
-  if (dkim_) {
-    run(dkim_settled_, [&] { results_.dkim = dkim_->verdicts(facts); });
-    run(arc_settled_, [&] { results_.arc = arc_->verdict(facts); });
-    // DMARC builds on the others: preliminary verdicts tell it which names to ask for, and no more.
-    const bool inputs_settled = mail_from_settled_ && dkim_settled_;
-    run(dmarc_settled_, [&] {
-      results_.dmarc = auth::check_dmarc(
-          {.authors = results_.authors, .spf = results_.spf, .dkim = results_.dkim, .options = request_.dmarc}, facts);
-    });
-    dmarc_settled_ = dmarc_settled_ && inputs_settled;
-  }
-  facts.clear_missing();
-  for (const auth::DnsQuestion &question : missing) static_cast<void>(facts.find(question.name, question.type));
-  return facts.missing().empty() && helo_settled_ && mail_from_settled_ && iprev_settled_ && dkim_settled_ &&
-         arc_settled_ && dmarc_settled_;
+  if (!dkim_) return;
+  run(dkim_settled_, [&] { results_.dkim = dkim_->verdicts(facts); });
+  go_on_later(dkim_settled_, dkim_->is_busy());
+  run(arc_settled_, [&] { results_.arc = arc_->verdict(facts); });
+  go_on_later(arc_settled_, arc_->is_busy());
+  // DMARC builds on the others: preliminary verdicts tell it which names to ask for, and no more.
+  const bool inputs_settled = mail_from_settled_ && dkim_settled_;
+  run(dmarc_settled_, [&] {
+    results_.dmarc = auth::check_dmarc(
+        {.authors = results_.authors, .spf = results_.spf, .dkim = results_.dkim, .options = request_.dmarc}, facts);
+  });
+  dmarc_settled_ = dmarc_settled_ && inputs_settled;
 }
 
 /// RFC 8601 section 3: the name that the address maps to must map back to it.

@@ -1,6 +1,7 @@
 // MessageCheck: SPF, DKIM, ARC, DMARC and iprev of one message, run against the DNS facts that there are.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -28,6 +29,9 @@ struct CheckRequest {
   std::string receiver;  ///< our host name
   auth::DkimOptions dkim;
   auth::DmarcOptions dmarc;
+  /// CPU time that the checks of this message may take, body hashes aside; 0: no limit. Over it, what is not decided is
+  /// "policy".
+  std::chrono::nanoseconds cpu_budget{0};
 };
 
 struct CheckResults {
@@ -49,22 +53,30 @@ public:
   MessageCheck(const MessageCheck &) = delete;
   MessageCheck &operator=(const MessageCheck &) = delete;
 
-  /// `fields` is not kept.
+  /// `fields` is not kept; with dkim.stepwise it must live until work() says that nothing is left.
   void header(const auth::HeaderFields &fields);
+  /// Stepwise: a part of what the header costs; true when more is left.
+  [[nodiscard]] bool work();
   void body(std::string_view octets);
   void end();
   /// Evaluates what is not settled; true when nothing was missing, so that results() counts.
   [[nodiscard]] bool advance(auth::DnsFacts &facts);
+  /// The last advance() ended because it took long enough, not for want of facts.
+  [[nodiscard]] bool is_busy() const noexcept { return busy_; }
   [[nodiscard]] const CheckResults &results() const noexcept { return results_; }
   [[nodiscard]] const CheckRequest &request() const noexcept { return request_; }
 
 private:
+  class Meter;
   [[nodiscard]] auth::Iprev check_iprev(auth::DnsFacts &facts) const;
+  void evaluate(auth::DnsFacts &facts, std::vector<auth::DnsQuestion> &missing);
 
   const CheckRequest request_;
   std::optional<auth::DkimVerifier> dkim_;
   std::optional<auth::ArcValidator> arc_;
   CheckResults results_;
+  std::chrono::nanoseconds used_{0}; ///< of the CPU budget
+  bool busy_ = false;
   bool helo_settled_ = false, mail_from_settled_ = false, iprev_settled_ = false;
   bool dkim_settled_ = false, arc_settled_ = false, dmarc_settled_ = false;
 };
