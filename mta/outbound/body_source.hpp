@@ -3,14 +3,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "mta/spool/spool.hpp"
+#include "smtp/message/eight_bit.hpp"
 
 namespace mta {
 
-/// Refers to the trace text, which must outlive it.
+/// One attempt's. `trace` must outlive it.
 class BodySource {
 public:
   BodySource(std::string_view trace, std::unique_ptr<BodyReader> reader) : trace_(trace), reader_(std::move(reader)) {}
@@ -21,12 +24,27 @@ public:
   };
   /// Fills the buffer as far as there is something left; does not suspend. Errors: the body cannot be read.
   [[nodiscard]] smtp::Result<Part> read(std::span<char> into);
-  [[nodiscard]] std::uint64_t size() const noexcept { return trace_.size() + reader_->size(); }
+  /// Octets; of a message that is converted, an estimate.
+  [[nodiscard]] std::uint64_t size() const noexcept { return converter_ ? size_converted_ : stored_size(); }
+
+  /// For a hop without 8BITMIME, before the first read(): looks at the next part of the message; true when more is left.
+  [[nodiscard]] smtp::Result<bool> survey(std::span<char> scratch);
+  /// The survey is complete: from here on read() gives the message in 7 bits, from its beginning.
+  void convert();
 
 private:
+  [[nodiscard]] std::uint64_t stored_size() const noexcept { return trace_.size() + reader_->size(); }
+  [[nodiscard]] smtp::Result<Part> read_stored(std::span<char> into);
+
   std::string_view trace_;
   std::unique_ptr<BodyReader> reader_;
   std::uint64_t offset_ = 0; ///< in trace and body together
+  std::optional<smtp::SevenBitConverter> survey_;
+  std::optional<smtp::SevenBitConverter> converter_;
+  std::uint64_t size_converted_ = 0;
+  std::string converted_;          ///< not yet handed out
+  std::size_t converted_used_ = 0; ///< of it
+  bool all_converted_ = false;
 };
 
 } // namespace mta

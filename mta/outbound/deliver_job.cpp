@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "mta/outbound/decision_text.hpp"
+#include "mta/outbound/fit_body.hpp"
 #include "mta/outbound/host_walk.hpp"
 #include "mta/outbound/observe.hpp"
 #include "mta/outbound/outcome.hpp"
@@ -155,11 +156,23 @@ Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std:
     co_return end;
   }
   BodySource body(group.message().envelope.trace, std::move(*reader));
+  smtp::Transaction transaction = make_transaction(group, batch, body.size());
+  if (group.walk->may_convert()) {
+    const auto fitted =
+        co_await fit_body(body, transaction, connection.session.capabilities(), group.worker->worker().scratch);
+    if (!fitted) {
+      end.rows = group.walk->failed_here(
+          batch, fmt::format("the message cannot be read from the spool: {}", fitted.error().detail));
+      sum_up(attempt, end.rows);
+      end.is_good = true;
+      co_return end;
+    }
+  }
   attempt.size = body.size();
   connection.heard = false;
   connection.body_begun = false;
   begin_transaction(connection, group.outbound(), body.size());
-  connection.session.begin(make_transaction(group, batch, body.size()));
+  connection.session.begin(std::move(transaction));
   SessionIo io{connection, group.outbound(), &body, group.worker->worker().scratch};
   auto action = co_await run_session(io);
   if (const auto *done = std::get_if<smtp::TransactionDone>(&action)) {

@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "smtp/base/text.hpp"
+#include "smtp/message/eight_bit.hpp"
 #include "smtp/message/header_scan.hpp"
 #include "smtp/message/notification_text.hpp"
 #include "smtp/message/plain_text.hpp"
@@ -24,15 +25,14 @@ constexpr std::size_t address_limit = 900;
 struct Part {
   std::string type; ///< the Content-Type field's value
   std::string content;
+  std::string_view encoding = "7bit";
 };
 
-/// RFC 6533 section 4: the global forms are for messages that UTF-8 addresses or header fields make international.
+/// A notice needs no extension that its way back may lack: it is 7-bit whatever it is about, and says international
+/// addresses in the form that RFC 6533 section 3 has for that. Only to an address that is international itself does it
+/// go in UTF-8, since no hop without SMTPUTF8 (and with it 8BITMIME) could take it at all.
 TextCharset charset_of(const NotificationFacts &facts) {
-  const bool international =
-      facts.original_needs_utf8 || facts.to.needs_smtputf8() || facts.from.needs_smtputf8() ||
-      std::any_of(facts.recipients.begin(), facts.recipients.end(),
-                  [](const NotifiedRecipient &one) { return one.final_recipient.needs_smtputf8(); });
-  return international ? TextCharset::utf8 : TextCharset::ascii;
+  return facts.to.needs_smtputf8() || facts.from.needs_smtputf8() ? TextCharset::utf8 : TextCharset::ascii;
 }
 
 std::string_view to_word(NotificationAction action) noexcept {
@@ -96,8 +96,13 @@ Part delivery_status(const NotificationFacts &facts, TextCharset charset) {
 Part returned_content(const NotificationFacts &facts) {
   const bool global = facts.original_needs_utf8;
   // A message with over-long lines or stray line ends would break the report that holds it: its header must do.
-  if (facts.original_message && has_clean_lines(*facts.original_message))
-    return {global ? "message/global" : "message/rfc822", *facts.original_message};
+  if (facts.original_message && has_clean_lines(*facts.original_message)) {
+    if (global) return {"message/global", *facts.original_message};
+    // RFC 2046 section 5.2.1: message/rfc822 is not encoded; what is in it is made 7-bit.
+    std::string message =
+        is_ascii(*facts.original_message) ? *facts.original_message : to_seven_bit(*facts.original_message);
+    if (is_ascii(message)) return {"message/rfc822", std::move(message)};
+  }
   auto header = clean_lines(facts.original_headers, global ? TextCharset::utf8 : TextCharset::ascii, header_copy_limit);
   while (header.ends_with("\r\n\r\n")) header.resize(header.size() - 2);
   return {global ? "message/global-headers" : "text/rfc822-headers", std::move(header)};
@@ -153,6 +158,14 @@ std::string build_notification(const NotificationFacts &facts) {
                    notification_text(facts, charset)});
   parts.push_back(delivery_status(facts, charset));
   parts.push_back(returned_content(facts));
+  // RFC 6532 section 3.7: the message/global types may be encoded, as text may.
+  for (Part &part : parts)
+    if (charset == TextCharset::ascii && !is_ascii(part.content)) {
+      part.content = quoted_printable(part.content);
+      part.encoding = "quoted-printable";
+    } else if (!is_ascii(part.content)) {
+      part.encoding = "8bit";
+    }
   const auto boundary = choose_boundary(facts, parts);
   const auto action = facts.recipients.empty() ? NotificationAction::failed : facts.recipients.front().action;
 
@@ -160,7 +173,8 @@ std::string build_notification(const NotificationFacts &facts) {
   std::size_t size = 2048;
   for (const auto &part : parts) size += part.content.size() + 256;
   out.reserve(size);
-  out += fmt::format("From: {} <{}>\r\n", display_name(facts.from_name), one_line(facts.from.to_string(), charset, address_limit));
+  out += fmt::format("From: {} <{}>\r\n", display_name(facts.from_name),
+                     one_line(facts.from.to_string(), charset, address_limit));
   out += fmt::format("To: <{}>\r\n", one_line(facts.to.to_string(), charset, address_limit));
   out += fold_field("Subject", notification_subject(action));
   out += fold_field("Date", format_date(facts.now));
@@ -174,12 +188,12 @@ std::string build_notification(const NotificationFacts &facts) {
   out += "MIME-Version: 1.0\r\n";
   out += fmt::format("Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"{}\"\r\n", boundary);
   const bool any_8bit =
-      std::any_of(parts.begin(), parts.end(), [](const Part &part) { return !is_ascii(part.content); });
+      std::any_of(parts.begin(), parts.end(), [](const Part &part) { return part.encoding == "8bit"; });
   // RFC 2045 section 6.4: a multipart has the widest encoding of its parts.
   out += fmt::format("Content-Transfer-Encoding: {}\r\n\r\n", any_8bit ? "8bit" : "7bit");
   for (const auto &part : parts)
     out += fmt::format("--{}\r\nContent-Type: {}\r\nContent-Transfer-Encoding: {}\r\n\r\n{}\r\n", boundary, part.type,
-                       is_ascii(part.content) ? "7bit" : "8bit", part.content);
+                       part.encoding, part.content);
   out += fmt::format("--{}--\r\n", boundary);
   return out;
 }

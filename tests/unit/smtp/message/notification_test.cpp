@@ -150,13 +150,22 @@ TEST(Notification, the_original_comes_back_as_its_form_allows) {
     bool utf8;
     std::string type;
     std::string encoding;
+    std::string body = {}; ///< empty: as it was
   };
   const std::string whole = "Subject: x\r\n\r\n.dot\r\n";
   const std::vector<Row> rows{
       {"headers only", {}, false, "text/rfc822-headers", "7bit"},
       {"the whole message", whole, false, "message/rfc822", "7bit"},
-      {"the whole message with 8-bit text", "Subject: x\r\n\r\n\xC3\xBC\r\n", false, "message/rfc822", "8bit"},
-      {"an international message", "Subject: \xC3\xBC\r\n\r\nx\r\n", true, "message/global", "8bit"},
+      {"the whole message with 8-bit text is made 7-bit",
+       "Subject: x\r\n\r\n\xC3\xBC\r\n",
+       false,
+       "message/rfc822",
+       "7bit",
+       "Subject: x\r\nContent-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: "
+       "quoted-printable\r\nMIME-Version: 1.0\r\n\r\n=C3=BC\r\n"},
+      {"octets above 127 in the header", "Subject: \xC3\xBC\r\n\r\nx\r\n", false, "text/rfc822-headers", "7bit"},
+      {"an international message", "Subject: \xC3\xBC\r\n\r\nx\r\n", true, "message/global", "quoted-printable",
+       "Subject: =C3=BC\r\n\r\nx\r\n"},
       {"an international message's header", {}, true, "message/global-headers", "7bit"},
       {"a message with an over-long line", "Subject: x\r\n\r\n" + std::string(999, 'x') + "\r\n", false,
        "text/rfc822-headers", "7bit"},
@@ -176,9 +185,10 @@ TEST(Notification, the_original_comes_back_as_its_form_allows) {
     EXPECT_EQ(message.parts[2].fields["content-type"], row.type);
     EXPECT_EQ(message.parts[2].fields["content-transfer-encoding"], row.encoding);
     EXPECT_EQ(message.parts[1].fields["content-type"],
-              row.utf8 ? "message/global-delivery-status" : "message/delivery-status");
+              "message/delivery-status");
+    EXPECT_TRUE(smtp::is_ascii(smtp::build_notification(facts))) << "to an ASCII address it needs no extension";
     if (row.type.starts_with("message/") && !row.type.ends_with("headers")) {
-      EXPECT_EQ(message.parts[2].body, *row.message);
+      EXPECT_EQ(message.parts[2].body, row.body.empty() ? *row.message : row.body);
     }
   }
 }
@@ -189,10 +199,18 @@ TEST(Notification, international_addresses_use_the_forms_of_RFC_6533) {
   facts.recipients[0].original = smtp::OriginalRecipient{"utf-8", "\xC3\xBC+1@example.net"};
   auto message = read_mime(smtp::build_notification(facts));
   EXPECT_THAT(message.faults, IsEmpty());
+  EXPECT_EQ(message.parts.at(1).fields["content-type"], "message/delivery-status");
+  EXPECT_THAT(message.parts[1].body, HasSubstr("Final-Recipient: utf-8; \\x{FC}@example.net\r\n"));
+  EXPECT_TRUE(smtp::is_ascii(smtp::build_notification(facts)));
+  // To an international address.
+  facts.to = mailbox("\xC3\xB6@example.com");
+  message = read_mime(smtp::build_notification(facts));
+  EXPECT_THAT(message.faults, IsEmpty());
   EXPECT_EQ(message.parts.at(1).fields["content-type"], "message/global-delivery-status");
   EXPECT_THAT(message.parts[1].body, HasSubstr("Final-Recipient: utf-8; \xC3\xBC@example.net\r\n"));
   EXPECT_THAT(message.parts[1].body, HasSubstr("Original-Recipient: utf-8; \xC3\xBC\\x{2B}1@example.net\r\n"));
   // Only the ORCPT is international: the plain form, in ASCII.
+  facts.to = some_facts().to;
   facts.recipients[0].final_recipient = mailbox("b@example.net");
   message = read_mime(smtp::build_notification(facts));
   EXPECT_EQ(message.parts.at(1).fields["content-type"], "message/delivery-status");
