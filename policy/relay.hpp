@@ -21,13 +21,18 @@ struct RecipientFacts {
   bool client_trusted = false; ///< by network or client certificate, on a relay listener
   LocalRecipient local = LocalRecipient::not_ours;
   bool is_literal = false; ///< user@[192.0.2.1]
+  bool is_caught = false;  ///< known only because its domain takes every recipient
   std::string_view
       why_untrusted{}; ///< what the client's certificate lacked, one clause for the reply; empty: nothing to say
 };
 
+/// "user%host", "host!user", "user@host": the host behind us may take it for a route and, since it trusts us, relay.
+[[nodiscard]] bool names_further_hop(std::string_view local_part) noexcept;
+
 /// The refusal, or nothing when the recipient is accepted. mx: only our known recipients (550 5.7.1 relaying denied,
 /// 550 5.1.1 unknown). relay: from a trusted client anything but our unknown recipients; an untrusted client gets what
-/// mx gives.
+/// mx gives. A recipient that is only caught and whose local part names a further hop is refused unless the client is
+/// trusted.
 [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const RecipientFacts &facts, const smtp::ForwardPath &path);
 
 } // namespace policy

@@ -4,23 +4,9 @@
 #include <algorithm>
 
 #include "smtp/base/text.hpp"
+#include "smtp/message/field_name.hpp"
 
 namespace auth {
-
-namespace {
-
-/// The name in front of the colon, when the line begins a field: printable ASCII without colon (RFC 5322 section 3.6.8);
-/// white space in front of the colon is obsolete syntax (section 4.5) and cut off.
-std::string_view field_name(std::string_view line) {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return {};
-  std::string_view name = line.substr(0, colon);
-  while (!name.empty() && (name.back() == ' ' || name.back() == '\t')) name.remove_suffix(1);
-  const bool valid = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
-  return valid ? name : std::string_view{};
-}
-
-} // namespace
 
 HeaderFields::HeaderFields(std::string section) : section_(std::move(section)) {
   const std::string_view all = section_;
@@ -31,7 +17,7 @@ HeaderFields::HeaderFields(std::string section) : section_(std::move(section)) {
       return end == std::string_view::npos ? all.size() : end + 2;
     };
     const std::size_t begin = at;
-    const std::string_view name = field_name(all.substr(begin, line_end(begin) - begin));
+    const std::string_view name = smtp::header_field_name(all.substr(begin, line_end(begin) - begin));
     if (name.empty()) break;
     at = line_end(begin);
     while (at < all.size() && (all[at] == ' ' || all[at] == '\t')) at = line_end(at);

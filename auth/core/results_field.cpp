@@ -332,19 +332,25 @@ std::vector<const HeaderField *> find_forged(const HeaderFields &fields, std::sp
   return forged;
 }
 
-std::string remove_forged(const HeaderFields &fields, std::span<const std::string> authserv_ids) {
-  const auto forged = find_forged(fields, authserv_ids);
+std::string without_fields(const HeaderFields &fields, std::vector<const HeaderField *> unwanted) {
+  std::sort(unwanted.begin(), unwanted.end(),
+            [](const HeaderField *left, const HeaderField *right) { return left->text.data() < right->text.data(); });
   const std::string_view section = fields.section();
   std::string kept;
   kept.reserve(section.size());
   std::size_t at = 0;
-  for (const HeaderField *field : forged) {
+  for (const HeaderField *field : unwanted) {
     const auto begin = static_cast<std::size_t>(field->text.data() - section.data());
+    if (begin < at) continue; // twice in the list
     kept += section.substr(at, begin - at);
     at = begin + field->text.size();
   }
   kept += section.substr(at);
   return kept;
+}
+
+std::string remove_forged(const HeaderFields &fields, std::span<const std::string> authserv_ids) {
+  return without_fields(fields, find_forged(fields, authserv_ids));
 }
 
 } // namespace auth

@@ -38,6 +38,9 @@ struct ResultsPayload {
 [[nodiscard]] std::vector<const HeaderField *> find_forged(const HeaderFields &fields,
                                                            std::span<const std::string> authserv_ids);
 
+/// The header section without these fields, which are `fields`'; what is behind the last field stays.
+[[nodiscard]] std::string without_fields(const HeaderFields &fields, std::vector<const HeaderField *> unwanted);
+
 /// The header section without them (RFC 8601 section 5); what is behind the last field stays.
 [[nodiscard]] std::string remove_forged(const HeaderFields &fields, std::span<const std::string> authserv_ids);
 

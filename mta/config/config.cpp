@@ -103,6 +103,14 @@ policy::LocalRecipient Config::classify(const smtp::ForwardPath &path) const {
   return LocalRecipient::unknown;
 }
 
+bool Config::is_caught(const smtp::ForwardPath &path) const {
+  const smtp::Mailbox *mailbox = path.mailbox();
+  if (!mailbox || !mailbox->domain()) return false;
+  const auto found = domains.find(mailbox->domain()->ascii());
+  if (found == domains.end() || !found->second.catch_all) return false;
+  return !found->second.recipients.contains(smtp::to_lower(mailbox->local_part()));
+}
+
 smtp::Mailbox Config::resolve_recipient(const smtp::ForwardPath &path) const {
   const smtp::Mailbox *mailbox = path.mailbox();
   if (!mailbox) return queue.postmaster.value();

@@ -77,6 +77,12 @@ struct CertificateConfig {
 
 enum class ListenerTls : std::uint8_t { none, starttls, implicit };
 
+/// A header section from outside in which a line is no field.
+enum class MalformedHeader : std::uint8_t {
+  refuse, ///< 550
+  split,  ///< the body begins there, and the empty line is put in
+};
+
 /// [[listener]]
 struct ListenerConfig {
   std::string name;
@@ -91,6 +97,7 @@ struct ListenerConfig {
   bool refuse_early_talkers = true;
   std::chrono::milliseconds greeting_delay{0}; ///< waited before the banner to see early talkers; 0: only looks
   smtp::BareLf bare_lf = smtp::BareLf::refuse;
+  MalformedHeader malformed_header = MalformedHeader::refuse;
   bool check_senders = true; ///< SPF, DKIM, DMARC, ARC of mail from outside; off for listeners in a network without public DNS
   std::vector<smtp::Network> trusted_networks; ///< relay role
   /// relay role: client certificates that may relay.
@@ -227,6 +234,7 @@ struct AuthenticationConfig {
   bool received_spf = false;
   bool accept_partial_body = false;
   std::size_t max_signatures = 8;
+  std::chrono::milliseconds cpu_budget{250}; ///< of one message's checks; over it the signatures left are "policy"
   std::chrono::seconds timeout{30}; ///< for all DNS questions of one message
   QuarantineAction quarantine = QuarantineAction::mark;
   std::optional<smtp::Mailbox> quarantine_recipient;
@@ -363,6 +371,8 @@ struct Config {
   [[nodiscard]] policy::OutboundDefaults outbound_defaults(const smtp::Domain &domain) const;
   [[nodiscard]] const CertificateConfig *find_certificate(std::string_view name) const noexcept;
   [[nodiscard]] policy::LocalRecipient classify(const smtp::ForwardPath &path) const;
+  /// Known only because its domain is a catch_all one: no list names it.
+  [[nodiscard]] bool is_caught(const smtp::ForwardPath &path) const;
   /// <Postmaster> and postmaster@/abuse@ of our domains where none is listed become the configured postmaster.
   [[nodiscard]] smtp::Mailbox resolve_recipient(const smtp::ForwardPath &path) const;
 };

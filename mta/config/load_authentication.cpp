@@ -71,12 +71,14 @@ void load_checks(Section &root, Loading &loading) {
   policy::MessageRules &rules = out.rules;
   read_mode(*section, rules.mode);
   section->read("own_domain_shield", rules.own_domain_shield);
+  section->read("refuse_several_authors", rules.refuse_several_authors);
   section->read("refuse_unusable_from", rules.refuse_unusable_from);
   section->read("refuse_missing_from", rules.refuse_missing_from);
   read_disposition(*section, "on_spf_fail", rules.on_spf_fail);
   section->read("received_spf", out.received_spf);
   section->read("accept_partial_body", out.accept_partial_body);
   section->read_count("max_signatures", out.max_signatures, 1, 100);
+  section->read_duration("cpu_budget", out.cpu_budget, 10ms, 60s);
   section->read_duration("timeout", out.timeout, 1s, 5min);
   read_quarantine(*section, out);
   std::vector<smtp::Domain> sealers;

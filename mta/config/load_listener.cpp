@@ -181,6 +181,8 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
   section.read_duration("greeting_delay", listener.greeting_delay, 0ms, 30s);
   section.read_word<smtp::BareLf>("bare_lf", listener.bare_lf,
                                   {{"refuse", smtp::BareLf::refuse}, {"convert", smtp::BareLf::convert}});
+  section.read_word<MalformedHeader>("malformed_header", listener.malformed_header,
+                                     {{"refuse", MalformedHeader::refuse}, {"split", MalformedHeader::split}});
   read_relay_trust(section, listener, loading);
   // Turning bare LF into CRLF for strangers is what smuggling needs.
   if (listener.bare_lf == smtp::BareLf::convert && listener.role == policy::ListenerRole::mx)

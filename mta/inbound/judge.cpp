@@ -76,7 +76,8 @@ std::optional<smtp::Reply> ClientJudge::judge_recipient(const smtp::ForwardPath 
   policy::RecipientFacts facts{.role = listener_.role, .local = snapshot_.config().classify(path)};
   facts.is_literal = path.mailbox() != nullptr && path.mailbox()->literal() != nullptr;
   // Mail to a recipient of ours needs no trust, so that its certificate is looked at only where it decides.
-  if (facts.local == policy::LocalRecipient::not_ours) {
+  facts.is_caught = snapshot_.config().is_caught(path);
+  if (facts.local == policy::LocalRecipient::not_ours || facts.is_caught) {
     facts.client_trusted = is_trusted(now);
     facts.why_untrusted = certificate_problem_;
   }

@@ -48,6 +48,7 @@ Receiver::Receiver(WorkerEdge &edge, const ListenerInForce &in_force, const smtp
       judge_(*in_force.snapshot, *in_force.listener, client) {}
 
 Need Receiver::advance() {
+  if (const auto need = go_on()) return *need;
   for (;;) {
     smtp::ServerAction action = machine_.next();
     const std::optional<Need> need = std::visit([this](auto &taken) { return take(taken); }, action);
@@ -128,6 +129,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   writer_ = std::move(*writer);
   const smtp::Limits &limits = in_force_.snapshot->config().limits.smtp;
   scanner_ = std::make_unique<smtp::HeaderScanner>(limits.header_size, limits.received_hops);
+  begin_gate();
   begin_intake();
   failure_.reset();
   receiving_ = true;
@@ -135,36 +137,70 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   return std::nullopt;
 }
 
+std::optional<Need> Receiver::go_on() {
+  if (!intake_ || !intake_->has_work()) return std::nullopt;
+  if (const auto worked = intake_->work(*writer_); !worked) {
+    failure_ = storage_reply(worked.error());
+    if (!ending_) {
+      writer_.reset();
+      intake_.reset();
+    }
+  } else if (intake_->has_work()) {
+    return Need::turn;
+  }
+  if (ending_) return end_of_message();
+  return std::nullopt;
+}
+
 std::optional<Need> Receiver::take(smtp::Body &action) {
   if (failure_) return std::nullopt; // read to its end and thrown away: the reply comes after the final dot
-  const smtp::Limits &limits = in_force_.snapshot->config().limits.smtp;
-  if (const auto scanned = scanner_->feed(action.octets); !scanned) {
-    if (scanned.error().code == smtp::ErrorCode::protocol) {
-      failure_ = make_reply(554, {5, 4, 6},
-                            fmt::format("mail loop: too many Received fields, limit is {}", limits.received_hops));
-    } else {
-      failure_ = make_reply(552, {5, 3, 4}, scanned.error().detail);
-    }
-  } else {
-    if (scanner_->is_header_complete()) add_missing_fields();
-    const auto kept = intake_ ? intake_->feed(action.octets, *scanner_, *writer_) : writer_->append(action.octets);
-    if (!kept) failure_ = storage_reply(kept.error());
-  }
+  take_octets(gate_->feed(action.octets));
   if (failure_) {
     writer_.reset();
     intake_.reset();
     return std::nullopt;
   }
+  if (intake_ && intake_->has_work()) return Need::turn;
   if (writer_->wants_pause()) return Need::room;
   return std::nullopt;
 }
 
+void Receiver::take_octets(std::string_view octets) {
+  judge_header_form();
+  if (failure_ || octets.empty()) return;
+  if (const auto scanned = scanner_->feed(octets); !scanned) {
+    if (scanned.error().code == smtp::ErrorCode::protocol) {
+      failure_ = make_reply(554, {5, 4, 6},
+                            fmt::format("mail loop: too many Received fields, limit is {}",
+                                        in_force_.snapshot->config().limits.smtp.received_hops));
+    } else {
+      failure_ = make_reply(552, {5, 3, 4}, scanned.error().detail);
+    }
+    return;
+  }
+  if (scanner_->is_header_complete()) add_missing_fields();
+  const auto kept = intake_ ? intake_->feed(octets, *scanner_, *writer_) : writer_->append(octets);
+  if (!kept) failure_ = storage_reply(kept.error());
+}
+
 std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
+  if (!failure_) take_octets(gate_->end());
   if (!failure_) {
     add_missing_fields();
     if (intake_)
-      if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
+      if (const auto ended = intake_->end_of_octets(*writer_); !ended) failure_ = storage_reply(ended.error());
   }
+  if (!failure_ && intake_ && intake_->has_work()) {
+    ending_ = true;
+    return Need::turn;
+  }
+  return end_of_message();
+}
+
+std::optional<Need> Receiver::end_of_message() {
+  ending_ = false;
+  if (!failure_ && intake_)
+    if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
   if (failure_) {
     end_message();
     message_.reset();
@@ -179,7 +215,9 @@ std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
 
 void Receiver::end_message() {
   receiving_ = false;
+  ending_ = false;
   writer_.reset();
+  gate_.reset();
   scanner_.reset();
   intake_.reset();
 }
@@ -206,8 +244,9 @@ void Receiver::observe(const smtp::ReversePath &sender, const policy::SenderVerd
     return;
   }
   if (observed_session_ && observed_session_->domain == domain->ascii() && !verdict.refusal) return;
-  observed_session_ = make_session(judge_, in_force_.snapshot->config(), sender,
-                                   {verdict, client_.to_string(), machine_.facts().helo}, std::chrono::system_clock::now());
+  observed_session_ =
+      make_session(judge_, in_force_.snapshot->config(), sender, {verdict, client_.to_string(), machine_.facts().helo},
+                   std::chrono::system_clock::now());
   edge_.shared().observer->session(observed_session_);
 }
 
@@ -259,15 +298,16 @@ void Receiver::complete_envelope() {
     received.client_certificate_verified = certificate.verified;
   }
   if (message.recipients.size() == 1) received.only_recipient = message.recipients.front().recipient.mailbox;
-  const std::uint64_t removed = intake_ ? intake_->removed() : 0;
   if (intake_) envelope.trace += intake_->signatures();
   envelope.trace += smtp::format_received(received) + added_fields_;
   envelope.message_id = added_message_id_.empty() ? seen.message_id : added_message_id_;
   envelope.arrival = now;
-  envelope.body_size = seen.size - removed;
-  envelope.header_size = seen.header_size - removed;
-  envelope.has_8bit = seen.has_8bit;
-  envelope.needs_smtputf8 = seen.header_has_8bit;
+  envelope.body_size = intake_ ? intake_->stored() : seen.size;
+  envelope.header_size = intake_ ? intake_->stored_header() : seen.header_size;
+  envelope.has_8bit = intake_ ? intake_->converted_8bit().value_or(seen.has_8bit) : seen.has_8bit;
+  // RFC 6531 section 3: the client says so, or an address needs it (the sender's, which asks for it; a recipient's is
+  // seen where it is sent). An octet above 127 in a header field of other mail goes on as it came.
+  envelope.needs_smtputf8 = envelope.sender.parameters.smtputf8 && seen.header_has_8bit;
   // RFC 8689 section 4.1: with REQUIRETLS "the TLS-Required header field MUST be ignored".
   envelope.tls_optional = seen.tls_optional && !envelope.sender.parameters.requiretls;
   envelope.from_outside = !from_client_of_ours();

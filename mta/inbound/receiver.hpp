@@ -15,6 +15,7 @@
 #include "mta/inbound/judge.hpp"
 #include "mta/queue/message.hpp"
 #include "mta/spool/spool.hpp"
+#include "smtp/message/header_gate.hpp"
 #include "smtp/message/header_scan.hpp"
 #include "smtp/session/server_session.hpp"
 
@@ -25,6 +26,7 @@ enum class Need : std::uint8_t {
   octets,    ///< write output(), read, feed()
   write,     ///< write output(): enough has gathered
   room,      ///< when_room()
+  turn,      ///< let the other sessions of the worker in: a long computation goes on with the next advance()
   checks,    ///< settle intake()'s checks, then checked(), then commit when it says so
   commit,    ///< commit(), then committed()
   handshake, ///< write output(), shake hands, then tls_done()
@@ -86,10 +88,18 @@ private:
   std::optional<Need> take(smtp::Close &action);
 
   void complete_envelope();
+  void begin_gate();
+  /// Octets of the message that is being read, behind the gate; sets failure_ when it is to be refused.
+  void take_octets(std::string_view octets);
+  /// A line of the header section that is no field: refused, or told.
+  void judge_header_form();
   void begin_intake();
   /// RFC 6409 sections 8.1 and 8.2: the fields that a client of ours left out.
   void add_missing_fields();
   [[nodiscard]] bool from_client_of_ours();
+  /// One step of what intake_ has left to compute, and what waited for it; nothing when nothing is left.
+  [[nodiscard]] std::optional<Need> go_on();
+  [[nodiscard]] std::optional<Need> end_of_message();
   void end_message();
   void quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
@@ -111,6 +121,8 @@ private:
 
   std::shared_ptr<QueuedMessage> message_; ///< from MAIL until its end; its recipients are those accepted so far
   std::unique_ptr<MessageWriter> writer_;
+  std::unique_ptr<smtp::HeaderGate> gate_; ///< in front of all that reads the message
+  bool header_fault_told_ = false;
   std::unique_ptr<smtp::HeaderScanner> scanner_;
   std::unique_ptr<Intake> intake_; ///< null: the octets go into the spool as they are
   std::string added_fields_;       ///< Date and Message-ID, where a client of ours left them out
@@ -118,6 +130,7 @@ private:
   bool fields_added_ = false;
   std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
   bool receiving_ = false;
+  bool ending_ = false; ///< all octets of the message came; work is left
 
   std::string output_;
   std::string close_reason_;

@@ -57,6 +57,34 @@ bool Receiver::from_client_of_ours() {
   return in_force_.listener->role == policy::ListenerRole::relay && judge_.is_trusted(std::chrono::system_clock::now());
 }
 
+/// Clients of ours get their header section made whole; from outside it is fields up to an empty line, or not mail.
+void Receiver::begin_gate() {
+  const bool refuses = in_force_.listener->malformed_header == MalformedHeader::refuse &&
+                       in_force_.snapshot->config().authentication.rules.mode == policy::Mode::enforce;
+  const auto strangers = refuses ? smtp::HeaderRule::refuse : smtp::HeaderRule::split;
+  gate_ = std::make_unique<smtp::HeaderGate>(from_client_of_ours() ? smtp::HeaderRule::mend : strangers);
+  header_fault_told_ = false;
+}
+
+void Receiver::judge_header_form() {
+  if (!gate_->fault() || std::exchange(header_fault_told_, true)) return;
+  const std::string problem = gate_->fault()->to_string();
+  if (gate_->is_refused()) {
+    // RFC 3463: X.6.0, "some aspect of the message's content causes it to be considered undeliverable".
+    failure_ = make_reply(550, {5, 6, 0}, problem + "; a header section is fields up to an empty line");
+    return;
+  }
+  const bool own = from_client_of_ours();
+  const bool observed = !own && in_force_.listener->malformed_header == MalformedHeader::refuse;
+  edge_.log().write(Event("malformed_header", own ? LogLevel::debug : LogLevel::info)
+                        .with("session", session_)
+                        .with("id", writer_->id().to_string())
+                        .with("client", client_.to_string())
+                        .with("action", own ? "mended" : "split")
+                        .with_if("observed", observed ? "refuse" : "")
+                        .with("reason", problem));
+}
+
 void Receiver::begin_intake() {
   const Config &config = in_force_.snapshot->config();
   const auto now = std::chrono::system_clock::now();
@@ -69,16 +97,24 @@ void Receiver::begin_intake() {
     return;
   }
   const AuthenticationConfig &rules = config.authentication;
-  if (!rules.enabled || !in_force_.listener->check_senders) return;
+  if (!in_force_.listener->check_senders) return; // another hop of ours did: what it wrote stays
+  if (!rules.enabled) {
+    intake_ = std::make_unique<Intake>(config);
+    return;
+  }
   CheckRequest request;
   request.client = client_;
   request.helo = machine_.facts().helo;
   request.mail_from = address_of(message_->envelope.sender.path);
   request.receiver = config.server.hostname;
   request.dkim.max_signatures = rules.max_signatures;
+  request.dkim.stepwise = true;
+  request.cpu_budget = rules.cpu_budget;
   request.dkim.keys = &edge_.keys();
   request.dkim.now = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
   request.dmarc.accept_partial_body = rules.accept_partial_body;
+  // Where several authors are let pass, each has to be proven.
+  if (!rules.rules.refuse_several_authors) request.dmarc.several_authors = auth::SeveralAuthors::check_each;
   intake_ = std::make_unique<Intake>(config, std::move(request), wants_seal(config, *message_));
 }
 
@@ -155,7 +191,7 @@ void Receiver::quarantine(const policy::MessageDecision &decision) {
     message_->hold_reason = "quarantine: " + reason;
   }
   message_->envelope.trace +=
-      smtp::fold_field("Portcullis-Quarantine", smtp::one_line(value, smtp::TextCharset::ascii, 4000));
+      smtp::fold_field(quarantine_field, smtp::one_line(value, smtp::TextCharset::ascii, 4000));
 }
 
 void Receiver::log_checks(const policy::MessageDecision &decision) {
@@ -171,6 +207,7 @@ void Receiver::log_checks(const policy::MessageDecision &decision) {
           .with("id", writer_->id().to_string())
           .with("client", client_.to_string())
           .with_if("from_domain", author)
+          .with_if("from_status", results.authors.salvaged ? "salvaged" : results.authors.is_ok() ? "" : auth::to_string(results.authors.status))
           .with("spf", auth::to_string(results.spf.mail_from.result))
           .with_if("spf_domain", results.spf.mail_from.domain)
           .with("spf_helo", auth::to_string(results.spf.helo.result))

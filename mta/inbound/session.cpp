@@ -305,6 +305,7 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
     }
     case Need::write: open = co_await write_output(session); break;
     case Need::room: co_await wait_for_room(session); break;
+    case Need::turn: co_await asio::post(session.stream_.get_executor(), asio::use_awaitable); break;
     case Need::checks: {
       const bool wanted = co_await check_message(session);
       if (wanted) co_await commit_message(session);

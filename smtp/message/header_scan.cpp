@@ -9,12 +9,14 @@
 #include <fmt/core.h>
 
 #include "smtp/base/text.hpp"
+#include "smtp/message/field_name.hpp"
 
 namespace smtp {
 
 namespace {
 
-constexpr std::size_t kept_of_line = 1200; // more than a Message-ID of 998 octets with its name
+constexpr std::size_t kept_of_line = 2400; // more than the longest name with its colon, and a Message-ID of 998 octets
+static_assert(kept_of_line > 2 * longest_field_name);
 constexpr std::size_t message_id_limit = 998;
 constexpr std::size_t subject_limit = 100;
 constexpr std::size_t tls_required_limit = 256; // a longer value is not "No"
@@ -29,17 +31,6 @@ bool has_8bit(std::string_view octets) noexcept {
     if (((words[0] | words[1] | words[2] | words[3]) & high_bits) != 0) return true;
   }
   return !is_ascii({at, left});
-}
-
-/// The field's name when the line begins one: printable octets without ':' and in front of one; white space between
-/// name and colon is the obsolete form (RFC 5322 section 4.5.8).
-std::string_view field_name(std::string_view line) noexcept {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return {};
-  const auto name = trim(line.substr(0, colon));
-  if (name.empty() || name.data() != line.data()) return {};
-  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c != 0x7f; });
-  return printable ? name : std::string_view{};
 }
 
 /// What is left behind white space and comments, which may be nested (RFC 5322 section 3.2.2: CFWS); nothing when a
@@ -126,7 +117,7 @@ void HeaderScanner::header_line(std::string_view line, std::size_t length) {
     header_lines_ += length;
     fields_have_8bit_ |= line_has_8bit_;
     add_value(line);
-  } else if (const auto name = field_name(line); !name.empty()) {
+  } else if (const auto name = header_field_name(line); !name.empty()) {
     header_lines_ += length;
     fields_have_8bit_ |= line_has_8bit_;
     begin_field(name, line.substr(line.find(':') + 1));

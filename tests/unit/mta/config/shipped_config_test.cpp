@@ -160,12 +160,14 @@ TEST_F(ShippedConfig, TheChecksStandAtTheirDefaults) {
     EXPECT_EQ(given.enabled, defaults.enabled);
     EXPECT_EQ(given.rules.mode, defaults.rules.mode);
     EXPECT_EQ(given.rules.own_domain_shield, defaults.rules.own_domain_shield);
+    EXPECT_EQ(given.rules.refuse_several_authors, defaults.rules.refuse_several_authors);
     EXPECT_EQ(given.rules.refuse_unusable_from, defaults.rules.refuse_unusable_from);
     EXPECT_EQ(given.rules.refuse_missing_from, defaults.rules.refuse_missing_from);
     EXPECT_EQ(given.rules.on_spf_fail, defaults.rules.on_spf_fail);
     EXPECT_EQ(given.received_spf, defaults.received_spf);
     EXPECT_EQ(given.accept_partial_body, defaults.accept_partial_body);
     EXPECT_EQ(given.max_signatures, defaults.max_signatures);
+    EXPECT_EQ(given.cpu_budget, defaults.cpu_budget);
     EXPECT_EQ(given.timeout, defaults.timeout);
     EXPECT_EQ(given.quarantine, defaults.quarantine);
   }

@@ -166,7 +166,7 @@ TEST(InboundAccept, ParametersReachTheQueue) {
   EXPECT_EQ(kept.sender.parameters.ret, smtp::DsnReturn::headers);
   EXPECT_EQ(kept.sender.parameters.envid, "QQ314159");
   EXPECT_TRUE(kept.has_8bit);
-  EXPECT_TRUE(kept.needs_smtputf8);
+  EXPECT_FALSE(kept.needs_smtputf8) << "RFC 6531 section 3: nobody asked for it";
   EXPECT_EQ(kept.message_id, "<1@x>");
   ASSERT_EQ(submitted[0]->recipients.size(), 2U);
   EXPECT_TRUE(submitted[0]->recipients[0].recipient.parameters.notify.success);

@@ -102,13 +102,141 @@ TEST(InboundChecks, AMessageThatIsOnlyAHeaderOrOnlyABodyIsKeptWhole) {
   InboundFixture fixture(std::move(config), {}, 2, &dns);
   SmtpClient client = fixture.greeted();
   std::uint64_t id = 0;
-  for (const std::string text : {"From: <ann@sender.example>\r\n", "\r\njust text\r\n", "no header at all\r\n", "", "From: <ann@sender.example>\r\nnot a field\r\n\r\nx\r\n"}) {
+  for (const std::string text : {"From: <ann@sender.example>\r\n", "\r\njust text\r\n", ""}) {
     client.ask("MAIL FROM:<ann@sender.example>\r\n");
     client.ask("RCPT TO:<alice@example.org>\r\n");
     client.ask("DATA\r\n");
     const std::string reply = client.ask(text + ".\r\n");
     EXPECT_EQ(reply.substr(0, 3), "250") << text << reply;
     EXPECT_EQ(fixture.spool.stored(++id).body, text);
+  }
+}
+
+/// What a stranger hears for these octets.
+std::string hand_over(SmtpClient &client, const std::string &octets, const std::string &from = "<ann@sender.example>") {
+  client.ask("MAIL FROM:" + from + "\r\n");
+  client.ask("RCPT TO:<alice@example.org>\r\n");
+  client.ask("DATA\r\n");
+  return client.ask(octets + ".\r\n");
+}
+
+TEST(InboundHeader, FromOutsideALineThatIsNoFieldIsRefused) {
+  struct Row {
+    std::string octets;
+    std::string reply;
+  };
+  const std::string boss = "From: Boss <boss@example.org>\r\n\r\nhello\r\n";
+  const std::vector<Row> rows{
+      {" x\r\n" + boss, "550 5.6.0 line 1 of the header continues no field: \" x\"; a header section is fields up to an empty line"},
+      {"Subject: x\r\nx\r\n" + boss, "550 5.6.0 line 2 of the header begins no field"},
+      {"From ann\r\n" + boss, "550 5.6.0 line 1 of the header begins no field"},
+      {"Subject : x\r\n" + boss, "550 5.6.0 line 1 of the header has white space in front of its colon"},
+      {"Received: x\r\nno field\r\nTLS-Required: No\r\n" + boss, "550 5.6.0 line 2"},
+      {"From: ann@sender.example\r\nx\r\n" + boss, "550 5.6.0 line 2"},
+  };
+  test::FakeResolver dns;
+  zone(dns);
+  for (const bool checks : {true, false}) { // the form of the header is no matter of the checks
+    mta::Config config = checking_config();
+    config.authentication.enabled = checks;
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    for (const Row &row : rows) {
+      SmtpClient client = fixture.greeted();
+      const std::string reply = hand_over(client, row.octets);
+      EXPECT_EQ(reply.substr(0, row.reply.size()), row.reply);
+      EXPECT_EQ(deliver(client, "ann@sender.example").substr(0, 3), "250") << "the session goes on";
+    }
+  }
+}
+
+TEST(InboundHeader, SplitPutsTheEmptyLineInBeforeAnythingIsJudged) {
+  test::FakeResolver dns;
+  zone(dns);
+  for (const bool observe : {false, true}) {
+    mta::Config config = checking_config();
+    if (observe)
+      config.authentication.rules.mode = policy::Mode::observe;
+    else
+      config.listeners[0].malformed_header = mta::MalformedHeader::split;
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    SmtpClient client = fixture.greeted();
+    EXPECT_EQ(hand_over(client, "From: ann@sender.example\r\nSubject: a\r\n x\r\nno field\r\nFrom: boss@example.org\r\n").substr(0, 3), "250");
+    const auto stored = fixture.spool.stored(1);
+    EXPECT_EQ(stored.body, "From: ann@sender.example\r\nSubject: a\r\n x\r\n\r\nno field\r\nFrom: boss@example.org\r\n");
+    EXPECT_EQ(fixture.submitted().at(0)->envelope.body_size, stored.body.size());
+    const support::LoggedEvent event = fixture.log.wait_for("malformed_header");
+    EXPECT_EQ(event.fields.at("action"), "split");
+    EXPECT_EQ(event.fields.count("observed"), observe ? 1U : 0U);
+  }
+}
+
+TEST(InboundHeader, AClientOfOursGetsItsSectionMadeWhole) {
+  struct Row {
+    std::string octets;
+    std::string stored;
+  };
+  const std::vector<Row> rows{
+      {"Hello\r\nworld\r\n", "\r\nHello\r\nworld\r\n"},
+      {"From root Sun Nov 29 12:00:00 2026\r\nFrom: a@example.org\r\n\r\nx\r\n", "From: a@example.org\r\n\r\nx\r\n"},
+      {" x\r\nFrom: a@example.org\r\n", "\r\n x\r\nFrom: a@example.org\r\n"},
+      {"Subject : x\r\nno field\r\n", "Subject: x\r\n\r\nno field\r\n"},
+      {"Subject: x\r\n\r\nno field\r\n", "Subject: x\r\n\r\nno field\r\n"},
+  };
+  mta::Config config = checking_config();
+  config.listeners[0].role = policy::ListenerRole::relay;
+  config.listeners[0].trusted_networks = {smtp::Network::parse("127.0.0.0/8").value()};
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  std::uint64_t id = 0;
+  for (const Row &row : rows) {
+    EXPECT_EQ(hand_over(client, row.octets).substr(0, 3), "250") << row.octets;
+    EXPECT_EQ(fixture.spool.stored(++id).body, row.stored);
+    const auto envelope = fixture.submitted().at(id - 1)->envelope;
+    EXPECT_EQ(envelope.body_size, row.stored.size());
+    EXPECT_TRUE(has(envelope.trace, "\r\nDate: ") && envelope.trace.ends_with("\r\n")) << envelope.trace;
+  }
+}
+
+TEST(InboundHeader, OurMarkOfQuarantineIsTakenOutOfMailFromOutside) {
+  test::FakeResolver dns;
+  zone(dns);
+  for (const bool checks : {true, false}) {
+    mta::Config config = checking_config();
+    config.authentication.enabled = checks;
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    SmtpClient client = fixture.greeted();
+    const std::string forged = "portcullis-QUARANTINE: no\r\n folded\r\nAuthentication-Results: mx.example.org; dmarc=pass\r\nPortcullis-Quarantine:\r\n";
+    EXPECT_EQ(deliver(client, "ann@sender.example", forged + "X: y\r\n").substr(0, 3), "250");
+    EXPECT_EQ(fixture.spool.stored(1).body, "X: y\r\nFrom: <ann@sender.example>\r\nSubject: x\r\n\r\nhello\r\n");
+  }
+}
+
+TEST(InboundChecks, RealFromFieldsOfPeopleAndMachinesPass) {
+  test::FakeResolver dns;
+  zone(dns).add_txt("client.example", "v=spf1 ip4:127.0.0.1 -all");
+  InboundFixture fixture(checking_config(), {}, 2, &dns);
+  struct Row {
+    std::string from;
+    std::string sender;
+    std::string reply;
+  };
+  const std::vector<Row> rows{
+      {"Doe, Ann <ann@sender.example>", "<ann@sender.example>", "250"},
+      {"Team [Billing] <ann@sender.example>", "<ann@sender.example>", "250"},
+      {"\"Ann <ann@sender.example>", "<ann@sender.example>", "250"},
+      {"Doe, Ann <boss@victim.example>", "<ann@sender.example>", "550 5.7.1"},
+      {"Doe, Ann <boss@example.org>", "<ann@sender.example>", "550 5.7.1"},
+      {"MAILER-DAEMON <>", "<>", "250"},
+      {"Mail Delivery Subsystem <MAILER-DAEMON>", "<>", "250"},
+      {"postmaster", "<>", "250"},
+      {"postmaster", "<ann@sender.example>", "550 5.7.1"},
+      {"=?utf-8?q?boss=40victim.example?=", "<>", "550 5.7.1"},
+      {"a@sender.example, b@other.example", "<>", "550 5.7.1"},
+  };
+  for (const Row &row : rows) {
+    SmtpClient client = fixture.greeted();
+    const std::string reply = hand_over(client, "From: " + row.from + "\r\nSubject: x\r\n\r\nhello\r\n", row.sender);
+    EXPECT_EQ(reply.substr(0, row.reply.size()), row.reply) << row.from << ": " << reply;
   }
 }
 

@@ -83,7 +83,10 @@ private:
     case Kind::body: {
       const auto stored = fixture_.spool.stored();
       ASSERT_LT(looked_at_, stored.size()) << at() << ": there is no further message";
-      EXPECT_EQ(std::next(stored.begin(), static_cast<std::ptrdiff_t>(looked_at_++))->second.body, step.text) << at();
+      std::string body = std::next(stored.begin(), static_cast<std::ptrdiff_t>(looked_at_++))->second.body;
+      // The empty line that was put in front of a text without a header.
+      if (body.starts_with("\r\n") && !step.text.starts_with("\r\n")) body.erase(0, 2);
+      EXPECT_EQ(body, step.text) << at();
       break;
     }
     case Kind::envelope: {
@@ -138,6 +141,8 @@ TEST_P(DialogSocket, Plays) {
   for (const std::size_t cut : {longest > 20'000 ? std::size_t{1000} : std::size_t{7}, std::size_t{65'536}}) {
     SCOPED_TRACE("cut every " + std::to_string(cut) + " octets");
     auto config = support::base_config();
+    // The scripts are about the protocol: most of their messages are a line of text.
+    config.listeners[0].malformed_header = mta::MalformedHeader::split;
     for (const auto &[name, value] : script.options) apply_option(config, name, value);
     InboundFixture fixture(std::move(config), {}, 1);
     Player player(fixture, cut);
