@@ -157,9 +157,12 @@ private:
         rest.remove_prefix(end + 1);
         continue;
       }
+      if (c == '\'' && !spaced) { // people quote so
+        rest.remove_prefix(1);
+        continue;
+      }
       if (c == '<' || c == '"') return spaced || c == '"';
-      return c == '>' || c == ',' || c == ';' || c == ')' || c == ']' || c == '\'' ||
-             (c == '?' && rest.starts_with("?="));
+      return c == '>' || c == ',' || c == ';' || c == ')' || c == ']' || (c == '?' && rest.starts_with("?="));
     }
   }
 

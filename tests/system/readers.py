@@ -60,7 +60,7 @@ def domains(addresses):
     for address in addresses:
         if "@" in address:
             domain = address.rsplit("@", 1)[1].split("(")[0]  # a comment that a reader leaves there
-            domain = re.sub(r"[\s>'\"\]);,]+$", "", domain).strip().rstrip(".").lower()
+            domain = re.sub(r"[\s<>'\"\]);,]+$", "", domain).strip().rstrip(".").lower()
             if domain:
                 found.add(domain)
     return found
