@@ -238,7 +238,9 @@ smtp::Result<ReportMessage> read_any(std::string octets) {
   const ReadLimits limits;
   if (sniff(octets) == Packing::unknown) return read_report_message(source_of(octets), limits);
   ReportMessage message;
-  auto report = read_report(std::move(octets), limits.unpack);
+  ReadHints hints;
+  auto report = read_report(std::move(octets), limits.unpack, hints);
+  message.problems = std::move(hints.flaws);
   if (report)
     message.reports.push_back(std::move(*report));
   else

@@ -2,11 +2,13 @@
 #include "mta/received/read_dmarc_xml.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include <fmt/format.h>
 #include <pugixml.hpp>
 
+#include "mta/received/repair_xml.hpp"
 #include "mta/received/report_text.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/ip_address.hpp"
@@ -40,11 +42,25 @@ std::string word_of(const pugi::xml_node &parent, std::string_view name) {
   return smtp::to_lower(text_of(parent, name));
 }
 
-/// Seconds since 1970; some write fractions.
+/// Some write fractions.
 std::optional<std::chrono::sys_seconds> read_time(const std::string &text) {
   const auto number = smtp::parse_number(std::string_view(text).substr(0, text.find('.')));
-  if (!number || *number > latest_report_time) return std::nullopt;
-  return std::chrono::sys_seconds(std::chrono::seconds(*number));
+  return number ? time_since_1970(*number) : std::nullopt;
+}
+
+/// Some write the type, or words, as the text of the element itself.
+ReportedReason read_reason(const pugi::xml_node &node) {
+  ReportedReason reason{word_of(node, "type"), text_of(node, "comment")};
+  std::string text = clean_report_text(node.text().get());
+  if (text.empty()) return reason;
+  static constexpr std::array<std::string_view, 7> types = {
+      "forwarded", "local_policy", "mailing_list", "other", "policy_test_mode", "sampled_out", "trusted_forwarder"};
+  const std::string word = smtp::to_lower(text);
+  if (reason.type.empty() && std::find(types.begin(), types.end(), word) != types.end())
+    reason.type = word;
+  else if (reason.comment.empty())
+    reason.comment = std::move(text);
+  return reason;
 }
 
 Result<void> check_markup(std::string_view text, const XmlLimits &limits) {
@@ -108,7 +124,7 @@ std::optional<ReportedRow> read_row(const pugi::xml_node &record, const XmlLimit
   out.dkim = word_of(evaluated, "dkim");
   out.spf = word_of(evaluated, "spf");
   on_each(evaluated, "reason", limits.checks, [&](const pugi::xml_node &node) {
-    out.reasons.push_back({word_of(node, "type"), text_of(node, "comment")});
+    out.reasons.push_back(read_reason(node));
   });
   const auto identifiers = child(record, "identifiers");
   out.envelope_to = text_of(identifiers, "envelope_to");
@@ -144,10 +160,11 @@ Result<void> read_metadata(const pugi::xml_node &feedback, ReceivedReport &repor
   return {};
 }
 
-Result<void> read_published(const pugi::xml_node &feedback, ReceivedReport &report) {
+Result<void> read_published(const pugi::xml_node &feedback, const ReadHints &hints, ReceivedReport &report) {
   const auto published = child(feedback, "policy_published");
-  if (!published) return fail(ErrorCode::bad_syntax, "report has no policy_published");
+  if (!published && hints.domain.empty()) return fail(ErrorCode::bad_syntax, "report has no policy_published");
   report.domain = clean_report_domain(text_of(published, "domain"));
+  if (report.domain.empty()) report.domain = hints.domain;
   if (report.domain.empty()) return fail(ErrorCode::bad_syntax, "policy_published has no domain");
   auto &dmarc = std::get<ReceivedDmarc>(report.content);
   dmarc.adkim = word_of(published, "adkim");
@@ -179,17 +196,30 @@ Result<void> read_rows(const pugi::xml_node &feedback, const XmlLimits &limits, 
                   : fmt::format("none of {} records has a source address and a count", dmarc.skipped_rows));
 }
 
+/// pugixml knows the five predefined entities and character references, and never opens a file; the document type is kept
+/// only to be refused.
+pugi::xml_parse_result parse_xml(pugi::xml_document &document, std::string_view text) {
+  return document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_doctype);
+}
+
 } // namespace
 
 Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &limits) {
+  ReadHints hints;
+  return read_dmarc_xml(text, limits, hints);
+}
+
+Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &limits, ReadHints &hints) {
   if (auto checked = check_markup(text, limits); !checked) return tl::unexpected(checked.error());
   pugi::xml_document document;
-  // pugixml knows the five predefined entities and character references, and never opens a file; the document type is
-  // kept only to be refused.
-  const auto parsed = document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_doctype);
-  if (!parsed)
-    return fail(ErrorCode::bad_syntax,
-                fmt::format("XML is broken at octet {}: {}", parsed.offset, smtp::to_lower(parsed.description())));
+  const auto parsed = parse_xml(document, text);
+  if (!parsed) {
+    const std::string problem =
+        fmt::format("XML is broken at octet {}: {}", parsed.offset, smtp::to_lower(parsed.description()));
+    const auto repaired = repair_xml(text, limits.depth);
+    if (!repaired || !parse_xml(document, *repaired)) return fail(ErrorCode::bad_syntax, problem);
+    hints.note(problem);
+  }
   if (auto checked = check_depth(document, limits); !checked) return tl::unexpected(checked.error());
   const auto feedback = child(document, "feedback");
   if (!feedback)
@@ -198,7 +228,7 @@ Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &li
   ReceivedReport report;
   auto &dmarc = report.content.emplace<ReceivedDmarc>();
   if (auto read = read_metadata(feedback, report); !read) return tl::unexpected(read.error());
-  if (auto read = read_published(feedback, report); !read) return tl::unexpected(read.error());
+  if (auto read = read_published(feedback, hints, report); !read) return tl::unexpected(read.error());
   if (auto read = read_rows(feedback, limits, dmarc); !read) return tl::unexpected(read.error());
   return report;
 }

@@ -8,6 +8,7 @@
 
 #include "mta/received/read_dmarc_xml.hpp"
 #include "mta/received/read_tlsrpt.hpp"
+#include "mta/received/report_text.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -37,10 +38,16 @@ bool is_excluded(const MimePart &part) {
          part.type == "application/pgp-signature" || part.type == "application/pkcs7-signature";
 }
 
-Result<ReceivedReport> read_text(std::string_view text) {
+/// RFC 8460 section 5.1 and RFC 9990: "reporter!domain!begin!end[!id].ending" names whom the report is about.
+std::string domain_of_filename(std::string_view name) {
+  const auto parts = smtp::split(name, '!');
+  return parts.size() >= 4 ? clean_report_domain(parts[1]) : std::string();
+}
+
+Result<ReceivedReport> read_text(std::string_view text, ReadHints &hints) {
   switch (sniff(text)) {
-  case Packing::xml: return read_dmarc_xml(text);
-  case Packing::json: return read_tlsrpt(text);
+  case Packing::xml: return read_dmarc_xml(text, {}, hints);
+  case Packing::json: return read_tlsrpt(text, {}, hints);
   case Packing::gzip:
   case Packing::zip:
   case Packing::unknown: break;
@@ -83,9 +90,18 @@ public:
     contents_ = {};
     if (!text) return problem(fmt::format("{}: {}", smtp::escape(name_), text.error().detail));
     left_ -= std::min<std::uint64_t>(left_, text->size());
-    auto report = read_text(*text);
-    if (report)
+    ReadHints hints;
+    hints.domain = !out_.mail.tls_report_domain.empty() ? clean_report_domain(out_.mail.tls_report_domain)
+                                                        : domain_of_subject(out_.mail.subject);
+    if (hints.domain.empty()) hints.domain = domain_of_filename(name_);
+    auto report = read_text(*text, hints);
+    if (report) {
       out_.reports.push_back(std::move(*report));
+      for (const std::string &flaw : hints.flaws) problem(fmt::format("{}: {}", smtp::escape(name_), flaw));
+      if (hints.flaw_count > hints.flaws.size())
+        problem(fmt::format("{}: {} further parts could not be read", smtp::escape(name_),
+                            hints.flaw_count - hints.flaws.size()));
+    }
     else if (declared_ || sniff(*text) == Packing::xml)
       problem(fmt::format("{}: {}", smtp::escape(name_), report.error().detail));
   }
@@ -118,9 +134,14 @@ Result<ReportMessage> read_report_message(const OctetSource &source, const ReadL
 }
 
 Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits) {
+  ReadHints hints;
+  return read_report(std::move(octets), limits, hints);
+}
+
+Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits, ReadHints &hints) {
   const auto text = unpack(std::move(octets), limits);
   if (!text) return tl::unexpected(text.error());
-  return read_text(*text);
+  return read_text(*text, hints);
 }
 
 } // namespace mta

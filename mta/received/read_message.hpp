@@ -8,6 +8,7 @@
 
 #include "mta/received/mime_walk.hpp"
 #include "mta/received/octet_source.hpp"
+#include "mta/received/read_hints.hpp"
 #include "mta/received/received_report.hpp"
 #include "mta/received/unpack.hpp"
 
@@ -33,5 +34,6 @@ struct ReportMessage {
 
 /// One report, packed or not.
 [[nodiscard]] smtp::Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits);
+[[nodiscard]] smtp::Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits, ReadHints &hints);
 
 } // namespace mta

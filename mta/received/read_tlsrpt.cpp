@@ -71,70 +71,91 @@ std::vector<const json::object *> objects_at(const json::object &parent, std::st
   return objects;
 }
 
-Result<std::uint64_t> read_count(const json::object &parent, std::string_view key) {
-  const auto count = count_at(parent, key);
-  if (!count)
-    return fail(ErrorCode::bad_syntax,
-                fmt::format("{} is {}, no count", key, smtp::escape(json::serialize(parent.at(key)), 100)));
-  return *count;
+/// 0, and a note, where it is there and no count.
+std::uint64_t read_count(const json::object &parent, std::string_view key, ReadHints &hints) {
+  if (const auto count = count_at(parent, key)) return *count;
+  hints.note(fmt::format("{} is {}, no count", key, smtp::escape(json::serialize(parent.at(key)), 100)));
+  return 0;
 }
 
-Result<ReportedTlsFailure> read_failure(const json::object &detail) {
+ReportedTlsFailure read_failure(const json::object &detail, ReadHints &hints) {
   ReportedTlsFailure out;
   out.result_type = word_at(detail, "result-type");
   out.sending_mta_ip = text_at(detail, "sending-mta-ip");
   out.receiving_mx_hostname = text_at(detail, "receiving-mx-hostname");
   out.receiving_mx_helo = text_at(detail, "receiving-mx-helo");
   out.receiving_ip = text_at(detail, "receiving-ip");
-  const auto sessions = read_count(detail, "failed-session-count");
-  if (!sessions) return tl::unexpected(sessions.error());
-  out.sessions = *sessions;
+  out.sessions = read_count(detail, "failed-session-count", hints);
   out.additional_information = text_at(detail, "additional-information");
   out.failure_reason_code = text_at(detail, "failure-reason-code");
   return out;
 }
 
-Result<ReportedTlsPolicy> read_policy(const json::object &entry, const JsonLimits &limits, std::size_t &details) {
+/// Its domain may be empty: the report's others say it, or the mail. Nothing: it is none.
+Result<std::optional<ReportedTlsPolicy>> read_policy(const json::object &entry, const JsonLimits &limits,
+                                                     std::size_t &details, ReadHints &hints) {
   ReportedTlsPolicy out;
   const auto *policy = object_at(entry, "policy");
-  if (!policy) return fail(ErrorCode::bad_syntax, "an entry of policies has no policy");
+  if (!policy) {
+    hints.note("an entry of policies has no policy");
+    return std::optional<ReportedTlsPolicy>();
+  }
   out.type = word_at(*policy, "policy-type");
   out.policy = texts_at(*policy, "policy-string", limits);
   out.domain = clean_report_domain(text_at(*policy, "policy-domain"));
-  if (out.domain.empty()) return fail(ErrorCode::bad_syntax, "a policy has no policy-domain");
   out.mx_hosts = texts_at(*policy, "mx-host", limits);
   if (out.mx_hosts.empty()) out.mx_hosts = texts_at(*policy, "mx-host-pattern", limits);
   if (const auto *summary = object_at(entry, "summary")) {
-    const auto good = read_count(*summary, "total-successful-session-count");
-    const auto bad = read_count(*summary, "total-failure-session-count");
-    if (!good) return tl::unexpected(good.error());
-    if (!bad) return tl::unexpected(bad.error());
-    out.successes = *good;
-    out.failures = *bad;
+    out.successes = read_count(*summary, "total-successful-session-count", hints);
+    out.failures = read_count(*summary, "total-failure-session-count", hints);
   }
   for (const json::object *detail : objects_at(entry, "failure-details")) {
     if (++details > limits.details)
       return fail(ErrorCode::too_long,
                   fmt::format("report has more than the limit of {} failure-details", limits.details));
-    auto read = read_failure(*detail);
-    if (!read) return tl::unexpected(read.error());
-    out.details.push_back(std::move(*read));
+    out.details.push_back(read_failure(*detail, hints));
   }
-  return out;
+  return std::optional(std::move(out));
+}
+
+/// Seconds since 1970, or milliseconds, as a number or its digits.
+std::optional<std::chrono::sys_seconds> time_of_number(const json::value &value) {
+  const auto number = value.is_string() ? smtp::parse_number(smtp::trim(value.get_string())) : [&value] {
+    boost::system::error_code error;
+    const auto read = value.to_number<double>(error);
+    return error || !(read >= 0) || read > 1e15 ? std::nullopt
+                                                : std::optional<std::uint64_t>(static_cast<std::uint64_t>(read));
+  }();
+  return number ? time_since_1970(*number) : std::nullopt;
+}
+
+Result<std::chrono::sys_seconds> read_range_time(const json::object &range, std::string_view key) {
+  if (const auto *value = range.if_contains(key))
+    if (const auto time = time_of_number(*value)) return *time;
+  const auto time = parse_report_time(text_at(range, key));
+  if (!time) return fail(time.error().code, fmt::format("{}: {}", key, time.error().detail));
+  return *time;
+}
+
+/// A text, or a number as it is written.
+std::string scalar_at(const json::object &parent, std::string_view key) {
+  const auto *value = parent.if_contains(key);
+  if (value != nullptr && value->is_number()) return json::serialize(*value);
+  return text_at(parent, key);
 }
 
 Result<void> read_head(const json::object &top, ReceivedReport &report) {
   report.organisation = text_at(top, "organization-name");
   report.contact = text_at(top, "contact-info");
-  report.report_id = text_at(top, "report-id");
+  report.report_id = scalar_at(top, "report-id");
   if (report.report_id.empty()) return fail(ErrorCode::bad_syntax, "report has no report-id");
   if (report.organisation.empty()) report.organisation = domain_of_contact(report.contact);
   const auto *range = object_at(top, "date-range");
   if (!range) return fail(ErrorCode::bad_syntax, "report has no date-range");
-  const auto begin = parse_report_time(text_at(*range, "start-datetime"));
-  if (!begin) return fail(begin.error().code, "start-datetime: " + begin.error().detail);
-  const auto end = parse_report_time(text_at(*range, "end-datetime"));
-  if (!end) return fail(end.error().code, "end-datetime: " + end.error().detail);
+  const auto begin = read_range_time(*range, "start-datetime");
+  if (!begin) return tl::unexpected(begin.error());
+  const auto end = read_range_time(*range, "end-datetime");
+  if (!end) return tl::unexpected(end.error());
   if (*end < *begin) return fail(ErrorCode::bad_syntax, "date-range ends before it begins");
   report.begin = *begin;
   report.end = *end;
@@ -154,10 +175,13 @@ Result<json::value> parse(std::string_view text, const JsonLimits &limits) {
   json::parse_options options;
   options.max_depth = limits.depth;
   options.allow_invalid_utf8 = true; // clean_report_text() sees to it
+  options.allow_trailing_commas = true;
+  options.allow_comments = true;
   boost::system::error_code error;
   json::stream_parser parser(json::storage_ptr(), options);
-  const std::size_t read = parser.write(text.data(), text.size(), error);
-  if (!error) parser.finish(error);
+  // What follows the value is nobody's loss.
+  const std::size_t read = parser.write_some(text.data(), text.size(), error);
+  if (!error && !parser.done()) parser.finish(error);
   if (error == json::error::too_deep)
     return fail(ErrorCode::too_long, fmt::format("JSON is nested deeper than the limit of {}", limits.depth));
   if (error) return fail(ErrorCode::bad_syntax, fmt::format("JSON is broken near octet {}: {}", read, error.message()));
@@ -224,6 +248,11 @@ Result<std::chrono::sys_seconds> parse_report_time(std::string_view text) {
 }
 
 Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limits) {
+  ReadHints hints;
+  return read_tlsrpt(text, limits, hints);
+}
+
+Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limits, ReadHints &hints) {
   if (auto checked = check_markup(text, limits); !checked) return tl::unexpected(checked.error());
   const auto value = parse(text, limits);
   if (!value) return tl::unexpected(value.error());
@@ -240,11 +269,18 @@ Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limi
                 fmt::format("report has {} policies, limit is {}", policies.size(), limits.policies));
   std::size_t details = 0;
   for (const json::object *entry : policies) {
-    auto policy = read_policy(*entry, limits, details);
+    auto policy = read_policy(*entry, limits, details, hints);
     if (!policy) return tl::unexpected(policy.error());
-    tls.policies.push_back(std::move(*policy));
+    if (!*policy) continue;
+    if (report.domain.empty()) report.domain = (*policy)->domain;
+    tls.policies.push_back(std::move(**policy));
   }
-  report.domain = tls.policies.front().domain;
+  if (tls.policies.empty()) return fail(ErrorCode::bad_syntax, "an entry of policies has no policy");
+  // Postfix's library for TLSRPT writes policies without a domain.
+  if (report.domain.empty()) report.domain = hints.domain;
+  if (report.domain.empty()) return fail(ErrorCode::bad_syntax, "a policy has no policy-domain, and the mail names none");
+  for (ReportedTlsPolicy &policy : tls.policies)
+    if (policy.domain.empty()) policy.domain = report.domain;
   return report;
 }
 

@@ -41,6 +41,13 @@ ReportTotals totals_of(const ReceivedReport &report) noexcept {
   return totals;
 }
 
+std::optional<std::chrono::sys_seconds> time_since_1970(std::uint64_t number) noexcept {
+  constexpr std::uint64_t year_2100 = 4'102'444'800;
+  if (number >= year_2100 && number / 1000 < year_2100 && number / 1000 > 31'536'000) number /= 1000;
+  if (number > latest_report_time) return std::nullopt;
+  return std::chrono::sys_seconds(std::chrono::seconds(number));
+}
+
 std::string clean_report_text(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return {};

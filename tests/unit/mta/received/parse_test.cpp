@@ -60,6 +60,16 @@ TEST(ReadDmarcXml, FormsAndRefusals) {
        ""},
       {"a byte order mark and white space in front", "\xEF\xBB\xBF\r\n" + good, ""},
       {"times with fractions", replaced(good, "1700000000", "1700000000.5"), ""},
+      {"times in milliseconds", replaced(replaced(good, "1700000000", "1700000000000"), "1700086399", "1700086399999"), ""},
+      {"a stray tag", replaced(good, "<org_name>", "<br><org_name>"), ""},
+      {"a stray end", replaced(good, "<record>", "</b><record>"), ""},
+      {"a sign that begins nothing", replaced(good, "example.net", "a < b & c"), ""},
+      {"an element that is not closed", replaced(good, "</selector>", ""), ""},
+      {"a record that is not closed", replaced(good, "</record>", ""), ""},
+      {"words of HTML around it", "<p>here it is" + good + "</p>", ""},
+      {"broken, and cut", replaced(good, "<org_name>", "<br><org_name>").substr(0, good.size() / 2), "XML is broken"},
+      {"broken, with a document type", replaced(replaced(good, "<feedback>", "<!DOCTYPE feedback><feedback>"), "<record>", "</b><record>"),
+       "XML is broken"},
       {"an unknown element", replaced(good, "<record>", "<new><x/></new><record>"), ""},
       {"text in front of the element is broken", "<?xml?>" + std::string("<feedback>"), "XML is broken"},
       {"cut in the middle", good.substr(0, good.size() / 2), "XML is broken at octet"},
@@ -102,6 +112,44 @@ TEST(ReadDmarcXml, AnEntityThatNobodyDeclaredStaysAsItIsWritten) {
   const auto report = read_dmarc_xml(replaced(dmarc_text(one_record), "example.net", "&xxe; &amp; &#65;"));
   ASSERT_TRUE(report) << report.error().detail;
   EXPECT_EQ(report->organisation, "&xxe; & A");
+}
+
+TEST(ReadDmarcXml, BrokenMarkupCostsOnlyWhatItBreaks) {
+  ReadHints hints;
+  const std::string broken = replaced(replaced(dmarc_text(one_record + one_record), "</row>", ""), "example.net", "<b>x<b> & y");
+  const auto report = read_dmarc_xml(broken, {}, hints);
+  ASSERT_TRUE(report) << report.error().detail;
+  EXPECT_EQ(report->organisation, "x & y");
+  EXPECT_EQ(hints.flaw_count, 1U);
+  EXPECT_TRUE(hints.flaws.at(0).starts_with("XML is broken at octet")) << hints.flaws[0];
+  const auto &rows = std::get<ReceivedDmarc>(report->content).rows;
+  ASSERT_EQ(rows.size(), 2U);
+  for (const ReportedRow &row : rows) {
+    EXPECT_EQ(row.source_ip, "192.0.2.7");
+    EXPECT_EQ(row.count, 3U);
+    EXPECT_EQ(row.disposition, "none");
+  }
+}
+
+TEST(ReadDmarcXml, AReasonMayBeText) {
+  const auto reason_of = [](const std::string &text) {
+    const auto report = read_dmarc_xml(dmarc_text(replaced(one_record, "</policy_evaluated>", text + "</policy_evaluated>")));
+    return std::get<ReceivedDmarc>(report.value().content).rows.at(0).reasons.at(0);
+  };
+  EXPECT_EQ(reason_of("<reason><type>Forwarded</type><comment>c</comment></reason>"), (ReportedReason{"forwarded", "c"}));
+  EXPECT_EQ(reason_of("<reason>Mailing_List</reason>"), (ReportedReason{"mailing_list", ""}));
+  EXPECT_EQ(reason_of("<reason> some words </reason>"), (ReportedReason{"", "some words"}));
+  EXPECT_EQ(reason_of("<reason>words<type>other</type></reason>"), (ReportedReason{"other", "words"}));
+}
+
+TEST(ReadDmarcXml, TheMailMayNameTheDomain) {
+  ReadHints hints;
+  hints.domain = "example.com";
+  const auto report = read_dmarc_xml(replaced(dmarc_text(one_record), "Example.COM", ""), {}, hints);
+  ASSERT_TRUE(report) << report.error().detail;
+  EXPECT_EQ(report->domain, "example.com");
+  hints.domain = "other.example";
+  EXPECT_EQ(read_dmarc_xml(dmarc_text(one_record), {}, hints).value().domain, "example.com") << "the report's word counts";
 }
 
 TEST(ReadDmarcXml, UnusableRecordsArePassedOverAndCounted) {
@@ -156,14 +204,20 @@ TEST(ReadTlsrpt, FormsAndRefusals) {
       {"cut in the middle", tls_text.substr(0, 300), "JSON is broken"},
       {"another document", "{\"a\":1}", "it has no \"policies\""},
       {"an array", "[1]", "it has no \"policies\""},
-      {"no report id", replaced(tls_text, R"("report-id":"t-1")", R"("report-id":7)"), "report has no report-id"},
+      {"a report id that is a number", replaced(tls_text, R"("report-id":"t-1")", R"("report-id":7)"), ""},
+      {"times in milliseconds", replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600000"),
+                                         R"("2026-04-01T23:59:59Z")", R"("1775087999000")"), ""},
+      {"times in seconds", replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600.5"),
+                                    R"("2026-04-01T23:59:59Z")", "1775087999"), ""},
+      {"a comma too many", replaced(tls_text, "}]}]}", "},],}],}"), ""},
+      {"words behind it", tls_text + "bye", ""},
+      {"no report id", replaced(tls_text, R"("report-id":"t-1")", R"("report-id":null)"), "report has no report-id"},
       {"no date range", replaced(tls_text, "date-range", "range"), "report has no date-range"},
       {"a day that does not exist", replaced(tls_text, "2026-04-01T23", "2026-02-30T23"), "end-datetime: \"2026-02-30"},
       {"the end before the begin", replaced(tls_text, "2026-04-01T23", "2025-04-01T23"), "ends before it begins"},
       {"no policies", replaced(tls_text, "\"policies\":[", "\"policies\":[],\"x\":["), "report has no policy"},
       {"a policy without its domain", replaced(tls_text, "Example.COM", ""), "a policy has no policy-domain"},
-      {"a count that is none", replaced(tls_text, R"(count":10)", R"(count":-1)"),
-       "total-successful-session-count is -1, no count"},
+      {"no policy that is one", replaced(tls_text, R"({"policy":)", R"({"pol":)"), "an entry of policies has no policy"},
       {"nested too deep", deep, "deeper than the limit of 16"},
   };
   for (const Case &one : cases) {
@@ -179,6 +233,44 @@ TEST(ReadTlsrpt, FormsAndRefusals) {
           << one.name << ": " << report.error().detail;
     }
   }
+}
+
+TEST(ReadTlsrpt, OneBadPartCostsNothingElse) {
+  const std::string policy = R"({"policy":{"policy-type":"sts","policy-domain":"b.example"},"summary":{"total-successful-session-count":4}})";
+  struct Row {
+    const char *name;
+    std::string text;
+    std::size_t policies;
+    std::uint64_t good;
+    std::size_t flaws;
+  };
+  for (const Row &row : std::vector<Row>{
+           {"an entry without a policy", replaced(tls_text, "\"policies\":[", R"("policies":[{"summary":{}},)" + policy + ","), 2, 14, 1},
+           {"entries that are no objects", replaced(tls_text, "\"policies\":[", "\"policies\":[7,\"x\","), 1, 10, 0},
+           {"a count that is none", replaced(tls_text, R"(count":10)", R"(count":-1)"), 1, 0, 1},
+           {"a detail's count that is none", replaced(tls_text, R"(failed-session-count":2)", R"(failed-session-count":"two")"), 1, 10, 1}}) {
+    SCOPED_TRACE(row.name);
+    ReadHints hints;
+    const auto report = read_tlsrpt(row.text, {}, hints);
+    ASSERT_TRUE(report) << report.error().detail;
+    const auto &policies = std::get<ReceivedTls>(report->content).policies;
+    EXPECT_EQ(policies.size(), row.policies);
+    EXPECT_EQ(totals_of(*report).good, row.good);
+    EXPECT_EQ(policies.back().details.size(), 1U);
+    EXPECT_EQ(hints.flaw_count, row.flaws);
+  }
+}
+
+TEST(ReadTlsrpt, TheMailOrAnotherPolicyMayNameTheDomain) {
+  const std::string without = replaced(tls_text, R"("policy-domain":"Example.COM",)", "");
+  ReadHints hints;
+  hints.domain = "example.com";
+  const auto named = read_tlsrpt(without, {}, hints);
+  ASSERT_TRUE(named) << named.error().detail;
+  EXPECT_EQ(named->domain, "example.com");
+  EXPECT_EQ(std::get<ReceivedTls>(named->content).policies.at(0).domain, "example.com");
+  const std::string two = replaced(without, "\"policies\":[", R"("policies":[{"policy":{"policy-domain":"b.example"}},)");
+  EXPECT_EQ(read_tlsrpt(two).value().domain, "b.example");
 }
 
 TEST(ReadTlsrpt, LimitsAreTold) {
