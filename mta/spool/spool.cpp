@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,6 +28,11 @@ constexpr std::uint64_t smallest_segment = 32U << 10U;
 constexpr std::size_t smallest_part = 1U << 10U;
 constexpr std::chrono::milliseconds free_space_age{100};
 
+std::uint64_t draw_random() {
+  std::random_device source;
+  return std::uint64_t{source()} << 32U | source();
+}
+
 /// Everything behind the spool's interface. Writers share it, so that it lives until the last of them is gone.
 class Core final : public Acceptance {
 public:
@@ -40,6 +46,10 @@ public:
   [[nodiscard]] Result<void> start(Recovery &report) {
     auto end = recover(*files_, options_.path, index, report);
     if (!end) return tl::unexpected(end.error());
+    if (options_.first_id != 0)
+      end->next_id = std::max(end->next_id, options_.first_id);
+    else if (end->next_id < least_drawn_id)
+      end->next_id = draw_first_id(std::chrono::system_clock::now(), draw_random());
     ids_.emplace(end->next_id);
     supply_.emplace(*files_, index, *ids_,
                     SegmentSupply::Options{.folder = options_.path,

@@ -17,8 +17,8 @@
 
 namespace mta {
 
-/// Names one message for ever: a sequence number, never reused. As text 13 characters of base 32 ("0000000000A7Q",
-/// upper case, no I, L, O, U).
+/// Names one message for ever: a sequence number, never reused, that begins at another place in each spool. As text 13
+/// characters of base 32 ("0000000000A7Q", upper case, no I, L, O, U).
 struct QueueId {
   std::uint64_t value = 0;
   [[nodiscard]] std::string to_string() const;
@@ -31,6 +31,8 @@ struct SpoolOptions {
   std::uint64_t segment_size = 67'108'864;
   std::uint64_t min_free = 268'435'456;
   std::uint64_t max_messages = 1'000'000;
+  /// The first queue id of a spool that has none yet; 0: one is drawn (draw_first_id).
+  std::uint64_t first_id = 0;
   std::size_t part_size = 262'144; ///< a body is handed to the log in parts of this size while it arrives
 };
 

@@ -26,6 +26,7 @@ inline SpoolOptions small_options() {
   options.segment_size = 32'768;
   options.part_size = 4'096;
   options.min_free = 0;
+  options.first_id = 1;
   return options;
 }
 
