@@ -111,6 +111,13 @@ bool Config::is_caught(const smtp::ForwardPath &path) const {
   return !found->second.recipients.contains(smtp::to_lower(mailbox->local_part()));
 }
 
+bool Config::keeps_requiretls(const smtp::Mailbox &mailbox) const {
+  const smtp::Domain *domain = mailbox.domain();
+  if (domain == nullptr || is_report_mailbox(mailbox)) return true;
+  const auto found = domains.find(domain->ascii());
+  return found == domains.end() || found->second.requiretls;
+}
+
 smtp::Mailbox Config::resolve_recipient(const smtp::ForwardPath &path) const {
   const smtp::Mailbox *mailbox = path.mailbox();
   if (!mailbox) return queue.postmaster.value();

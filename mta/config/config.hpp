@@ -97,6 +97,8 @@ struct ListenerConfig {
   bool refuse_early_talkers = true;
   std::chrono::milliseconds greeting_delay{0}; ///< waited before the banner to see early talkers; 0: only looks
   smtp::BareLf bare_lf = smtp::BareLf::refuse;
+  bool dsn = true;           ///< offer DSN (RFC 3461); off: senders hear of failures only
+  bool hide_clients = false; ///< relay role: our Received field names neither the client that may relay nor its address
   MalformedHeader malformed_header = MalformedHeader::refuse;
   bool check_senders = true; ///< SPF, DKIM, DMARC, ARC of mail from outside; off for listeners in a network without public DNS
   std::vector<smtp::Network> trusted_networks; ///< relay role
@@ -123,6 +125,7 @@ struct OwnStsConfig {
 struct DomainConfig {
   smtp::Domain domain;
   bool catch_all = false;
+  bool requiretls = false; ///< the hosts behind us promise REQUIRETLS (RFC 8689), so that such mail may be taken
   std::unordered_set<std::string> recipients; ///< lower-case local parts (of this domain) from the list file
   std::string recipients_file;
   std::optional<policy::Route> route; ///< where its mail goes; without one: by MX with our own name removed
@@ -202,6 +205,7 @@ struct QueueConfig {
   policy::RetrySchedule retry;
   std::optional<smtp::Mailbox>
       postmaster; ///< who gets mail for postmaster and abuse where a domain lists none; always set after load_config
+  std::chrono::seconds hold_reminder{86'400}; ///< how often the log and the postmaster are told of held mail; 0: never
   std::string bounce_sender_name = "Mail Delivery System";
   std::uint64_t bounce_full_limit = 51'200; ///< whole message returned up to this size when RET=FULL
   friend bool operator==(const QueueConfig &, const QueueConfig &) = default;
@@ -338,6 +342,7 @@ struct Config {
   std::vector<CertificateConfig> certificates;
   std::vector<ListenerConfig> listeners;
   std::unordered_map<std::string, DomainConfig> domains; ///< by Domain::ascii()
+  bool some_domain_keeps_requiretls = false;             ///< of `domains`
   LimitConfig limits;
   DnsConfig dns;
   OutboundConfig outbound;
@@ -362,6 +367,10 @@ struct Config {
 
   /// A mailbox whose mail is read as reports of others; the local part without case.
   [[nodiscard]] bool is_report_mailbox(const smtp::Mailbox &mailbox) const;
+
+  /// Mail with REQUIRETLS may be taken for this recipient: it is not ours to answer for, is read here, or goes on to
+  /// hosts that keep it.
+  [[nodiscard]] bool keeps_requiretls(const smtp::Mailbox &mailbox) const;
 
   /// The route of a recipient domain: of our own domain, of the partner, or the best [[route]]; null: by MX.
   [[nodiscard]] const policy::Route *find_route(const smtp::Domain &domain) const noexcept;

@@ -153,6 +153,7 @@ void load_queue(Section &root, Loading &loading) {
                            return smtp::fail(smtp::ErrorCode::bad_syntax, "must have a domain, not an address literal");
                          return std::optional<smtp::Mailbox>(std::move(*mailbox));
                        });
+  section->read_duration("hold_reminder", queue.hold_reminder, 0s, 24h * 60);
   section->read("bounce_sender_name", queue.bounce_sender_name);
   if (queue.bounce_sender_name.size() > 200 || !smtp::is_ascii(queue.bounce_sender_name))
     section->error("bounce_sender_name", "must be at most 200 octets of ASCII");

@@ -73,6 +73,8 @@ void read_domain(Section &section, Loading &loading) {
   std::string list_file;
   std::optional<policy::Route> route;
   section.read("catch_all", catch_all);
+  bool requiretls = false;
+  section.read("requiretls", requiretls);
   section.read("recipients_file", list_file);
   read_route(section, route, loading);
   std::optional<OwnStsConfig> mta_sts;
@@ -84,6 +86,7 @@ void read_domain(Section &section, Loading &loading) {
   }
   DomainConfig domain{.domain = *name,
                       .catch_all = catch_all,
+                      .requiretls = requiretls,
                       .recipients = {},
                       .recipients_file = loading.resolve(list_file),
                       .route = std::move(route),
@@ -99,6 +102,7 @@ void read_domain(Section &section, Loading &loading) {
         "domain",
         fmt::format("{} has neither recipients, recipients_file nor catch_all: only postmaster and abuse are accepted",
                     name->ascii()));
+  loading.config.some_domain_keeps_requiretls = loading.config.some_domain_keeps_requiretls || requiretls;
   const auto [first, inserted] = loading.config.domains.try_emplace(name->ascii(), std::move(domain));
   if (!inserted) section.error("domain", fmt::format("{} is already listed at {}", name->ascii(), first->second.place));
 }

@@ -178,6 +178,10 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
   read_tls(section, listener, loading);
   section.read("refuse_early_talkers", listener.refuse_early_talkers);
   section.read("check_senders", listener.check_senders);
+  section.read("dsn", listener.dsn);
+  section.read("hide_clients", listener.hide_clients);
+  if (listener.hide_clients && listener.role == policy::ListenerRole::mx)
+    section.error("hide_clients", "counts only with role = \"relay\"");
   section.read_duration("greeting_delay", listener.greeting_delay, 0ms, 30s);
   section.read_word<smtp::BareLf>("bare_lf", listener.bare_lf,
                                   {{"refuse", smtp::BareLf::refuse}, {"convert", smtp::BareLf::convert}});

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "mta/inbound/reply.hpp"
+#include "mta/queue/recipient_event.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/message/received.hpp"
 
@@ -29,7 +30,10 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   options.limits = config.limits.smtp;
   options.offer_starttls = listener.tls == ListenerTls::starttls && in_force.context != nullptr;
   options.bare_lf = listener.bare_lf;
-  options.offer_requiretls = config.outbound.requiretls;
+  // Strangers write to our domains only: where none of these keeps the promise it is not made.
+  options.offer_requiretls = config.outbound.requiretls &&
+                             (listener.role == policy::ListenerRole::relay || config.some_domain_keeps_requiretls);
+  options.offer_dsn = listener.dsn;
   options.tls_from_start = listener.tls == ListenerTls::implicit;
   return options;
 }
@@ -38,6 +42,33 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
 std::string describe_tls(const tls::Facts *facts, bool authenticated) {
   if (facts == nullptr) return {};
   return fmt::format("{} {}{}", tls::to_string(facts->version), facts->suite, authenticated ? " authenticated" : "");
+}
+
+/// RFC 3461's wishes of a sender who is not shown to be it go no further than to us: the next hop would trust our word,
+/// and tell who was forged. Mail that SPF says is not from there makes no notice at all, here or behind us; of the
+/// others' wishes failures are left.
+void limit_notices(QueuedMessage &message) {
+  if (message.envelope.standing == SenderStanding::passed) return;
+  for (RecipientState &state : message.recipients) {
+    smtp::Notify &notify = state.recipient.parameters.notify;
+    if (message.envelope.standing == SenderStanding::failed) {
+      notify = {.given = true, .never = true};
+    } else if (notify.given) {
+      notify.success = notify.delay = false;
+      notify.never = !notify.failure;
+    }
+  }
+}
+
+/// "<a@x.example>,<b@x.example>", cut where the log would cut it.
+std::string list_recipients(const QueuedMessage &message) {
+  std::string text;
+  for (const RecipientState &state : message.recipients) {
+    if (text.size() > 1500) return text + ",...";
+    if (!text.empty()) text += ',';
+    text += state.recipient.mailbox.to_string();
+  }
+  return text;
 }
 
 } // namespace
@@ -81,24 +112,32 @@ std::optional<Need> Receiver::take(smtp::StartTls & /*action*/) {
 std::optional<Need> Receiver::take(smtp::AskSender &action) {
   message_.reset();
   rule_.clear();
+  sender_proven_ = false;
   observed_failure_ = false;
   const Config &config = in_force_.snapshot->config();
   if (!edge_.shared().accepting.load(std::memory_order_relaxed)) {
-    refuse("MAIL", make_reply(451, {4, 3, 2}, "no new mail is accepted at the moment, try again later"), "draining");
+    refuse(make_reply(451, {4, 3, 2}, "no new mail is accepted at the moment, try again later"),
+           {.command = "MAIL", .reason = "draining", .sender = action.sender.path.to_string(), .recipient = {}});
     return std::nullopt;
   }
   const std::uint64_t announced = action.sender.parameters.size.value_or(0);
   if (auto refusal = edge_.storage_refusal(config.spool, announced, std::chrono::steady_clock::now())) {
-    refuse("MAIL", std::move(*refusal), "storage");
+    refuse(std::move(*refusal),
+           {.command = "MAIL", .reason = "storage", .sender = action.sender.path.to_string(), .recipient = {}});
     return std::nullopt;
   }
   policy::SenderVerdict verdict = judge_.judge_sender(action.sender.path, std::chrono::system_clock::now());
   if (verdict.refusal || !verdict.satisfied) log_policy(action.sender.path, verdict);
   observe(action.sender.path, verdict);
   if (verdict.refusal) {
-    refuse("MAIL", std::move(*verdict.refusal), verdict.reason);
+    refuse(std::move(*verdict.refusal), {.command = "MAIL",
+                                         .reason = verdict.reason,
+                                         .level = LogLevel::warning,
+                                         .sender = action.sender.path.to_string(),
+                                         .recipient = {}});
     return std::nullopt;
   }
+  sender_proven_ = !verdict.rule.empty() && verdict.satisfied && verdict.wanted >= tls::Level::authenticated;
   rule_ = std::move(verdict.rule);
   observed_failure_ = !verdict.satisfied;
   message_ = std::make_shared<QueuedMessage>();
@@ -109,12 +148,21 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
 
 std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
   if (auto refusal = judge_.judge_recipient(action.path, std::chrono::system_clock::now())) {
-    refuse("RCPT", std::move(*refusal), action.path.to_string());
+    refuse(std::move(*refusal), {.command = "RCPT", .reason = {}, .sender = {}, .recipient = action.path.to_string()});
     return std::nullopt;
   }
   const Config &config = in_force_.snapshot->config();
   smtp::Recipient recipient{.mailbox = config.resolve_recipient(action.path),
                             .parameters = std::move(action.parameters)};
+  // RFC 8689 section 4.2.1: said now, and to who is connected; later it would be a bounce, to whoever was named as
+  // sender. From <> it is taken: "REQUIRETLS SHOULD NOT cause a bounce message to be discarded" (section 5).
+  const smtp::Sender &sender = message_->envelope.sender;
+  if (sender.parameters.requiretls && !sender.path.is_null() && !config.keeps_requiretls(recipient.mailbox)) {
+    refuse(
+        make_reply(550, {5, 7, 30}, "REQUIRETLS cannot be kept for this recipient: the next hop does not promise it"),
+        {.command = "RCPT", .reason = "requiretls", .sender = {}, .recipient = action.path.to_string()});
+    return std::nullopt;
+  }
   message_->recipients.emplace_back(std::move(recipient));
   machine_.answer(make_reply(250, {2, 1, 5}, "recipient ok"));
   return std::nullopt;
@@ -123,7 +171,8 @@ std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
 std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   auto writer = edge_.shared().services.spool.begin();
   if (!writer) {
-    refuse("DATA", storage_reply(writer.error()), writer.error().detail);
+    refuse(storage_reply(writer.error()),
+           {.command = "DATA", .reason = writer.error().detail, .sender = {}, .recipient = {}});
     return std::nullopt;
   }
   writer_ = std::move(*writer);
@@ -203,9 +252,10 @@ std::optional<Need> Receiver::end_of_message() {
     if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
   if (failure_) {
     end_message();
-    message_.reset();
     const std::string reason = failure_->text;
-    refuse("message", std::move(*std::exchange(failure_, std::nullopt)), reason);
+    refuse(std::move(*std::exchange(failure_, std::nullopt)),
+           {.command = "message", .reason = reason, .sender = {}, .recipient = {}});
+    message_.reset();
     return std::nullopt;
   }
   if (intake_ && intake_->check() != nullptr) return Need::checks;
@@ -266,6 +316,16 @@ void Receiver::add_report_copies() {
   }
 }
 
+SenderStanding Receiver::standing() {
+  if (from_client_of_ours()) return SenderStanding::ours;
+  if (sender_proven_) return SenderStanding::passed;
+  if (!intake_ || intake_->check() == nullptr) return SenderStanding::unknown;
+  const auth::SpfResult spf = intake_->check()->results().spf.mail_from.result;
+  return spf == auth::SpfResult::pass   ? SenderStanding::passed
+         : spf == auth::SpfResult::fail ? SenderStanding::failed
+                                        : SenderStanding::unknown;
+}
+
 void Receiver::complete_envelope() {
   merge_recipients(*message_);
   add_report_copies();
@@ -287,6 +347,7 @@ void Receiver::complete_envelope() {
   received.by = config.server.hostname;
   received.id = id;
   received.extended = session.extended;
+  received.hide_client = in_force_.listener->hide_clients && from_client_of_ours();
   received.smtputf8 = envelope.sender.parameters.smtputf8;
   received.now = now;
   if (tls_facts != nullptr) {
@@ -302,6 +363,7 @@ void Receiver::complete_envelope() {
   envelope.trace += smtp::format_received(received) + added_fields_;
   envelope.message_id = added_message_id_.empty() ? seen.message_id : added_message_id_;
   envelope.arrival = now;
+  if (message.held) message.held_since = now;
   envelope.body_size = intake_ ? intake_->stored() : seen.size;
   envelope.header_size = intake_ ? intake_->stored_header() : seen.header_size;
   envelope.has_8bit = intake_ ? intake_->converted_8bit().value_or(seen.has_8bit) : seen.has_8bit;
@@ -312,6 +374,9 @@ void Receiver::complete_envelope() {
   envelope.tls_optional = seen.tls_optional && !envelope.sender.parameters.requiretls;
   envelope.from_outside = !from_client_of_ours();
   envelope.client = fmt::format("{} ({})", client_.to_string(), session.helo);
+  envelope.standing = standing();
+  envelope.failures_only = !in_force_.listener->dsn;
+  if (envelope.standing != SenderStanding::ours) limit_notices(message);
   envelope.tls_in = describe_tls(tls_facts, certificate.verified);
   for (RecipientState &recipient : message.recipients) recipient.next_attempt = now;
 }
@@ -323,8 +388,9 @@ void Receiver::commit(std::function<void(smtp::Result<void>)> done) {
 void Receiver::committed(const smtp::Result<void> &result) {
   end_message();
   if (!result) {
+    refuse(storage_reply(result.error()),
+           {.command = "message", .reason = result.error().detail, .sender = {}, .recipient = {}});
     message_.reset();
-    refuse("message", storage_reply(result.error()), result.error().detail);
     return;
   }
   const QueueId id = message_->id;
@@ -352,37 +418,45 @@ void Receiver::note_refusals(std::string_view replies) {
     if (refusals_ahead_ > 0) {
       --refusals_ahead_;
     } else {
-      log_refusal("", line, "");
+      log_refusal(line, {.command = {}, .reason = {}, .sender = {}, .recipient = {}});
     }
   }
 }
 
-void Receiver::refuse(std::string_view command, smtp::Reply reply, std::string_view reason) {
-  log_refusal(command, reply.to_line(), reason);
+void Receiver::refuse(smtp::Reply reply, const Refused &about) {
+  log_refusal(reply.to_line(), about);
   ++refusals_ahead_;
   machine_.answer(std::move(reply));
 }
 
-void Receiver::log_refusal(std::string_view command, std::string_view reply, std::string_view reason) {
-  if (command == "message" || command == "DATA") {
+void Receiver::log_refusal(std::string_view reply, const Refused &about) {
+  const bool is_message = about.command == "message" || about.command == "DATA";
+  if (is_message) {
     edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
   }
   // As many lines as a session may make errors: a thousand unknown recipients make no thousand lines.
   if (refused_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
-  edge_.log().write(Event("refused")
+  std::string sender = about.sender, recipient = about.recipient;
+  if (sender.empty() && message_) sender = message_->envelope.sender.path.to_string();
+  if (recipient.empty() && is_message && message_) recipient = list_recipients(*message_);
+  edge_.log().write(Event("refused", about.level)
                         .with("session", session_)
                         .with("client", client_.to_string())
-                        .with_if("command", command)
+                        .with_if("helo", machine_.facts().helo)
+                        .with_if("from", sender)
+                        .with_if("to", recipient)
+                        .with_if("command", about.command)
                         .with("reply", reply)
-                        .with_if("reason", reason));
+                        .with_if("reason", about.reason));
 }
 
 void Receiver::log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict) {
   // Not for every message of a long session: each accepted message's own line says the same.
   if (policy_lines_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
-  edge_.log().write(Event("inbound_policy")
+  edge_.log().write(Event("inbound_policy", verdict.refusal ? LogLevel::warning : LogLevel::info)
                         .with("session", session_)
                         .with("client", client_.to_string())
+                        .with_if("helo", machine_.facts().helo)
                         .with("from", sender.to_string())
                         .with("mode", policy::to_string(verdict.mode))
                         .with("would", "refuse")
@@ -393,11 +467,14 @@ void Receiver::log_policy(const smtp::ReversePath &sender, const policy::SenderV
 
 void Receiver::log_accepted() {
   const Envelope &envelope = message_->envelope;
+  const bool has_one = message_->recipients.size() == 1;
   edge_.log().write(Event("accepted")
                         .with("session", session_)
                         .with("id", message_->id.to_string())
                         .with("client", client_.to_string())
+                        .with_if("helo", machine_.facts().helo)
                         .with("from", envelope.sender.path.to_string())
+                        .with_if("to", has_one ? message_->recipients[0].recipient.mailbox.to_string() : std::string())
                         .with("to_count", static_cast<std::uint64_t>(message_->recipients.size()))
                         .with("size", envelope.body_size)
                         .with("tls", envelope.tls_in.empty() ? "none" : envelope.tls_in)
@@ -405,7 +482,11 @@ void Receiver::log_accepted() {
                         .with_if("policy", rule_.empty()       ? ""
                                            : observed_failure_ ? "observed_failure"
                                                                : "satisfied")
+                        .with_if("held", message_->held ? message_->hold_reason : std::string())
                         .with_if("message_id", envelope.message_id));
+  if (has_one) return;
+  for (const RecipientState &state : message_->recipients)
+    edge_.log().write(recipient_event(message_->id, state, "queued"));
 }
 
 } // namespace mta::inbound

@@ -104,9 +104,19 @@ private:
   void quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
   void count_for_report(const policy::MessageDecision &decision);
-  void refuse(std::string_view command, smtp::Reply reply, std::string_view reason);
+  /// What a refusal is about, for its line in the log.
+  struct Refused {
+    std::string_view command;
+    std::string_view reason;
+    LogLevel level = LogLevel::info;
+    std::string sender;    ///< empty: that of the open transaction, if there is one
+    std::string recipient; ///< of RCPT; empty with a refused message: all that were accepted
+  };
+  void refuse(smtp::Reply reply, const Refused &about);
   void note_refusals(std::string_view replies);
-  void log_refusal(std::string_view command, std::string_view reply, std::string_view reason);
+  void log_refusal(std::string_view reply, const Refused &about);
+  /// What we know of the sender's address, once the checks are done.
+  [[nodiscard]] SenderStanding standing();
   void log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
   void observe(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
   void add_report_copies();
@@ -135,8 +145,9 @@ private:
   std::string output_;
   std::string close_reason_;
   std::shared_ptr<const TlsSession> observed_session_; ///< of the partner that MAIL named; null: no partner
-  std::string rule_;              ///< the inbound rule that the sender fell under
-  bool observed_failure_ = false; ///< an observing rule would have refused this sender
+  std::string rule_;                                   ///< the inbound rule that the sender fell under
+  bool sender_proven_ = false;                         ///< by what that rule demands
+  bool observed_failure_ = false;                      ///< an observing rule would have refused this sender
   std::uint64_t policy_lines_ = 0;
   std::optional<QueueId> unconfirmed_;
   std::uint64_t accepted_ = 0;

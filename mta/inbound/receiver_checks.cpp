@@ -5,6 +5,7 @@
 
 #include "auth/core/authentication_results.hpp"
 #include "mta/inbound/receiver.hpp"
+#include "mta/queue/recipient_event.hpp"
 #include "mta/tally/dmarc_row.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/message/plain_text.hpp"
@@ -145,8 +146,10 @@ bool Receiver::checked(bool settled) {
   if (decision.reply) {
     const std::string reason = decision.reasons.empty() ? decision.reply->text : decision.reasons.back();
     end_message();
+    const LogLevel level = settled ? LogLevel::warning : LogLevel::info;
+    refuse(std::move(*decision.reply),
+           {.command = "message", .reason = reason, .level = level, .sender = {}, .recipient = {}});
     message_.reset();
-    refuse("message", std::move(*decision.reply), reason);
     return false;
   }
   std::string tls;
@@ -179,7 +182,11 @@ void Receiver::quarantine(const policy::MessageDecision &decision) {
   std::string value = reason;
   if (rules.quarantine == QuarantineAction::redirect && rules.quarantine_recipient) {
     value += "; intended for:";
-    for (const RecipientState &state : message_->recipients) value += ' ' + state.recipient.mailbox.to_string();
+    for (const RecipientState &state : message_->recipients) {
+      value += ' ' + state.recipient.mailbox.to_string();
+      edge_.log().write(recipient_event(writer_->id(), state, "quarantined", LogLevel::warning)
+                            .with("redirected_to", rules.quarantine_recipient->to_string()));
+    }
     message_->recipients.clear();
     smtp::RecipientParameters parameters;
     parameters.notify.given = true;

@@ -4,8 +4,10 @@
 //              ; version 1 lacks the hold-reason; empty: not held
 //              ; versions 1 and 2 lack the last four flags: is_tls_report, tls_optional, requiretls, from_outside;
 //              ; version 3 lacks the last of them
+//              ; versions 1 to 4 lack what follows them: standing, failures_only, is_report
 //   update   = 'U' version held hold-reason override count *( %x00 / %x01 state )
 //              ; %x00: never tried, as the envelope left it
+//              ; versions 1 and 2 lack held_since and passes_holds behind the override, and redirected_from in a state
 //   override = %x00 / %x01 level reason by when   ; version 1 lacks it
 #include "mta/queue/message.hpp"
 
@@ -19,8 +21,8 @@ namespace mta {
 
 namespace {
 
-constexpr std::uint8_t envelope_version = 4;
-constexpr std::uint8_t update_version = 2;
+constexpr std::uint8_t envelope_version = 5;
+constexpr std::uint8_t update_version = 3;
 /// The most that a decoder takes of each field. Texts for people are cut to it when they are written; all else has
 /// passed tighter limits before it came here.
 constexpr std::size_t address_limit = 1024;
@@ -56,7 +58,7 @@ bool is_untouched(const RecipientState &state) {
   return state.status == RecipientStatus::pending && state.attempts == 0 && state.next_attempt == WallTime{} &&
          state.last_attempt == WallTime{} && state.cause == FailureCause::none &&
          state.before_expiry == FailureCause::none && state.last_reply == smtp::Reply{} && state.last_host.empty() &&
-         state.detail.empty() && !state.delay_notified && !state.dsn_passed_on;
+         state.detail.empty() && !state.delay_notified && !state.dsn_passed_on && state.redirected_from.empty();
 }
 
 void write_state(OctetWriter &out, const RecipientState &state) {
@@ -78,9 +80,14 @@ void write_state(OctetWriter &out, const RecipientState &state) {
   out.text(cut(state.detail, line_limit));
   out.truth(state.delay_notified);
   out.truth(state.dsn_passed_on);
+  // The mailbox stands in the envelope, which is written once: a later one stands here.
+  out.text(state.redirected_from);
+  if (!state.redirected_from.empty()) out.text(state.recipient.mailbox.to_string());
 }
 
-void read_state(OctetReader &in, RecipientState &state) {
+std::optional<smtp::Mailbox> read_mailbox(OctetReader &in, std::string_view field);
+
+void read_state(OctetReader &in, RecipientState &state, std::uint8_t version) {
   state.status = in.word("status", RecipientStatus::failed);
   state.attempts = in.number<std::uint32_t>("attempts");
   state.next_attempt = in.time("next_attempt");
@@ -100,6 +107,10 @@ void read_state(OctetReader &in, RecipientState &state) {
   state.detail = in.text("detail", line_limit);
   state.delay_notified = in.truth("delay_notified");
   state.dsn_passed_on = in.truth("dsn_passed_on");
+  if (version < 3) return;
+  state.redirected_from = in.text("redirected_from", address_limit);
+  if (state.redirected_from.empty()) return;
+  if (auto mailbox = read_mailbox(in, "redirected_to")) state.recipient.mailbox = std::move(*mailbox);
 }
 
 std::optional<smtp::Mailbox> read_mailbox(OctetReader &in, std::string_view field) {
@@ -165,11 +176,17 @@ void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version
     // Whose it was is not known of old ones: the wish of a stranger may do less.
     envelope.from_outside = version >= 4 ? in.truth("from_outside") : envelope.tls_optional;
   }
+  if (version >= 5) {
+    envelope.standing = in.word("standing", SenderStanding::failed);
+    envelope.failures_only = in.truth("failures_only");
+    envelope.is_report = in.truth("is_report");
+  }
   envelope.message_id = in.text("message_id", line_limit);
   envelope.client = in.text("client", line_limit);
   envelope.tls_in = in.text("tls_in", line_limit);
   if (version >= 2) message.hold_reason = in.text("hold_reason", line_limit);
   message.held = !message.hold_reason.empty();
+  if (message.held) message.held_since = envelope.arrival;
   const auto count = in.number<std::uint32_t>("recipient count");
   if (count > recipient_limit)
     return in.set_error(fmt::format("field recipient count is {}, limit is {}", count, recipient_limit));
@@ -202,12 +219,18 @@ void read_update(OctetReader &in, QueuedMessage &message, std::uint8_t version) 
   message.held = in.truth("held");
   message.hold_reason = in.text("hold_reason", line_limit);
   if (version >= 2) message.tls_override = read_override(in);
+  if (version >= 3) {
+    message.held_since = in.time("held_since");
+    message.passes_holds = in.truth("passes_holds");
+  } else {
+    message.held_since = message.held ? message.envelope.arrival : WallTime{};
+  }
   const auto count = in.number<std::uint32_t>("state count");
   if (!in.has_failed() && count != message.recipients.size())
     return in.set_error(fmt::format("field state count is {}, the envelope has {}", count, message.recipients.size()));
   for (RecipientState &state : message.recipients) {
     if (in.has_failed()) return;
-    if (in.truth("state is present")) read_state(in, state);
+    if (in.truth("state is present")) read_state(in, state, version);
   }
 }
 
@@ -281,6 +304,16 @@ void merge_recipients(QueuedMessage &message) {
   all.erase(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
 }
 
+const char *to_string(SenderStanding standing) noexcept {
+  switch (standing) {
+  case SenderStanding::unknown: return "unknown";
+  case SenderStanding::ours: return "ours";
+  case SenderStanding::passed: return "passed";
+  case SenderStanding::failed: return "failed";
+  }
+  return "unknown";
+}
+
 bool QueuedMessage::is_finished() const noexcept {
   return std::none_of(recipients.begin(), recipients.end(),
                       [](const RecipientState &state) { return state.status == RecipientStatus::pending; });
@@ -313,6 +346,9 @@ std::string encode_envelope(const QueuedMessage &message) {
   out.truth(envelope.tls_optional);
   out.truth(parameters.requiretls);
   out.truth(envelope.from_outside);
+  out.number(static_cast<std::uint8_t>(envelope.standing));
+  out.truth(envelope.failures_only);
+  out.truth(envelope.is_report);
   out.text(cut(envelope.message_id, line_limit));
   out.text(cut(envelope.client, line_limit));
   out.text(cut(envelope.tls_in, line_limit));
@@ -329,6 +365,8 @@ std::string encode_update(const QueuedMessage &message) {
   out.truth(message.held);
   out.text(cut(message.hold_reason, line_limit));
   write_override(out, message.tls_override);
+  out.time(message.held_since);
+  out.truth(message.passes_holds);
   out.number(static_cast<std::uint32_t>(message.recipients.size()));
   for (const RecipientState &state : message.recipients) {
     const bool present = !is_untouched(state);

@@ -37,8 +37,19 @@ struct RecipientState {
   std::string detail{};                            ///< one sentence for people: TLS verdict, DNS error, …
   bool delay_notified = false;
   bool dsn_passed_on = false;
+  /// The address that the message came for, when an operator has put another in its place; empty: as it came.
+  std::string redirected_from{};
   friend bool operator==(const RecipientState &, const RecipientState &) = default;
 };
+
+/// What is known of the sender's address when the message is taken: whom a notice may go to (mta/report/notifier).
+enum class SenderStanding : std::uint8_t {
+  unknown, ///< neither shown nor disproved
+  ours,    ///< a client that may send for us, or we ourselves
+  passed,  ///< SPF, or a partner's certificate, shows that the mail is of this sender
+  failed,  ///< SPF says that it is not
+};
+[[nodiscard]] const char *to_string(SenderStanding standing) noexcept;
 
 /// What came with the message; immutable after acceptance.
 struct Envelope {
@@ -57,6 +68,9 @@ struct Envelope {
   bool is_tls_report = false;   ///< a TLSRPT report of ours: no TLS mandate holds for it (RFC 8460 section 3)
   bool tls_optional = false;    ///< the header says "TLS-Required: No" (RFC 8689 section 5)
   bool from_outside = false;    ///< of a client that may not send for us
+  SenderStanding standing = SenderStanding::unknown;
+  bool failures_only = false; ///< it came over a listener without DSN: neither success nor delay is told
+  bool is_report = false;     ///< a daily report of ours: nobody is told when it fails
   friend bool operator==(const Envelope &, const Envelope &) = default;
 };
 
@@ -66,6 +80,8 @@ struct QueuedMessage {
   std::vector<RecipientState> recipients;
   bool held = false;
   std::string hold_reason;
+  WallTime held_since{};
+  bool passes_holds = false;                            ///< an operator has let it go: standing holds keep it no more
   std::optional<policy::OperatorOverride> tls_override; ///< for this message only
   WallTime expires{};                              ///< arrival + give_up_after
   [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending

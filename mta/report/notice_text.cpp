@@ -51,7 +51,8 @@ std::string explain_cause(const RecipientState &state, const NoticeContext &cont
     return fmt::format("We could not reach the mail system of {}.{}", domain, what_happened(state, "What happened"));
   case FailureCause::local:
     return "The fault is on our side, not with the address." + what_happened(state, "What happened");
-  case FailureCause::operator_act: return "An operator of this mail system removed the message.";
+  case FailureCause::operator_act:
+    return "An operator of this mail system has ended its delivery." + what_happened(state, "The reason given");
   case FailureCause::none:
   case FailureCause::expired:
     return waits ? "The message is still waiting for its turn." : "The message was never tried.";

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
 #include "mta/auth/sign_message.hpp"
+#include "mta/report/automatic_mail.hpp"
+#include "mta/report/hold_reminder.hpp"
 #include "mta/report/notice_text.hpp"
 #include "smtp/message/header_scan.hpp"
 #include "smtp/message/notification.hpp"
@@ -100,30 +103,87 @@ smtp::NotifiedRecipient describe(const QueuedMessage &message, const RecipientSt
 
 Notifier::Notifier(Services services) : services_(std::move(services)) {}
 
+std::string_view Notifier::find_obstacle(const NotificationRequest &request, const RecipientState &state) const {
+  const Envelope &envelope = request.message->envelope;
+  // The address was forged: its owner has nothing to do with the message, whatever it asks for.
+  if (envelope.standing == SenderStanding::failed) return "spf_fail";
+  if (!is_wanted(state.recipient.parameters.notify, request.kind)) return "notify_parameter";
+  if (request.kind == Kind::failure) return {};
+  if (envelope.failures_only) return "listener_without_dsn";
+  if (envelope.standing == SenderStanding::unknown) return "sender_not_shown";
+  return {};
+}
+
+std::string_view Notifier::find_postmaster_obstacle(const NotificationRequest &request, const RecipientState &state,
+                                                    const Config &config) const {
+  if (request.kind != Kind::failure || request.message->envelope.is_report) return "null_sender";
+  // What the postmaster cannot be told of is in the log only: else it would go round for ever.
+  if (!config.queue.postmaster || state.recipient.mailbox == *config.queue.postmaster) return "postmaster";
+  return {};
+}
+
+bool Notifier::is_automatic(const QueuedMessage &message) const {
+  const auto reader = services_.spool.read_body(message.id);
+  if (!reader) return false; // build() meets it again, and says so
+  auto header = read_message(**reader, {}, std::min(message.envelope.header_size, header_limit));
+  return header && is_automatic_mail(std::move(*header));
+}
+
+/// A stranger who sends mail from <> to addresses that fail must not fill the postmaster's mailbox.
+bool Notifier::take_postmaster_turn() {
+  const std::lock_guard lock(turns_mutex_);
+  const WallTime now = services_.now();
+  if (now < turns_since_ || now - turns_since_ >= std::chrono::hours(1)) {
+    turns_since_ = now;
+    turns_ = 0;
+  }
+  return turns_++ < postmaster_limit;
+}
+
 void Notifier::notify(NotificationRequest request, std::function<void(bool ok)> stored) {
   const QueuedMessage &message = *request.message;
+  const auto snapshot = services_.snapshot.get();
   const smtp::Mailbox *sender = message.envelope.sender.path.mailbox();
   // RFC 5321 section 6.1: never a notice about a notice, nor to <>.
   const bool is_notice = message.envelope.is_notification || sender == nullptr;
+  std::vector<std::string_view> obstacles;
+  for (const std::size_t index : request.recipients)
+    obstacles.push_back(is_notice ? find_postmaster_obstacle(request, message.recipients[index], snapshot->config())
+                                  : find_obstacle(request, message.recipients[index]));
+  const auto forbid_rest = [&](std::string_view why) {
+    for (auto &obstacle : obstacles)
+      if (obstacle.empty()) obstacle = why;
+  };
+  const auto is_anyone_told = [&] {
+    return std::any_of(obstacles.begin(), obstacles.end(), [](std::string_view why) { return why.empty(); });
+  };
+  // The header is read only where it decides.
+  if (!is_notice && request.kind != Kind::failure && is_anyone_told() && is_automatic(message))
+    forbid_rest("automatic_mail");
+  if (is_notice && is_anyone_told() && !take_postmaster_turn()) forbid_rest("postmaster_limit");
+
   std::vector<std::size_t> wanted;
-  for (const std::size_t index : request.recipients) {
-    const RecipientState &state = message.recipients[index];
-    if (!is_notice && is_wanted(state.recipient.parameters.notify, request.kind)) {
+  for (std::size_t i = 0; i < obstacles.size(); ++i) {
+    const std::size_t index = request.recipients[i];
+    if (obstacles[i].empty()) {
       wanted.push_back(index);
       continue;
     }
-    services_.log.write(Event("bounce_suppressed")
+    // An event of its own, so that it is counted: so much backscatter was not sent.
+    const bool forged = obstacles[i] == "spf_fail";
+    services_.log.write(Event(forged ? "backscatter_avoided" : "bounce_suppressed")
                             .with("id", message.id.to_string())
                             .with("kind", to_string(request.kind))
-                            .with("recipient", state.recipient.mailbox.to_string())
-                            .with("why", is_notice ? "null_sender" : "notify_parameter"));
+                            .with_if("sender", forged ? sender->to_string() : std::string())
+                            .with("recipient", message.recipients[index].recipient.mailbox.to_string())
+                            .with("why", obstacles[i]));
   }
   if (wanted.empty()) return stored(true);
   request.recipients = std::move(wanted);
-  store(request, *sender, std::move(stored));
+  store(request, is_notice ? *snapshot->config().queue.postmaster : *sender, std::move(stored));
 }
 
-smtp::Result<std::string> Notifier::build(const NotificationRequest &request, const smtp::Mailbox &sender,
+smtp::Result<std::string> Notifier::build(const NotificationRequest &request, const smtp::Mailbox &to,
                                           const Config &config, QueueId id) const {
   const QueuedMessage &message = *request.message;
   const Envelope &envelope = message.envelope;
@@ -146,7 +206,7 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
       .reporting_mta = config.server.hostname,
       .from = std::move(*from),
       .from_name = config.queue.bounce_sender_name,
-      .to = sender,
+      .to = to,
       .message_id =
           fmt::format("{}.{}@{}", id.to_string(),
                       std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count(), config.server.hostname),
@@ -158,7 +218,8 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
       .original_headers = std::move(*headers),
       .original_needs_utf8 = envelope.needs_smtputf8,
       .original_message = std::nullopt,
-      .tls_optional = envelope.tls_optional};
+      .tls_optional = envelope.tls_optional,
+      .to_postmaster = envelope.is_notification || envelope.sender.path.is_null()};
   if (whole) {
     auto text = read_message(**reader, envelope.trace, envelope.body_size);
     if (!text) return tl::unexpected(text.error());
@@ -170,8 +231,7 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   return smtp::build_notification(facts);
 }
 
-void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &sender,
-                     std::function<void(bool ok)> stored) {
+void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &to, std::function<void(bool ok)> stored) {
   const auto snapshot = services_.snapshot.get();
   const Config &config = snapshot->config();
   const auto refuse = [&](const smtp::Error &error) {
@@ -184,11 +244,11 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &se
   auto writer = services_.spool.begin();
   if (!writer) return refuse(writer.error());
   const QueueId id = (*writer)->id();
-  const auto text = build(request, sender, config, id);
+  const auto text = build(request, to, config, id);
   if (!text) return refuse(text.error());
   if (auto appended = (*writer)->append(*text); !appended) return refuse(appended.error());
 
-  auto notice = std::make_shared<QueuedMessage>(envelope_of(*text, sender, config));
+  auto notice = std::make_shared<QueuedMessage>(envelope_of(*text, to, config));
   notice->id = id;
   // RFC 8689 section 5: notices "MUST be protected in the same manner as the original message", and say REQUIRETLS too.
   notice->envelope.sender.parameters.requiretls = request.message->envelope.sender.parameters.requiretls;
@@ -214,6 +274,47 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &se
                             .with("to", notice->recipients.front().recipient.mailbox.to_string()));
     services_.submit(notice);
     stored(true);
+  });
+}
+
+void Notifier::remind_of_holds(std::vector<std::shared_ptr<const QueuedMessage>> held, std::size_t total) {
+  const auto snapshot = services_.snapshot.get();
+  const Config &config = snapshot->config();
+  const auto refuse = [&](const smtp::Error &error) {
+    services_.log.write(Event("hold_reminder", LogLevel::error).with("detail", error.detail));
+  };
+  if (!config.queue.postmaster) return;
+  auto domain = smtp::Domain::parse(config.server.hostname);
+  if (!domain) return refuse(domain.error());
+  auto from = smtp::Mailbox::create("mailer-daemon", std::move(*domain));
+  if (!from) return refuse(from.error());
+  auto writer = services_.spool.begin();
+  if (!writer) return refuse(writer.error());
+  const QueueId id = (*writer)->id();
+  const HoldReminder reminder{.hostname = config.server.hostname,
+                              .from_name = config.queue.bounce_sender_name,
+                              .from = std::move(*from),
+                              .to = *config.queue.postmaster,
+                              .message_id = fmt::format("{}.hold@{}", id.to_string(), config.server.hostname),
+                              .now = services_.now(),
+                              .held = std::move(held),
+                              .total = total};
+  const std::string text = build_hold_reminder(reminder);
+  if (auto appended = (*writer)->append(text); !appended) return refuse(appended.error());
+  auto notice = std::make_shared<QueuedMessage>(envelope_of(text, *config.queue.postmaster, config));
+  notice->id = id;
+  notice->passes_holds = true; // or a hold on everything would keep the word of it too
+  if (auto signatures = sign_message(config, text, notice->envelope.arrival))
+    notice->envelope.trace = std::move(*signatures);
+  std::string blob = encode_envelope(*notice);
+  std::shared_ptr<MessageWriter> kept = std::move(*writer);
+  kept->commit(std::move(blob), [this, kept, notice](smtp::Result<void> committed) {
+    if (!committed) {
+      services_.log.write(Event("hold_reminder", LogLevel::error).with("detail", committed.error().detail));
+      return;
+    }
+    services_.log.write(Event("hold_reminder").with("notice", notice->id.to_string()));
+    services_.submit(notice);
   });
 }
 

@@ -25,6 +25,7 @@ QueuedMessage envelope_of(std::string_view mail, ReportKind kind, const smtp::Ma
   envelope.message_id = facts.message_id;
   envelope.client = "local";
   envelope.is_notification = true;
+  envelope.is_report = true;
   envelope.is_tls_report = kind == ReportKind::tls;
   envelope.sender.parameters.smtputf8 = envelope.needs_smtputf8;
   envelope.sender.parameters.body = envelope.has_8bit ? smtp::BodyType::eight_bit_mime : smtp::BodyType::seven_bit;

@@ -176,7 +176,8 @@ std::string build_notification(const NotificationFacts &facts) {
   out += fmt::format("From: {} <{}>\r\n", display_name(facts.from_name),
                      one_line(facts.from.to_string(), charset, address_limit));
   out += fmt::format("To: <{}>\r\n", one_line(facts.to.to_string(), charset, address_limit));
-  out += fold_field("Subject", notification_subject(action));
+  out += fold_field("Subject", facts.to_postmaster ? std::string_view("Mail without a sender could not be delivered")
+                                                   : notification_subject(action));
   out += fold_field("Date", format_date(facts.now));
   out += fold_field("Message-ID", fmt::format("<{}>", one_line(facts.message_id, TextCharset::ascii, 250)));
   if (const auto id = original_message_id(facts); !id.empty()) {

@@ -44,6 +44,8 @@ struct NotificationFacts {
   std::optional<std::string> original_message;
   /// The message said "TLS-Required: No", so its notification says so too (RFC 8689 section 6).
   bool tls_optional = false;
+  /// `to` is not the sender but our postmaster: the message names no sender who could be told.
+  bool to_postmaster = false;
 };
 
 /// The complete message (header and body, CRLF ends), to be sent from <> to `to`.

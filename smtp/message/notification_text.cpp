@@ -82,13 +82,14 @@ void append_reply(std::string &out, const NotifiedRecipient &recipient, TextChar
   } while (!rest.empty() && ++line < said_lines);
 }
 
-void append_recipient(std::string &out, const NotifiedRecipient &recipient, TextCharset charset) {
+void append_recipient(std::string &out, const NotifiedRecipient &recipient, TextCharset charset, bool advised) {
   out += fmt::format("  <{}>\r\n", one_line(recipient.final_recipient.to_string(), charset, 900));
   if (!recipient.explanation.empty()) out += wrap_text(one_line(recipient.explanation, charset), 4);
   append_reply(out, recipient, charset);
   if (recipient.action == NotificationAction::delayed && recipient.will_retry_until)
     out += wrap_text(fmt::format("We try until {}.", format_date(*recipient.will_retry_until)), 4);
-  if (const auto text = advice(recipient); !text.empty()) out += wrap_text(fmt::format("What you can do: {}", text), 4);
+  if (const auto text = advice(recipient); advised && !text.empty())
+    out += wrap_text(fmt::format("What you can do: {}", text), 4);
   out += "\r\n";
 }
 
@@ -106,14 +107,23 @@ std::string_view notification_subject(NotificationAction action) noexcept {
 }
 
 std::string notification_text(const NotificationFacts &facts, TextCharset charset) {
+  const bool several = facts.recipients.size() > 1;
+  const std::string_view first =
+      facts.to_postmaster
+          ? "A message from the null sender <> (a notice, or an automatic answer) could not be delivered. "
+            "Nobody else is told, for it names nobody: it is gone."
+          : opening(action_of(facts), several);
   std::string out =
       wrap_text(fmt::format("This is the mail system at {}.", one_line(facts.reporting_mta, charset, 255)), 0) +
-      "\r\n" + wrap_text(opening(action_of(facts), facts.recipients.size() > 1), 0) + "\r\n";
-  for (const auto &recipient : facts.recipients) append_recipient(out, recipient, charset);
-  out += wrap_text(fmt::format("We received your message on {}; its id here is {}. The parts below repeat this for "
+      "\r\n" + wrap_text(first, 0) + "\r\n";
+  for (const auto &recipient : facts.recipients) append_recipient(out, recipient, charset, !facts.to_postmaster);
+  out += wrap_text(fmt::format("We received {} on {}; its id here is {}. The parts below repeat this for "
                                "programs, and show {} so that you can tell which message it was.",
-                               format_date(facts.arrival), one_line(facts.queue_id, charset, 100),
-                               facts.original_message ? "your message" : "the header of your message"),
+                               facts.to_postmaster ? "it" : "your message", format_date(facts.arrival),
+                               one_line(facts.queue_id, charset, 100),
+                               facts.original_message ? "your message"
+                               : facts.to_postmaster  ? "its header"
+                                                      : "the header of your message"),
                    0);
   return out;
 }

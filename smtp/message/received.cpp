@@ -32,6 +32,8 @@ bool is_domain_like(std::string_view text) {
 }
 
 std::string from_clause(const ReceivedFacts &facts) {
+  // RFC 5321 section 4.4 demands a from clause: what stands behind us is ours.
+  if (facts.hide_client) return facts.by + " (a client of ours)";
   const auto literal = facts.client.to_literal();
   if (is_domain_like(facts.helo)) return fmt::format("{} ({})", facts.helo, literal);
   if (facts.helo.empty()) return fmt::format("{} ({})", literal, literal);
@@ -43,7 +45,7 @@ std::string tls_comment(const ReceivedFacts &facts) {
   if (!facts.tls) return {};
   std::string comment = fmt::format("\r\n\t({} {}", comment_text(facts.tls_version), comment_text(facts.tls_suite));
   if (facts.tls_bits > 0) comment += fmt::format(" {} bits", facts.tls_bits);
-  if (!facts.client_certificate.empty())
+  if (!facts.client_certificate.empty() && !facts.hide_client)
     comment += fmt::format(",\r\n\t client certificate {} {}", comment_text(facts.client_certificate),
                            facts.client_certificate_verified ? "verified" : "not verified");
   return comment + ')';

@@ -24,6 +24,7 @@ struct ReceivedFacts {
   int tls_bits = 0;
   std::string client_certificate; ///< the verified name, or empty
   bool client_certificate_verified = false;
+  bool hide_client = false;              ///< neither name, address nor certificate of the client is written
   std::optional<Mailbox> only_recipient; ///< the `for` clause: only when there is exactly one recipient
   std::chrono::system_clock::time_point now;
 };

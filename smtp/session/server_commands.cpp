@@ -67,7 +67,8 @@ void ServerSession::Impl::run_hello(const CommandLine &command) {
   std::string text = options_.hostname;
   text += "\nPIPELINING";
   text += fmt::format("\nSIZE {}", limits.message_size);
-  text += "\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN";
+  text += "\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING";
+  if (options_.offer_dsn) text += "\nDSN";
   text += fmt::format("\nLIMITS RCPTMAX={}", limits.recipients);
   if (limits.transactions > 0) text += fmt::format(" MAILMAX={}", limits.transactions);
   if (options_.offer_starttls && !in_tls_) text += "\nSTARTTLS";
@@ -91,10 +92,16 @@ void ServerSession::Impl::run_mail(std::string_view argument) {
     return refuse(555, {5, 5, 4},
                   in_tls_ ? "REQUIRETLS is not offered in this session"
                           : "REQUIRETLS is not offered in clear text: it belongs inside TLS");
+  const MailParameters &asked = sender->parameters;
+  if (!options_.offer_dsn && (asked.ret != DsnReturn::unspecified || !asked.envid.empty())) return refuse_dsn();
   if (limits.message_size > 0 && sender->parameters.size.value_or(0) > limits.message_size) return refuse(too_big());
   ++transactions_;
   question_ = SenderQuestion{sender->parameters.smtputf8 ? Utf8::allowed : Utf8::refused};
   actions_.emplace_back(AskSender{std::move(*sender)});
+}
+
+void ServerSession::Impl::refuse_dsn() {
+  refuse(555, {5, 5, 4}, "DSN is not offered here: RET, ENVID, NOTIFY and ORCPT are not known");
 }
 
 void ServerSession::Impl::run_rcpt(std::string_view argument) {
@@ -105,6 +112,7 @@ void ServerSession::Impl::run_rcpt(std::string_view argument) {
   }
   auto recipient = parse_rcpt(argument, transaction->utf8);
   if (!recipient) return refuse(recipient.error());
+  if (!options_.offer_dsn && (recipient->parameters.notify.given || recipient->parameters.orcpt)) return refuse_dsn();
   const auto limit = options_.limits.recipients;
   if (transaction->recipients >= limit)
     return refuse(452, {4, 5, 3}, fmt::format("too many recipients, limit is {} for one message", limit));

@@ -89,6 +89,7 @@ struct ServerSession::Impl {
   void run_hello(const CommandLine &command);
   void run_mail(std::string_view argument);
   void run_rcpt(std::string_view argument);
+  void refuse_dsn();
   void run_data();
   void run_bdat(std::string_view argument);
   void run_starttls();

@@ -22,6 +22,7 @@ struct ServerOptions {
   Limits limits;
   bool offer_starttls = true;
   bool offer_requiretls = true; ///< REQUIRETLS (RFC 8689), inside TLS only
+  bool offer_dsn = true;        ///< DSN (RFC 3461)
   BareLf bare_lf = BareLf::refuse;
   bool tls_from_start = false; ///< implicit TLS: the session begins inside TLS
 };

@@ -151,6 +151,7 @@ full_mailbox_give_up_after = "12h"
 jitter = 0.5
 postmaster = "Ops@other.example"
 bounce_sender_name = "Post"
+hold_reminder = "3h"
 bounce_full_limit = "1KiB"
 [[certificate]]
 name = "main"
@@ -169,6 +170,8 @@ tickets = false
 refuse_early_talkers = false
 greeting_delay = "250ms"
 bare_lf = "convert"
+dsn = false
+hide_clients = true
 trusted_networks = ["10.0.0.0/8"]
 trusted_names = ["*.Relay.example.org"]
 trusted_pins = ["sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
@@ -223,6 +226,7 @@ accept_server_auth = true
   EXPECT_EQ(config->queue.retry, (policy::RetrySchedule{{10s, 1h}, 48h, 0s, 0.5, 12h}));
   EXPECT_EQ(config->queue.postmaster->to_string(), "Ops@other.example");
   EXPECT_EQ(config->queue.bounce_sender_name, "Post");
+  EXPECT_EQ(config->queue.hold_reminder, 3h);
   EXPECT_EQ(config->queue.bounce_full_limit, 1024U);
   ListenerConfig listener;
   listener.name = "in";
@@ -237,6 +241,8 @@ accept_server_auth = true
   listener.refuse_early_talkers = false;
   listener.greeting_delay = 250ms;
   listener.bare_lf = smtp::BareLf::convert;
+  listener.dsn = false;
+  listener.hide_clients = true;
   listener.trusted_networks = {smtp::Network::parse("10.0.0.0/8").value()};
   listener.trusted_names = {"*.relay.example.org"};
   listener.trusted_pins = {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
@@ -255,6 +261,7 @@ route = ["store.example", "192.0.2.1:2525", "[2001:db8::1]:26", "2001:db8::2"]
 [[domain]]
 domain = "third.example"
 catch_all = true
+requiretls = true
 [domain.route]
 hosts = [{ host = "a.example", port = 465, preference = 5 }, { host = "b.example" }]
 implicit_tls = true
@@ -279,6 +286,11 @@ pins = ["sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
   EXPECT_EQ(third.hosts, (std::vector<policy::RouteHost>{{"a.example", 465, 5}, {"b.example", 25, 10}}));
   EXPECT_TRUE(third.implicit_tls);
   EXPECT_EQ(third.client_certificate, "main");
+  EXPECT_TRUE(config->some_domain_keeps_requiretls);
+  const auto keeps = [&](const char *address) { return config->keeps_requiretls(smtp::Mailbox::parse(address).value()); };
+  EXPECT_TRUE(keeps("a@third.example"));
+  EXPECT_FALSE(keeps("a@second.example"));
+  EXPECT_TRUE(keeps("a@elsewhere.example")) << "not ours to say";
   EXPECT_EQ(third.name, third.place);
   const auto &route = config->routes.at(0);
   EXPECT_EQ(route.route.name, "smart");

@@ -36,6 +36,9 @@ QueuedMessage full_message() {
   envelope.is_tls_report = true;
   envelope.tls_optional = true;
   envelope.from_outside = true;
+  envelope.standing = SenderStanding::passed;
+  envelope.failures_only = true;
+  envelope.is_report = true;
   message.tls_override = policy::OperatorOverride{.level = tls::Level::encrypted,
                                                   .reason = "their certificate has expired",
                                                   .by = "Jo Duty (user root)",
@@ -43,6 +46,8 @@ QueuedMessage full_message() {
   message.expires = envelope.arrival + std::chrono::hours(120);
   message.held = true;
   message.hold_reason = "looks odd";
+  message.held_since = envelope.arrival + std::chrono::hours(2);
+  message.passes_holds = true;
   for (const char *address :
        {"bob@example.net", "\"a b\"@[192.0.2.1]", "c@[IPv6:2001:db8::1]", "d@xn--bcher-kva.example"})
     message.recipients.push_back(RecipientState{smtp::Recipient{mailbox(address), {}}});
@@ -59,6 +64,7 @@ QueuedMessage full_message() {
   first.detail = "wanted authenticated, got clear text";
   first.delay_notified = true;
   first.dsn_passed_on = true;
+  message.recipients[3].redirected_from = "away@example.net";
   message.recipients[1].status = RecipientStatus::delivered;
   message.recipients[1].last_reply = {250, std::nullopt, "ok"};
   message.recipients[2].status = RecipientStatus::failed;
@@ -161,7 +167,11 @@ TEST(QueuedMessageTest, blobs_of_earlier_versions_are_still_read) {
     EXPECT_FALSE(envelope.sender.parameters.requiretls);
     EXPECT_FALSE(envelope.is_tls_report);
     EXPECT_FALSE(envelope.tls_optional);
+    EXPECT_EQ(envelope.standing, SenderStanding::unknown);
+    EXPECT_FALSE(envelope.failures_only);
     EXPECT_FALSE(decoded->tls_override);
+    EXPECT_FALSE(decoded->passes_holds);
+    EXPECT_EQ(decoded->held_since, decoded->held ? envelope.arrival : WallTime{});
     EXPECT_EQ(decoded->held, !row.hold_reason.empty());
     EXPECT_EQ(decoded->hold_reason, row.hold_reason);
     ASSERT_EQ(decoded->recipients.size(), 2U);
@@ -173,6 +183,17 @@ TEST(QueuedMessageTest, blobs_of_earlier_versions_are_still_read) {
     ASSERT_TRUE(again) << again.error().detail;
     EXPECT_EQ(*again, *decoded) << "written anew in today's version it says the same";
   }
+}
+
+TEST(QueuedMessageTest, a_redirected_recipient_has_its_new_address_after_a_restart) {
+  QueuedMessage message = full_message();
+  const std::string envelope = encode_envelope(message);
+  message.recipients[0].redirected_from = message.recipients[0].recipient.mailbox.to_string();
+  message.recipients[0].recipient.mailbox = mailbox("new@example.org");
+  const auto decoded = decode_message(message.id, envelope, encode_update(message));
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(decoded->recipients[0].recipient.mailbox.to_string(), "new@example.org");
+  EXPECT_EQ(*decoded, message);
 }
 
 TEST(QueuedMessageTest, without_an_update_every_recipient_is_untouched) {
@@ -202,7 +223,8 @@ TEST(QueuedMessageTest, the_octets_are_the_same_on_every_machine) {
   message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
   message.recipients[0].attempts = 0x01020304;
   const std::string update = encode_update(message);
-  const std::string expected_start("U\x02\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 18);
+  const std::string expected_start(
+      "U\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 27);
   EXPECT_EQ(update.substr(0, expected_start.size()), expected_start);
 }
 
@@ -210,7 +232,7 @@ TEST(QueuedMessageTest, an_untouched_recipient_costs_one_octet_of_an_update) {
   QueuedMessage message;
   message.id = {1};
   message.recipients.assign(1000, RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
-  EXPECT_EQ(encode_update(message).size(), 12U + 1000U);
+  EXPECT_EQ(encode_update(message).size(), 21U + 1000U);
 }
 
 TEST(QueuedMessageTest, texts_longer_than_the_decoder_takes_are_cut_when_written) {
@@ -314,7 +336,7 @@ INSTANTIATE_TEST_SUITE_P(
         DamageRow{"an update in place of an envelope", update_blob(), "", "field kind is wrong"},
         DamageRow{"an envelope in place of an update", envelope_blob(), envelope_blob(), "update of"},
         DamageRow{"a version from the future", with_octet(envelope_blob(), 1, 9), "", "field version is 9"},
-        DamageRow{"an update from the future", envelope_blob(), with_octet(update_blob(), 1, 3), "field version is 3"},
+        DamageRow{"an update from the future", envelope_blob(), with_octet(update_blob(), 1, 4), "field version is 4"},
         DamageRow{"an override that is neither there nor not", envelope_blob(),
                   with_octet(update_blob(), override_at(), 2), "field has tls_override is 2, limit is 1"},
         DamageRow{"an override of a level that is none", envelope_blob(),

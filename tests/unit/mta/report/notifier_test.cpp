@@ -42,6 +42,7 @@ protected:
     message_->envelope.sender.path = smtp::ReversePath(smtp::Mailbox::parse("alice@example.org").value());
     message_->envelope.sender.parameters.envid = "QQ314159";
     message_->envelope.arrival = now - 120h;
+    message_->envelope.standing = SenderStanding::passed;
     message_->envelope.trace = "Received: from client by mail.example.com\r\n";
     message_->envelope.header_size = header.size();
     message_->envelope.body_size = header.size() + body.size();
@@ -204,15 +205,120 @@ TEST_F(NotifierTest, never_a_notice_about_mail_from_nobody) {
   message_->envelope.sender.path = smtp::ReversePath();
   notify(Kind::failure);
   EXPECT_EQ(stored_, true);
-  EXPECT_TRUE(submitted_.empty());
-  EXPECT_EQ(log_.count({"event=bounce_suppressed", "why=null_sender"}), 2U);
+  EXPECT_TRUE(submitted_.empty()) << "no postmaster is configured";
+  EXPECT_EQ(log_.count({"event=bounce_suppressed", "why=postmaster"}), 2U);
 }
 
-TEST_F(NotifierTest, never_a_notice_about_a_notice) {
-  message_->envelope.is_notification = true;
-  notify(Kind::failure);
-  EXPECT_EQ(stored_, true);
-  EXPECT_TRUE(submitted_.empty());
+struct StandingRow {
+  std::string name;
+  SenderStanding standing = SenderStanding::passed;
+  Kind kind = Kind::failure;
+  bool told = true;
+  std::string why{};
+  bool failures_only = false;
+  std::string fields{}; ///< in front of the message's own
+  friend std::ostream &operator<<(std::ostream &out, const StandingRow &row) { return out << row.name; }
+};
+
+class StandingTest : public NotifierTest, public testing::WithParamInterface<StandingRow> {};
+
+TEST_P(StandingTest, decides_who_is_told) {
+  const StandingRow &row = GetParam();
+  message_->envelope.standing = row.standing;
+  message_->envelope.failures_only = row.failures_only;
+  message_->recipients[0].recipient.parameters.notify = {
+      .given = true, .success = true, .failure = true, .delay = true};
+  spool_.put({7}, "", row.fields + header + body);
+  message_->envelope.header_size = row.fields.size() + header.size();
+  message_->envelope.body_size = message_->envelope.header_size + body.size();
+  notify(row.kind, {0});
+  EXPECT_EQ(stored_, true) << "what is not owed is settled";
+  EXPECT_EQ(submitted_.size(), row.told ? 1U : 0U);
+  const std::string event = row.why == "spf_fail" ? "event=backscatter_avoided" : "event=bounce_suppressed";
+  if (!row.told) {
+    EXPECT_EQ(log_.count({event, "why=" + row.why, "recipient=bob@partner.example"}), 1U);
+  }
+}
+
+using Standing = SenderStanding;
+INSTANTIATE_TEST_SUITE_P(
+    Rows, StandingTest,
+    testing::Values(StandingRow{"shown, failure", Standing::passed, Kind::failure},
+                    StandingRow{"shown, delay", Standing::passed, Kind::delay},
+                    StandingRow{"shown, success", Standing::passed, Kind::success},
+                    StandingRow{"ours, failure", Standing::ours, Kind::failure},
+                    StandingRow{"ours, delay", Standing::ours, Kind::delay},
+                    StandingRow{"ours, success", Standing::ours, Kind::success},
+                    StandingRow{"unknown, failure", Standing::unknown, Kind::failure},
+                    StandingRow{"unknown, delay", Standing::unknown, Kind::delay, false, "sender_not_shown"},
+                    StandingRow{"unknown, success", Standing::unknown, Kind::success, false, "sender_not_shown"},
+                    StandingRow{"forged, failure", Standing::failed, Kind::failure, false, "spf_fail"},
+                    StandingRow{"forged, delay", Standing::failed, Kind::delay, false, "spf_fail"},
+                    StandingRow{"forged, success", Standing::failed, Kind::success, false, "spf_fail"},
+                    StandingRow{"a listener without DSN, failure", Standing::passed, Kind::failure, true, "", true},
+                    StandingRow{"a listener without DSN, delay", Standing::ours, Kind::delay, false,
+                                "listener_without_dsn", true},
+                    StandingRow{"a listener without DSN, success", Standing::ours, Kind::success, false,
+                                "listener_without_dsn", true},
+                    StandingRow{"an automatic answer, failure", Standing::passed, Kind::failure, true, "", false,
+                                "Auto-Submitted: auto-replied\r\n"},
+                    StandingRow{"an automatic answer, delay", Standing::passed, Kind::delay, false, "automatic_mail",
+                                false, "Auto-Submitted: auto-replied\r\n"},
+                    StandingRow{"said to be of a person, delay", Standing::passed, Kind::delay, true, "", false,
+                                "AUTO-SUBMITTED: No (sent by hand)\r\n"},
+                    StandingRow{"of a list by its id, delay", Standing::ours, Kind::delay, false, "automatic_mail",
+                                false, "List-ID:\r\n <a.example>\r\n"},
+                    StandingRow{"bulk, success", Standing::ours, Kind::success, false, "automatic_mail", false,
+                                "Precedence: Bulk\r\n"},
+                    StandingRow{"list, success", Standing::ours, Kind::success, false, "automatic_mail", false,
+                                "precedence: list\r\n"},
+                    StandingRow{"of some other precedence, delay", Standing::ours, Kind::delay, true, "", false,
+                                "Precedence: special-delivery\r\n"}));
+
+TEST_F(NotifierTest, a_failure_of_mail_from_nobody_is_told_to_the_postmaster) {
+  config_->queue.postmaster = smtp::Mailbox::parse("mail-team@example.com").value();
+  struct Row {
+    std::string name;
+    bool ours;   ///< a notice of ours, else a stranger's
+    bool report; ///< a daily report of ours
+    Kind kind;
+    std::string recipient;
+    bool told;
+  };
+  const std::vector<Row> rows = {
+      {"a stranger's notice", false, false, Kind::failure, "bob@partner.example", true},
+      {"one of ours", true, false, Kind::failure, "bob@partner.example", true},
+      {"a report of ours", true, true, Kind::failure, "bob@partner.example", false},
+      {"a delay", false, false, Kind::delay, "bob@partner.example", false},
+      {"what could not be brought to the postmaster", true, false, Kind::failure, "mail-team@example.com", false},
+  };
+  for (const Row &row : rows) {
+    SCOPED_TRACE(row.name);
+    submitted_.clear();
+    message_->envelope.sender.path = smtp::ReversePath();
+    message_->envelope.standing = SenderStanding::unknown;
+    message_->envelope.is_notification = row.ours;
+    message_->envelope.is_report = row.report;
+    message_->recipients[0].recipient.mailbox = smtp::Mailbox::parse(row.recipient).value();
+    message_->recipients[0].recipient.parameters.notify = {.given = true, .never = true};
+    notify(row.kind, {0});
+    EXPECT_EQ(stored_, true);
+    ASSERT_EQ(submitted_.size(), row.told ? 1U : 0U);
+    if (!row.told) continue;
+    EXPECT_EQ(submitted_[0]->recipients[0].recipient.mailbox.to_string(), "mail-team@example.com");
+    EXPECT_TRUE(submitted_[0]->envelope.sender.path.is_null());
+    EXPECT_TRUE(has(notice(), "from the null sender <>"));
+    EXPECT_TRUE(has(notice(), "Subject: Mail without a sender could not be delivered"));
+    EXPECT_TRUE(has(notice(), "Final-Recipient: rfc822; bob@partner.example"));
+  }
+}
+
+TEST_F(NotifierTest, the_postmaster_is_told_so_often_in_an_hour_and_no_more) {
+  config_->queue.postmaster = smtp::Mailbox::parse("mail-team@example.com").value();
+  message_->envelope.sender.path = smtp::ReversePath();
+  for (std::size_t i = 0; i < Notifier::postmaster_limit + 5; ++i) notify(Kind::failure, {0});
+  EXPECT_EQ(submitted_.size(), Notifier::postmaster_limit);
+  EXPECT_EQ(log_.count({"event=bounce_suppressed", "why=postmaster_limit"}), 5U);
 }
 
 TEST_F(NotifierTest, only_those_who_want_it_are_in_the_notice) {
