@@ -26,5 +26,6 @@ int main(int count, char **arguments) {
   mta::cli::add_tls_memory(program, global);
   mta::cli::add_sts(program, global);
   mta::cli::add_reports(program, global);
+  mta::cli::add_trace(program, global);
   return mta::cli::run(program, global, count, arguments);
 }

@@ -24,7 +24,8 @@ class Received:
 
 @dataclasses.dataclass
 class Behaviour:
-    """What the server does. `replies` maps a verb (MAIL, RCPT, DATA, END, EHLO, BANNER) to a reply that is sent instead."""
+    """What the server does. `replies` maps a verb (MAIL, RCPT, DATA, END, EHLO, BANNER), or the beginning of a
+    line ("RCPT TO:<gone"), to a reply that is sent instead."""
 
     name: str = "receiver.example"
     certificate: Optional[str] = None
@@ -143,9 +144,10 @@ class Session:
             verb = line[:4].upper().decode("latin-1").strip()
             if verb in ("MAIL", "RCPT", "DATA", "BDAT"):
                 self.receiver.envelope_octets += len(line)
-            if verb in self.behaviour.replies:
-                self.say(self.behaviour.replies[verb])
-                if self.behaviour.replies[verb].startswith("421"):
+            reply = self.chosen_reply(verb, line)
+            if reply is not None:
+                self.say(reply)
+                if reply.startswith("421"):
                     return
             elif verb == "EHLO":
                 self.hello()
@@ -173,6 +175,14 @@ class Session:
                 return
             else:
                 self.say("502 5.5.1 unknown command")
+
+    def chosen_reply(self, verb: str, line: bytes) -> Optional[str]:
+        """The one for lines that begin so ("RCPT TO:<gone"), else the one for the verb."""
+        text = line.decode("utf-8", "replace")
+        for begin, reply in self.behaviour.replies.items():
+            if " " in begin and text.startswith(begin):
+                return reply
+        return self.behaviour.replies.get(verb)
 
     def hello(self):
         extensions = list(self.behaviour.extensions)

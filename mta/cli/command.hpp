@@ -32,6 +32,7 @@ void add_partner(CLI::App &program, GlobalOptions &global); ///< partner, simula
 void add_tls_memory(CLI::App &program, GlobalOptions &global);
 void add_sts(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
+void add_trace(CLI::App &program, GlobalOptions &global);
 
 /// Parses the arguments and so runs the command. Gives the exit status: 2 for arguments that are wrong (CLI11 has a number
 /// of its own for each mistake) and for a command that threw; 0 for --help and --version; else what the command chose.

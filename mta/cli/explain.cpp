@@ -11,6 +11,7 @@
 #include "mta/cli/explain_sources.hpp"
 #include "mta/cli/files.hpp"
 #include "mta/config/load.hpp"
+#include "mta/control/client.hpp"
 #include "mta/log/printable.hpp"
 #include "mta/outbound/decision_text.hpp"
 #include "mta/outbound/explain.hpp"
@@ -195,6 +196,32 @@ std::string to_text(const RecordedDecision &recorded) {
   return printable_lines(text); // replies, names and details are what strangers wrote
 }
 
+/// The message in the queue of the daemon, when one answers and has it.
+std::optional<json::object> find_waiting(const GlobalOptions &global, const std::string &configured,
+                                         const std::string &id) {
+  const json::object request{{"command", "queue"}, {"action", "show"}, {"id", id}};
+  const auto answer = call_daemon(global.socket.empty() ? configured : global.socket, request);
+  if (!answer || !flag_at(*answer, "ok")) return std::nullopt;
+  const auto *messages = answer->if_contains("messages");
+  if (messages == nullptr || !messages->is_array() || messages->get_array().empty()) return std::nullopt;
+  return messages->get_array().front().as_object();
+}
+
+/// A message behind a destination that is dead has no attempt of its own: what it waits for is said here.
+void print_waiting(const json::object &message) {
+  std::printf("it waits in the queue%s\n",
+              flag_at(message, "held") ? fmt::format(", HELD: {}", text_at(message, "hold_reason")).c_str() : "");
+  for (const auto &entry : message.at("recipients").as_array()) {
+    const json::object &row = entry.as_object();
+    const std::string next = text_at(row, "next_attempt");
+    std::printf("  %s: %s, %lld attempts of its own%s\n", text_at(row, "address").c_str(),
+                text_at(row, "status").c_str(), static_cast<long long>(number_at(row, "attempts")),
+                next.empty() ? "" : (", next " + next).c_str());
+    if (const std::string reason = text_at(row, "reason"); !reason.empty())
+      std::printf("    %s: %s\n", text_at(row, "cause").c_str(), reason.c_str());
+  }
+}
+
 /// What was recorded of each attempt, from the files of the daemon's tally.
 void explain_message(GlobalOptions &global, const std::string &text) {
   const auto id = QueueId::parse(text);
@@ -203,7 +230,8 @@ void explain_message(GlobalOptions &global, const std::string &text) {
   if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
   const auto found = find_decisions(decision_files(tally_folder(*loaded.config)), id->value);
   if (!found) return fail(global, found.error().detail, 2);
-  if (found->empty())
+  const auto waiting = find_waiting(global, loaded.config->control.socket, text);
+  if (found->empty() && !waiting)
     return fail(
         global,
         fmt::format("nothing is recorded of {}: no attempt was made, or it was in the last second or longer ago than "
@@ -213,8 +241,11 @@ void explain_message(GlobalOptions &global, const std::string &text) {
   if (global.json) {
     json::array attempts;
     for (const auto &recorded : *found) attempts.push_back(to_json(recorded));
-    return print_json({{"ok", true}, {"id", text}, {"attempts", std::move(attempts)}});
+    json::object answer{{"ok", true}, {"id", text}, {"attempts", std::move(attempts)}};
+    if (waiting) answer["waiting"] = *waiting;
+    return print_json(std::move(answer));
   }
+  if (waiting) print_waiting(*waiting);
   for (const auto &recorded : *found) std::printf("%s", to_text(recorded).c_str());
 }
 

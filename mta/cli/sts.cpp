@@ -121,7 +121,7 @@ std::string indented(const std::string &text) {
   return result;
 }
 
-void run_show(GlobalOptions &global, const std::string &text) {
+void show_policy(GlobalOptions &global, const std::string &text) {
   const auto config = load(global);
   if (!config) return;
   const auto domain = parse_domain(global, text);
@@ -235,7 +235,7 @@ void add_sts(CLI::App &program, GlobalOptions &global) {
   publish->callback([&global, domain] { run_publish(global, *domain); });
   auto *show = group->add_subcommand("show", "The kept policy of a DOMAIN.");
   show->add_option("domain", *domain, "a recipient domain")->required();
-  show->callback([&global, domain] { run_show(global, *domain); });
+  show->callback([&global, domain] { show_policy(global, *domain); });
   group->add_subcommand("list", "All kept policies.")->callback([&global] { run_list(global); });
   auto *fetch =
       group->add_subcommand("fetch", "Look up the record of a DOMAIN and fetch its policy now; nothing is kept.");

@@ -12,6 +12,7 @@
 #include "mta/outbound/observe.hpp"
 #include "mta/outbound/outcome.hpp"
 #include "mta/outbound/session_io.hpp"
+#include "mta/queue/recipient_event.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -192,20 +193,6 @@ Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std:
   co_return end;
 }
 
-/// One line for each recipient that fared otherwise than the whole.
-void log_refused(const Group &group, const std::vector<RecipientResult> &rows) {
-  for (const auto &result : rows) {
-    if (result.kind == RecipientResult::Kind::delivered) continue;
-    auto event = Event("recipient", LogLevel::warning)
-                     .with("id", group.message().id.to_string())
-                     .with("to", group.message().recipients[result.index].recipient.mailbox.to_string())
-                     .with("host", result.host)
-                     .with("result", result.kind == RecipientResult::Kind::permanent ? "permanent" : "temporary")
-                     .with("reply", result.reply.to_line());
-    group.worker->services().log.write(event);
-  }
-}
-
 void observe_messages(const Group &group, const Connection &connection, const Attempt &attempt) {
   TlsObserver *observer = group.worker->services().observer;
   if (observer == nullptr || !connection.observed_session || attempt.delivered == 0 ||
@@ -252,7 +239,6 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
       }
       end_attempt(group, attempt, began);
       observe_messages(group, *connection, attempt);
-      if (end.rows.size() > 1 && attempt.result == AttemptResult::partly) log_refused(group, end.rows);
       if (!end.is_good || !connection->stream.is_open() || connection->wire_error) {
         group.active.connection = nullptr;
         co_return After::over;
@@ -509,6 +495,13 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
   lessons.write(result);
 }
 
+/// What became of each of several recipients; of one alone the lines of its attempts say it.
+void log_recipients(const DeliveryWorker &worker, const Job &job, const JobResult &result) {
+  if (job.recipients.size() < 2) return;
+  for (const RecipientResult &one : result.results)
+    if (one.index < job.message->recipients.size()) worker.services().log.write(recipient_event(*job.message, one));
+}
+
 } // namespace
 
 Task<void> deliver_job(std::shared_ptr<DeliveryWorker> worker, Job job, std::function<void(JobResult)> done) {
@@ -534,6 +527,7 @@ Task<void> deliver_job(std::shared_ptr<DeliveryWorker> worker, Job job, std::fun
                                  [index](const auto &one) { return one.index == index; });
     if (!has) result.results.push_back(to_local_failure(index, failure.empty() ? "no result" : failure));
   }
+  log_recipients(*worker, handle->job, result);
   worker->end_job(handle, std::move(result));
 }
 

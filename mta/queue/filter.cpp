@@ -41,22 +41,27 @@ bool matches_reason(std::string_view reason, const RecipientState &state) {
 } // namespace
 
 bool matches_everything(const QueueFilter &filter) noexcept {
-  return !filter.id && filter.recipient_domain.empty() && filter.sender.empty() && !filter.older_than &&
-         filter.reason.empty() && !filter.held;
+  return !filter.id && filter.recipient_domain.empty() && filter.recipient.empty() && filter.sender.empty() &&
+         !filter.older_than && filter.reason.empty() && !filter.held;
 }
 
-bool matches(const QueueFilter &filter, const QueuedMessage &message, WallTime now) {
+bool matches(const QueueFilter &filter, const QueuedMessage &message, WallTime now, const Reasons &reason_of) {
   if (filter.id && *filter.id != message.id) return false;
   if (filter.held && *filter.held != message.held) return false;
   if (filter.older_than && now - message.envelope.arrival < *filter.older_than) return false;
   if (!filter.sender.empty() && !matches_sender(filter.sender, message.envelope.sender.path)) return false;
-  if (filter.recipient_domain.empty() && filter.reason.empty()) return true;
+  if (filter.recipient_domain.empty() && filter.recipient.empty() && filter.reason.empty()) return true;
   const bool hold_fits = message.held && contains_ignoring_case(message.hold_reason, filter.reason);
-  return std::any_of(message.recipients.begin(), message.recipients.end(), [&](const RecipientState &state) {
-    return state.status == RecipientStatus::pending &&
-           (filter.recipient_domain.empty() || matches_host(filter.recipient_domain, state.recipient.mailbox.host())) &&
-           (filter.reason.empty() || hold_fits || matches_reason(filter.reason, state));
-  });
+  for (std::size_t i = 0; i < message.recipients.size(); ++i) {
+    const RecipientState &state = message.recipients[i];
+    if (state.status != RecipientStatus::pending) continue;
+    const smtp::Mailbox &mailbox = state.recipient.mailbox;
+    if (!filter.recipient_domain.empty() && !matches_host(filter.recipient_domain, mailbox.host())) continue;
+    if (!filter.recipient.empty() && !smtp::equals_ignoring_case(filter.recipient, mailbox.to_string())) continue;
+    if (filter.reason.empty() || hold_fits || matches_reason(filter.reason, reason_of ? reason_of(i) : state))
+      return true;
+  }
+  return false;
 }
 
 } // namespace mta

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/queue/recipient_event.hpp"
 #include "mta/received/own_results.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/report_store.hpp"
@@ -105,6 +106,7 @@ struct ReportIntake::Impl {
       line.pop_front();
       lock.unlock();
       JobResult result = carry_out(next.job);
+      for (const RecipientResult &one : result.results) services.log.write(recipient_event(*next.job.message, one));
       next.done(std::move(result));
       lock.lock();
     }

@@ -49,7 +49,7 @@ const std::vector<Row> table = {
     {"mta/report/", {"mta/report/", "mta/http/", "mta/tally/", "mta/auth/", "mta/dns/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
     {"mta/control/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/app/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/cli/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/"}},
+    {"mta/cli/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/", "zlib.h"}},
     {"mta/portcullis", {"mta/"}, {"CLI/"}},
 };
 

@@ -47,6 +47,11 @@ QueueFilter domain(std::string text) {
   filter.recipient_domain = std::move(text);
   return filter;
 }
+QueueFilter recipient(std::string text) {
+  QueueFilter filter;
+  filter.recipient = std::move(text);
+  return filter;
+}
 QueueFilter sender(std::string text) {
   QueueFilter filter;
   filter.sender = std::move(text);
@@ -83,6 +88,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Row{"an empty filter takes everything", {}, true}, Row{"its id", id(42), true},
                     Row{"another id", id(43), false}, Row{"its domain", domain("mx.example.net"), true},
                     Row{"its domain in capitals", domain("MX.Example.NET"), true},
+                    Row{"its recipient", recipient("BOB@mx.example.net"), true},
+                    Row{"another recipient of its domain", recipient("rob@mx.example.net"), false},
+                    Row{"a recipient that has it", recipient("done@example.com"), false},
                     Row{"the domain above it", domain("example.net"), false},
                     Row{"the wildcard above it", domain("*.example.net"), true},
                     Row{"the wildcard of its own name", domain("*.mx.example.net"), false},
