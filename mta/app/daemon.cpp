@@ -23,13 +23,17 @@
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
 #include "mta/app/tls_services.hpp"
+#include "mta/base/files.hpp"
 #include "mta/base/version.hpp"
 #include "mta/config/load.hpp"
 #include "mta/control/commands.hpp"
+#include "mta/control/message_requests.hpp"
 #include "mta/control/server.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
+#include "mta/queue/hold_rules.hpp"
 #include "mta/received/report_intake.hpp"
+#include "mta/report/hold_reminder.hpp"
 #include "mta/report/notifier.hpp"
 #include "mta/report/report_settings.hpp"
 
@@ -104,6 +108,7 @@ private:
   Task<ReloadOutcome> reload();
   Task<> renew_trust();
   Task<> watch_lists();
+  Task<> remind_of_holds();
   void start_control();
   void begin_shutdown(std::string_view why);
   void finish_shutdown();
@@ -122,6 +127,7 @@ private:
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
   asio::steady_timer lists_{main_};
+  asio::steady_timer reminder_{main_};
   std::unique_ptr<ControlServer> control_;
   ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
@@ -131,7 +137,9 @@ private:
   std::unique_ptr<ReportIntake> received_;
   std::unique_ptr<Delivery> delivery_;
   std::unique_ptr<Notifier> notifier_;
+  std::optional<HoldRules> holds_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<MessageRequests> messages_;
   std::unique_ptr<Commands> commands_;
   WallTime started_ = std::chrono::system_clock::now();
   bool draining_ = false;
@@ -218,15 +226,26 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
                                                             .reports = take_report});
   notifier_ = std::make_unique<Notifier>(Notifier::Services{snapshot_, *spool_, *log_, submit, now});
   Scheduler::Hooks hooks;
-  hooks.deliver = [this](Job job, std::function<void(JobResult)> done) { delivery_->deliver(std::move(job), std::move(done)); };
+  hooks.deliver = [this](Job job, std::function<void(JobResult)> done) {
+    delivery_->deliver(std::move(job), std::move(done));
+  };
   hooks.notify = [this](NotificationRequest request, std::function<void(bool)> stored) {
     notifier_->notify(std::move(request), std::move(stored));
   };
   hooks.destination_of = [this](const smtp::Mailbox &mailbox) { return destination_of(snapshot_.get()->config(), mailbox); };
   hooks.is_ours = [this](std::string_view key) { return is_own_destination(snapshot_.get()->config(), key); };
+  if (auto made = make_folder(tally_folder(config())); !made) return tl::unexpected(made.error());
+  auto holds = HoldRules::open(tally_folder(config()) + "/standing-holds");
+  if (!holds) return tl::unexpected(holds.error());
+  holds_ = std::move(*holds);
+  hooks.hold_for = [this](const QueuedMessage &message) {
+    const HoldRule *rule = holds_->find(message);
+    return rule != nullptr ? hold_reason_of(*rule) : std::string();
+  };
   hooks.now = now;
   hooks.random = random_unit;
-  scheduler_ = std::make_unique<Scheduler>(main_.get_executor(), *spool_, *log_, scheduler_options(config()), std::move(hooks));
+  scheduler_ =
+      std::make_unique<Scheduler>(main_.get_executor(), *spool_, *log_, scheduler_options(config()), std::move(hooks));
 
   log_->write(Event("start")
                   .with("version", version)
@@ -254,6 +273,9 @@ void Running::start_control() {
     inbound_->set_accepting(!draining);
   };
   services.is_draining = [this] { return draining_; };
+  messages_ =
+      std::make_unique<MessageRequests>(MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_});
+  services.messages = messages_.get();
   services.memory = tls_->memory();
   services.forget_plans = [this] { delivery_->close_idle(); };
   services.ask_anew = [this] { delivery_->forget_plans(); };
@@ -329,6 +351,28 @@ Task<> Running::watch_lists() {
   }
 }
 
+/// So that what somebody held is not forgotten: in the log, and to the postmaster.
+Task<> Running::remind_of_holds() {
+  constexpr auto while_off = std::chrono::minutes(1); // how often it is looked whether a reload has switched it on
+  while (!stopping_) {
+    const auto interval = snapshot_.get()->config().queue.hold_reminder;
+    reminder_.expires_after(interval.count() > 0 ? interval : while_off);
+    const auto [error] = co_await reminder_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    if (interval.count() == 0) continue;
+    QueueFilter filter;
+    filter.held = true;
+    auto held = scheduler_->list(filter, reminded_messages);
+    if (held.empty()) continue;
+    const std::size_t total = scheduler_->count(filter).messages;
+    log_->write(Event("held_mail", LogLevel::warning)
+                    .with("messages", static_cast<std::uint64_t>(total))
+                    .with("first", held.front()->id.to_string())
+                    .with("reason", held.front()->hold_reason));
+    notifier_->remind_of_holds(std::move(held), total);
+  }
+}
+
 Task<> Running::watch_signals() {
   for (;;) {
     const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -388,6 +432,7 @@ void Running::finish_shutdown() {
   rotation_.cancel();
   trim_.cancel();
   lists_.cancel();
+  reminder_.cancel();
   signals_.cancel();
   main_.stop();
 }
@@ -397,6 +442,7 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, rotate_tickets(), asio::detached);
   asio::co_spawn(main_, return_memory(), asio::detached);
   asio::co_spawn(main_, watch_lists(), asio::detached);
+  asio::co_spawn(main_, remind_of_holds(), asio::detached);
   workers_.start();
   main_.run();
   workers_.stop();

@@ -1,4 +1,5 @@
-// portcullis queue: list, show, retry, hold, release, override, delete and count the messages that wait.
+// portcullis queue: list, show, retry, hold, release, bounce, redirect, override, delete and count the messages that
+// wait.
 #include <cstdio>
 #include <memory>
 
@@ -6,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "mta/cli/command.hpp"
+#include "mta/cli/queue_files.hpp"
 
 namespace mta::cli {
 
@@ -17,12 +19,14 @@ namespace json = boost::json;
 struct QueueArguments {
   std::string id;
   std::string domain;
+  std::string recipient;
   std::string sender;
   std::string older_than;
   std::string match;
   std::string reason;
   std::string tls;
   std::string by;
+  std::string to;
   bool held = false;
   bool all = false;
   bool clear = false;
@@ -37,15 +41,20 @@ void print_recipients(const json::object &message, bool detailed) {
     const auto &row = entry.as_object();
     const auto next = text_at(row, "next_attempt");
     std::printf("    %s  %s", text_at(row, "address").c_str(), text_at(row, "status").c_str());
-    if (number_at(row, "attempts") != 0) std::printf(", %lld attempts", static_cast<long long>(number_at(row, "attempts")));
+    if (const auto before = text_at(row, "redirected_from"); !before.empty())
+      std::printf(", redirected from %s", before.c_str());
+    if (number_at(row, "attempts") != 0)
+      std::printf(", %lld attempts", static_cast<long long>(number_at(row, "attempts")));
     if (!next.empty()) std::printf(", next %s", next.c_str());
     std::printf("\n");
     if (const auto reason = text_at(row, "reason"); !reason.empty())
       std::printf("      %s: %s\n", text_at(row, "cause").c_str(), reason.c_str());
     if (!detailed) continue;
     if (const auto host = text_at(row, "last_host"); !host.empty()) std::printf("      last host: %s\n", host.c_str());
-    if (const auto reply = text_at(row, "last_reply"); !reply.empty()) std::printf("      last reply: %s\n", reply.c_str());
-    if (const auto time = text_at(row, "last_attempt"); !time.empty()) std::printf("      last attempt: %s\n", time.c_str());
+    if (const auto reply = text_at(row, "last_reply"); !reply.empty())
+      std::printf("      last reply: %s\n", reply.c_str());
+    if (const auto time = text_at(row, "last_attempt"); !time.empty())
+      std::printf("      last attempt: %s\n", time.c_str());
   }
 }
 
@@ -57,7 +66,10 @@ void print_list(const json::object &answer, bool detailed) {
                 format_age(std::chrono::seconds(number_at(message, "age"))).c_str(),
                 format_octets(static_cast<std::uint64_t>(number_at(message, "size"))).c_str(),
                 text_at(message, "sender").c_str(),
-                flag_at(message, "held") ? fmt::format("  HELD: {}", text_at(message, "hold_reason")).c_str() : "");
+                flag_at(message, "held") ? fmt::format("  HELD since {}: {}", text_at(message, "held_since"),
+                                                       text_at(message, "hold_reason"))
+                                               .c_str()
+                                         : "");
     if (detailed) {
       std::printf("    arrived %s from %s\n    TLS in: %s\n    Message-ID: %s\n    gives up %s\n",
                   text_at(message, "arrival").c_str(), text_at(message, "client").c_str(), text_at(message, "tls_in").c_str(),
@@ -85,11 +97,13 @@ void run(GlobalOptions &global, const std::string &action, const QueueArguments 
   request["action"] = action;
   if (!arguments.id.empty()) request["id"] = arguments.id;
   if (!arguments.domain.empty()) request["domain"] = arguments.domain;
+  if (!arguments.recipient.empty()) request["recipient"] = arguments.recipient;
   if (!arguments.sender.empty()) request["sender"] = arguments.sender;
   if (!arguments.match.empty()) request["match"] = arguments.match;
   if (!arguments.reason.empty()) request["reason"] = arguments.reason;
   if (!arguments.tls.empty()) request["tls"] = arguments.tls;
   if (!arguments.by.empty()) request["by"] = arguments.by;
+  if (!arguments.to.empty()) request["to"] = arguments.to;
   if (arguments.clear) request["clear"] = true;
   if (arguments.allow_none) request["allow_none"] = true;
   if (arguments.held) request["held"] = true;
@@ -119,23 +133,52 @@ CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &
   auto *id = action->add_option("id", arguments->id, "a queue id");
   if (name == "show") {
     id->required();
+    auto part = std::make_shared<std::string>();
+    auto *content = action->add_option("--content", *part, "print the message itself: headers, or all; needs --reason");
+    content->check(CLI::IsMember({"headers", "all"}));
+    auto *reason = action->add_option("--reason", arguments->reason, "why you read it: it is logged with your name");
+    content->needs(reason);
+    reason->needs(content);
+    action->callback([&global, part, arguments] {
+      if (part->empty()) return run(global, "show", *arguments);
+      print_content(global, arguments->id, *part, arguments->reason);
+    });
+    return action;
   } else {
-    action->add_option("--domain", arguments->domain, "only messages with a waiting recipient in this domain (or *.domain)");
-    action->add_option("--sender", arguments->sender, "only messages from this mailbox or domain; <> for notifications");
-    action->add_option("--older-than", arguments->older_than, "only messages that have waited longer: 90s, 15m, 2h, 3d");
+    action->add_option("--domain", arguments->domain,
+                       "only messages with a waiting recipient in this domain (or *.domain)");
+    action->add_option("--recipient", arguments->recipient, "only messages that wait for this mailbox");
+    action->add_option("--sender", arguments->sender,
+                       "only messages from this mailbox or domain; <> for notifications");
+    action->add_option("--older-than", arguments->older_than,
+                       "only messages that have waited longer: 90s, 15m, 2h, 3d");
     // Where nothing is changed no reason has to be given, and --reason asks for one.
     const char *const match = name == "list" || name == "count" ? "--match,--reason" : "--match";
-    action->add_option(match, arguments->match, "only messages whose last failure contains this text (cause, reply or detail)");
+    action->add_option(match, arguments->match,
+                       "only messages whose last failure contains this text (cause, reply or detail)");
     action->add_flag("--held", arguments->held, "only held messages");
   }
   if (name == "list") action->add_option("--limit", arguments->limit, "show at most so many messages");
-  if (name == "retry" || name == "hold" || name == "release" || name == "delete") {
+  if (name == "retry" || name == "hold" || name == "release" || name == "bounce" || name == "delete") {
     action->add_flag("--all", arguments->all, "needed when neither an id nor a filter is given");
     auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged with your name");
-    if (name == "release" || name == "delete") reason->required();
+    if (name == "release" || name == "bounce" || name == "delete") reason->required();
   }
   action->callback([&global, name, arguments] { run(global, name, *arguments); });
   return action;
+}
+
+void add_redirect(CLI::App &queue, GlobalOptions &global) {
+  auto arguments = std::make_shared<QueueArguments>();
+  auto *action = queue.add_subcommand(
+      "redirect",
+      "Send one message to another mailbox instead of the recipients that still wait, and try it at once. Demands a "
+      "reason, which is logged.");
+  action->add_option("id", arguments->id, "a queue id")->required();
+  action->add_option("--to", arguments->to, "the mailbox that gets it")->required();
+  action->add_option("--recipient", arguments->recipient, "only in place of this recipient");
+  action->add_option("--reason", arguments->reason, "why: it is logged with your name")->required();
+  action->callback([&global, arguments] { run(global, "redirect", *arguments); });
 }
 
 void add_override(CLI::App &queue, GlobalOptions &global) {
@@ -164,14 +207,21 @@ void add_override(CLI::App &queue, GlobalOptions &global) {
 void add_queue(CLI::App &program, GlobalOptions &global) {
   auto *queue = program.add_subcommand("queue", "Look at the messages that wait, and act on them.");
   queue->require_subcommand(1);
-  add_action(*queue, global, "list", "List messages, oldest first, with each recipient's state and the reason why it waits.");
+  add_action(*queue, global, "list",
+             "List messages, oldest first, with each recipient's state and the reason why it waits.");
   add_action(*queue, global, "show", "Show one message with its history.");
   add_action(*queue, global, "count", "Count messages and recipients.");
   add_action(*queue, global, "retry", "Try to deliver now instead of at the next planned time.");
   add_action(*queue, global, "hold", "Keep messages from being delivered until they are released.");
   add_action(*queue, global, "release", "Let held messages go on. Demands a reason, which is logged.");
+  add_action(
+      *queue, global, "bounce",
+      "End the delivery of messages and tell their senders, with the reason. Demands a reason, which is logged.");
+  add_redirect(*queue, global);
   add_override(*queue, global);
-  add_action(*queue, global, "delete", "Remove messages for ever, without telling the sender. Demands a reason, which is logged.");
+  add_queue_files(*queue, global);
+  add_action(*queue, global, "delete",
+             "Remove messages for ever, without telling the sender. Demands a reason, which is logged.");
 }
 
 } // namespace mta::cli

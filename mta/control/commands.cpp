@@ -65,6 +65,7 @@ smtp::Result<QueueFilter> parse_filter(const json::object &request) {
                         fmt::format("\"{}\" is not a queue id: 13 characters such as 00000000004ZQ", smtp::escape(id)));
   }
   filter.recipient_domain = smtp::to_lower(text_of(request, "domain"));
+  filter.recipient = text_of(request, "recipient");
   filter.sender = text_of(request, "sender");
   filter.reason = text_of(request, "match");
   if (const auto seconds = number_of(request, "older_than")) filter.older_than = std::chrono::seconds(*seconds);
@@ -98,8 +99,7 @@ smtp::Result<policy::OperatorOverride> parse_override(const json::object &reques
 }
 
 bool selects_everything(const QueueFilter &filter) {
-  return !filter.id && filter.recipient_domain.empty() && filter.sender.empty() && filter.reason.empty() &&
-         !filter.older_than && !filter.held;
+  return matches_everything(filter);
 }
 
 } // namespace
@@ -113,7 +113,10 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
   object["size"] = envelope.trace.size() + envelope.body_size;
   object["sender"] = envelope.sender.path.to_string();
   object["held"] = message.held;
-  if (message.held) object["hold_reason"] = message.hold_reason;
+  if (message.held) {
+    object["hold_reason"] = message.hold_reason;
+    object["held_since"] = time_text(message.held_since);
+  }
   if (envelope.sender.parameters.requiretls) object["tls_wish"] = "REQUIRETLS";
   if (envelope.tls_optional) object["tls_wish"] = "TLS-Required: No";
   if (const auto &given = message.tls_override) {
@@ -129,6 +132,7 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
     json::object row;
     row["address"] = state.recipient.mailbox.to_string();
     row["status"] = to_text(state.status);
+    if (!state.redirected_from.empty()) row["redirected_from"] = state.redirected_from;
     row["attempts"] = state.attempts;
     if (state.status == RecipientStatus::pending && state.next_attempt > now)
       row["next_attempt"] = time_text(state.next_attempt);
@@ -146,6 +150,7 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
   object["recipients"] = std::move(recipients);
   if (detailed) {
     object["client"] = envelope.client;
+    object["sender_standing"] = to_string(envelope.standing);
     object["tls_in"] = envelope.tls_in;
     object["message_id"] = smtp::escape(envelope.message_id);
     object["expires"] = time_text(message.expires);
@@ -296,7 +301,8 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
   const auto reason = text_of(request, "reason");
   if (reason.size() > reason_limit)
     co_return failure(fmt::format("the reason is {} octets, limit is {}", reason.size(), reason_limit));
-  if ((action == "delete" || action == "release") && smtp::trim(reason).empty())
+  const bool demands_reason = action == "delete" || action == "release" || action == "bounce" || action == "redirect";
+  if (demands_reason && smtp::trim(reason).empty())
     co_return failure(fmt::format("{} needs a reason (--reason), which is logged", action));
 
   // What failed before is not believed any more: a person says that it is worth a try.
@@ -310,6 +316,21 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
   } else if (action == "release") {
     touched = co_await await_callback<std::size_t>(
         [&](auto done) { services_.scheduler.release(*filter, reason, peer.user, done); });
+  } else if (action == "bounce") {
+    const auto bounce = [&](auto done) { services_.scheduler.bounce(*filter, reason, peer.user, done); };
+    touched = co_await await_callback<std::size_t>(bounce);
+  } else if (action == "redirect") {
+    if (!filter->id) co_return failure("redirect needs a queue id: it is for one message");
+    const auto to = smtp::Mailbox::parse(text_of(request, "to"));
+    if (!to) co_return failure("--to: " + to.error().detail);
+    const Scheduler::Redirect redirect{filter->recipient, *to};
+    const auto begin = [&](auto done) { services_.scheduler.redirect(*filter->id, redirect, reason, peer.user, done); };
+    touched = co_await await_callback<std::size_t>(begin);
+    if (touched == 0)
+      co_return failure(
+          fmt::format("message {} is not in the queue, has no such recipient that waits, or is just being "
+                      "delivered: hold it first",
+                      filter->id->to_string()));
   } else if (action == "delete") {
     touched = co_await await_callback<std::size_t>(
         [&](auto done) { services_.scheduler.remove(*filter, reason, peer.user, done); });
@@ -327,6 +348,10 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
   const auto command = text_of(request, "command");
   if (command == "status") co_return status();
   if (command == "queue") co_return co_await queue(std::move(request), std::move(peer));
+  if (command == "message" && services_.messages != nullptr)
+    co_return co_await services_.messages->answer_message(std::move(request), std::move(peer));
+  if (command == "hold-rule" && services_.messages != nullptr)
+    co_return co_await services_.messages->answer_hold_rule(std::move(request), std::move(peer));
   if (command == "reload") {
     services_.log.write(Event("operator").with("command", "reload").with("by", peer.user));
     co_return co_await reload();

@@ -7,6 +7,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "mta/control/message_requests.hpp"
 #include "mta/control/server.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/outbound/explain.hpp"
@@ -42,11 +43,13 @@ public:
     std::function<void()> forget_plans{};     ///< what delivery has settled is to be settled anew
     std::function<void()> ask_anew{};         ///< delivery is to ask the DNS and the policies again
     const OutboundLoad *load = nullptr;       ///< null: not told
+    MessageRequests *messages = nullptr;      ///< null: none of them is answered
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
   };
   explicit Commands(Services services) : services_(std::move(services)) {}
 
-  /// The request's "command" says which: status, reload, drain, explain, queue. The answer has "ok", and "error" when it is false.
+  /// The request's "command" says which: status, reload, drain, explain, queue, message, hold-rule. The answer has
+  /// "ok", and "error" when it is false.
   Task<boost::json::object> handle(boost::json::object request, ControlPeer peer);
 
 private:

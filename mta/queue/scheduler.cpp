@@ -135,9 +135,26 @@ void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message) {
   }
   Entry &entry = at->second;
   entry.message = std::move(message);
+  hold_by_rule(entry);
   group(entry);
+  resume_bounce(entry);
   schedule(entry);
   set_deadline(entry);
+}
+
+/// In memory at once; a crash before the update is on disk finds the rule still in force.
+void Scheduler::Impl::hold_by_rule(Entry &entry) {
+  const QueuedMessage &message = *entry.message;
+  if (!hooks.hold_for || message.held || message.passes_holds) return;
+  std::string reason = hooks.hold_for(message);
+  if (reason.empty()) return;
+  QueuedMessage &held = writable(entry);
+  held.held = true;
+  held.hold_reason = std::move(reason);
+  held.held_since = now();
+  mark_dirty(entry);
+  log.write(
+      Event("queue_hold").with("id", held.id.to_string()).with("by", "standing hold").with("reason", held.hold_reason));
 }
 
 void Scheduler::Impl::group(Entry &entry) {
@@ -249,6 +266,7 @@ void Scheduler::Impl::finish_job(JobResult result) {
     agenda.end_backoff(*unit.destination);
     entry.try_again = entry.jobs > 0;
   }
+  if (!entry.bounce_reason.empty() && !applied.retried.empty()) end_by_operator(entry);
   if (!applied.failure.empty()) {
     log_failures(entry, applied.failure);
     ask_notice(entry, NotificationRequest::Kind::failure, std::move(applied.failure));

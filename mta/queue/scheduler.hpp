@@ -61,6 +61,8 @@ public:
     std::function<bool(std::string_view)> is_ours{}; ///< of a destination's key; none: no destination is
     std::function<WallTime()> now;
     std::function<double()> random;
+    /// Why a message that comes is held from the beginning (a standing hold); empty: it is not. May be empty itself.
+    std::function<std::string(const QueuedMessage &)> hold_for{};
   };
   Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
   ~Scheduler();
@@ -81,9 +83,20 @@ public:
   void hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void remove(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
-  /// For this message only: what its next hops must give (policy::decide_tls), or nothing to clear it. A message that is
-  /// held is released, and tried at once; a running attempt ends as it began, and another follows. `reason` and `by` of
-  /// the override are what is logged and kept; to clear, `by` says who.
+  /// Ends delivery: the sender is told (by a notice as for any failure), with the reason. What a running job is about
+  /// to deliver may still arrive.
+  void bounce(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
+  /// The waiting recipients of one message (or `only` that one) become the one mailbox `to`; it is tried at once. Not
+  /// while a job for the message runs: then nothing is touched.
+  struct Redirect {
+    std::string only; ///< a mailbox; empty: all
+    smtp::Mailbox to;
+  };
+  void redirect(QueueId id, Redirect redirect, std::string reason, std::string by,
+                std::function<void(std::size_t)> done);
+  /// For this message only: what its next hops must give (policy::decide_tls), or nothing to clear it. A message that
+  /// is held is released, and tried at once; a running attempt ends as it began, and another follows. `reason` and `by`
+  /// of the override are what is logged and kept; to clear, `by` says who.
   void override_tls(QueueId id, std::optional<policy::OperatorOverride> given, std::string by,
                     std::function<void(std::size_t)> done);
 

@@ -1,15 +1,34 @@
 // What operators see of the queue and do to it; each act on a message is durable, and logged, before it counts.
+#include <algorithm>
 #include <unordered_set>
+#include <utility>
 
+#include "mta/queue/recipient_event.hpp"
 #include "mta/queue/scheduler_impl.hpp"
+#include "smtp/base/text.hpp"
 
 namespace mta {
 
+namespace {
+
+/// By an operator, who knows better than a standing hold.
+void let_go(QueuedMessage &message) {
+  message.held = false;
+  message.hold_reason.clear();
+  message.held_since = {};
+  message.passes_holds = true;
+}
+
+} // namespace
+
 template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter &filter, Visit visit) {
   const WallTime time = now();
-  const auto consider = [&](Entry &entry) {
-    return entry.is_leaving() || !matches(filter, *entry.message, time) || visit(entry);
+  const auto fits = [&](const Entry &entry) {
+    const auto reason_of = [&entry](std::size_t index) { return shown_state(entry, index); };
+    return filter.reason.empty() ? matches(filter, *entry.message, time)
+                                 : matches(filter, *entry.message, time, reason_of);
   };
+  const auto consider = [&](Entry &entry) { return entry.is_leaving() || !fits(entry) || visit(entry); };
   if (filter.id) {
     if (Entry *entry = find(*filter.id)) consider(*entry);
     return;
@@ -18,11 +37,39 @@ template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter
     if (!consider(entry)) return;
 }
 
+const Destination *Scheduler::Impl::awaited_destination(const Entry &entry, std::size_t index) {
+  if (entry.message->held || !is_open(entry, index)) return nullptr;
+  for (const auto &unit : entry.units) {
+    if (!unit->destination->is_dead()) continue;
+    const auto &own = unit->recipients;
+    if (own.empty() || std::find(own.begin(), own.end(), index) != own.end()) return unit->destination;
+  }
+  return nullptr;
+}
+
+RecipientState Scheduler::Impl::shown_state(const Entry &entry, std::size_t index) {
+  RecipientState state = entry.message->recipients[index];
+  if (const Destination *destination = awaited_destination(entry, index)) {
+    take_reason(state, *destination);
+    if (destination->is_backing_off()) state.next_attempt = std::max(state.next_attempt, destination->backoff_until);
+  }
+  return state;
+}
+
+std::shared_ptr<const QueuedMessage> Scheduler::Impl::shown(const Entry &entry) const {
+  const bool waits = !entry.message->held && std::any_of(entry.units.begin(), entry.units.end(),
+                                                         [](const auto &unit) { return unit->destination->is_dead(); });
+  if (!waits) return hand_out(entry);
+  auto copy = std::make_shared<QueuedMessage>(*entry.message);
+  for (std::size_t i = 0; i < copy->recipients.size(); ++i) copy->recipients[i] = shown_state(entry, i);
+  return copy;
+}
+
 std::vector<std::shared_ptr<const QueuedMessage>> Scheduler::list(const QueueFilter &filter, std::size_t limit) const {
   std::vector<std::shared_ptr<const QueuedMessage>> found;
   if (limit == 0) return found;
   impl_->for_each_match(filter, [&](Entry &entry) {
-    found.push_back(impl_->hand_out(entry));
+    found.push_back(impl_->shown(entry));
     return found.size() < limit;
   });
   return found;
@@ -70,6 +117,9 @@ Event Scheduler::Impl::event_of(const Act &act, QueueId id) {
   Event event = Event("queue_" + act.name).with("id", id.to_string());
   if (act.name == "override")
     event = std::move(event).with("level", act.tls_override ? tls::to_string(act.tls_override->level) : "cleared");
+  if (act.redirect)
+    event =
+        std::move(event).with_if("recipient", act.redirect->only).with("redirected_to", act.redirect->to.to_string());
   return std::move(event).with_if("by", act.by).with_if("reason", act.reason);
 }
 
@@ -109,6 +159,8 @@ void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string 
     QueuedMessage &message = impl_->writable(entry);
     message.held = true;
     message.hold_reason = act->reason;
+    message.held_since = impl_->now();
+    message.passes_holds = false;
     impl_->unschedule(entry);
     impl_->set_deadline(entry);
     impl_->record(entry, act, encode_update(message), &Impl::hold_recorded);
@@ -123,6 +175,7 @@ void Scheduler::Impl::hold_recorded(Entry &entry, const Act &, bool ok) {
   QueuedMessage &message = writable(entry); // not durable: it is not held
   message.held = false;
   message.hold_reason.clear();
+  message.held_since = {};
   mark_dirty(entry);
   schedule(entry);
   set_deadline(entry);
@@ -139,8 +192,7 @@ void Scheduler::release(const QueueFilter &filter, std::string reason, std::stri
   impl_->for_each_match(filter, [&](Entry &entry) {
     if (!entry.message->held) return true;
     QueuedMessage released = *entry.message; // it stays held until the release is on disk
-    released.held = false;
-    released.hold_reason.clear();
+    let_go(released);
     for (RecipientState &state : released.recipients)
       if (state.status == RecipientStatus::pending) state.next_attempt = time;
     impl_->record(entry, act, encode_update(released), &Impl::release_recorded);
@@ -152,9 +204,7 @@ void Scheduler::release(const QueueFilter &filter, std::string reason, std::stri
 
 void Scheduler::Impl::release_recorded(Entry &entry, const Act &, bool ok) {
   if (!ok || !entry.message->held) return;
-  QueuedMessage &message = writable(entry);
-  message.held = false;
-  message.hold_reason.clear();
+  let_go(writable(entry));
   mark_dirty(entry); // an attempt that ended meanwhile wrote the hold again
   try_now(entry);
 }
@@ -186,8 +236,7 @@ void Scheduler::override_tls(QueueId id, std::optional<policy::OperatorOverride>
     QueuedMessage changed = *entry.message; // the old rule holds until the new one is on disk
     changed.tls_override = act->tls_override;
     if (act->tls_override) {
-      changed.held = false;
-      changed.hold_reason.clear();
+      let_go(changed);
       for (RecipientState &state : changed.recipients)
         if (state.status == RecipientStatus::pending) state.next_attempt = time;
     }
@@ -204,10 +253,135 @@ void Scheduler::Impl::override_recorded(Entry &entry, const Act &act, bool ok) {
   message.tls_override = act.tls_override;
   mark_dirty(entry); // an attempt that ended meanwhile wrote the old rule again
   if (!act.tls_override) return;
-  message.held = false;
-  message.hold_reason.clear();
+  let_go(message);
   entry.try_again = entry.jobs > 0;
   try_now(entry);
+}
+
+bool Scheduler::Impl::is_under_way(const Entry &entry, std::size_t index) const {
+  if (entry.jobs == 0) return false;
+  return std::any_of(jobs.begin(), jobs.end(), [&](const auto &job) {
+    const auto &own = job.second.recipients;
+    return job.second.unit->entry == &entry && std::find(own.begin(), own.end(), index) != own.end();
+  });
+}
+
+void Scheduler::bounce(const QueueFilter &filter, std::string reason, std::string by,
+                       std::function<void(std::size_t)> done) {
+  const auto act = std::make_shared<Impl::Act>();
+  act->name = "bounce";
+  act->reason = std::move(reason);
+  act->by = std::move(by);
+  act->done = std::move(done);
+  impl_->for_each_match(filter, [&](Entry &entry) {
+    QueuedMessage ending = *entry.message; // pending with this cause: a restart goes on with the notice
+    bool has_open = false;
+    for (std::size_t i = 0; i < ending.recipients.size(); ++i) {
+      if (!Impl::is_open(entry, i)) continue;
+      ending.recipients[i].cause = FailureCause::operator_act;
+      ending.recipients[i].detail = act->reason;
+      has_open = true;
+    }
+    if (has_open) impl_->record(entry, act, encode_update(ending), &Impl::bounce_recorded);
+    return true;
+  });
+  impl_->close_act(act);
+  impl_->process();
+}
+
+void Scheduler::Impl::bounce_recorded(Entry &entry, const Act &act, bool ok) {
+  if (!ok || entry.is_leaving()) return;
+  entry.bounce_reason = act.reason;
+  end_by_operator(entry);
+}
+
+void Scheduler::Impl::end_by_operator(Entry &entry) {
+  std::vector<std::size_t> ended;
+  for (std::size_t i = 0; i < entry.message->recipients.size(); ++i) {
+    if (!is_open(entry, i) || is_under_way(entry, i)) continue;
+    RecipientState &state = writable(entry).recipients[i];
+    state.cause = FailureCause::operator_act;
+    state.detail = entry.bounce_reason;
+    state.last_reply = {};
+    ended.push_back(i);
+  }
+  if (ended.empty()) return;
+  mark_dirty(entry);
+  log_failures(entry, ended);
+  ask_notice(entry, NotificationRequest::Kind::failure, std::move(ended));
+  schedule(entry);
+  set_deadline(entry);
+}
+
+void Scheduler::Impl::resume_bounce(Entry &entry) {
+  for (const RecipientState &state : entry.message->recipients)
+    if (state.status == RecipientStatus::pending && state.cause == FailureCause::operator_act)
+      entry.bounce_reason = state.detail.empty() ? "ended by an operator" : state.detail;
+  if (!entry.bounce_reason.empty()) end_by_operator(entry);
+}
+
+namespace {
+
+/// One copy is enough for one mailbox: the first recipient takes it over, the others are done with. False: none fits.
+bool apply_redirect(QueuedMessage &message, const Scheduler::Redirect &redirect, WallTime now) {
+  bool is_first = true;
+  for (RecipientState &state : message.recipients) {
+    const std::string address = state.recipient.mailbox.to_string();
+    if (state.status != RecipientStatus::pending) continue;
+    if (!redirect.only.empty() && !smtp::equals_ignoring_case(redirect.only, address)) continue;
+    RecipientState fresh{state.recipient};
+    fresh.redirected_from = state.redirected_from.empty() ? address : state.redirected_from;
+    if (!std::exchange(is_first, false)) fresh.status = RecipientStatus::delivered;
+    fresh.recipient.mailbox = redirect.to;
+    fresh.next_attempt = now;
+    state = std::move(fresh);
+  }
+  return !is_first;
+}
+
+} // namespace
+
+void Scheduler::redirect(QueueId id, Redirect redirect, std::string reason, std::string by,
+                         std::function<void(std::size_t)> done) {
+  const auto act = std::make_shared<Impl::Act>();
+  act->name = "redirect";
+  act->reason = std::move(reason);
+  act->by = std::move(by);
+  act->redirect = std::move(redirect);
+  act->done = std::move(done);
+  QueueFilter only;
+  only.id = id;
+  impl_->for_each_match(only, [&](Entry &entry) {
+    if (entry.jobs > 0 || !entry.settling.empty()) return true; // its outcome would be another recipient's
+    QueuedMessage changed = *entry.message;
+    if (!apply_redirect(changed, *act->redirect, impl_->now())) return true;
+    entry.recording = true; // no job begins before the new address is on disk
+    impl_->unschedule(entry);
+    impl_->clear_deadline(entry);
+    impl_->record(entry, act, encode_update(changed), &Impl::redirect_recorded);
+    return true;
+  });
+  impl_->close_act(act);
+  impl_->process();
+}
+
+void Scheduler::Impl::redirect_recorded(Entry &entry, const Act &act, bool ok) {
+  entry.recording = false;
+  if (ok) {
+    const auto before = hand_out(entry);
+    QueuedMessage &message = writable(entry);
+    apply_redirect(message, *act.redirect, now());
+    for (std::size_t i = 0; i < message.recipients.size(); ++i)
+      if (message.recipients[i].recipient.mailbox != before->recipients[i].recipient.mailbox)
+        log.write(recipient_event(message.id, before->recipients[i], "redirected", LogLevel::warning)
+                      .with("redirected_to", act.redirect->to.to_string())
+                      .with("by", act.by));
+    ungroup(entry);
+    group(entry);
+  }
+  mark_dirty(entry);
+  schedule(entry);
+  set_deadline(entry);
 }
 
 void Scheduler::remove(const QueueFilter &filter, std::string reason, std::string by,

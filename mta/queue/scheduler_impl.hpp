@@ -35,6 +35,7 @@ struct Entry {
   bool recording = false;          ///< an operator's removal is being written
   bool removed = false;            ///< by an operator, durably; it goes when its jobs have ended
   bool regroup = false;            ///< destinations changed while a job ran
+  std::string bounce_reason{};     ///< not empty: an operator has ended its delivery
   bool try_again = false;          ///< an override came while a job ran: it began under the old rule
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
 
@@ -70,6 +71,7 @@ struct Scheduler::Impl {
     std::string name; ///< "hold"
     std::string reason;
     std::string by;
+    std::optional<Redirect> redirect;                     ///< of the act "redirect"
     std::optional<policy::OperatorOverride> tls_override; ///< of the act "override"; nothing: it is cleared
     std::size_t open = 1; ///< one for the act itself, until all messages were seen
     std::size_t touched = 0;
@@ -82,6 +84,7 @@ struct Scheduler::Impl {
   // scheduler.cpp: messages in, jobs out, results in.
   void process();
   void admit(std::shared_ptr<QueuedMessage> message);
+  void hold_by_rule(Entry &entry);
   void group(Entry &entry);
   void ungroup(Entry &entry);
   void schedule(Entry &entry);
@@ -113,10 +116,18 @@ struct Scheduler::Impl {
   void meet_deadlines();
   void meet_deadline(Entry &entry, WallTime time);
   void give_up(Entry &entry, Unit &unit);
+  /// A recipient that was never tried because of others' failures: theirs is its reason too.
+  static void take_reason(RecipientState &state, const Destination &destination);
   void log_failures(const Entry &entry, const std::vector<std::size_t> &recipients);
 
   // scheduler_acts.cpp: what operators do and see.
   template <typename Visit> void for_each_match(const QueueFilter &filter, Visit visit);
+  /// The dead destination that the recipient waits for; null: it waits for its own time.
+  [[nodiscard]] static const Destination *awaited_destination(const Entry &entry, std::size_t index);
+  /// The recipient as it is shown: one that was never tried because its destination is dead has that one's reason, and
+  /// none is tried before the destination is.
+  [[nodiscard]] static RecipientState shown_state(const Entry &entry, std::size_t index);
+  [[nodiscard]] std::shared_ptr<const QueuedMessage> shown(const Entry &entry) const;
   using Recorded = void (Impl::*)(Entry &entry, const Act &act, bool ok);
   void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, Recorded recorded);
   [[nodiscard]] static Event event_of(const Act &act, QueueId id);
@@ -125,6 +136,13 @@ struct Scheduler::Impl {
   void release_recorded(Entry &entry, const Act &act, bool ok);
   void override_recorded(Entry &entry, const Act &act, bool ok);
   void try_now(Entry &entry);
+  void bounce_recorded(Entry &entry, const Act &act, bool ok);
+  void redirect_recorded(Entry &entry, const Act &act, bool ok);
+  /// What is open and not under way fails, as the operator said.
+  void end_by_operator(Entry &entry);
+  /// A crash may lie between the operator's act and its notice.
+  void resume_bounce(Entry &entry);
+  [[nodiscard]] bool is_under_way(const Entry &entry, std::size_t index) const;
   void retry_recorded(Entry &entry, const Act &act, bool ok);
   void removal_recorded(Entry &entry, const Act &act, bool ok);
 

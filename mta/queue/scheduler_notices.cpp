@@ -149,19 +149,21 @@ void Scheduler::Impl::meet_deadline(Entry &entry, WallTime time) {
   if (!late.empty()) ask_notice(entry, NotificationRequest::Kind::delay, std::move(late));
 }
 
+void Scheduler::Impl::take_reason(RecipientState &state, const Destination &destination) {
+  if (state.cause != FailureCause::none) return;
+  state.cause = destination.failure_cause;
+  state.last_reply = destination.failure_reply;
+  state.last_host = destination.failure_host;
+  state.detail = destination.failure_detail;
+}
+
 /// The destination is dead and the message's time is over: it fails with what is known, without one more attempt.
 void Scheduler::Impl::give_up(Entry &entry, Unit &unit) {
   std::vector<std::size_t> failed;
   const auto fail = [&](std::size_t i) {
     if (!is_open(entry, i)) return;
     RecipientState &state = writable(entry).recipients[i];
-    if (state.cause == FailureCause::none) { // never tried because of others' failures: theirs is its reason too
-      const Destination &destination = *unit.destination;
-      state.cause = destination.failure_cause;
-      state.last_reply = destination.failure_reply;
-      state.last_host = destination.failure_host;
-      state.detail = destination.failure_detail;
-    }
+    take_reason(state, *unit.destination);
     expire(state);
     failed.push_back(i);
   };

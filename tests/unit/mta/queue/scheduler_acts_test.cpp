@@ -342,5 +342,101 @@ TEST_F(ActTest, an_override_of_what_is_not_in_the_queue_or_is_being_removed_touc
   EXPECT_EQ(touched_, 0U);
 }
 
+TEST_F(ActTest, bounce_ends_delivery_with_a_notice_and_is_durable_first) {
+  start();
+  submit(message(1, {"p@a.example", "q@a.example"}));
+  finish(Kind::temporary, FailureCause::reply);
+  spool_.hold_commits();
+  scheduler_->bounce(to("a.example"), "a broken script", "op", count_to());
+  settle();
+  EXPECT_TRUE(asked_.empty()) << "not before the disk has it";
+  spool_.release();
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(asked_[0].request.kind, NoticeKind::failure);
+  EXPECT_EQ(asked_[0].request.recipients, (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(asked_[0].request.message->recipients[0].cause, FailureCause::operator_act);
+  EXPECT_EQ(asked_[0].request.message->recipients[0].detail, "a broken script");
+  EXPECT_EQ(log_.count({"event=queue_bounce", "by=op", "reason=\"a broken script\""}), 1U);
+  advance(2h);
+  EXPECT_EQ(running(), "") << "no further attempt";
+  store_notice(true);
+  EXPECT_TRUE(spool_.stored().empty()) << "the message is done";
+}
+
+TEST_F(ActTest, a_bounce_goes_on_after_a_restart) {
+  QueuedMessage one = message(1, {"p@a.example"});
+  one.recipients[0].cause = FailureCause::operator_act;
+  one.recipients[0].detail = "why";
+  spool_.put(one.id, encode_envelope(one), "body");
+  start({one});
+  EXPECT_EQ(running(), "");
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(asked_[0].request.message->recipients[0].detail, "why");
+}
+
+TEST_F(ActTest, what_is_under_way_when_a_bounce_comes_ends_with_it_or_is_delivered) {
+  start();
+  submit(message(1, {"p@a.example"}));
+  submit(message(2, {"p@b.example"}));
+  scheduler_->bounce({}, "why", "op", count_to());
+  settle();
+  EXPECT_TRUE(asked_.empty()) << "jobs run";
+  finish(Kind::temporary, FailureCause::reply);
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(asked_[0].request.message->id.value, 1U);
+  finish(Kind::delivered);
+  EXPECT_EQ(asked_.size(), 1U) << "the other arrived";
+  EXPECT_EQ(spool_.stored().size(), 1U);
+}
+
+TEST_F(ActTest, redirect_puts_one_mailbox_in_the_place_of_those_that_wait) {
+  start();
+  submit(message(1, {"p@a.example", "q@a.example", "r@c.example"}));
+  finish(Kind::temporary, FailureCause::reply);
+  finish(Kind::delivered);
+  const smtp::Mailbox desk = smtp::Mailbox::parse("desk@b.example").value();
+  scheduler_->redirect({1}, {"nobody@a.example", desk}, "moved", "op", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U) << "no such recipient";
+  scheduler_->redirect({1}, {"", desk}, "moved", "op", count_to());
+  settle();
+  EXPECT_EQ(touched_, 1U);
+  EXPECT_EQ(running(), "1>b.example[0]") << "at once, one copy";
+  const QueuedMessage stored = on_disk(1);
+  EXPECT_EQ(stored.recipients[0].recipient.mailbox, desk);
+  EXPECT_EQ(stored.recipients[0].redirected_from, "p@a.example");
+  EXPECT_EQ(stored.recipients[1].status, RecipientStatus::delivered);
+  EXPECT_EQ(log_.count({"event=recipient", "status=redirected", "to=p@a.example", "redirected_to=desk@b.example"}), 1U);
+  scheduler_->redirect({1}, {"", desk}, "again", "op", count_to());
+  settle();
+  EXPECT_EQ(touched_, 0U) << "not while it is being delivered";
+  finish(Kind::delivered);
+  EXPECT_TRUE(spool_.stored().empty());
+}
+
+TEST_F(ActTest, a_standing_hold_holds_what_comes_until_it_is_released) {
+  standing_hold_ = "b.example";
+  start();
+  submit(message(1, {"p@a.example"}));
+  submit(message(2, {"p@b.example"}));
+  EXPECT_EQ(running(), "1>a.example[0]");
+  EXPECT_TRUE(on_disk(2).held);
+  EXPECT_EQ(on_disk(2).hold_reason, "hold-rule 1: why");
+  EXPECT_EQ(on_disk(2).held_since, now_);
+  QueueFilter one;
+  one.id = QueueId{2};
+  scheduler_->release(one, "is fine", "op", count_to());
+  settle();
+  EXPECT_EQ(running(), "1>a.example[0] 2>b.example[0]");
+  EXPECT_TRUE(on_disk(2).passes_holds);
+  const QueuedMessage released = on_disk(2);
+  running_.clear();
+  scheduler_.reset();
+  start({released});
+  EXPECT_EQ(running(), "2>b.example[0]") << "the rule does not hold it again";
+}
+
 } // namespace
 } // namespace queue_test

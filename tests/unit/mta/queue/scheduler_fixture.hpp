@@ -49,7 +49,11 @@ protected:
                              },
                          .is_ours = is_ours_,
                          .now = [this] { return now_; },
-                         .random = [] { return 0.5; }});
+                         .random = [] { return 0.5; },
+                         .hold_for = [this](const QueuedMessage &message) -> std::string {
+                           const bool fits = message.recipients[0].recipient.mailbox.host() == standing_hold_;
+                           return fits ? "hold-rule 1: why" : "";
+                         }});
   }
   void start(std::vector<QueuedMessage> recovered = {}, Scheduler::Options options = {}) {
     make(std::move(options));
@@ -141,6 +145,7 @@ protected:
   WallTime now_ = start_time;
   std::map<std::string, std::string> routes_;
   std::function<bool(std::string_view)> is_ours_;
+  std::string standing_hold_; ///< mail to this domain is held when it comes
   std::deque<Running> running_;
   std::deque<Asked> asked_;
   std::unique_ptr<Scheduler> scheduler_;

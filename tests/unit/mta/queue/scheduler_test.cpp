@@ -252,6 +252,31 @@ TEST_F(SchedulerTest, while_a_destination_is_dead_its_messages_wait_untried) {
   EXPECT_TRUE(spool_.stored().empty());
 }
 
+TEST_F(SchedulerTest, messages_behind_a_dead_destination_show_its_reason_and_when_it_is_tried) {
+  start();
+  for (std::uint64_t id = 1; id <= 48; ++id) submit(message(id, {"p@dead.example", "q@alive.example"}));
+  while (!running_.empty()) {
+    const bool dead = running_.front().job.destination == "dead.example";
+    finish(dead ? Kind::temporary : Kind::delivered, FailureCause::tls, dead);
+  }
+  QueueFilter tls;
+  tls.reason = "tls";
+  EXPECT_EQ(scheduler_->count(tls).messages, 48U) << "those that were never tried too";
+  const auto shown = scheduler_->list(tls, 100);
+  ASSERT_EQ(shown.size(), 48U);
+  for (const auto &one : shown) {
+    EXPECT_EQ(one->recipients[0].cause, FailureCause::tls);
+    EXPECT_EQ(one->recipients[0].detail, "why");
+    EXPECT_GT(one->recipients[0].next_attempt, now_) << "no attempt before the destination's";
+    EXPECT_EQ(one->recipients[1].status, RecipientStatus::delivered);
+    EXPECT_EQ(one->recipients[1].cause, FailureCause::none);
+  }
+  QueueFilter dns;
+  dns.reason = "dns";
+  EXPECT_EQ(scheduler_->count(dns).messages, 0U);
+  EXPECT_EQ(on_disk(40).recipients[0].cause, FailureCause::none) << "shown, not written";
+}
+
 TEST_F(SchedulerTest, messages_behind_a_dead_destination_are_told_late_and_expire_with_its_reason) {
   start();
   for (std::uint64_t id = 1; id <= 12; ++id) submit(message(id, {"p@dead.example"}));

@@ -1,0 +1,181 @@
+// message_file: see message_file.hpp.
+#include "mta/control/message_file.hpp"
+
+#include <array>
+
+#include <boost/json.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "mta/control/answers.hpp"
+#include "mta/received/read_tlsrpt.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t file_format = 1;
+constexpr std::size_t file_recipient_limit = 65'536;
+
+std::string file_time(WallTime time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+std::string notify_words(const smtp::Notify &notify) {
+  if (!notify.given) return {};
+  if (notify.never) return "NEVER";
+  std::string words;
+  for (const auto &[set, word] :
+       {std::pair{notify.success, "SUCCESS"}, std::pair{notify.failure, "FAILURE"}, std::pair{notify.delay, "DELAY"}})
+    if (set) words += (words.empty() ? "" : ",") + std::string(word);
+  return words;
+}
+
+smtp::Result<smtp::Notify> read_notify_words(std::string_view words) {
+  smtp::Notify notify;
+  if (words.empty()) return notify;
+  notify.given = true;
+  for (const std::string_view word : smtp::split(words, ',')) {
+    if (word == "NEVER")
+      notify.never = true;
+    else if (word == "SUCCESS")
+      notify.success = true;
+    else if (word == "FAILURE")
+      notify.failure = true;
+    else if (word == "DELAY")
+      notify.delay = true;
+    else
+      return smtp::fail(
+          smtp::ErrorCode::bad_syntax,
+          fmt::format("notify: \"{}\" is none of NEVER, SUCCESS, FAILURE, DELAY", smtp::escape(word, 40)));
+  }
+  return notify;
+}
+
+bool file_flag(const json::object &object, std::string_view key) {
+  const auto *value = object.if_contains(key);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+smtp::Result<RecipientState> read_file_recipient(const json::value &value) {
+  const auto *row = value.if_object();
+  if (row == nullptr) return smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: an entry is no object");
+  auto mailbox = smtp::Mailbox::parse(text_of(*row, "address"));
+  if (!mailbox) return smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: address: " + mailbox.error().detail);
+  auto notify = read_notify_words(text_of(*row, "notify"));
+  if (!notify) return tl::unexpected(notify.error());
+  smtp::RecipientParameters parameters;
+  parameters.notify = *notify;
+  if (const std::string type = text_of(*row, "original_type"); !type.empty())
+    parameters.orcpt = smtp::OriginalRecipient{type, text_of(*row, "original")};
+  return RecipientState{smtp::Recipient{std::move(*mailbox), std::move(parameters)}};
+}
+
+smtp::Result<SenderStanding> read_standing(const std::string &word) {
+  for (const auto standing :
+       {SenderStanding::unknown, SenderStanding::ours, SenderStanding::passed, SenderStanding::failed})
+    if (word.empty() || word == to_string(standing)) return standing;
+  return smtp::fail(smtp::ErrorCode::bad_syntax,
+                    fmt::format("standing: \"{}\" is none of unknown, ours, passed, failed", smtp::escape(word, 40)));
+}
+
+} // namespace
+
+json::object describe_envelope(const QueuedMessage &message) {
+  const Envelope &envelope = message.envelope;
+  const smtp::MailParameters &parameters = envelope.sender.parameters;
+  json::object file;
+  file["format"] = file_format;
+  file["id"] = message.id.to_string();
+  file["arrival"] = file_time(envelope.arrival);
+  const smtp::Mailbox *sender = envelope.sender.path.mailbox();
+  file["sender"] = sender != nullptr ? sender->to_string() : std::string();
+  file["standing"] = to_string(envelope.standing);
+  file["body"] = parameters.body == smtp::BodyType::eight_bit_mime ? "8BITMIME" : "7BIT";
+  file["smtputf8"] = parameters.smtputf8;
+  file["requiretls"] = parameters.requiretls;
+  file["tls_optional"] = envelope.tls_optional;
+  file["ret"] = parameters.ret == smtp::DsnReturn::full      ? "FULL"
+                : parameters.ret == smtp::DsnReturn::headers ? "HDRS"
+                                                             : "";
+  file["envid"] = parameters.envid;
+  file["notification"] = envelope.is_notification;
+  file["report"] = envelope.is_report;
+  file["tls_report"] = envelope.is_tls_report;
+  file["failures_only"] = envelope.failures_only;
+  file["client"] = envelope.client;
+  file["tls_in"] = envelope.tls_in;
+  file["message_id"] = envelope.message_id;
+  file["held"] = message.held;
+  file["hold_reason"] = message.hold_reason;
+  json::array recipients;
+  for (const RecipientState &state : message.recipients) {
+    if (state.status != RecipientStatus::pending) continue;
+    json::object row;
+    row["address"] = state.recipient.mailbox.to_string();
+    row["notify"] = notify_words(state.recipient.parameters.notify);
+    if (const auto &original = state.recipient.parameters.orcpt) {
+      row["original_type"] = original->type;
+      row["original"] = original->address;
+    }
+    recipients.push_back(std::move(row));
+  }
+  file["recipients"] = std::move(recipients);
+  return file;
+}
+
+smtp::Result<QueuedMessage> read_envelope_file(const json::object &file) {
+  const auto wrong = [](std::string text) { return smtp::fail(smtp::ErrorCode::bad_syntax, std::move(text)); };
+  const auto *format = file.if_contains("format");
+  if (format == nullptr || !format->is_int64() || format->get_int64() != file_format)
+    return wrong(fmt::format("format: this program reads {}", file_format));
+  QueuedMessage message;
+  Envelope &envelope = message.envelope;
+  smtp::MailParameters &parameters = envelope.sender.parameters;
+  if (const std::string sender = text_of(file, "sender"); !sender.empty()) {
+    auto mailbox = smtp::Mailbox::parse(sender);
+    if (!mailbox) return wrong("sender: " + mailbox.error().detail);
+    envelope.sender.path = smtp::ReversePath(std::move(*mailbox));
+  }
+  const auto arrival = parse_report_time(text_of(file, "arrival"));
+  if (!arrival) return wrong("arrival: " + arrival.error().detail);
+  envelope.arrival = *arrival;
+  auto standing = read_standing(text_of(file, "standing"));
+  if (!standing) return tl::unexpected(standing.error());
+  envelope.standing = *standing;
+  parameters.body = text_of(file, "body") == "8BITMIME" ? smtp::BodyType::eight_bit_mime : smtp::BodyType::seven_bit;
+  parameters.smtputf8 = file_flag(file, "smtputf8");
+  parameters.requiretls = file_flag(file, "requiretls");
+  const std::string ret = text_of(file, "ret");
+  parameters.ret = ret == "FULL"   ? smtp::DsnReturn::full
+                   : ret == "HDRS" ? smtp::DsnReturn::headers
+                                   : smtp::DsnReturn::unspecified;
+  parameters.envid = text_of(file, "envid").substr(0, 500);
+  envelope.tls_optional = file_flag(file, "tls_optional");
+  envelope.is_notification = file_flag(file, "notification");
+  envelope.is_report = file_flag(file, "report");
+  envelope.is_tls_report = file_flag(file, "tls_report");
+  envelope.failures_only = file_flag(file, "failures_only");
+  envelope.client = text_of(file, "client").substr(0, 1000);
+  envelope.tls_in = text_of(file, "tls_in").substr(0, 1000);
+  message.held = file_flag(file, "held");
+  message.hold_reason = text_of(file, "hold_reason").substr(0, 1000);
+  if (message.held && message.hold_reason.empty()) message.hold_reason = "held when it was exported";
+  const auto *recipients = file.if_contains("recipients");
+  if (recipients == nullptr || !recipients->is_array() || recipients->get_array().empty())
+    return wrong("recipients: there is none");
+  if (recipients->get_array().size() > file_recipient_limit)
+    return wrong(
+        fmt::format("recipients: there are {}, limit is {}", recipients->get_array().size(), file_recipient_limit));
+  for (const json::value &value : recipients->get_array()) {
+    auto state = read_file_recipient(value);
+    if (!state) return tl::unexpected(state.error());
+    message.recipients.push_back(std::move(*state));
+  }
+  return message;
+}
+
+} // namespace mta

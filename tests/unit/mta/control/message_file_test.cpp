@@ -1,0 +1,95 @@
+// message_file: an envelope comes back from its file as it was, and what is wrong with a file is named.
+#include "mta/control/message_file.hpp"
+
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+namespace {
+
+namespace json = boost::json;
+using namespace mta;
+
+QueuedMessage sample() {
+  QueuedMessage message;
+  message.id = {42};
+  Envelope &envelope = message.envelope;
+  envelope.sender.path = smtp::ReversePath(smtp::Mailbox::parse("alice@example.org").value());
+  envelope.sender.parameters = {.size = std::nullopt,
+                                .body = smtp::BodyType::eight_bit_mime,
+                                .smtputf8 = true,
+                                .requiretls = true,
+                                .ret = smtp::DsnReturn::headers,
+                                .envid = "q1"};
+  envelope.arrival = WallTime(std::chrono::hours(500'000));
+  envelope.standing = SenderStanding::passed;
+  envelope.failures_only = true;
+  envelope.tls_optional = true;
+  envelope.client = "192.0.2.7 (x)";
+  envelope.tls_in = "TLSv1.3";
+  message.held = true;
+  message.hold_reason = "odd";
+  for (const char *address : {"bob@example.net", "\"a b\"@example.net", "done@example.net"})
+    message.recipients.push_back(RecipientState{smtp::Recipient{smtp::Mailbox::parse(address).value(), {}}});
+  message.recipients[0].recipient.parameters.notify = {.given = true, .success = true, .delay = true};
+  message.recipients[0].recipient.parameters.orcpt = smtp::OriginalRecipient{"rfc822", "Bob@example.net"};
+  message.recipients[1].recipient.parameters.notify = {.given = true, .never = true};
+  message.recipients[2].status = RecipientStatus::delivered;
+  return message;
+}
+
+TEST(MessageFileTest, the_envelope_comes_back_with_the_recipients_that_wait) {
+  const QueuedMessage before = sample();
+  const auto text = json::serialize(describe_envelope(before));
+  const auto after = read_envelope_file(json::parse(text).as_object());
+  ASSERT_TRUE(after) << after.error().detail;
+  EXPECT_EQ(after->envelope, before.envelope);
+  EXPECT_TRUE(after->held);
+  EXPECT_EQ(after->hold_reason, "odd");
+  ASSERT_EQ(after->recipients.size(), 2U);
+  EXPECT_EQ(after->recipients[0].recipient, before.recipients[0].recipient);
+  EXPECT_EQ(after->recipients[1].recipient, before.recipients[1].recipient);
+}
+
+TEST(MessageFileTest, the_null_sender_comes_back) {
+  QueuedMessage notice = sample();
+  notice.envelope.sender.path = smtp::ReversePath();
+  notice.envelope.is_notification = true;
+  const auto after = read_envelope_file(describe_envelope(notice));
+  ASSERT_TRUE(after) << after.error().detail;
+  EXPECT_TRUE(after->envelope.sender.path.is_null());
+  EXPECT_TRUE(after->envelope.is_notification);
+}
+
+TEST(MessageFileTest, what_is_wrong_is_named) {
+  struct Row {
+    std::string name;
+    std::function<void(json::object &)> change;
+    std::string says;
+  };
+  for (const Row &row : std::vector<Row>{
+           {"another format", [](json::object &file) { file["format"] = 2; }, "format: this program reads 1"},
+           {"a sender that is none", [](json::object &file) { file["sender"] = "alice"; }, "sender: "},
+           {"no time", [](json::object &file) { file["arrival"] = "yesterday"; }, "arrival: "},
+           {"a standing that is none", [](json::object &file) { file["standing"] = "good"; }, "standing: \"good\""},
+           {"no recipients", [](json::object &file) { file["recipients"] = json::array(); },
+            "recipients: there is none"},
+           {"a recipient that is no object", [](json::object &file) { file["recipients"].as_array()[0] = 7; },
+            "recipients: an entry is no object"},
+           {"a recipient that is none",
+            [](json::object &file) { file["recipients"].as_array()[0].as_object()["address"] = "a b"; },
+            "recipients: address: "},
+           {"a wish that is none",
+            [](json::object &file) { file["recipients"].as_array()[0].as_object()["notify"] = "OFTEN"; },
+            "notify: \"OFTEN\""}}) {
+    json::object file = describe_envelope(sample());
+    row.change(file);
+    const auto read = read_envelope_file(file);
+    ASSERT_FALSE(read) << row.name;
+    EXPECT_TRUE(read.error().detail.starts_with(row.says)) << row.name << ": " << read.error().detail;
+  }
+}
+
+} // namespace
