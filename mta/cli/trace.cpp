@@ -16,7 +16,10 @@
 #include "mta/config/load.hpp"
 #include "mta/control/client.hpp"
 #include "mta/log/printable.hpp"
+#include "mta/log/time_stamp.hpp"
+#include "mta/report/report_settings.hpp"
 #include "mta/spool/spool.hpp"
+#include "mta/tally/decision_log.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/mailbox.hpp"
 
@@ -154,6 +157,37 @@ json::object to_json(const TracedMessage &message) {
           {"lines", std::move(lines)}};
 }
 
+/// What the daemon's own record has of a message: each attempt with its outcome. It stands in for a log that is not
+/// there.
+std::vector<RecordedDecision> find_recorded(const std::optional<Config> &config, const std::string &subject) {
+  const auto id = QueueId::parse(subject);
+  if (!id || !config) return {};
+  auto found = find_decisions(decision_files(tally_folder(*config)), id->value);
+  return found ? std::move(*found) : std::vector<RecordedDecision>();
+}
+
+json::array describe_recorded(const std::vector<RecordedDecision> &recorded) {
+  json::array rows;
+  for (const RecordedDecision &one : recorded)
+    rows.push_back(json::object{{"time", format_time_stamp(one.note.time)},
+                                {"domain", one.note.domain},
+                                {"host", one.note.host},
+                                {"result", one.note.result},
+                                {"reply", one.note.reply}});
+  return rows;
+}
+
+void print_recorded(const std::string &id, const std::vector<RecordedDecision> &recorded) {
+  if (recorded.empty()) return;
+  std::printf("%s  attempts that are recorded, the newest first (portcullis explain --message tells more)\n",
+              id.c_str());
+  for (const RecordedDecision &one : recorded)
+    std::printf("  %s %s by %s: %s%s%s\n", format_time_stamp(one.note.time).c_str(), printable(one.note.domain).c_str(),
+                one.note.host.empty() ? "no host" : printable(one.note.host).c_str(),
+                printable(one.note.result).c_str(), one.note.reply.empty() ? "" : ": ",
+                printable(one.note.reply).c_str());
+}
+
 void trace(GlobalOptions &global, const TraceArguments &arguments) {
   const std::string subject = arguments.subject;
   if (!QueueId::parse(subject) && subject.find('@') == std::string::npos)
@@ -195,7 +229,8 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
         config ? "log.file is not set: the log goes to standard error, so look there (journalctl), or "
                  "name a copy with --log"
                : "the configuration cannot be read, so that the log file is not known: name it with --log");
-  if (found.empty() && queued.empty()) {
+  const auto recorded = found.empty() ? find_recorded(config, subject) : std::vector<RecordedDecision>();
+  if (found.empty() && queued.empty() && recorded.empty()) {
     std::string text = fmt::format("nothing is known of {}", smtp::escape(subject, 300));
     for (const std::string &problem : problems) text += "; " + problem;
     return fail(global, text, 1);
@@ -204,10 +239,14 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
     json::array messages, texts;
     for (const TracedMessage &message : found) messages.push_back(to_json(message));
     for (const std::string &problem : problems) texts.emplace_back(problem);
-    return print_json(
-        {{"ok", true}, {"messages", std::move(messages)}, {"queued", queued}, {"problems", std::move(texts)}});
+    return print_json({{"ok", true},
+                       {"messages", std::move(messages)},
+                       {"recorded", describe_recorded(recorded)},
+                       {"queued", queued},
+                       {"problems", std::move(texts)}});
   }
   for (const TracedMessage &message : found) print_message(message);
+  print_recorded(subject, recorded);
   print_queued(queued);
   if (search.is_full())
     std::printf("there are more messages than the limit of %zu: narrow it with --since\n", LogSearch::message_limit);

@@ -213,18 +213,17 @@ Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &li
   if (auto checked = check_markup(text, limits); !checked) return tl::unexpected(checked.error());
   pugi::xml_document document;
   const auto parsed = parse_xml(document, text);
-  if (!parsed) {
+  if (auto checked = check_depth(document, limits); !checked && parsed) return tl::unexpected(checked.error());
+  if (!parsed || !child(document, "feedback")) {
     const std::string problem =
-        fmt::format("XML is broken at octet {}: {}", parsed.offset, smtp::to_lower(parsed.description()));
+        parsed ? fmt::format("XML is no DMARC report: its element is <{}>, not <feedback>",
+                             smtp::escape(local_name(document.document_element()), 100))
+               : fmt::format("XML is broken at octet {}: {}", parsed.offset, smtp::to_lower(parsed.description()));
     const auto repaired = repair_xml(text, limits.depth);
     if (!repaired || !parse_xml(document, *repaired)) return fail(ErrorCode::bad_syntax, problem);
     hints.note(problem);
   }
-  if (auto checked = check_depth(document, limits); !checked) return tl::unexpected(checked.error());
   const auto feedback = child(document, "feedback");
-  if (!feedback)
-    return fail(ErrorCode::bad_syntax, fmt::format("XML is no DMARC report: its element is <{}>, not <feedback>",
-                                                   smtp::escape(local_name(document.document_element()), 100)));
   ReceivedReport report;
   auto &dmarc = report.content.emplace<ReceivedDmarc>();
   if (auto read = read_metadata(feedback, report); !read) return tl::unexpected(read.error());

@@ -149,7 +149,10 @@ TEST(InboundAccept, ChunksMakeOneMessage) {
 }
 
 TEST(InboundAccept, ParametersReachTheQueue) {
-  InboundFixture fixture;
+  auto config = support::base_config(); // a stranger's wishes are limited
+  config.listeners[0].role = policy::ListenerRole::relay;
+  config.listeners[0].trusted_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+  InboundFixture fixture(std::move(config));
   SmtpClient client = fixture.greeted();
   EXPECT_EQ(
       client.ask("MAIL FROM:<ann@sender.example> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=QQ314159\r\n").substr(0, 3),

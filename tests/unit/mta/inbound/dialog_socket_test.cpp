@@ -143,6 +143,8 @@ TEST_P(DialogSocket, Plays) {
     auto config = support::base_config();
     // The scripts are about the protocol: most of their messages are a line of text.
     config.listeners[0].malformed_header = mta::MalformedHeader::split;
+    config.some_domain_keeps_requiretls = true;
+    for (auto &[name, domain] : config.domains) domain.requiretls = true;
     for (const auto &[name, value] : script.options) apply_option(config, name, value);
     InboundFixture fixture(std::move(config), {}, 1);
     Player player(fixture, cut);
