@@ -497,7 +497,7 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
 
 /// What became of each of several recipients; of one alone the lines of its attempts say it.
 void log_recipients(const DeliveryWorker &worker, const Job &job, const JobResult &result) {
-  if (job.recipients.size() < 2) return;
+  if (job.recipients.size() < 2 || result.put_off) return;
   for (const RecipientResult &one : result.results)
     if (one.index < job.message->recipients.size()) worker.services().log.write(recipient_event(*job.message, one));
 }

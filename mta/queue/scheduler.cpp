@@ -247,6 +247,7 @@ void Scheduler::Impl::finish_job(JobResult result) {
 
   if (entry.is_leaving()) return finish_if_done(entry);
   if (result.put_off && now() < entry.message->expires) { // it was not tried: nothing is written of it
+    if (!entry.bounce_reason.empty()) end_by_operator(entry);
     if (!entry.regroup || entry.jobs > 0) schedule(entry, unit);
     if (entry.regroup && entry.jobs == 0) {
       ungroup(entry);
