@@ -125,12 +125,12 @@ struct OwnStsConfig {
 struct DomainConfig {
   smtp::Domain domain;
   bool catch_all = false;
-  bool requiretls = false; ///< the hosts behind us promise REQUIRETLS (RFC 8689), so that such mail may be taken
   std::unordered_set<std::string> recipients; ///< lower-case local parts (of this domain) from the list file
   std::string recipients_file;
   std::optional<policy::Route> route; ///< where its mail goes; without one: by MX with our own name removed
   std::optional<OwnStsConfig> mta_sts{};
   std::string place;
+  bool requiretls = false; ///< the hosts behind us promise REQUIRETLS (RFC 8689), so that such mail may be taken
   friend bool operator==(const DomainConfig &, const DomainConfig &) = default;
 };
 

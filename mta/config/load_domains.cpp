@@ -86,12 +86,12 @@ void read_domain(Section &section, Loading &loading) {
   }
   DomainConfig domain{.domain = *name,
                       .catch_all = catch_all,
-                      .requiretls = requiretls,
                       .recipients = {},
                       .recipients_file = loading.resolve(list_file),
                       .route = std::move(route),
                       .mta_sts = std::move(mta_sts),
-                      .place = section.place()};
+                      .place = section.place(),
+                      .requiretls = requiretls};
   std::vector<std::string> listed;
   section.read_list("recipients", listed, [&](std::string_view text) { return parse_recipient(text, *name); });
   domain.recipients.insert(listed.begin(), listed.end());
