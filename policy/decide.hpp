@@ -65,6 +65,7 @@ struct SenderVerdict {
   std::string rule;                     ///< empty: no rule applies
   Mode mode = Mode::enforce;
   bool satisfied = true; ///< false with mode observe: recorded, let pass
+  bool is_proven = false; ///< a network or a certificate of the rule says that it is the partner
   std::optional<Verdict> verdict; ///< over the certificate or the encryption; nothing: no rule applies
   std::string reason;
 };

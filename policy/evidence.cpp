@@ -59,6 +59,16 @@ tls::ChainVerdict verdict_of(const EvidenceRow &row, const std::string &store) {
           .fault = tls::ChainFault::untrusted};
 }
 
+/// A chain that was never judged against the rule's CAs may be good or bad.
+void mark_unknown(Judged &judged, const EvidenceRow &row, const std::string &store) {
+  if (!judged.is_refused || judged.kind != VerdictKind::untrusted || !row.not_after || store == "system") return;
+  const bool was_judged = std::any_of(row.judgements.begin(), row.judgements.end(),
+                                      [&](const ChainJudgement &judgement) { return judgement.store == store; });
+  if (was_judged) return;
+  judged.is_refused = false;
+  judged.is_unknown = true;
+}
+
 Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   const auto domain = smtp::Domain::parse(row.domain);
   TlsSources sources;
@@ -76,13 +86,16 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
   const Decision decision = decide_tls(sources);
   if (decision.unusable)
     return {.is_refused = true,
+            .is_unknown = false,
             .kind = decision.unusable->source == "dane" ? VerdictKind::no_dane_match : VerdictKind::wrong_name,
             .got = tls::Level::none,
             .reason = decision.unusable->reason};
   const Requirement &required = decision.enforced;
   const tls::Facts facts = facts_of(row, trust_key(required.trust, required.crls));
   const Verdict verdict = judge_profile(required, judge_tls(required, facts), facts);
-  return {.is_refused = !verdict.ok(), .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
+  Judged judged{.is_refused = !verdict.ok(), .is_unknown = false, .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
+  mark_unknown(judged, row, trust_key(required.trust, required.crls));
+  return judged;
 }
 
 Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
@@ -90,7 +103,7 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
   const PartnerTable &partners = question.partners ? *question.partners : nobody;
   const auto mailbox = smtp::Mailbox::parse("postmaster@" + row.domain);
   const auto client = smtp::IpAddress::parse(row.address);
-  Judged judged{.is_refused = false, .kind = VerdictKind::satisfied, .got = row.got, .reason = {}};
+  Judged judged{.is_refused = false, .is_unknown = false, .kind = VerdictKind::satisfied, .got = row.got, .reason = {}};
   if (!mailbox || !mailbox->domain()) return judged;
   const smtp::ReversePath sender(*mailbox);
   const auto needed = needed_verdict(partners, sender);
@@ -107,6 +120,7 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
                : row.is_encrypted ? tls::Level::encrypted
                                   : tls::Level::none;
   if (judged.is_refused && verdict.verdict) judged.kind = verdict.verdict->kind;
+  if (needed) mark_unknown(judged, row, trust_key(needed->trust, needed->crls, needed->accept_server_auth));
   return judged;
 }
 

@@ -63,6 +63,7 @@ struct EvidenceRow {
   std::string observed_rule;
   std::optional<VerdictKind> observed;
   bool is_refused = false;
+  bool is_proven = false; ///< inbound: SPF, a network or a certificate said that it was the domain's own; else anybody's claim
   TlsFault fault = TlsFault::none;
   friend bool operator==(const EvidenceRow &, const EvidenceRow &) = default;
 };
@@ -97,6 +98,7 @@ struct EvidenceQuestion {
 /// What the question's rule makes of one session: the functions that deliver and receive, asked again.
 struct Judged {
   bool is_refused = false;
+  bool is_unknown = false; ///< the session was not judged by what the rule asks for: it says neither yes nor no
   VerdictKind kind = VerdictKind::satisfied;
   tls::Level got = tls::Level::none;
   std::string reason;
@@ -140,6 +142,10 @@ struct EvidenceSummary {
   std::uint64_t clear_messages = 0;
   std::uint64_t authenticated_sessions = 0; ///< judged so by this rule
   std::uint64_t authenticated_messages = 0;
+  std::uint64_t unknown_sessions = 0; ///< recorded before the rule: not judged by what it asks for
+  std::uint64_t unknown_messages = 0;
+  std::uint64_t unproven_sessions = 0; ///< inbound: that did not meet the rule, and of which nothing says whose they were
+  std::uint64_t unproven_messages = 0;
   std::uint64_t refused_sessions = 0; ///< that enforce would have refused
   std::uint64_t refused_messages = 0; ///< of them: messages that went all the same
   std::uint64_t passed_over = 0;      ///< sessions that DANE or MTA-STS did not let come about
@@ -156,6 +162,7 @@ struct EvidenceSummary {
     std::optional<tls::Version> worst;
   };
   std::vector<Host> hosts;                   ///< most sessions first
+  std::vector<Host> domains;                 ///< whose mail it was, the same; for a rule for a whole group
   std::vector<SeenCertificate> certificates; ///< the last seen first
   std::vector<RefusalCause> causes;          ///< most sessions first
   bool is_safe = false;
@@ -163,10 +170,10 @@ struct EvidenceSummary {
   std::vector<std::string> warnings; ///< what does not forbid it but wants work
 };
 
-/// When a rule may be enforced; docs/partners.md, "Safe to enforce", says the same in words.
+/// When a rule may be enforced; docs/partners.md, "Safe to enforce", says the same in words. Besides, whoever asks probes
+/// every address.
 struct SafetyLimits {
-  static constexpr std::uint64_t enough_days = 7;
-  static constexpr std::uint64_t enough_messages = 100;
+  static constexpr std::uint64_t enough_days = 7; ///< with sessions that say something; a burst of one day says little
   static constexpr std::chrono::days certificate_margin{14};
   static constexpr std::chrono::days pin_margin{60};
 };

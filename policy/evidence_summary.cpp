@@ -63,32 +63,50 @@ public:
       summary_.passed_over += evidence.sessions;
       return;
     }
-    days_.insert(evidence.day);
     summary_.last = summary_.last ? std::max(*summary_.last, evidence.last) : evidence.last;
     summary_.sessions += evidence.sessions;
     summary_.messages += evidence.messages;
     auto &host = hosts_[row.host];
+    auto &domain = domains_[row.domain];
     host.name = row.host;
-    host.sessions += evidence.sessions;
-    host.messages += evidence.messages;
+    domain.name = row.domain;
+    for (auto *counted : {&host, &domain}) {
+      counted->sessions += evidence.sessions;
+      counted->messages += evidence.messages;
+    }
     if (row.is_encrypted) {
       widen(summary_.best, summary_.worst, row.version);
       widen(host.best, host.worst, row.version);
+      widen(domain.best, domain.worst, row.version);
     } else {
       summary_.clear_sessions += evidence.sessions;
       summary_.clear_messages += evidence.messages;
       host.clear_sessions += evidence.sessions;
+      domain.clear_sessions += evidence.sessions;
     }
     const Judged judged = judge_evidence(question_, row);
     if (judged.got >= tls::Level::authenticated) {
       summary_.authenticated_sessions += evidence.sessions;
       summary_.authenticated_messages += evidence.messages;
       host.authenticated_sessions += evidence.sessions;
+      domain.authenticated_sessions += evidence.sessions;
     }
-    if (judged.is_refused) {
+    if (judged.is_unknown) {
+      summary_.unknown_sessions += evidence.sessions;
+      summary_.unknown_messages += evidence.messages;
+    } else if (judged.is_refused && !is_theirs(row)) {
+      // Anybody may say MAIL FROM with the partner's domain: that must not keep a rule from being enforced.
+      summary_.unproven_sessions += evidence.sessions;
+      summary_.unproven_messages += evidence.messages;
+      return; // nor must the certificate that he shows
+    } else if (judged.is_refused) {
       add_refusal(evidence, judged);
       host.refused_sessions += evidence.sessions;
+      domain.refused_sessions += evidence.sessions;
     }
+    // Who meets an inbound rule for authenticated has proven who he is.
+    const bool meets = !judged.is_unknown && !judged.is_refused && rule_.level >= tls::Level::authenticated;
+    if (!judged.is_unknown && (meets || is_theirs(row))) days_.insert(evidence.day);
     add_certificate(evidence);
   }
 
@@ -96,6 +114,9 @@ public:
     summary_.distinct_days = days_.size();
     for (auto &[name, host] : hosts_) summary_.hosts.push_back(std::move(host));
     std::stable_sort(summary_.hosts.begin(), summary_.hosts.end(),
+                     [](const auto &left, const auto &right) { return left.sessions > right.sessions; });
+    for (auto &[name, domain] : domains_) summary_.domains.push_back(std::move(domain));
+    std::stable_sort(summary_.domains.begin(), summary_.domains.end(),
                      [](const auto &left, const auto &right) { return left.sessions > right.sessions; });
     for (auto &[key, certificate] : certificates_) summary_.certificates.push_back(std::move(certificate));
     find_successors();
@@ -106,11 +127,17 @@ public:
                      [](const auto &left, const auto &right) { return left.sessions > right.sessions; });
     judge_safety();
     if (summary_.hosts.size() > summary_list_limit) summary_.hosts.resize(summary_list_limit);
+    if (summary_.domains.size() > summary_list_limit) summary_.domains.resize(summary_list_limit);
     if (summary_.certificates.size() > summary_list_limit) summary_.certificates.resize(summary_list_limit);
     if (summary_.causes.size() > summary_list_limit) summary_.causes.resize(summary_list_limit);
   }
 
 private:
+  /// Outbound it was we who connected.
+  [[nodiscard]] static bool is_theirs(const EvidenceRow &row) noexcept {
+    return row.direction == Direction::outbound || row.is_proven;
+  }
+
   void add_refusal(const Evidence &evidence, const Judged &judged) {
     summary_.refused_sessions += evidence.sessions;
     summary_.refused_messages += evidence.messages;
@@ -169,18 +196,27 @@ private:
   void judge_safety() {
     if (rule_.level == tls::Level::none) return forbid("there is no rule for this direction");
     if (rule_.level <= tls::Level::opportunistic) return forbid("the rule demands nothing that could be enforced");
-    if (summary_.distinct_days < SafetyLimits::enough_days && summary_.messages < SafetyLimits::enough_messages)
-      forbid(fmt::format("too little was seen: {} messages on {} days; {} days or {} messages are needed",
-                         summary_.messages, summary_.distinct_days, SafetyLimits::enough_days,
-                         SafetyLimits::enough_messages));
-    if (summary_.refused_sessions > 0)
+    if (summary_.distinct_days < SafetyLimits::enough_days)
+      forbid(fmt::format("too little was seen: {} on {} of the {} days that are needed{}", summary_.sessions == 0 ? "nothing" : "sessions that say something",
+                         summary_.distinct_days, SafetyLimits::enough_days,
+                         summary_.unknown_sessions > 0
+                             ? fmt::format("; {} sessions were before the rule, and were not judged by its CAs", summary_.unknown_sessions)
+                             : std::string()));
+    if (summary_.unproven_sessions + summary_.unproven_messages > 0)
+      summary_.warnings.push_back(fmt::format(
+          "{} sessions with {} messages did not meet the rule and are not counted: neither SPF nor network nor certificate "
+          "says that they were the partner's",
+          summary_.unproven_sessions, summary_.unproven_messages));
+    if (summary_.refused_sessions + summary_.refused_messages > 0)
       forbid(fmt::format("enforce would have refused {} of {} sessions, with {} messages", summary_.refused_sessions,
                          summary_.sessions, summary_.refused_messages));
     if (rule_.level >= tls::Level::authenticated) judge_certificates();
     summary_.is_safe = summary_.because.empty();
     if (summary_.is_safe)
-      summary_.because.push_back(fmt::format("every one of {} sessions on {} days, with {} messages, met the rule",
-                                             summary_.sessions, summary_.distinct_days, summary_.messages));
+      summary_.because.push_back(
+          fmt::format("every one of {} sessions on {} days, with {} messages, met the rule",
+                      summary_.sessions - summary_.unknown_sessions - summary_.unproven_sessions, summary_.distinct_days,
+                      summary_.messages - summary_.unknown_messages - summary_.unproven_messages));
   }
 
   void judge_certificates() {
@@ -210,6 +246,7 @@ private:
   const RuleView rule_;
   std::set<std::chrono::sys_days> days_;
   std::map<std::string, EvidenceSummary::Host> hosts_;
+  std::map<std::string, EvidenceSummary::Host> domains_;
   std::map<std::pair<VerdictKind, std::string>, RefusalCause> causes_;
   std::map<std::tuple<std::string, std::string, sys_seconds>, SeenCertificate> certificates_;
 };
@@ -241,7 +278,8 @@ std::optional<EvidenceSummary> try_rule(const EvidenceQuestion &question, const 
   asked.partners = &*table;
   asked.partner = &*partner;
   EvidenceSummary summary = summarise(asked, evidence);
-  if (summary.sessions == 0 || summary.refused_sessions > 0 || summary.passed_over > 0) return std::nullopt;
+  if (summary.sessions == 0 || summary.refused_sessions > 0 || summary.unknown_sessions > 0 || summary.passed_over > 0)
+    return std::nullopt;
   return summary;
 }
 

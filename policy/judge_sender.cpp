@@ -103,10 +103,11 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   const Verdict verdict = judge_tls(requirement, session);
   result.reason = verdict.reason;
   result.verdict = verdict;
-  if (verdict.ok()) return result;
-
   const bool from_network = std::any_of(rule.networks.begin(), rule.networks.end(),
                                         [&](const smtp::Network &network) { return network.contains(facts.client); });
+  result.is_proven = from_network || known_key || (verdict.ok() && rule.level >= tls::Level::authenticated);
+  if (verdict.ok()) return result;
+
   // The network stands in for the certificate, never for the encryption.
   if (rule.level == tls::Level::authenticated && session.encrypted && from_network) {
     result.reason = fmt::format("{} is in the partner's networks", facts.client.to_string());

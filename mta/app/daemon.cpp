@@ -19,12 +19,17 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/app/describe_certificates.hpp"
+#include "mta/app/partner_queue.hpp"
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
+#include "mta/app/start_config.hpp"
 #include "mta/app/tls_services.hpp"
 #include "mta/base/files.hpp"
 #include "mta/base/version.hpp"
+#include "mta/config/faults.hpp"
+#include "mta/config/last_good.hpp"
 #include "mta/config/load.hpp"
 #include "mta/control/commands.hpp"
 #include "mta/control/message_requests.hpp"
@@ -44,6 +49,8 @@ namespace {
 constexpr auto ticket_rotation = std::chrono::hours(12);
 constexpr auto trim_interval = std::chrono::seconds(10);
 constexpr auto list_interval = std::chrono::hours(1);
+constexpr auto partner_interval = std::chrono::seconds(30);
+constexpr std::size_t partner_step = 1'000; ///< messages looked at before others have their turn
 constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
 
 /// On the worker's thread, while the caller's goes on.
@@ -60,7 +67,7 @@ double random_unit() {
 
 void log_findings(MailLog &log, const std::vector<Finding> &findings) {
   for (const auto &finding : findings)
-    log.write(Event("config", finding.severity == Severity::error ? LogLevel::error : LogLevel::warning)
+    log.write(Event("config", finding.severity == Severity::warning ? LogLevel::warning : LogLevel::error)
                   .with("finding", finding.to_string()));
 }
 
@@ -79,7 +86,31 @@ Scheduler::Options scheduler_options(const Config &config) {
 struct Loaded {
   LoadedConfig config;
   smtp::Result<std::shared_ptr<const Snapshot>> snapshot = nullptr;
+  RecordingFiles::Seen seen; ///< of a good load
 };
+
+/// Reads the files as they are. `before`: what lists of recipients held; empty: whatever they hold is taken.
+std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr<tls::TicketKeys> &tickets,
+                                  const std::vector<std::pair<std::string, std::size_t>> &before) {
+  const auto now = std::chrono::system_clock::now();
+  auto loaded = std::make_shared<Loaded>();
+  RecordingFiles files;
+  loaded->config = load_config(file, now, files);
+  if (!loaded->config.config) return loaded;
+  auto &findings = loaded->config.findings;
+  const auto faults = find_faults(*loaded->config.config, now);
+  findings.insert(findings.end(), faults.begin(), faults.end());
+  const auto shrunken =
+      find_shrunken_lists(before, *loaded->config.config, "The list in force is kept; `portcullis reload --force` takes this one");
+  findings.insert(findings.end(), shrunken.begin(), shrunken.end());
+  if (!shrunken.empty()) {
+    loaded->config.config = nullptr;
+    return loaded;
+  }
+  loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
+  loaded->seen = files.take();
+  return loaded;
+}
 
 /// The services of a running daemon, in the order in which they are built; destroyed in reverse.
 class Running {
@@ -98,6 +129,8 @@ public:
   smtp::Result<Recovery> open();
   /// Starts everything; `recovered` is what the spool held.
   smtp::Result<void> start(std::vector<QueuedMessage> recovered);
+  /// The start's own configuration is good, and is kept; or (`last_good`: when that was kept) it is wrong.
+  void started_on(RecordingFiles::Seen seen, std::string last_good);
   ExitStatus run();
   MailLog &log() { return *log_; }
 
@@ -105,10 +138,14 @@ private:
   Task<> watch_signals();
   Task<> rotate_tickets();
   Task<> return_memory();
-  Task<ReloadOutcome> reload();
+  Task<ReloadOutcome> reload(bool force);
+  void keep(std::shared_ptr<const Config> config, RecordingFiles::Seen seen);
+  void warn_of_last_good();
+  void describe(boost::json::object &answer);
   Task<> renew_trust();
   Task<> watch_lists();
   Task<> remind_of_holds();
+  Task<> watch_partners();
   void start_control();
   void begin_shutdown(std::string_view why);
   void finish_shutdown();
@@ -128,6 +165,8 @@ private:
   asio::steady_timer trim_{main_};
   asio::steady_timer lists_{main_};
   asio::steady_timer reminder_{main_};
+  asio::steady_timer partners_{main_};
+  PartnerQueue partner_queue_;
   std::unique_ptr<ControlServer> control_;
   ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
@@ -142,6 +181,7 @@ private:
   std::unique_ptr<MessageRequests> messages_;
   std::unique_ptr<Commands> commands_;
   WallTime started_ = std::chrono::system_clock::now();
+  std::string last_good_; ///< the files are wrong: when the configuration in force was kept
   bool draining_ = false;
   bool stopping_ = false;
   int still_busy_ = 0; ///< parts of the shutdown that have not yet ended
@@ -267,7 +307,8 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
 
 void Running::start_control() {
   Commands::Services services{*scheduler_, *inbound_, *spool_, snapshot_, tls_->sources(), *log_, {}, {}, {}, started_};
-  services.reload = [this] { return reload(); };
+  services.reload = [this](bool force) { return reload(force); };
+  services.describe = [this](boost::json::object &answer) { describe(answer); };
   services.set_draining = [this](bool draining) {
     draining_ = draining;
     inbound_->set_accepting(!draining);
@@ -287,16 +328,44 @@ void Running::start_control() {
   });
 }
 
-Task<ReloadOutcome> Running::reload() {
+/// Kept by the loader's thread, as the daemon's user.
+void Running::keep(std::shared_ptr<const Config> config, RecordingFiles::Seen seen) {
+  asio::post(loader_, [this, config = std::move(config), seen = std::move(seen)]() mutable {
+    if (const auto kept = keep_last_good(*config, std::move(seen), std::chrono::system_clock::now()); !kept)
+      log_->write(Event("last_good", LogLevel::warning)
+                      .with("problem", kept.error().detail)
+                      .with("note", "a restart with a wrong configuration would not start"));
+  });
+}
+
+void Running::started_on(RecordingFiles::Seen seen, std::string last_good) {
+  last_good_ = std::move(last_good);
+  if (last_good_.empty()) return keep(snapshot_.get()->config_pointer(), std::move(seen));
+  warn_of_last_good();
+}
+
+void Running::warn_of_last_good() {
+  if (last_good_.empty()) return;
+  log_->write(Event("last_good", LogLevel::error)
+                  .with("config", config().file)
+                  .with("kept", last_good_)
+                  .with("note", "the configuration files are wrong: this is the last good configuration; see `portcullis "
+                                "check`, mend the files and reload"));
+}
+
+void Running::describe(boost::json::object &answer) {
+  if (!last_good_.empty()) answer["last_good"] = last_good_;
+  answer["wrong_config"] = !last_good_.empty();
+  describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(), std::chrono::system_clock::now());
+}
+
+Task<ReloadOutcome> Running::reload(bool force) {
   const std::string file = config().file;
   auto tickets = tickets_;
-  const auto begin = [this, file, tickets](auto done) {
-    asio::post(loader_, [file, tickets, done]() mutable {
-      auto loaded = std::make_shared<Loaded>();
-      loaded->config = load_config(file, std::chrono::system_clock::now());
-      if (loaded->config.config) loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
-      done(std::move(loaded));
-    });
+  std::vector<std::pair<std::string, std::size_t>> before;
+  if (!force) before = listed_recipients(snapshot_.get()->config());
+  const auto begin = [this, file, tickets, before = std::move(before)](auto done) {
+    asio::post(loader_, [file, tickets, before, done]() mutable { done(load_anew(file, tickets, before)); });
   };
   const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
 
@@ -319,6 +388,8 @@ Task<ReloadOutcome> Running::reload() {
   scheduler_->reconfigure(scheduler_options(*loaded->config.config));
   tls_->reconfigure(*loaded->config.config);
   delivery_->close_idle();
+  last_good_.clear();
+  keep(loaded->config.config, std::move(loaded->seen));
   outcome.ok = true;
   log_->write(Event("reload").with("result", "new configuration in force"));
   co_return outcome;
@@ -347,6 +418,7 @@ Task<> Running::watch_lists() {
     lists_.expires_after(list_interval);
     const auto [error] = co_await lists_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
+    warn_of_last_good();
     co_await renew_trust();
   }
 }
@@ -373,13 +445,31 @@ Task<> Running::remind_of_holds() {
   }
 }
 
+/// A look at the whole queue each minute, in steps that leave the thread to others.
+Task<> Running::watch_partners() {
+  while (!stopping_) {
+    const auto limit = snapshot_.get()->config().tls_evidence.alert_waiting;
+    partners_.expires_after(std::clamp<std::chrono::seconds>(limit, std::chrono::seconds(1), partner_interval));
+    const auto [error] = co_await partners_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    const auto snapshot = snapshot_.get();
+    if (!partner_queue_.begin(snapshot->config())) continue;
+    std::optional<std::uint64_t> next = 0;
+    while (next && !stopping_) {
+      next = scheduler_->visit(*next, partner_step, [this](const QueuedMessage &message) { partner_queue_.see(message); });
+      co_await asio::post(main_, asio::use_awaitable);
+    }
+    if (!stopping_) partner_queue_.end(*log_, std::chrono::system_clock::now());
+  }
+}
+
 Task<> Running::watch_signals() {
   for (;;) {
     const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     if (number == SIGHUP) {
       log_->reopen();
-      const ReloadOutcome outcome = co_await reload();
+      const ReloadOutcome outcome = co_await reload(false);
       (void)outcome; // already in the log
       continue;
     }
@@ -433,6 +523,7 @@ void Running::finish_shutdown() {
   trim_.cancel();
   lists_.cancel();
   reminder_.cancel();
+  partners_.cancel();
   signals_.cancel();
   main_.stop();
 }
@@ -443,6 +534,7 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, return_memory(), asio::detached);
   asio::co_spawn(main_, watch_lists(), asio::detached);
   asio::co_spawn(main_, remind_of_holds(), asio::detached);
+  asio::co_spawn(main_, watch_partners(), asio::detached);
   workers_.start();
   main_.run();
   workers_.stop();
@@ -489,31 +581,36 @@ std::vector<QueuedMessage> decode_recovered(Recovery recovery, MailLog &log) {
 
 ExitStatus run_daemon(const DaemonOptions &options) {
   std::signal(SIGPIPE, SIG_IGN);
-  const LoadedConfig loaded = load_config(options.config, std::chrono::system_clock::now());
-  for (const auto &finding : loaded.findings) std::fprintf(stderr, "%s\n", finding.to_string().c_str());
-  if (!loaded.config) {
+  auto tickets = std::make_shared<tls::TicketKeys>();
+  StartConfig found = find_start_config(options.config, tickets, std::chrono::system_clock::now());
+  for (const auto &finding : found.findings) std::fprintf(stderr, "%s\n", finding.to_string().c_str());
+  if (!found.snapshot) {
+    if (!found.problem.empty()) std::fprintf(stderr, "portcullisd: no last good configuration: %s\n", found.problem.c_str());
     std::fprintf(stderr, "portcullisd: the configuration is wrong; nothing was started\n");
     return ExitStatus::bad_config;
   }
-  const Config &config = *loaded.config;
+  if (!found.last_good.empty())
+    std::fprintf(stderr, "portcullisd: THE CONFIGURATION IS WRONG, as said above: this runs on the last good one, kept at %s; mend "
+                         "the files and reload\n",
+                 found.last_good.c_str());
+  const auto config_in_force = found.snapshot->config_pointer();
+  const Config &config = *config_in_force;
   // Before anything is made: a start without the user must leave no folder of root's behind.
   const auto identity = find_daemon_identity(config.server.user, config.server.group);
   if (!identity) return report(ExitStatus::bad_config, identity.error());
-  auto tickets = std::make_shared<tls::TicketKeys>();
-  auto snapshot = Snapshot::build(loaded.config, tickets);
-  if (!snapshot) return report(ExitStatus::bad_config, snapshot.error());
   if (auto forbidden = forbid_new_privileges(); !forbidden) return report(ExitStatus::unavailable, forbidden.error());
   raise_descriptor_limit();
 
-  Running running(std::move(tickets), std::move(*snapshot));
+  Running running(std::move(tickets), std::move(found.snapshot));
   if (auto bound = running.bind(*identity); !bound) return report(ExitStatus::unavailable, bound.error());
   if (auto dropped = drop_privileges(*identity); !dropped) return report(ExitStatus::bad_config, dropped.error());
   auto recovery = running.open();
   if (!recovery) return report(ExitStatus::unavailable, recovery.error());
-  log_findings(running.log(), loaded.findings);
+  log_findings(running.log(), found.findings);
   auto recovered = decode_recovered(std::move(*recovery), running.log());
   if (auto started = running.start(std::move(recovered)); !started)
     return report(ExitStatus::unavailable, started.error());
+  running.started_on(std::move(found.seen), std::move(found.last_good));
   return running.run();
 }
 

@@ -37,6 +37,12 @@ std::vector<std::string> needs_restart(const Config &running, const Config &load
   compare("dns.extra_anchors", running.dns.extra_anchors, loaded.dns.extra_anchors);
   compare("dns.timeout", running.dns.timeout, loaded.dns.timeout);
   compare("dns.hosts_file", running.dns.hosts_file, loaded.dns.hosts_file);
+  for (const auto &[key, content] : loaded.start_files) {
+    const auto before = running.start_files.find(key);
+    if (before != running.start_files.end() && before->second != content &&
+        std::find(keys.begin(), keys.end(), key) == keys.end())
+      keys.push_back(key + " (what is in the file)");
+  }
   compare("dns.insecure_domains", running.dns.insecure_domains, loaded.dns.insecure_domains);
   compare("dns.truth_test", running.dns.truth_test, loaded.dns.truth_test);
   compare("tls_memory.enabled", running.tls_memory.enabled, loaded.tls_memory.enabled);

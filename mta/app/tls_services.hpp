@@ -62,6 +62,8 @@ public:
   /// Null: not kept.
   [[nodiscard]] DecisionLog *decisions() noexcept { return decisions_.get(); }
   [[nodiscard]] TlsMemory *memory() noexcept { return memory_.get(); }
+  /// Of partners, those that end within 30 days, as the daily look found them.
+  [[nodiscard]] std::vector<EndingCertificate> ending_certificates() const { return watch_->ending(); }
 
 private:
   explicit TlsServices(Needs needs);

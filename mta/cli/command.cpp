@@ -6,7 +6,9 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/config/last_good.hpp"
 #include "mta/config/load.hpp"
+#include "mta/config/start_facts.hpp"
 #include "mta/control/client.hpp"
 #include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
@@ -44,18 +46,30 @@ int run(CLI::App &program, GlobalOptions &global, int count, const char *const *
   return global.status;
 }
 
+std::shared_ptr<const Config> load_for_tool(GlobalOptions &global) {
+  const auto now = std::chrono::system_clock::now();
+  const auto loaded = load_config(global.config, now);
+  if (loaded.config) return loaded.config;
+  const auto facts = read_start_facts(global.config);
+  const auto kept = KeptFiles::open(last_good_folder(facts.spool_path), absolute_config_path(global.config));
+  if (kept) {
+    auto good = load_config(global.config, now, **kept);
+    if (good.config) {
+      if (!global.json)
+        std::fprintf(stderr, "portcullis: %s has mistakes (see portcullis check): this is by the last good configuration, of %s\n",
+                     printable(global.config).c_str(), printable((*kept)->saved()).c_str());
+      return good.config;
+    }
+  }
+  fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
+  return nullptr;
+}
+
 std::optional<json::object> ask(GlobalOptions &global, const json::object &request) {
   std::string socket = global.socket;
   if (socket.empty()) {
-    const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-    if (!loaded.config) {
-      fail(global,
-           fmt::format("{} has mistakes (see portcullis check), so the daemon's socket is not known: name it with --socket",
-                       global.config),
-           2);
-      return std::nullopt;
-    }
-    socket = loaded.config->control.socket;
+    // [control] alone: whatever else is wrong with the configuration, the daemon that runs can be talked to.
+    socket = read_start_facts(global.config).control.socket;
   }
   auto answer = call_daemon(socket, request);
   if (!answer) {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include <CLI/App.hpp>
 #include <boost/json/object.hpp>
+
+#include "mta/config/config.hpp"
 
 namespace mta::cli {
 
@@ -41,6 +44,10 @@ void add_trace(CLI::App &program, GlobalOptions &global);
 /// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no (already
 /// printed, as JSON when that was asked for).
 [[nodiscard]] std::optional<boost::json::object> ask(GlobalOptions &global, const boost::json::object &request);
+
+/// The configuration for a command that reads it; where the files are wrong the last good one, which is said. Null: neither
+/// can be had, which is printed.
+[[nodiscard]] std::shared_ptr<const Config> load_for_tool(GlobalOptions &global);
 
 /// Prints "portcullis: TEXT" to standard error (or {"ok":false,"error":TEXT} to standard output with --json).
 void fail(GlobalOptions &global, std::string_view text, int status);

@@ -20,6 +20,23 @@ json::object section(const json::object &answer, std::string_view key) {
   return value && value->is_object() ? value->get_object() : json::object{};
 }
 
+/// Our own certificates, and those of partners that end soon.
+void print_certificates(const json::object &answer) {
+  const auto print = [&answer](std::string_view key, const char *whose, std::string_view name, bool ending_only) {
+    const auto *list = answer.if_contains(key);
+    if (!list || !list->is_array()) return;
+    for (const auto &entry : list->get_array()) {
+      const auto &row = entry.as_object();
+      const auto days = static_cast<long long>(number_at(row, "days_left"));
+      if (ending_only && days > 30) continue;
+      std::printf("%-14s %s %s %s (%lld days)\n", whose, text_at(row, name).c_str(), days < 0 ? "HAS EXPIRED:" : "expires",
+                  text_at(row, "not_after").c_str(), days);
+    }
+  };
+  print("certificates", "certificate", "name", false);
+  print("partner_certificates", "of a partner", "host", true);
+}
+
 void print_status(const json::object &answer) {
   const auto count = [](const json::object &object, std::string_view key) {
     return static_cast<long long>(number_at(object, key));
@@ -31,6 +48,11 @@ void print_status(const json::object &answer) {
               format_age(std::chrono::seconds(number_at(answer, "uptime"))).c_str(),
               flag_at(answer, "draining") ? ", DRAINING: new mail is put off" : "");
   std::printf("configuration  %s, %lld partners\n", text_at(answer, "config").c_str(), count(answer, "partners"));
+  if (const auto kept = text_at(answer, "last_good"); !kept.empty())
+    std::printf("               WRONG: this is the last good configuration, kept at %s; see portcullis check, mend the files "
+                "and reload\n",
+                kept.c_str());
+  print_certificates(answer);
   if (const auto *listeners = inbound.if_contains("listeners"); listeners && listeners->is_array())
     for (const auto &entry : listeners->get_array())
       std::printf("listener       %s on %s\n", text_at(entry.as_object(), "listener").c_str(),
@@ -80,8 +102,13 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
   auto *reload = program.add_subcommand(
       "reload", "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
                 "wrong the configuration in force is kept, and the mistakes are listed.");
-  reload->callback([&global] {
-    const auto answer = ask_for(global, "reload");
+  auto force = std::make_shared<bool>(false);
+  reload->add_flag("--force", *force, "take a list of recipients although it is empty or lost half of its entries or more");
+  reload->callback([&global, force] {
+    json::object request;
+    request["command"] = "reload";
+    request["force"] = *force;
+    const auto answer = ask(global, request);
     if (!answer) return;
     if (global.json) return print_json(*answer);
     std::printf("the new configuration is in force\n");

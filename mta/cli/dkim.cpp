@@ -7,8 +7,8 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
-#include "auth/dkim/key_record.hpp"
 #include "auth/dkim/signing_key.hpp"
+#include "mta/cli/check_dns.hpp"
 #include "mta/cli/command.hpp"
 #include "mta/cli/dns_source.hpp"
 #include "mta/cli/files.hpp"
@@ -81,39 +81,17 @@ void run_keygen(GlobalOptions &global, const KeygenArguments &arguments) {
   if (global.json) print_json({{"ok", true}, {"keys", keys}});
 }
 
-/// What the DNS says of one key: empty when it is right.
-std::string problem_of(const SigningKeyConfig &key, const AnswerAll &answer) {
-  const std::string name = fmt::format("{}._domainkey.{}", key.selector, key.domain.ascii());
-  auth::DnsFacts facts;
-  for (int round = 0; round < 3 && facts.find(name, auth::RecordType::txt) == nullptr; ++round) answer(facts);
-  const auth::DnsFact *fact = facts.find(name, auth::RecordType::txt);
-  if (fact == nullptr || fact->status == smtp::DnsStatus::temporary)
-    return fmt::format("cannot be looked up now: {}", fact != nullptr ? fact->detail : "no answer");
-  if (fact->texts.empty()) return "is not published";
-  if (fact->texts.size() > 1) return fmt::format("{} records are published, there must be one", fact->texts.size());
-  const auto record = auth::KeyRecord::parse(fact->texts.front());
-  if (!record) return "the published record cannot be read: " + record.error().detail;
-  if (record->public_key.empty()) return "is revoked in the DNS (empty p=)";
-  if (record->type != key.key->type())
-    return fmt::format("the published record has k={}, the key is {}", auth::to_string(record->type),
-                       auth::to_string(key.key->type()));
-  if (record->public_key != key.key->public_key()) return "the published record belongs to another key";
-  if (!record->allows_sha256 || !record->allows_email) return "the published record does not allow sha256 for mail";
-  if (record->testing) return "is published with t=y: verifiers may take signatures as absent";
-  return {};
-}
-
 void run_check(GlobalOptions &global, const std::string &dns_file) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  DnsSource source([&] { return loaded.config->dns; });
+  const auto config = load_for_tool(global);
+  if (!config) return;
+  DnsSource source([&] { return config->dns; });
   const auto answers = source.from_file(dns_file);
   if (!answers) return fail(global, answers.error().detail, 2);
-  std::vector<SigningKeyConfig> keys = loaded.config->dkim_keys;
-  if (loaded.config->arc.key) keys.push_back(*loaded.config->arc.key);
+  std::vector<SigningKeyConfig> keys = config->dkim_keys;
+  if (config->arc.key) keys.push_back(*config->arc.key);
   json::array list;
   for (const SigningKeyConfig &key : keys) {
-    const std::string problem = problem_of(key, *answers);
+    const std::string problem = dkim_problem(key, *answers);
     if (!problem.empty()) global.status = 1;
     const std::string name = fmt::format("{}._domainkey.{}", key.selector, key.domain.ascii());
     if (global.json)

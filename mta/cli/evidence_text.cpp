@@ -91,6 +91,16 @@ std::string format_summary(const policy::EvidenceSummary &summary, std::chrono::
                      host.clear_sessions > 0 ? fmt::format(", {} without TLS", host.clear_sessions) : "",
                      host.authenticated_sessions,
                      host.refused_sessions > 0 ? fmt::format(", {} would be refused", host.refused_sessions) : ""));
+  if (summary.unknown_sessions + summary.unknown_messages > 0)
+    line("unknown", fmt::format("{} sessions with {} messages were not judged by the rule's CAs: they were before it", summary.unknown_sessions,
+                                summary.unknown_messages));
+  if (summary.domains.size() > 1)
+    for (const auto &domain : summary.domains)
+      line("domain",
+           fmt::format("{}: {} sessions, {} messages, {}{}{}", smtp::escape(domain.name, 100), domain.sessions, domain.messages,
+                       range_text(domain.best, domain.worst),
+                       domain.clear_sessions > 0 ? fmt::format(", {} without TLS", domain.clear_sessions) : "",
+                       domain.refused_sessions > 0 ? fmt::format(", {} would be refused", domain.refused_sessions) : ""));
   for (const auto &seen : summary.certificates) line("certificate", format_certificate(seen, now));
   for (const auto &cause : summary.causes)
     line("would refuse", fmt::format("{} sessions at {}, with {} messages, last {}: {}: {}", cause.sessions,
@@ -117,6 +127,9 @@ json::object describe_summary(const policy::EvidenceSummary &summary, std::chron
                       {"authenticated_messages", summary.authenticated_messages},
                       {"refused_sessions", summary.refused_sessions},
                       {"refused_messages", summary.refused_messages},
+                      {"unknown_sessions", summary.unknown_sessions},
+                      {"unproven_sessions", summary.unproven_sessions},
+                      {"unproven_messages", summary.unproven_messages},
                       {"passed_over", summary.passed_over}};
   object["last"] = summary.last ? json::value(time_text(*summary.last)) : json::value(nullptr);
   object["best"] = version_json(summary.best);
@@ -134,6 +147,14 @@ json::object describe_summary(const policy::EvidenceSummary &summary, std::chron
     hosts.push_back(std::move(row));
   }
   object["hosts"] = std::move(hosts);
+  json::array domains;
+  for (const auto &domain : summary.domains)
+    domains.push_back(json::object{{"domain", smtp::escape(domain.name)},
+                                   {"sessions", domain.sessions},
+                                   {"messages", domain.messages},
+                                   {"clear_sessions", domain.clear_sessions},
+                                   {"refused_sessions", domain.refused_sessions}});
+  object["domains"] = std::move(domains);
   json::array certificates;
   for (const auto &seen : summary.certificates) {
     json::object row{{"host", smtp::escape(seen.host)},

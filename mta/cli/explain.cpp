@@ -63,14 +63,14 @@ void print(const GlobalOptions &global, const Explanation &explanation) {
 
 /// Asks the configuration file here; the DNS and the policy hosts, or the files that stand for them.
 void explain_offline(GlobalOptions &global, const ExplainArguments &arguments, MessageWish wish) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
+  const auto config = load_for_tool(global);
+  if (!config) return;
+  const auto snapshot = Snapshot::build(config, std::make_shared<tls::TicketKeys>());
   if (!snapshot) return fail(global, snapshot.error().detail, 2);
   asio::io_context context{1};
   std::unique_ptr<Resolver> resolver;
   if (arguments.dns_file.empty()) {
-    auto made = make_resolver(loaded.config->dns, context.get_executor());
+    auto made = make_resolver(config->dns, context.get_executor());
     if (!made) return fail(global, made.error().detail, 2);
     resolver = std::move(*made);
   } else {
@@ -226,9 +226,9 @@ void print_waiting(const json::object &message) {
 void explain_message(GlobalOptions &global, const std::string &text) {
   const auto id = QueueId::parse(text);
   if (!id) return fail(global, fmt::format("\"{}\" is no queue id", text), 2);
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  const auto found = find_decisions(decision_files(tally_folder(*loaded.config)), id->value);
+  const auto config = load_for_tool(global);
+  if (!config) return;
+  const auto found = find_decisions(decision_files(tally_folder(*config)), id->value);
   if (!found) return fail(global, found.error().detail, 2);
   const auto waiting = find_waiting(global, loaded.config->control.socket, text);
   if (found->empty() && !waiting)
@@ -236,7 +236,7 @@ void explain_message(GlobalOptions &global, const std::string &text) {
         global,
         fmt::format("nothing is recorded of {}: no attempt was made, or it was in the last second or longer ago than "
                     "tls_evidence.keep_days, {} days",
-                    text, loaded.config->tls_evidence.keep_days),
+                    text, config->tls_evidence.keep_days),
         1);
   if (global.json) {
     json::array attempts;

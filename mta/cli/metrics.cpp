@@ -27,6 +27,8 @@ constexpr std::array metrics = {
     Metric{"", "uptime", "uptime_seconds", "gauge", "Since the daemon started."},
     Metric{"", "draining", "draining", "gauge", "1 while new mail is put off."},
     Metric{"", "partners", "partners", "gauge", "Partners in the policy table."},
+    Metric{"", "wrong_config", "wrong_config", "gauge",
+           "1 while the configuration files are wrong and the daemon runs on the last good ones."},
     Metric{"inbound", "sessions", "inbound_sessions", "gauge", "Open inbound sessions."},
     Metric{"inbound", "sessions_total", "inbound_sessions_total", "counter", "Inbound sessions."},
     Metric{"inbound", "accepted", "messages_accepted_total", "counter", "Messages taken into the queue from clients."},
@@ -72,6 +74,20 @@ std::string label(std::string_view text) {
   return out;
 }
 
+void append_days_left(std::string &text, const json::object &status, std::string_view key, std::string_view name,
+                      std::string_view label_name, std::string_view label_key, std::string_view help) {
+  const auto *list = status.if_contains(key);
+  if (list == nullptr || !list->is_array() || list->get_array().empty()) return;
+  append_head(text, name, "gauge", help);
+  for (const auto &entry : list->get_array()) {
+    const auto &row = entry.as_object();
+    const auto partner = lines_at(row, "partner");
+    text += fmt::format("portcullis_{}{{{}=\"{}\"{}}} {}\n", name, label_name, label(lines_at(row, label_key)),
+                        partner.empty() ? std::string() : fmt::format(",partner=\"{}\"", label(partner)),
+                        number_at(row, "days_left"));
+  }
+}
+
 } // namespace
 
 std::string format_metrics(const json::object &status) {
@@ -91,6 +107,10 @@ std::string format_metrics(const json::object &status) {
     text += fmt::format("portcullis_{} {}\n", metric.name,
                         value->is_bool() ? std::int64_t{value->get_bool()} : number_at(*from, metric.key));
   }
+  append_days_left(text, status, "certificates", "certificate_days_left", "certificate", "name",
+                   "Days until a certificate of ours ends.");
+  append_days_left(text, status, "partner_certificates", "partner_certificate_days_left", "host", "host",
+                   "Days until a partner's certificate ends, from 30 days before.");
   const auto *events = status.if_contains("events");
   if (events == nullptr || !events->is_object()) return text;
   append_head(text, "events_total", "counter", "Events of each name since the start, as the log has them.");

@@ -3,6 +3,9 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
+#include <utility>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -30,17 +33,14 @@ struct PartnerArguments {
   unsigned days = 0; ///< 0: as many as are kept
   SimulationOptions simulation;
   bool probe = false;
+  bool no_probe = false;
 };
 
 /// What every command begins with; null: the failure is told.
 std::shared_ptr<const Config> load(GlobalOptions &global, PartnerArguments &arguments) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) {
-    fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-    return nullptr;
-  }
-  if (arguments.days == 0) arguments.days = loaded.config->tls_evidence.keep_days;
-  return loaded.config;
+  auto config = load_for_tool(global);
+  if (config && arguments.days == 0) arguments.days = config->tls_evidence.keep_days;
+  return config;
 }
 
 std::optional<StoredEvidence> read(GlobalOptions &global, const Config &config, const PartnerArguments &arguments,
@@ -85,16 +85,80 @@ json::array describe_exceptions(const policy::Partner &partner) {
   return array;
 }
 
+/// A partner by its name, without case, or by a domain of its own; then `domain` is set, and only its mail is told of.
+const policy::Partner *find_partner(const policy::PartnerTable &table, const std::string &name, std::optional<smtp::Domain> &domain) {
+  for (const policy::Partner &partner : table.partners())
+    if (partner.name == name) return &partner;
+  for (const policy::Partner &partner : table.partners())
+    if (smtp::equals_ignoring_case(partner.name, name)) return &partner;
+  const auto parsed = smtp::Domain::parse(name.starts_with("*.") ? name.substr(2) : name);
+  if (!parsed) return nullptr;
+  for (const policy::Partner &partner : table.partners()) // the pattern itself, as it stands in the file
+    for (const auto &pattern : partner.domains)
+      if (smtp::equals_ignoring_case(pattern.to_string(), name)) {
+        if (!pattern.is_wildcard()) domain = *parsed;
+        return &partner;
+      }
+  const policy::Partner *partner = table.find(*parsed);
+  if (partner) domain = *parsed;
+  return partner;
+}
+
+std::string known_partners(const policy::PartnerTable &table) {
+  constexpr std::size_t most = 50;
+  std::string text;
+  for (std::size_t i = 0; i < table.partners().size() && i < most; ++i)
+    text += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", smtp::escape(table.partners()[i].name, 100));
+  if (table.partners().size() > most) text += fmt::format(" and {} more", table.partners().size() - most);
+  return text.empty() ? "there is none" : "there are " + text;
+}
+
+/// What only a look at the hosts as they are now can say: every address of every MX host, and how they answer.
+void add_probe(policy::EvidenceSummary &summary, const Config &config, const policy::EvidenceQuestion &question,
+               std::span<const policy::Evidence> rows, bool no_probe) {
+  if (!summary.is_safe || summary.direction != Direction::outbound) return;
+  const auto forbid = [&summary](std::string why) {
+    if (std::exchange(summary.is_safe, false)) summary.because.clear();
+    summary.because.push_back(std::move(why));
+  };
+  if (no_probe) return forbid("the addresses of its MX hosts were not probed (--no-probe)");
+  const auto probed = probe_domains(config, question, rows);
+  if (!probed) return forbid("the addresses of its MX hosts could not be probed: " + probed.error().detail);
+  std::size_t addresses = 0;
+  for (const ProbedDomain &domain : *probed) {
+    if (domain.addresses.empty()) forbid(fmt::format("{} has no host that could be probed", domain.domain));
+    for (const ProbedAddress &each : domain.addresses) {
+      ++addresses;
+      if (!each.is_good)
+        forbid(fmt::format("the probe of {} ({}) of {}: {}{}{}", smtp::escape(each.host, 100), each.address.empty() ? "no address" : each.address,
+                           domain.domain, each.verdict, each.reason.empty() ? "" : ": ", smtp::escape(each.reason, 300)));
+    }
+  }
+  if (summary.domains.size() > probed->size())
+    forbid(fmt::format("only {} of {} domains were probed: ask for one of them by its name", probed->size(), summary.domains.size()));
+  if (summary.is_safe)
+    summary.because.push_back(fmt::format("every one of {} addresses of its MX hosts met it in a probe now", addresses));
+}
+
 void run_status(GlobalOptions &global, PartnerArguments arguments) {
   const auto config = load(global, arguments);
   if (!config) return;
   const auto now = std::chrono::system_clock::now();
   const auto enforced = enforced_table(config->partners);
   if (!enforced) return fail(global, enforced.error().detail, 2);
+  std::optional<smtp::Domain> only;
+  if (!arguments.name.empty()) {
+    const policy::Partner *found = find_partner(config->partners, arguments.name, only);
+    if (!found)
+      return fail(global, fmt::format("no partner is named \"{}\", and none has that domain; {}", smtp::escape(arguments.name),
+                                      known_partners(config->partners)),
+                  2);
+    arguments.name = found->name;
+  }
   std::map<std::pair<std::string, Direction>, std::vector<policy::Evidence>> rows;
   const auto owner = [&](const policy::EvidenceRow &row) -> const policy::Partner * {
     const auto domain = smtp::Domain::parse(row.domain);
-    const policy::Partner *partner = domain ? enforced->find(*domain) : nullptr;
+    const policy::Partner *partner = domain && (!only || *only == *domain) ? enforced->find(*domain) : nullptr;
     return partner && (arguments.name.empty() || partner->name == arguments.name) ? partner : nullptr;
   };
   auto evidence = read(global, *config, arguments, [&](const auto &row) { return owner(row) != nullptr; });
@@ -104,17 +168,20 @@ void run_status(GlobalOptions &global, PartnerArguments arguments) {
     rows[{partner->name, each.row.direction}].push_back(std::move(each));
   }
   json::array partners;
-  bool is_known = false;
   for (const policy::Partner &partner : config->partners.partners()) {
     if (!arguments.name.empty() && partner.name != arguments.name) continue;
-    is_known = true;
     json::object object{{"name", partner.name}, {"file", partner.file}};
-    if (!global.json) std::printf("%s (%s)\n", partner.name.c_str(), partner.file.c_str());
+    if (only) object["domain"] = only->ascii();
+    if (!global.json)
+      std::printf("%s (%s)%s\n", partner.name.c_str(), partner.file.c_str(),
+                  only ? fmt::format(", mail of {} alone", only->ascii()).c_str() : "");
     for (const Direction direction : {Direction::outbound, Direction::inbound}) {
       const bool is_outbound = direction == Direction::outbound;
       if (is_outbound ? !partner.outbound : !partner.inbound) continue;
       auto question = question_for(*config, *enforced, partner.name, direction, arguments.days, now);
-      const auto summary = policy::summarise(question, rows[{partner.name, direction}]);
+      const auto &seen = rows[{partner.name, direction}];
+      auto summary = policy::summarise(question, seen);
+      add_probe(summary, *config, question, seen, arguments.no_probe);
       const auto mode = is_outbound ? policy::mode_at(partner.outbound->mode, partner.outbound->from, now)
                                     : policy::mode_at(partner.inbound->mode, partner.inbound->from, now);
       if (global.json) {
@@ -132,8 +199,6 @@ void run_status(GlobalOptions &global, PartnerArguments arguments) {
       print_exceptions(partner, now);
     partners.push_back(std::move(object));
   }
-  if (!arguments.name.empty() && !is_known)
-    return fail(global, fmt::format("no partner is named \"{}\"", smtp::escape(arguments.name)), 2);
   if (global.json) print_json({{"ok", true}, {"days", arguments.days}, {"partners", std::move(partners)}});
 }
 
@@ -187,7 +252,7 @@ void run_simulate(GlobalOptions &global, PartnerArguments arguments) {
     return row.direction == direction && domain && simulation->table.find(*domain) == question.partner;
   });
   if (!evidence) return;
-  const auto summary = policy::summarise(question, evidence->rows);
+  auto summary = policy::summarise(question, evidence->rows);
   std::vector<ProbedDomain> probed;
   if (arguments.probe) {
     auto result = probe_domains(*config, question, evidence->rows);
@@ -195,6 +260,10 @@ void run_simulate(GlobalOptions &global, PartnerArguments arguments) {
     probed = std::move(*result);
   }
   const bool is_probe_good = std::all_of(probed.begin(), probed.end(), [](const auto &each) { return each.is_good; });
+  if (summary.is_safe && direction == Direction::outbound && !arguments.probe) {
+    summary.is_safe = false;
+    summary.because = {"the addresses of the MX hosts were not probed: add --probe"};
+  }
   global.status = summary.is_safe && is_probe_good ? 0 : 1;
   if (global.json) {
     json::object object{{"ok", true}, {"partner", simulation->partner}, {"summary", describe_summary(summary, now)}};
@@ -222,7 +291,8 @@ void add_partner(CLI::App &program, GlobalOptions &global) {
       "status",
       "For each partner and direction: messages, TLS, certificates, what enforce would have refused, and whether it is "
       "safe to enforce.");
-  status->add_option("name", arguments->name, "one partner only");
+  status->add_option("name", arguments->name, "one partner only, by its name or one of its domains");
+  status->add_flag("--no-probe", arguments->no_probe, "do not connect to the partner's MX hosts; then nothing is called safe to enforce");
   add_days(*status, arguments->days);
   status->callback([&global, arguments] { run_status(global, *arguments); });
   auto *suggest = group->add_subcommand(

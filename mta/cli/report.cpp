@@ -24,13 +24,13 @@ template <typename Make> void run_report(GlobalOptions &global, const std::strin
   const auto day = parse_day(day_text);
   if (!day) return fail(global, fmt::format("\"{}\" is no day: write YYYY-MM-DD", day_text), 2);
   if (!dry_run) return fail(global, "the daemon sends the reports; say --dry-run to see what it would send", 2);
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (!loaded.config) return fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
+  const auto config = load_for_tool(global);
+  if (!config) return;
   asio::io_context context{1};
-  auto resolver = make_resolver(loaded.config->dns, context.get_executor());
+  auto resolver = make_resolver(config->dns, context.get_executor());
   if (!resolver) return fail(global, resolver.error().detail, 2);
   std::optional<smtp::Result<std::string>> text;
-  asio::co_spawn(context, make(*loaded.config, resolver->get(), *day),
+  asio::co_spawn(context, make(*config, resolver->get(), *day),
                  [&](const std::exception_ptr &thrown, smtp::Result<std::string> made) {
                    if (!thrown) text = std::move(made);
                    context.stop();

@@ -141,9 +141,7 @@ json::object whole_json(const StoredReport &stored) {
 
 /// The folder of the store; nothing: told already.
 std::optional<std::string> find_folder(GlobalOptions &global) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  if (loaded.config) return reports_folder(loaded.config->spool.path);
-  fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
+  if (const auto config = load_for_tool(global)) return reports_folder(config->spool.path);
   return std::nullopt;
 }
 

@@ -25,13 +25,6 @@ namespace {
 namespace json = boost::json;
 using std::chrono::system_clock;
 
-/// Prints the error and gives null when the configuration is wrong.
-std::shared_ptr<const Config> load(GlobalOptions &global) {
-  auto loaded = load_config(global.config, system_clock::now());
-  if (!loaded.config) fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
-  return loaded.config;
-}
-
 /// The absolute form of a domain, with a dot at its end, is the same domain.
 std::string_view without_final_dot(std::string_view name) {
   if (name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
@@ -66,7 +59,7 @@ json::object json_of(const StsPublication &publication) {
 }
 
 void run_publish(GlobalOptions &global, const std::string &only) {
-  const auto config = load(global);
+  const auto config = load_for_tool(global);
   if (!config) return;
   std::vector<StsPublication> publications;
   for (const auto &[name, domain] : config->domains)
@@ -122,7 +115,7 @@ std::string indented(const std::string &text) {
 }
 
 void show_policy(GlobalOptions &global, const std::string &text) {
-  const auto config = load(global);
+  const auto config = load_for_tool(global);
   if (!config) return;
   const auto domain = parse_domain(global, text);
   if (!domain) return;
@@ -137,7 +130,7 @@ void show_policy(GlobalOptions &global, const std::string &text) {
 }
 
 void run_list(GlobalOptions &global) {
-  const auto config = load(global);
+  const auto config = load_for_tool(global);
   if (!config) return;
   auto found = read_kept_policies(sts_folder(*config));
   if (!found) return fail(global, found.error().detail, 2);
@@ -202,7 +195,7 @@ void print_discovered(GlobalOptions &global, const std::string &domain, const Di
 }
 
 void run_fetch(GlobalOptions &global, const std::string &text) {
-  const auto config = load(global);
+  const auto config = load_for_tool(global);
   if (!config) return;
   const auto domain = parse_domain(global, text);
   if (!domain) return;

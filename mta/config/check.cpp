@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include "mta/config/faults.hpp"
 #include "mta/config/snapshot.hpp"
 #include "tls/profile.hpp"
 
@@ -52,11 +53,22 @@ json::array to_array(const std::vector<std::string> &texts) {
   return array;
 }
 
-json::array describe_findings(const std::vector<Finding> &findings, std::string &text) {
+/// Errors last: they are what must be seen on a screen that has scrolled.
+std::string findings_text(std::vector<Finding> findings) {
+  const auto rank = [](const Finding &finding) { return finding.severity == Severity::warning ? 0 : finding.severity == Severity::fault ? 1 : 2; };
+  std::stable_sort(findings.begin(), findings.end(),
+                   [&](const Finding &left, const Finding &right) { return rank(left) < rank(right); });
+  std::string text;
+  for (const auto &finding : findings) text += finding.to_string() + '\n';
+  return text;
+}
+
+json::array describe_findings(const std::vector<Finding> &findings) {
   json::array array;
   for (const auto &finding : findings) {
-    text += finding.to_string() + '\n';
-    array.emplace_back(json::object{{"severity", finding.severity == Severity::error ? "error" : "warning"},
+    array.emplace_back(json::object{{"severity", finding.severity == Severity::error     ? "error"
+                                                 : finding.severity == Severity::fault ? "fault"
+                                                                                       : "warning"},
                                     {"file", finding.file},
                                     {"line", finding.line},
                                     {"key", finding.key},
@@ -104,29 +116,45 @@ std::string summarise(const Config &config) {
 
 } // namespace
 
-CheckReport format_check(const std::string &path, const LoadedConfig &loaded) {
+CheckReport format_check(const std::string &path, const LoadedConfig &loaded, CheckOptions options) {
   CheckReport report;
   const std::size_t errors = count(loaded.findings, Severity::error);
-  const std::size_t warnings = count(loaded.findings, Severity::warning);
-  report.ok = loaded.config && errors == 0;
+  const std::size_t faults = count(loaded.findings, Severity::fault);
+  const bool starts = loaded.config && errors == 0;
+  report.warnings = count(loaded.findings, Severity::warning);
+  report.ok = starts && faults == 0;
 
-  json::object object{{"ok", report.ok}, {"file", path}, {"errors", errors}, {"warnings", warnings}};
-  object["findings"] = describe_findings(loaded.findings, report.text);
-  object["profiles"] = describe_profiles(loaded.config ? find_users(*loaded.config) : UsedBy(), report.text);
+  json::object object{{"ok", report.ok},
+                      {"file", path},
+                      {"errors", errors + faults},
+                      {"warnings", report.warnings},
+                      {"starts", starts},
+                      {"findings", describe_findings(loaded.findings)}};
+  std::string profiles;
+  object["profiles"] = describe_profiles(loaded.config ? find_users(*loaded.config) : UsedBy(), profiles);
+  if (options.profiles) report.text += profiles;
+  report.text += findings_text(loaded.findings);
   if (loaded.config) report.text += fmt::format("{}: {}\n", path, summarise(*loaded.config));
-  report.text += fmt::format("{}: {}, {}: {}", path, plural(errors, "error"), plural(warnings, "warning"),
-                             report.ok ? "the daemon would start" : "the daemon would not start");
+  report.text += fmt::format("{}: {}, {}: {}", path, plural(errors + faults, "error"), plural(report.warnings, "warning"),
+                             !starts        ? "the daemon would not start"
+                             : faults == 0 ? "the daemon would start"
+                                           : "the daemon would start, and not do what is meant");
   report.json = json::serialize(object);
   return report;
 }
 
-CheckReport check_config(const std::string &path, std::chrono::system_clock::time_point now) {
+LoadedConfig load_for_check(const std::string &path, std::chrono::system_clock::time_point now) {
   LoadedConfig loaded = load_config(path, now);
-  if (loaded.config) {
-    const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
-    if (!snapshot) loaded.findings.push_back({Severity::error, path, 0, "", snapshot.error().detail});
-  }
-  return format_check(path, loaded);
+  if (!loaded.config) return loaded;
+  const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
+  if (!snapshot) loaded.findings.push_back({Severity::error, path, 0, "", snapshot.error().detail});
+  const auto faults = find_faults(*loaded.config, now);
+  loaded.findings.insert(loaded.findings.end(), faults.begin(), faults.end());
+  return loaded;
+}
+
+CheckReport check_config(const std::string &path, std::chrono::system_clock::time_point now, CheckOptions options) {
+  return format_check(path, load_for_check(path, now), options);
 }
 
 } // namespace mta

@@ -90,6 +90,18 @@ const CertificateConfig *Config::find_certificate(std::string_view name) const n
   return nullptr;
 }
 
+namespace {
+
+/// With a delimiter, "user+tag" is known where "user" is (RFC 5233's "detail"). The address itself is handed on whole.
+bool is_listed(const DomainConfig &domain, const std::string &local_part) {
+  if (domain.recipients.contains(local_part)) return true;
+  if (domain.recipient_delimiter.empty()) return false;
+  const auto end = local_part.find(domain.recipient_delimiter);
+  return end != std::string::npos && end > 0 && domain.recipients.contains(local_part.substr(0, end));
+}
+
+} // namespace
+
 policy::LocalRecipient Config::classify(const smtp::ForwardPath &path) const {
   using policy::LocalRecipient;
   const smtp::Mailbox *mailbox = path.mailbox();
@@ -99,7 +111,7 @@ policy::LocalRecipient Config::classify(const smtp::ForwardPath &path) const {
   if (found == domains.end()) return LocalRecipient::not_ours;
   if (found->second.catch_all) return LocalRecipient::known;
   const std::string local_part = smtp::to_lower(mailbox->local_part());
-  if (is_role_name(local_part) || found->second.recipients.contains(local_part)) return LocalRecipient::known;
+  if (is_role_name(local_part) || is_listed(found->second, local_part)) return LocalRecipient::known;
   return LocalRecipient::unknown;
 }
 

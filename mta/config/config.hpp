@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "auth/core/results.hpp"
 #include "auth/dkim/signing_key.hpp"
+#include "policy/allowed_senders.hpp"
 #include "policy/decide.hpp"
 #include "policy/message.hpp"
 #include "policy/partner.hpp"
@@ -39,6 +41,7 @@ struct ServerConfig {
   /// Addresses under which others reach us, where they are not those of a listener (NAT, a load balancer): an MX host
   /// with one of them is ourselves.
   std::vector<smtp::IpAddress> outside_addresses;
+  bool start_with_last_good = true; ///< a start with a wrong configuration runs on the last good one, kept in the spool
   friend bool operator==(const ServerConfig &, const ServerConfig &) = default;
 };
 
@@ -72,6 +75,10 @@ struct CertificateConfig {
   std::string name;
   tls::KeyPairFiles files;
   std::string place;
+  /// Of the leaf; nothing where the file could not be read.
+  std::vector<std::string> dns_names{};
+  std::optional<std::chrono::system_clock::time_point> not_after{};
+  bool is_self_signed = false;
   friend bool operator==(const CertificateConfig &, const CertificateConfig &) = default;
 };
 
@@ -107,6 +114,8 @@ struct ListenerConfig {
   std::vector<std::string> trusted_pins;
   std::string trusted_ca; ///< PEM file; names count only when the chain leads here; "system" allowed
   bool accept_server_auth = false; ///< trusted_names: also certificates that are meant for servers alone
+  /// relay role: which senders a trusted client may use; empty: any.
+  std::vector<policy::AllowedSenders> allowed_senders;
   std::string place;
   friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
@@ -131,6 +140,8 @@ struct DomainConfig {
   std::optional<OwnStsConfig> mta_sts{};
   std::string place;
   bool requiretls = false; ///< the hosts behind us promise REQUIRETLS (RFC 8689), so that such mail may be taken
+  std::string recipient_delimiter{}; ///< one octet: "user+tag" is taken where "user" is known; empty: not
+  std::size_t listed = 0;            ///< recipients that the list file gave
   friend bool operator==(const DomainConfig &, const DomainConfig &) = default;
 };
 
@@ -307,7 +318,8 @@ struct TlsEvidenceConfig {
   bool enabled = true;
   unsigned keep_days = 30;
   std::uint64_t day_limit = 268'435'456; ///< octets of a day's file
-  unsigned alert_deferrals = 10;         ///< enforced deferrals of one partner within an hour that raise an alert; 0: none
+  unsigned alert_deferrals = 10; ///< proven sessions of a partner refused within an hour that raise an alert; 0: none
+  std::chrono::seconds alert_waiting{1800}; ///< mail for a partner that waits so long raises an alert; 0: none
 };
 
 /// [tls_reports]: TLSRPT, sent (RFC 8460).
@@ -358,6 +370,8 @@ struct Config {
   TlsEvidenceConfig tls_evidence;
   TlsReportConfig tls_reports;
   ReceivedReportsConfig received_reports;
+  /// Files that only a start reads, by their key ("dns.hosts_file"), with a hash of what was in them.
+  std::map<std::string, std::size_t> start_files;
 
   /// The keys that sign mail from an author of this domain: its own, or those of the nearest domain above it that has
   /// some. Empty: the mail goes unsigned.

@@ -25,6 +25,8 @@ public:
   certificates(const std::string &path) const = 0;
   [[nodiscard]] virtual smtp::Result<void> check_key_pair(const std::string &certificate,
                                                           const std::string &key) const = 0;
+  /// Where the file of this absolute path is to be read: elsewhere for a kept copy.
+  [[nodiscard]] virtual std::string locate(const std::string &path) const { return path; }
 };
 
 /// The file system. Blocks. Certificates and keys are read as root at start; after the privileges are dropped (a

@@ -76,7 +76,7 @@ std::string Finding::to_string() const {
 
 LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &options, const ConfigFiles &files) {
   Loading loading(files, options.now, options.folder, options.file);
-  loading.config.file = options.folder.empty() ? options.file : loading.resolve(options.file);
+  loading.config.file = options.folder.empty() ? options.file : loading.absolute(options.file);
   const auto tree = toml_tree::parse_toml(text);
   if (!tree) {
     // The partner files are read all the same: every mistake is to be seen at once.
@@ -107,14 +107,22 @@ LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &opti
 }
 
 LoadedConfig load_config(const std::string &path, std::chrono::system_clock::time_point now) {
-  const DiskFiles files;
+  return load_config(path, now, DiskFiles());
+}
+
+std::string absolute_config_path(const std::string &path) {
   std::error_code code;
   const auto absolute = std::filesystem::absolute(path, code);
+  return code ? path : absolute.lexically_normal().string();
+}
+
+LoadedConfig load_config(const std::string &path, std::chrono::system_clock::time_point now, const ConfigFiles &files) {
+  const std::filesystem::path absolute = absolute_config_path(path);
   LoadTextOptions options;
-  options.folder = code ? "." : absolute.parent_path().string();
-  options.file = std::filesystem::path(path).filename().string();
+  options.folder = absolute.has_parent_path() ? absolute.parent_path().string() : ".";
+  options.file = absolute.filename().string();
   options.now = now;
-  const auto text = files.read(path, main_file_limit);
+  const auto text = files.read(files.locate(absolute.string()), main_file_limit);
   if (!text) return {nullptr, {{Severity::error, path, 0, "", text.error().detail}}};
   return load_config_text(*text, options, files);
 }

@@ -10,7 +10,13 @@
 
 namespace mta {
 
-enum class Severity : std::uint8_t { error, warning };
+class ConfigFiles;
+
+enum class Severity : std::uint8_t {
+  error,   ///< the daemon does not start with it
+  warning,
+  fault,   ///< the daemon starts, but what is named does not work: `check` fails
+};
 
 /// One finding: "portcullis.toml:12: listener.profile: unknown profile "nscs"; known: ncsc, …".
 struct Finding {
@@ -31,5 +37,10 @@ struct LoadedConfig {
 /// the file. Also reads recipient lists, and checks that certificates and keys can be read and belong together. `now`
 /// decides which exceptions are expired (a warning).
 [[nodiscard]] LoadedConfig load_config(const std::string &path, std::chrono::system_clock::time_point now);
+/// The path by which a configuration is known: absolute and without "." and "..".
+[[nodiscard]] std::string absolute_config_path(const std::string &path);
+/// The same through `files`.
+[[nodiscard]] LoadedConfig load_config(const std::string &path, std::chrono::system_clock::time_point now,
+                                       const ConfigFiles &files);
 
 } // namespace mta

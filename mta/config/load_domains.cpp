@@ -33,8 +33,10 @@ void read_list_file(Section &section, const std::string &shown, DomainConfig &do
     return;
   }
   std::size_t errors = 0;
+  // One stray line of an export must not take the mail server down; whoever it was meant for is refused, as before.
   const auto error = [&](std::size_t line, std::string message) {
-    if (++errors <= shown_errors) loading.ledger.findings.add({Severity::error, shown, line, "", std::move(message)});
+    if (++errors <= shown_errors)
+      loading.ledger.findings.add({Severity::warning, shown, line, "", std::move(message) + "; the line is passed over"});
   };
   std::string_view rest = *text;
   for (std::size_t line = 1; !rest.empty(); ++line) {
@@ -51,14 +53,18 @@ void read_list_file(Section &section, const std::string &shown, DomainConfig &do
       continue;
     }
     if (domain.recipients.size() >= recipient_limit) {
-      error(line, fmt::format("more recipients than the limit of {}", recipient_limit));
+      loading.ledger.findings.add(
+          {Severity::error, shown, line, "", fmt::format("more recipients than the limit of {}", recipient_limit)});
       break;
     }
+    ++domain.listed;
     domain.recipients.insert(std::move(*recipient));
   }
   if (errors > shown_errors)
     loading.ledger.findings.add(
-        {Severity::error, shown, 0, "", fmt::format("{} further lines are wrong", errors - shown_errors)});
+        {Severity::warning, shown, 0, "", fmt::format("{} further lines are wrong", errors - shown_errors)});
+  if (domain.listed == 0 && !domain.catch_all)
+    section.warning("recipients_file", fmt::format("{} holds no recipient", smtp::escape(shown)));
 }
 
 void read_domain(Section &section, Loading &loading) {
@@ -79,6 +85,12 @@ void read_domain(Section &section, Loading &loading) {
   read_route(section, route, loading);
   std::optional<OwnStsConfig> mta_sts;
   read_own_mta_sts(section, mta_sts);
+  std::string delimiter;
+  section.read("recipient_delimiter", delimiter);
+  if (delimiter.size() > 1 || (!delimiter.empty() && std::string_view("+-=_#~!%&*/").find(delimiter[0]) == std::string_view::npos)) {
+    section.error("recipient_delimiter", "must be one of + - = _ # ~ ! % & * /, such as \"+\", or empty");
+    delimiter.clear();
+  }
   if (!name) {
     (void)section.value("recipients");
     section.finish();
@@ -91,7 +103,8 @@ void read_domain(Section &section, Loading &loading) {
                       .route = std::move(route),
                       .mta_sts = std::move(mta_sts),
                       .place = section.place(),
-                      .requiretls = requiretls};
+                      .requiretls = requiretls,
+                      .recipient_delimiter = std::move(delimiter)};
   std::vector<std::string> listed;
   section.read_list("recipients", listed, [&](std::string_view text) { return parse_recipient(text, *name); });
   domain.recipients.insert(listed.begin(), listed.end());

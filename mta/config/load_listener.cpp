@@ -27,10 +27,8 @@ void check_dates(Section &section, const std::string &path, const tls::Certifica
   const auto day = [](std::chrono::system_clock::time_point time) {
     return format_date(std::chrono::floor<std::chrono::days>(time));
   };
-  if (leaf.not_after <= now)
-    section.warning("certificate",
-                    fmt::format("{}: expired on {}; who demands authentication refuses it", path, day(leaf.not_after)));
-  else if (leaf.not_before > now)
+  if (leaf.not_after <= now) return; // find_faults() tells
+  if (leaf.not_before > now)
     section.warning("certificate", fmt::format("{}: is not valid before {}", path, day(leaf.not_before)));
   else if (leaf.not_after - now < std::chrono::days(30))
     section.warning("certificate",
@@ -38,13 +36,17 @@ void check_dates(Section &section, const std::string &path, const tls::Certifica
                                 std::chrono::duration_cast<std::chrono::days>(leaf.not_after - now).count()));
 }
 
-void check_files(Section &section, const CertificateConfig &certificate, const std::string &certificate_path,
+void check_files(Section &section, CertificateConfig &certificate, const std::string &certificate_path,
                  const std::string &key_path, Loading &loading) {
   const auto chain = loading.files.certificates(certificate.files.certificate);
   if (!chain) {
     section.error("certificate", fmt::format("{}: {}", smtp::escape(certificate_path), chain.error().detail));
   } else {
-    loading.leaves.emplace(certificate.name, chain->front());
+    const tls::CertificateFacts &leaf = chain->front();
+    loading.leaves.emplace(certificate.name, leaf);
+    certificate.dns_names = leaf.dns_names;
+    certificate.not_after = leaf.not_after;
+    certificate.is_self_signed = !leaf.subject.empty() && leaf.subject == leaf.issuer;
     check_dates(section, smtp::escape(certificate_path), chain->front(), loading.now);
   }
   constexpr std::size_t limit = 1024 * 1024;
@@ -164,6 +166,28 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
                   "is off, so that no client shows a certificate for trusted_names or trusted_pins");
 }
 
+/// [[listener.allowed_senders]]: which clients may use which senders.
+void read_allowed_senders(Section &section, ListenerConfig &listener) {
+  for (auto &block : section.tables("allowed_senders")) {
+    policy::AllowedSenders allowed;
+    allowed.place = block.place();
+    read_networks(block, "networks", allowed.networks);
+    read_name_patterns(block, "names", allowed.names);
+    read_pins(block, "pins", allowed.pins);
+    block.require("senders", "what they may use: \"user@example.org\", \"example.org\", \"*.example.org\" or \"*\"");
+    block.read_list("senders", allowed.senders, [](std::string_view text) { return policy::SenderPattern::parse(text); });
+    if (allowed.networks.empty() && allowed.names.empty() && allowed.pins.empty() && !block.has("networks") &&
+        !block.has("names") && !block.has("pins"))
+      block.error("", "says of no client whose senders these are: add networks, names or pins");
+    if (!allowed.names.empty() && listener.trusted_ca.empty())
+      block.error("names", "count only when the chain leads to the listener's trusted_ca");
+    block.finish();
+    listener.allowed_senders.push_back(std::move(allowed));
+  }
+  if (!listener.allowed_senders.empty() && listener.role == policy::ListenerRole::mx)
+    section.warning("allowed_senders", "counts only with role = \"relay\"");
+}
+
 ListenerConfig read_listener(Section &section, Loading &loading) {
   ListenerConfig listener;
   listener.place = section.place();
@@ -188,6 +212,7 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
   section.read_word<MalformedHeader>("malformed_header", listener.malformed_header,
                                      {{"refuse", MalformedHeader::refuse}, {"split", MalformedHeader::split}});
   read_relay_trust(section, listener, loading);
+  read_allowed_senders(section, listener);
   // Turning bare LF into CRLF for strangers is what smuggling needs.
   if (listener.bare_lf == smtp::BareLf::convert && listener.role == policy::ListenerRole::mx)
     section.error("bare_lf", "\"convert\" is for trusted internal clients: role must be \"relay\"");

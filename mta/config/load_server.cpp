@@ -48,6 +48,7 @@ void load_server(Section &root, Loading &loading) {
     section->read_list("outside_addresses", server.outside_addresses,
                        [](std::string_view text) { return smtp::IpAddress::parse(text); });
     if (server.partners.empty()) section->error("partners", "is empty; name the folder of the partner files");
+    section->read("start_with_last_good", server.start_with_last_good);
     section->finish();
   }
   if (auto section = root.table("log")) {

@@ -32,6 +32,7 @@ void load_evidence(Section &root, Loading &loading) {
   section->read_count("keep_days", out.keep_days, 1, 3'660);
   section->read_size("day_limit", out.day_limit, 1'048'576, 1ULL << 40U);
   section->read_count("alert_deferrals", out.alert_deferrals, 0, 1'000'000);
+  section->read_duration("alert_waiting", out.alert_waiting, std::chrono::seconds(0), std::chrono::hours(24 * 60));
   section->finish();
 }
 

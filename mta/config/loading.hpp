@@ -32,7 +32,9 @@ struct Loading {
   std::map<std::string, std::string> checked_trust;       ///< path to what is wrong, with its text; empty: good
   std::map<std::string, std::string> checked_crls;        ///< the same for files of revoked certificates
 
-  [[nodiscard]] std::string resolve(std::string_view path) const; ///< relative to `folder`
+  [[nodiscard]] std::string absolute(std::string_view path) const; ///< relative to `folder`
+  /// The same, where `files` has it.
+  [[nodiscard]] std::string resolve(std::string_view path) const { return files.locate(absolute(path)); }
 };
 
 // Readers of the sections of portcullis.toml. Each reports into loading.ledger and fills loading.config.

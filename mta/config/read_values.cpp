@@ -1,5 +1,6 @@
 // The values that several sections have: paths, trust, pins, names, levels.
 #include <algorithm>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -93,7 +94,7 @@ std::string check_crl_file(const std::string &path, const Loading &loading) {
 
 } // namespace
 
-std::string Loading::resolve(std::string_view path) const {
+std::string Loading::absolute(std::string_view path) const {
   if (path.empty() || path.front() == '/') return std::string(path);
   return fmt::format("{}{}{}", folder, folder.ends_with('/') ? "" : "/", path);
 }
@@ -111,7 +112,10 @@ void read_file_path(Section &section, std::string_view key, std::string &out, Lo
   if (!section.has(key)) return;
   out = loading.resolve(path);
   if (path.empty()) return;
-  if (const auto text = loading.files.read(out, limit); !text)
+  const auto text = loading.files.read(out, limit);
+  if (text)
+    loading.config.start_files[fmt::format("{}.{}", section.prefix(), key)] = std::hash<std::string>()(*text);
+  else
     section.error(key, fmt::format("{}: {}", smtp::escape(path), text.error().detail));
 }
 
@@ -142,9 +146,12 @@ void read_crls(Section &section, std::string_view key, std::vector<std::string> 
   section.read_list(key, out, [&loading](std::string_view text) -> smtp::Result<std::string> {
     if (text.find("://") != std::string_view::npos) return parse_crl_url(text);
     if (text.empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "is empty; write a file or an http:// address");
-    std::string path = loading.resolve(text);
+    // Lists are replaced all the time: a kept copy serves only where the file itself cannot.
+    std::string path = loading.absolute(text);
     const auto [known, fresh] = loading.checked_crls.try_emplace(path);
     if (fresh) known->second = check_crl_file(path, loading);
+    if (std::string kept = loading.resolve(text); !known->second.empty() && kept != path && check_crl_file(kept, loading).empty())
+      return kept;
     if (!known->second.empty())
       return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{}: {}", smtp::escape(text, 200), known->second));
     return path;

@@ -231,14 +231,15 @@ json::object Commands::status() const {
   store["commits"] = spool.commits;
   answer["spool"] = std::move(store);
 
+  if (services_.describe) services_.describe(answer);
   json::object events;
   for (const auto &[name, count] : services_.log.counts()) events[name] = count;
   answer["events"] = std::move(events);
   return answer;
 }
 
-Task<json::object> Commands::reload() {
-  const ReloadOutcome outcome = co_await services_.reload();
+Task<json::object> Commands::reload(bool force) {
+  const ReloadOutcome outcome = co_await services_.reload(force);
   auto answer = outcome.ok ? success() : failure("the new configuration is wrong; the one in force was kept");
   json::array findings;
   for (const auto &finding : outcome.findings) findings.emplace_back(finding);
@@ -354,7 +355,7 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
     co_return co_await services_.messages->answer_hold_rule(std::move(request), std::move(peer));
   if (command == "reload") {
     services_.log.write(Event("operator").with("command", "reload").with("by", peer.user));
-    co_return co_await reload();
+    co_return co_await reload(flag_of(request, "force"));
   }
   if (command == "drain") {
     const bool off = flag_of(request, "off");

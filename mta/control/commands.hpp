@@ -35,7 +35,7 @@ public:
     CurrentSnapshot &snapshot;
     PolicySources policy_sources;
     MailLog &log;
-    std::function<Task<ReloadOutcome>()> reload;
+    std::function<Task<ReloadOutcome>(bool force)> reload;
     std::function<void(bool draining)> set_draining;
     std::function<bool()> is_draining;
     WallTime started;
@@ -45,6 +45,7 @@ public:
     const OutboundLoad *load = nullptr;       ///< null: not told
     MessageRequests *messages = nullptr;      ///< null: none of them is answered
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
+    std::function<void(boost::json::object &)> describe{}; ///< adds to the answer of `status`
   };
   explicit Commands(Services services) : services_(std::move(services)) {}
 
@@ -54,7 +55,7 @@ public:
 
 private:
   Task<boost::json::object> queue(boost::json::object request, ControlPeer peer);
-  Task<boost::json::object> reload();
+  Task<boost::json::object> reload(bool force);
   boost::json::object status() const;
   Services services_;
 };

@@ -9,6 +9,7 @@
 #include "auth/core/results_field.hpp"
 #include "mta/auth/sign_message.hpp"
 #include "smtp/base/text.hpp"
+#include "mta/inbound/header_senders.hpp"
 
 namespace mta::inbound {
 
@@ -93,6 +94,8 @@ smtp::Result<void> Intake::store_header(const auth::HeaderFields &fields, Messag
 /// RFC 6376 section 5.3: what signs a message converts it to 7-bit first, since a hop that cannot take 8-bit content
 /// would have to, and break the signature.
 smtp::Result<void> Intake::sign_header(const auth::HeaderFields &fields, MessageWriter &writer) {
+  refusal_ = judge_header_senders(fields, permit_);
+  if (refusal_) return store_section(fields.section(), writer); // refused when it has been read
   auto identities = find_identities(config_, fields, now_);
   if (identities.empty()) return store_section(fields.section(), writer);
   converter_.emplace(smtp::SevenBitConverter::Mode::as_labelled);

@@ -14,6 +14,7 @@
 #include "mta/auth/message_check.hpp"
 #include "mta/config/config.hpp"
 #include "mta/spool/spool.hpp"
+#include "policy/allowed_senders.hpp"
 #include "policy/message.hpp"
 #include "smtp/message/eight_bit.hpp"
 #include "smtp/message/header_scan.hpp"
@@ -47,8 +48,13 @@ public:
   /// Fields that are put in front of a client's message and are signed with it; before end of the header section.
   void add_fields(std::string fields) { added_ = std::move(fields); }
 
-  /// The ARC set with these results ("mx.example.org; spf=pass …"); empty when nothing is sealed or the chain may not
-  /// be continued. Once, after end() and when the check is settled.
+  /// The senders that the client may use; before the first octet. Nothing is signed for a message that is refused.
+  void restrict_to(const policy::SenderPermit &permit) { permit_ = permit; }
+  /// From or Sender are not among them; after the header section.
+  [[nodiscard]] const std::optional<smtp::Reply> &refusal() const noexcept { return refusal_; }
+
+  /// The ARC set with these results ("mx.example.org; spf=pass …"); empty when nothing is sealed or the chain may not be
+  /// continued. Once, after end() and when the check is settled.
   [[nodiscard]] smtp::Result<std::string> seal(std::string results);
 
   /// Null for mail that is not checked.
@@ -94,6 +100,8 @@ private:
   std::unique_ptr<const auth::HeaderFields> fields_; ///< while work is left
   std::string waiting_; ///< octets of the body that came with the end of the header section
   bool header_done_ = false;
+  policy::SenderPermit permit_;
+  std::optional<smtp::Reply> refusal_;
   std::string added_;
   std::string signatures_;
   std::string subject_;

@@ -34,6 +34,7 @@ void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::P
   judged_.reset();
   trusted_.reset();
   certificate_problem_.clear();
+  permit_.reset();
   verified_ = false;
 }
 
@@ -129,6 +130,25 @@ std::string ClientJudge::find_certificate_problem(Now now) {
     return "the client certificate is for servers only: its extended key usage lacks clientAuth (accept_server_auth)";
   }
   return fmt::format("the client certificate is not trusted: {}", smtp::escape(verdict.reason, 150));
+}
+
+bool ClientJudge::is_named(const std::vector<std::string> &names, Now now) {
+  if (names.empty() || listener_.trusted_ca.empty() || facts_ == nullptr || facts_->chain.empty()) return false;
+  if (tls::first_match(names, facts_->chain.front().dns_names).empty()) return false;
+  return facts_against(listener_.trusted_ca, {}, relay_purpose(), now).verdict->trusted;
+}
+
+const policy::SenderPermit &ClientJudge::sender_permit(Now now) {
+  if (permit_) return *permit_;
+  if (listener_.allowed_senders.empty()) return permit_.emplace();
+  std::vector<const policy::AllowedSenders *> blocks;
+  for (const policy::AllowedSenders &block : listener_.allowed_senders) {
+    const bool from_network = std::any_of(block.networks.begin(), block.networks.end(),
+                                          [&](const smtp::Network &network) { return network.contains(client_); });
+    const bool by_key = facts_ != nullptr && !facts_->chain.empty() && is_pinned(block.pins, facts_->chain.front());
+    if (from_network || by_key || is_named(block.names, now)) blocks.push_back(&block);
+  }
+  return permit_.emplace(std::move(blocks));
 }
 
 ClientCertificate ClientJudge::certificate(Now now) {

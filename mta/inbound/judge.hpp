@@ -7,6 +7,7 @@
 #include <string>
 
 #include "mta/config/snapshot.hpp"
+#include "policy/allowed_senders.hpp"
 #include "policy/decide.hpp"
 #include "policy/relay.hpp"
 #include "tls/context.hpp"
@@ -40,6 +41,8 @@ public:
   /// Why its certificate does not let the client relay, as one clause for the reply and the log; empty: it does, or the
   /// listener asks for none. To be read after is_trusted().
   [[nodiscard]] const std::string &certificate_problem() const noexcept { return certificate_problem_; }
+  /// Which senders a trusted client of a relay listener may use.
+  [[nodiscard]] const policy::SenderPermit &sender_permit(Now now);
   [[nodiscard]] ClientCertificate certificate(Now now);
   [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
   /// The session's facts with the verdict that a rule needs; facts() must not be null.
@@ -52,6 +55,8 @@ private:
   [[nodiscard]] bool certificate_may_relay(Now now);
   [[nodiscard]] std::string find_certificate_problem(Now now);
   [[nodiscard]] tls::Purpose relay_purpose() const noexcept;
+  /// The client's certificate carries one of the names, and its chain leads to the listener's trusted_ca.
+  [[nodiscard]] bool is_named(const std::vector<std::string> &names, Now now);
 
   struct Judged {
     std::string trust;
@@ -68,6 +73,7 @@ private:
   std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
   std::optional<bool> trusted_;
   std::string certificate_problem_;
+  std::optional<policy::SenderPermit> permit_;
   bool verified_ = false; ///< some verdict was good
 };
 

@@ -56,6 +56,7 @@ std::shared_ptr<const TlsSession> make_session(ClientJudge &judge, const Config 
     session->verdict = policy::judge_tls(nothing, session->facts);
   }
   session->refused = verdict.refusal.has_value();
+  session->is_proven = verdict.is_proven;
   if (session->refused) {
     session->fault_detail = verdict.reason;
     session->refused_by_partner = verdict.rule;

@@ -1,6 +1,7 @@
 // Receiver: see receiver.hpp.
 #include "mta/inbound/receiver.hpp"
 
+#include "mta/inbound/header_senders.hpp"
 #include "mta/inbound/observe.hpp"
 
 #include <algorithm>
@@ -113,6 +114,7 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
   message_.reset();
   rule_.clear();
   sender_proven_ = false;
+  spf_passed_ = false;
   observed_failure_ = false;
   const Config &config = in_force_.snapshot->config();
   if (!edge_.shared().accepting.load(std::memory_order_relaxed)) {
@@ -135,6 +137,14 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
                                          .level = LogLevel::warning,
                                          .sender = action.sender.path.to_string(),
                                          .recipient = {}});
+    return std::nullopt;
+  }
+  if (const smtp::Mailbox *mailbox = action.sender.path.mailbox(); mailbox != nullptr && !may_use(*mailbox)) {
+    refuse(refuse_envelope_sender(action.sender.path.to_string()), {.command = "MAIL",
+                                                                    .reason = "allowed_senders",
+                                                                    .level = LogLevel::warning,
+                                                                    .sender = action.sender.path.to_string(),
+                                                                    .recipient = {}});
     return std::nullopt;
   }
   sender_proven_ = !verdict.rule.empty() && verdict.satisfied && verdict.wanted >= tls::Level::authenticated;
@@ -248,6 +258,7 @@ std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
 
 std::optional<Need> Receiver::end_of_message() {
   ending_ = false;
+  if (!failure_ && intake_ && intake_->refusal()) failure_ = intake_->refusal();
   if (!failure_ && intake_)
     if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
   if (failure_) {
@@ -294,10 +305,23 @@ void Receiver::observe(const smtp::ReversePath &sender, const policy::SenderVerd
     return;
   }
   if (observed_session_ && observed_session_->domain == domain->ascii() && !verdict.refusal) return;
+  proven_session_.reset();
   observed_session_ =
       make_session(judge_, in_force_.snapshot->config(), sender, {verdict, client_.to_string(), machine_.facts().helo},
                    std::chrono::system_clock::now());
   edge_.shared().observer->session(observed_session_);
+}
+
+/// SPF is known only at a message's end: what it proved is counted with the message.
+void Receiver::note_observed_message() {
+  if (!observed_session_) return;
+  if (spf_passed_ && !observed_session_->is_proven && !proven_session_) {
+    auto proven = std::make_shared<TlsSession>(*observed_session_);
+    proven->is_proven = true;
+    proven_session_ = std::move(proven);
+  }
+  const auto &session = spf_passed_ && proven_session_ ? proven_session_ : observed_session_;
+  edge_.shared().observer->messages(session, session->domain, 1);
 }
 
 /// [received_reports] copy_to: who gets such mail as well.
@@ -395,7 +419,7 @@ void Receiver::committed(const smtp::Result<void> &result) {
   }
   const QueueId id = message_->id;
   log_accepted();
-  if (observed_session_) edge_.shared().observer->messages(observed_session_, observed_session_->domain, 1);
+  note_observed_message();
   ++accepted_;
   edge_.shared().messages_accepted.fetch_add(1, std::memory_order_relaxed);
   unconfirmed_ = id;

@@ -100,6 +100,8 @@ private:
   /// One step of what intake_ has left to compute, and what waited for it; nothing when nothing is left.
   [[nodiscard]] std::optional<Need> go_on();
   [[nodiscard]] std::optional<Need> end_of_message();
+  /// A client of ours may be restricted to certain senders.
+  [[nodiscard]] bool may_use(const smtp::Mailbox &sender);
   void end_message();
   void quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
@@ -119,6 +121,7 @@ private:
   [[nodiscard]] SenderStanding standing();
   void log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
   void observe(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
+  void note_observed_message();
   void add_report_copies();
   void log_accepted();
 
@@ -145,6 +148,8 @@ private:
   std::string output_;
   std::string close_reason_;
   std::shared_ptr<const TlsSession> observed_session_; ///< of the partner that MAIL named; null: no partner
+  std::shared_ptr<const TlsSession> proven_session_;   ///< the same, where SPF said of a message that it was the partner's
+  bool spf_passed_ = false;                            ///< for the sender of the message in hand
   std::string rule_;                                   ///< the inbound rule that the sender fell under
   bool sender_proven_ = false;                         ///< by what that rule demands
   bool observed_failure_ = false;                      ///< an observing rule would have refused this sender

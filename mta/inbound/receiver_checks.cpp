@@ -86,6 +86,10 @@ void Receiver::judge_header_form() {
                         .with("reason", problem));
 }
 
+bool Receiver::may_use(const smtp::Mailbox &sender) {
+  return !from_client_of_ours() || judge_.sender_permit(std::chrono::system_clock::now()).allows(sender);
+}
+
 void Receiver::begin_intake() {
   const Config &config = in_force_.snapshot->config();
   const auto now = std::chrono::system_clock::now();
@@ -94,7 +98,11 @@ void Receiver::begin_intake() {
   added_message_id_.clear();
   fields_added_ = false;
   if (from_client_of_ours()) {
-    if (!config.dkim_keys.empty()) intake_ = std::make_unique<Intake>(config, now);
+    const policy::SenderPermit &permit = judge_.sender_permit(now);
+    if (!config.dkim_keys.empty() || permit.is_restricted()) {
+      intake_ = std::make_unique<Intake>(config, now);
+      intake_->restrict_to(permit);
+    }
     return;
   }
   const AuthenticationConfig &rules = config.authentication;
@@ -142,6 +150,8 @@ bool Receiver::checked(bool settled) {
     decision.reasons = {"the checks ask for more DNS answers than the limit allows"};
   }
   log_checks(decision);
+  const auth::SpfVerdict &spf = check.results().spf.mail_from;
+  spf_passed_ = settled && spf.result == auth::SpfResult::pass && observed_session_ && spf.domain == observed_session_->domain;
   if (settled) count_for_report(decision);
   if (decision.reply) {
     const std::string reason = decision.reasons.empty() ? decision.reply->text : decision.reasons.back();

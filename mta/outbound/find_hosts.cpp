@@ -162,17 +162,27 @@ void take_addresses(HostAddresses &found, smtp::DnsAnswer<smtp::IpAddress> &answ
   }
 }
 
+/// A domain of ours whose mail has nowhere to go is our own slip (no route, an MX that is ourselves, a zone that is gone):
+/// its mail was accepted, so it waits until somebody has mended that, and is not bounced.
+HostsFailure as_failure_of(const Config &config, const smtp::Domain &domain, HostsFailure failure) {
+  if (failure.reply.is_temporary() || !config.domains.contains(domain.ascii())) return failure;
+  failure.detail = fmt::format("{} is a domain of ours without a route that leads anywhere: {}", domain.ascii(), failure.detail);
+  failure.reply = our_reply(451, {4, 3, 5}, failure.detail);
+  return failure;
+}
+
 } // namespace
 
 Task<tl::expected<HostList, HostsFailure>> find_hosts(const Config &config, Resolver &resolver, smtp::Domain domain,
                                                       const RandomIndex &random) {
   if (const policy::Route *route = config.find_route(domain)) {
     auto routed = co_await hosts_of_route(*route, config, resolver, random);
+    if (!routed) co_return tl::unexpected(as_failure_of(config, domain, std::move(routed.error())));
     co_return routed;
   }
   HostList list;
-  auto failure = co_await add_mx_hosts(list, config, resolver, std::move(domain), config.outbound.port, random);
-  if (failure) co_return tl::unexpected(std::move(*failure));
+  auto failure = co_await add_mx_hosts(list, config, resolver, domain, config.outbound.port, random);
+  if (failure) co_return tl::unexpected(as_failure_of(config, domain, std::move(*failure)));
   co_return list;
 }
 

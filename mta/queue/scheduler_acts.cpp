@@ -419,4 +419,12 @@ void Scheduler::Impl::removal_recorded(Entry &entry, const Act &, bool ok) {
   finish_if_done(entry); // a job that runs is waited for
 }
 
+std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t most,
+                                              const std::function<void(const QueuedMessage &)> &show) const {
+  auto entry = impl_->entries.lower_bound(from);
+  for (; entry != impl_->entries.end() && most > 0; ++entry, --most) show(*entry->second.message);
+  if (entry == impl_->entries.end()) return std::nullopt;
+  return entry->first;
+}
+
 } // namespace mta

@@ -14,8 +14,10 @@ namespace mta {
 namespace {
 
 /// Still read: version 1, without suite, group and key type; version 2, with the keys as sent and whether they were
-/// linked by name, and without those of the verified chains. Of what they say of keys only the leaf's proves anything.
-constexpr std::uint64_t evidence_row_version = 3;
+/// linked by name, and without those of the verified chains, of which only the leaf's proves anything; version 3, which
+/// does not say whether an inbound session was proven to be its domain's.
+constexpr std::uint64_t evidence_row_version = 4;
+constexpr std::uint64_t proven_since_version = 4;
 constexpr std::uint64_t first_evidence_row_version = 1;
 constexpr auto last_direction = policy::Direction::inbound;
 constexpr auto last_trust = policy::NameTrust::configured;
@@ -185,6 +187,7 @@ policy::EvidenceRow make_evidence_row(const TlsSession &session, std::string_vie
   if (session.observed) row.observed = session.observed->kind;
   row.is_refused = session.refused;
   row.fault = session.fault;
+  row.is_proven = session.is_proven;
   return row;
 }
 
@@ -221,6 +224,7 @@ std::string encode_evidence(EvidenceKind kind, const policy::EvidenceRow &row) {
   out.text(row.observed_rule, EvidenceLimits::rule);
   out.optional_word(row.observed);
   out.word(row.fault);
+  out.number(row.is_proven);
   return std::move(out).take();
 }
 
@@ -267,6 +271,7 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   row.observed_rule = in.text("observed rule", EvidenceLimits::rule);
   row.observed = in.optional_word("observed verdict", last_verdict_kind);
   row.fault = in.word("fault", last_fault);
+  if (written >= proven_since_version) row.is_proven = in.truth("proven");
   if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
   return record;

@@ -23,6 +23,7 @@ constexpr auto daily_look = 60s; ///< how often it is looked whether a new day h
 constexpr std::chrono::days exception_margin{30};
 constexpr unsigned pin_days = 7; ///< of evidence that pins are looked for in
 constexpr std::size_t reasons_kept = 20;
+constexpr std::size_t most_proven = 10'000;
 constexpr std::size_t reasons_shown = 3;
 
 std::int64_t days_left(std::chrono::sys_seconds end, std::chrono::system_clock::time_point now) {
@@ -137,6 +138,26 @@ void PartnerWatch::run_daily() {
   const auto config = services_.config();
   write_partner_warnings(*config, evidence_files(services_.folder), services_.log, now);
   remove_old_evidence(*config, services_.folder, services_.log, now);
+  auto ending = find_ending_certificates(*config, evidence_files(services_.folder), services_.log, now);
+  tell_ending_certificates(ending, told_, services_.log, now);
+  const std::scoped_lock lock(mutex_);
+  ending_ = std::move(ending);
+}
+
+std::vector<EndingCertificate> PartnerWatch::ending() const {
+  const std::scoped_lock lock(mutex_);
+  return ending_;
+}
+
+void PartnerWatch::messages(const std::shared_ptr<const TlsSession> &session, std::string_view /*domain*/, std::uint32_t /*count*/) {
+  if (session->direction != TlsSession::Direction::inbound || !session->is_proven) return;
+  const auto config = services_.config();
+  const auto domain = smtp::Domain::parse(session->domain);
+  const policy::Partner *partner = domain ? config->partners.find(*domain) : nullptr;
+  if (!partner) return;
+  const std::scoped_lock lock(mutex_);
+  if (proven_.size() >= most_proven) proven_.clear(); // they come again with their next message
+  proven_.insert(partner->name + '\n' + session->address);
 }
 
 void PartnerWatch::session(const std::shared_ptr<const TlsSession> &session) {
@@ -149,6 +170,11 @@ void PartnerWatch::session(const std::shared_ptr<const TlsSession> &session) {
   const policy::Partner *partner = domain ? config->partners.find(*domain) : nullptr;
   if (!partner) return;
   const bool is_inbound = session->direction == TlsSession::Direction::inbound;
+  // Anybody may claim to be the partner, and is refused: nobody need get up for that.
+  if (is_inbound && !session->is_proven) {
+    const std::scoped_lock lock(mutex_);
+    if (!proven_.contains(partner->name + '\n' + session->address)) return;
+  }
   const std::string reason = session->verdict ? session->verdict->reason : session->tls_problem;
   const auto now = services_.now();
   std::optional<Event> alert;

@@ -8,12 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mta/config/config.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/tally/day_files.hpp"
+#include "mta/tally/ending_certificates.hpp"
 #include "mta/tally/periodic.hpp"
 #include "mta/tally/tls_session.hpp"
 
@@ -44,10 +47,13 @@ public:
   void stop() { thread_.stop(); }
 
   void session(const std::shared_ptr<const TlsSession> &session) override;
-  void messages(const std::shared_ptr<const TlsSession> &, std::string_view, std::uint32_t) override {}
+  /// Remembers the addresses that were proven to be a partner's.
+  void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain, std::uint32_t count) override;
 
   /// What start() does from time to time: the warnings, once a UTC day.
   void run_daily();
+  /// What the last daily look found: certificates of ours and of partners that end within 30 days.
+  [[nodiscard]] std::vector<EndingCertificate> ending() const;
 
 private:
   struct Deferrals {
@@ -57,9 +63,12 @@ private:
     std::optional<std::chrono::system_clock::time_point> alerted;
   };
   Services services_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, Deferrals, std::less<>> partners_;
+  std::set<std::string> proven_; ///< "partner\naddress": SPF, a network or a certificate said so of an earlier message
   std::optional<UtcDay> done_;
+  std::vector<EndingCertificate> ending_;
+  ToldSteps told_; ///< of the daily task alone
   Periodic thread_; ///< last: ends first
 };
 

@@ -51,6 +51,7 @@ struct TlsSession {
   std::string observed_rule;              ///< a rule in observe mode that demands more; empty: none
   tls::Level observed_level = tls::Level::none;
   std::optional<policy::Verdict> observed; ///< what that rule would have said
+  bool is_proven = false;                 ///< inbound: SPF, a network or a certificate said that it was the domain's own
   bool refused = false;                   ///< our policy ended the session, or refused the sender
   std::string refused_by_partner; ///< the partner's rule or exception that was not met, whichever source won; empty: none
   policy::TlsFault fault = policy::TlsFault::none; ///< of the policy that applied; none: success

@@ -188,7 +188,7 @@ TEST(Evidence, judges_each_session_as_delivery_would_have) {
     const Asked asked(partner);
     const Judged judged = judge_evidence(asked.question, seen);
     EXPECT_EQ(judged.kind, row.expected) << judged.reason;
-    EXPECT_EQ(judged.is_refused, row.expected != VerdictKind::satisfied);
+    EXPECT_EQ(judged.is_refused || judged.is_unknown, row.expected != VerdictKind::satisfied);
   }
 }
 
@@ -328,13 +328,32 @@ void expire_in(std::vector<Evidence> &evidence, int days) {
 const std::vector<SafetyRow> safety_rows = {
     {.name = "seven days with a session each are enough",
      .because = "every one of 7 sessions on 7 days, with 7 messages"},
-    {.name = "six days with few messages are not",
+    {.name = "six days are not, however many messages they saw",
      .days = 6,
+     .messages = 1000,
      .is_safe = false,
-     .because = "too little was seen: 6 messages on 6 days; 7 days or 100 messages are needed"},
-    {.name = "a hundred messages on one day are enough", .days = 1, .messages = 100},
-    {.name = "99 are not", .days = 1, .messages = 99, .is_safe = false, .because = "too little"},
-    {.name = "nothing seen is not safe", .days = 0, .is_safe = false, .because = "0 messages on 0 days"},
+     .because = "too little was seen: sessions that say something on 6 of the 7 days that are needed"},
+    {.name = "a burst of one day is not", .days = 1, .messages = 100'000, .is_safe = false, .because = "on 1 of the 7 days"},
+    {.name = "nothing seen is not safe", .days = 0, .is_safe = false, .because = "nothing on 0 of the 7 days"},
+    {.name = "sessions from before the rule's CAs are unknown, not refused",
+     .days = 10,
+     .change =
+         [](std::vector<Evidence> &evidence, OutboundRule &rule) {
+           rule.trust = "/new/ca.pem";
+           for (std::size_t i = 3; i < evidence.size(); ++i)
+             evidence[i].row.judgements = {{"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
+         },
+     .because = "every one of 7 sessions on 7 days"},
+    {.name = "days with such sessions alone do not count",
+     .days = 9,
+     .change =
+         [](std::vector<Evidence> &evidence, OutboundRule &rule) {
+           rule.trust = "/new/ca.pem";
+           for (std::size_t i = 3; i < evidence.size(); ++i)
+             evidence[i].row.judgements = {{"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
+         },
+     .is_safe = false,
+     .because = "on 6 of the 7 days that are needed; 3 sessions were before the rule"},
     {.name = "one refused session among many forbids it",
      .days = 30,
      .change = [](std::vector<Evidence> &evidence, OutboundRule &) { evidence.back().row = clear_row(); },
@@ -428,6 +447,42 @@ TEST(Evidence, a_rule_is_safe_to_enforce_as_the_table_says) {
       EXPECT_NE(summary.warnings.front().find(row.warning), std::string::npos);
     }
   }
+}
+
+TEST(Evidence, forged_sessions_do_not_keep_an_inbound_rule_from_being_safe) {
+  const Asked asked(inbound_partner(), Direction::inbound);
+  auto evidence = on_days(inbound_row(), 7, 1);
+  EvidenceRow forged = inbound_row();
+  forged.names = {"evil.example"};
+  evidence.push_back({forged, the_day, 500, 500, the_day + 1h});
+  EvidenceRow clear = forged;
+  clear.is_encrypted = false;
+  clear.not_after.reset();
+  evidence.push_back({clear, the_day, 500, 0, the_day + 1h});
+  auto summary = summarise(asked.question, evidence);
+  EXPECT_TRUE(summary.is_safe) << summary.because.front();
+  EXPECT_EQ(summary.unproven_sessions, 1000U);
+  EXPECT_EQ(summary.refused_sessions, 0U);
+  ASSERT_EQ(summary.warnings.size(), 1U);
+  EXPECT_NE(summary.warnings.front().find("1000 sessions with 500 messages"), std::string::npos);
+  // The same from where SPF says that it was the partner: then it is his fault, and counts.
+  clear.is_proven = true;
+  evidence.push_back({clear, the_day, 0, 1, the_day + 1h});
+  summary = summarise(asked.question, evidence);
+  EXPECT_FALSE(summary.is_safe);
+  EXPECT_EQ(summary.refused_messages, 1U);
+}
+
+TEST(Evidence, forged_sessions_make_no_days_for_a_rule_that_anybody_can_meet) {
+  Partner partner = inbound_partner();
+  partner.inbound->level = tls::Level::encrypted;
+  partner.inbound->names.clear();
+  partner.inbound->networks.clear();
+  const Asked asked(partner, Direction::inbound);
+  EXPECT_FALSE(summarise(asked.question, on_days(inbound_row(), 9, 1)).is_safe) << "anybody can start TLS";
+  EvidenceRow proven = inbound_row();
+  proven.is_proven = true;
+  EXPECT_TRUE(summarise(asked.question, on_days(proven, 9, 1)).is_safe);
 }
 
 TEST(Evidence, without_a_rule_nothing_is_safe) {

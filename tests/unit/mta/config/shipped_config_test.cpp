@@ -102,11 +102,13 @@ TEST_F(ShippedConfig, WhatIsCommentedOutStandsAtItsDefault) {
   EXPECT_EQ(a.outbound, b.outbound);
   EXPECT_EQ(a.queue, b.queue);
   EXPECT_EQ(a.certificates, b.certificates);
-  EXPECT_EQ(a.listeners, b.listeners);
+  auto listeners = b.listeners;
+  EXPECT_EQ(listeners.at(0).allowed_senders.size(), 1U) << "its example has no default";
+  listeners.at(0).allowed_senders.clear();
+  EXPECT_EQ(a.listeners, listeners);
   ASSERT_EQ(a.domains.size(), 1U);
   auto domain = b.domains.at("example.org");
-  EXPECT_TRUE(domain.route) << "its example has no default";
-  domain.route.reset();
+  EXPECT_TRUE(domain.route) << "without it mail would come back to us";
   EXPECT_TRUE(domain.mta_sts) << "nor has its policy";
   domain.mta_sts.reset();
   for (const char *name : {"dmarc-reports", "tls-reports"})

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "mta/tally/tls_evidence.hpp"
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
@@ -90,6 +92,15 @@ TEST_F(PartnerWatchTest, only_refusals_by_the_partners_own_rule_count) {
   EXPECT_TRUE(log_.lines.empty());
   auto inbound = *refused("partners.d/x.toml:9 Example Department [inbound]");
   inbound.direction = TlsSession::Direction::inbound;
+  for (int i = 0; i < 50; ++i) watcher->session(support::shared(inbound));
+  EXPECT_TRUE(log_.lines.empty()) << "anybody may claim to be the partner";
+  auto proven = inbound;
+  proven.is_proven = true; // SPF said so of an earlier message from there
+  watcher->messages(support::shared(proven), proven.domain, 1);
+  auto elsewhere = inbound;
+  elsewhere.address = "203.0.113.77";
+  watcher->session(support::shared(elsewhere));
+  EXPECT_TRUE(log_.lines.empty()) << "another address";
   watcher->session(support::shared(inbound));
   EXPECT_EQ(log_.count({"event=partner_deferrals", "direction=inbound",
                         "rule=\"partners.d/x.toml:9 Example Department [inbound]\""}),
@@ -131,6 +142,32 @@ TEST_F(PartnerWatchTest, exceptions_are_warned_of_from_30_days_before) {
     EXPECT_EQ(log_.count(expected), row.expected.empty() ? 0U : 1U);
     EXPECT_EQ(log_.lines.size(), row.expected.empty() ? 0U : 1U);
   }
+}
+
+TEST_F(PartnerWatchTest, our_certificates_are_told_at_each_step) {
+  auto config = std::make_shared<Config>();
+  config->certificates.push_back({.name = "main", .files = {}, .place = "portcullis.toml:7"});
+  config->certificates.back().not_after = now_ + std::chrono::days(31) + 1h;
+  const auto watcher = watch(config);
+  const auto told = [&] { return log_.count({"event=certificate_expires", "whose=ours", "certificate=main"}); };
+  watcher->run_daily();
+  EXPECT_EQ(told(), 0U) << "31 days are left";
+  std::map<int, std::size_t> lines;
+  for (int left = 30; left >= -2; --left) {
+    now_ += 24h;
+    log_.lines.clear();
+    watcher->run_daily();
+    lines[left] = told();
+    if (left == 7) {
+      EXPECT_EQ(log_.count({"level=warning", "days=7", "state=valid"}), 1U);
+    }
+    if (left == -2) {
+      EXPECT_EQ(log_.count({"level=error", "state=expired"}), 1U);
+    }
+  }
+  for (const auto &[left, count] : lines)
+    EXPECT_EQ(count, left == 30 || left == 14 || left == 7 || left <= 1 ? 1U : 0U) << left << " days are left";
+  EXPECT_EQ(watcher->ending().size(), 1U);
 }
 
 TEST_F(PartnerWatchTest, warnings_come_once_a_day) {

@@ -1,0 +1,113 @@
+// find_faults and find_shrunken_lists: see faults.hpp.
+#include "mta/config/faults.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "mta/config/units.hpp"
+#include "smtp/base/text.hpp"
+
+namespace mta {
+
+namespace {
+
+bool has_mx_listener(const Config &config) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(),
+                     [](const ListenerConfig &listener) { return listener.role == policy::ListenerRole::mx; });
+}
+
+/// Every mailbox of the domain that is not the postmaster's is read here as a report and goes nowhere.
+bool serves_reports_only(const Config &config, const DomainConfig &domain) {
+  if (domain.catch_all || domain.recipients.empty()) return false;
+  return std::all_of(domain.recipients.begin(), domain.recipients.end(), [&](const std::string &local_part) {
+    const auto mailbox = smtp::Mailbox::create(local_part, domain.domain);
+    return mailbox && config.is_report_mailbox(*mailbox);
+  });
+}
+
+/// The listener to which a route host leads back; null: none.
+const ListenerConfig *leads_back(const Config &config, const policy::RouteHost &host) {
+  const auto address = smtp::IpAddress::parse(host.host);
+  const bool own_name = !address && smtp::equals_ignoring_case(host.host, config.server.hostname);
+  for (const ListenerConfig &listener : config.listeners)
+    for (const smtp::SocketAddress &bound : listener.addresses)
+      if (bound.port == host.port && (own_name || (address && *address == bound.address))) return &listener;
+  return nullptr;
+}
+
+void check_route(const Config &config, const DomainConfig &domain, std::vector<Finding> &findings) {
+  const std::string name = domain.domain.ascii();
+  const policy::Route *route = config.find_route(domain.domain);
+  if (!route) {
+    findings.push_back(finding_at(
+        Severity::fault, domain.place, "domain",
+        fmt::format("{0} has no route: its mail would go by MX, which leads back to this host, and would wait here. Add "
+                    "where it goes, such as route = [\"mailstore.{0}:25\"]; a second MX, which hands mail on to "
+                    "the first, says route = {{ hosts = [\"{0}\"], look_up_mx = true }}",
+                    name)));
+    return;
+  }
+  if (route->look_up_mx) return;
+  for (const policy::RouteHost &host : route->hosts)
+    if (const ListenerConfig *listener = leads_back(config, host))
+      findings.push_back(finding_at(Severity::fault, route->place.empty() ? domain.place : route->place, "route",
+                                    fmt::format("mail for {} would go to {} port {}, which is our own listener \"{}\": it "
+                                                "would come back for ever",
+                                                name, host.host, host.port, listener->name)));
+}
+
+} // namespace
+
+Finding finding_at(Severity severity, const std::string &place, std::string key, std::string message) {
+  const auto colon = place.rfind(':');
+  const auto line = colon == std::string::npos ? std::nullopt : smtp::parse_number(place.substr(colon + 1));
+  if (!line) return {severity, place, 0, std::move(key), std::move(message)};
+  return {severity, place.substr(0, colon), static_cast<std::size_t>(*line), std::move(key), std::move(message)};
+}
+
+std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock::time_point now) {
+  std::vector<Finding> findings;
+  if (has_mx_listener(config))
+    for (const auto &[name, domain] : config.domains)
+      if (!serves_reports_only(config, domain)) check_route(config, domain, findings);
+  for (const CertificateConfig &certificate : config.certificates)
+    if (certificate.not_after && *certificate.not_after <= now)
+      findings.push_back(finding_at(
+          Severity::fault, certificate.place, "certificate",
+          fmt::format("the certificate \"{}\" expired on {}: who demands authentication sends us no mail",
+                      smtp::escape(certificate.name, 80),
+                      format_date(std::chrono::floor<std::chrono::days>(*certificate.not_after)))));
+  std::stable_sort(findings.begin(), findings.end(), [](const Finding &left, const Finding &right) {
+    return left.file != right.file ? left.file < right.file : left.line < right.line;
+  });
+  return findings;
+}
+
+std::vector<std::pair<std::string, std::size_t>> listed_recipients(const Config &config) {
+  std::vector<std::pair<std::string, std::size_t>> listed;
+  for (const auto &[name, domain] : config.domains)
+    if (!domain.recipients_file.empty()) listed.emplace_back(name, domain.listed);
+  std::sort(listed.begin(), listed.end());
+  return listed;
+}
+
+std::vector<Finding> find_shrunken_lists(const std::vector<std::pair<std::string, std::size_t>> &before,
+                                         const Config &loaded, std::string_view remedy) {
+  std::vector<Finding> findings;
+  for (const auto &[name, count] : before) {
+    const auto found = loaded.domains.find(name);
+    // Without a list, or with catch_all, somebody changed the configuration itself and meant it.
+    if (found == loaded.domains.end() || found->second.recipients_file.empty() || found->second.catch_all) continue;
+    const std::size_t now = found->second.listed;
+    if (count == 0 || now * 2 > count) continue;
+    findings.push_back(finding_at(
+        Severity::error, found->second.place, "domain.recipients_file",
+        fmt::format("the list of {} had {} recipients and has {} now; mail for those who are missing would be refused "
+                    "for good. {}",
+                    name, count, now == 0 ? std::string("none") : std::to_string(now), remedy)));
+  }
+  return findings;
+}
+
+} // namespace mta

@@ -1,0 +1,107 @@
+// find_faults and find_shrunken_lists: domains that lead back to us, certificates that have ended, lists that broke.
+#include <gtest/gtest.h>
+
+#include "config_fakes.hpp"
+#include "mta/config/faults.hpp"
+
+namespace {
+
+using namespace mta;
+using namespace std::chrono_literals;
+
+const auto today = std::chrono::sys_days(2027y / 1 / 15) + 12h;
+
+/// `listeners` and `more` around our domain, whose own keys are `domain`.
+LoadedConfig load(const std::string &listeners, const std::string &domain, const std::string &more = {}) {
+  test::MemoryFiles files;
+  files.every_file_exists = true;
+  LoadTextOptions options;
+  options.folder = "/etc/p";
+  options.now = today;
+  return load_config_text("[server]\nhostname = \"mx.example.org\"\n[queue]\npostmaster = \"alice@example.org\"\n" + listeners +
+                              "[[domain]]\ndomain = \"example.org\"\nrecipients = [\"alice\"]\n" + domain + more,
+                          options, files);
+}
+
+const std::string mx = "[[listener]]\nname = \"mx\"\naddresses = [\"192.0.2.1:25\", \"127.0.0.1:2525\"]\ntls = \"none\"\n";
+const std::string relay =
+    "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:25\"]\nrole = \"relay\"\ntls = \"none\"\ntrusted_networks = [\"10.0.0.0/8\"]\n";
+
+struct RouteRow {
+  const char *name;
+  std::string listeners, domain, more;
+  std::string found; ///< part of the fault; empty: none
+};
+
+TEST(FindFaults, DomainsThatLeadBackToUs) {
+  const std::vector<RouteRow> rows = {
+      {"no route at all", mx, "", "", "example.org has no route"},
+      {"catch_all makes no difference", mx, "catch_all = true\n", "", "example.org has no route"},
+      {"a route of its own", mx, "route = [\"store.example.org:25\"]\n", "", ""},
+      {"a [[route]] that names it", mx, "", "[[route]]\ndomains = [\"example.org\"]\nhosts = [\"store.example.org\"]\n", ""},
+      {"a smart host for everything", mx, "", "[[route]]\ndomains = [\"*\"]\nhosts = [\"hub.example.org\"]\n", ""},
+      {"a [[route]] for others", mx, "", "[[route]]\ndomains = [\"other.example\"]\nhosts = [\"hub.example.org\"]\n", "no route"},
+      {"a second MX says so", mx, "route = { hosts = [\"example.org\"], look_up_mx = true }\n", "", ""},
+      {"a route to our own name", mx, "route = [\"MX.example.org:25\"]\n", "", "our own listener"},
+      {"a route to our own name at a port that is not ours", mx, "route = [\"mx.example.org:2626\"]\n", "", ""},
+      {"a route to our own address", mx, "route = [\"192.0.2.1:25\"]\n", "", "our own listener"},
+      {"a route to a server on this host", mx, "route = [\"127.0.0.1:25\"]\n", "", ""},
+      {"no mx listener: the domain only signs here", relay, "", "", ""},
+      {"every mailbox is read as reports", mx, "", "[received_reports]\nrecipients = [\"alice@example.org\"]\n", ""},
+  };
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    const auto loaded = load(row.listeners, row.domain, row.more);
+    ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+    const auto faults = find_faults(*loaded.config, today);
+    EXPECT_EQ(faults.size(), row.found.empty() ? 0U : 1U) << test::text_of(faults);
+    if (row.found.empty() || faults.empty()) continue;
+    EXPECT_EQ(faults.front().severity, Severity::fault);
+    EXPECT_NE(faults.front().message.find(row.found), std::string::npos) << faults.front().to_string();
+    EXPECT_EQ(faults.front().file, "portcullis.toml");
+    EXPECT_GT(faults.front().line, 0U);
+  }
+}
+
+TEST(FindFaults, CertificatesThatHaveEnded) {
+  for (const int days : {-1, 0, 1}) {
+    SCOPED_TRACE(days);
+    Config config;
+    config.certificates.push_back({.name = "main",
+                                   .files = {},
+                                   .place = "portcullis.toml:3",
+                                   .dns_names = {},
+                                   .not_after = today + std::chrono::days(days),
+                                   .is_self_signed = false});
+    const auto faults = find_faults(config, today);
+    EXPECT_EQ(test::text_of(faults), days > 0 ? ""
+                                              : "portcullis.toml:3: certificate: the certificate \"main\" expired on 2027-01-1" +
+                                                    std::to_string(5 + days) + ": who demands authentication sends us no mail\n");
+  }
+}
+
+struct ListRow {
+  const char *name;
+  std::size_t before, now;
+  bool refused;
+};
+
+TEST(FindShrunkenLists, EmptyAndHalvedListsAreRefused) {
+  const std::vector<ListRow> rows = {{"became empty", 1, 0, true},        {"was empty", 0, 0, false},
+                                     {"grew", 3, 9, false},               {"is the same", 1, 1, false},
+                                     {"lost half", 100, 50, true},        {"lost more", 1000, 3, true},
+                                     {"lost nearly half", 100, 51, false}};
+  for (const auto &row : rows) {
+    SCOPED_TRACE(row.name);
+    Config config;
+    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(), .recipients = {}, .recipients_file = "list", .place = "p:7"};
+    domain.listed = row.now;
+    config.domains.emplace("example.org", domain);
+    EXPECT_EQ(find_shrunken_lists({{"example.org", row.before}}, config, "Remedy.").size(), row.refused ? 1U : 0U);
+    EXPECT_TRUE(find_shrunken_lists({{"other.example", 9}}, config, "").empty()) << "a domain that is gone was taken away on purpose";
+    config.domains.at("example.org").catch_all = true;
+    EXPECT_TRUE(find_shrunken_lists({{"example.org", row.before}}, config, "").empty()) << "the list does not matter";
+  }
+}
+
+} // namespace
