@@ -129,7 +129,7 @@ void show_policy(GlobalOptions &global, const std::string &text) {
               indented(kept->text).c_str());
 }
 
-void run_list(GlobalOptions &global) {
+void run_sts_list(GlobalOptions &global) {
   const auto config = load_for_tool(global);
   if (!config) return;
   auto found = read_kept_policies(sts_folder(*config));
@@ -229,7 +229,7 @@ void add_sts(CLI::App &program, GlobalOptions &global) {
   auto *show = group->add_subcommand("show", "The kept policy of a DOMAIN.");
   show->add_option("domain", *domain, "a recipient domain")->required();
   show->callback([&global, domain] { show_policy(global, *domain); });
-  group->add_subcommand("list", "All kept policies.")->callback([&global] { run_list(global); });
+  group->add_subcommand("list", "All kept policies.")->callback([&global] { run_sts_list(global); });
   auto *fetch =
       group->add_subcommand("fetch", "Look up the record of a DOMAIN and fetch its policy now; nothing is kept.");
   fetch->add_option("domain", *domain, "a recipient domain")->required();
