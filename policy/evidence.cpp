@@ -59,12 +59,17 @@ tls::ChainVerdict verdict_of(const EvidenceRow &row, const std::string &store) {
           .fault = tls::ChainFault::untrusted};
 }
 
-/// A chain that was never judged against the rule's CAs may be good or bad.
-void mark_unknown(Judged &judged, const EvidenceRow &row, const std::string &store) {
-  if (!judged.is_refused || judged.kind != VerdictKind::untrusted || !row.not_after || store == "system") return;
-  const bool was_judged = std::any_of(row.judgements.begin(), row.judgements.end(),
-                                      [&](const ChainJudgement &judgement) { return judgement.store == store; });
-  if (was_judged) return;
+/// A chain that was never judged against the CAs of a demand may be good or bad for it, unless another one says bad.
+void mark_unknown(Judged &judged, const EvidenceRow &row, const std::vector<std::string> &stores) {
+  if (!judged.is_refused || judged.kind != VerdictKind::untrusted || !row.not_after) return;
+  bool unjudged = false;
+  for (const std::string &store : stores) {
+    const bool was_judged = store == "system" || std::any_of(row.judgements.begin(), row.judgements.end(),
+                                                             [&](const auto &judgement) { return judgement.store == store; });
+    if (was_judged && !verdict_of(row, store).trusted) return;
+    unjudged = unjudged || !was_judged;
+  }
+  if (!unjudged) return;
   judged.is_refused = false;
   judged.is_unknown = true;
 }
@@ -94,7 +99,9 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
   const tls::Facts facts = facts_of(row, trust_key(required.trust, required.crls));
   const Verdict verdict = judge_profile(required, judge_tls(required, facts), facts);
   Judged judged{.is_refused = !verdict.ok(), .is_unknown = false, .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
-  mark_unknown(judged, row, trust_key(required.trust, required.crls));
+  std::vector<std::string> stores{trust_key(required.trust, required.crls)};
+  for (const CertificateDemand &other : required.also) stores.push_back(trust_key(other.trust, other.crls));
+  mark_unknown(judged, row, stores);
   return judged;
 }
 
@@ -120,7 +127,7 @@ Judged judge_inbound(const EvidenceQuestion &question, const EvidenceRow &row) {
                : row.is_encrypted ? tls::Level::encrypted
                                   : tls::Level::none;
   if (judged.is_refused && verdict.verdict) judged.kind = verdict.verdict->kind;
-  if (needed) mark_unknown(judged, row, trust_key(needed->trust, needed->crls, needed->accept_server_auth));
+  if (needed) mark_unknown(judged, row, {trust_key(needed->trust, needed->crls, needed->accept_server_auth)});
   return judged;
 }
 

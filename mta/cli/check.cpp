@@ -17,7 +17,7 @@ namespace {
 
 constexpr int wrong_config = 78;
 
-struct CheckArguments {
+struct CheckCommandArguments {
   CheckOptions options;
   bool strict = false;
   bool dns = false;
@@ -35,7 +35,7 @@ const char *dns_state_word(DnsState state) noexcept {
 }
 
 /// False: something is missing or wrong. The lines go to `text` and `list`.
-bool ask_the_dns(GlobalOptions &global, const CheckArguments &arguments, const std::shared_ptr<const Config> &config, std::string &text,
+bool ask_the_dns(GlobalOptions &global, const CheckCommandArguments &arguments, const std::shared_ptr<const Config> &config, std::string &text,
              boost::json::array &list) {
   DnsSource source([config] { return config->dns; });
   const auto answers = source.from_file(arguments.dns_file);
@@ -52,7 +52,7 @@ bool ask_the_dns(GlobalOptions &global, const CheckArguments &arguments, const s
   return good;
 }
 
-void run_check_command(GlobalOptions &global, const CheckArguments &arguments) {
+void run_check_command(GlobalOptions &global, const CheckCommandArguments &arguments) {
   LoadedConfig loaded = load_for_check(global.config, std::chrono::system_clock::now());
   if (loaded.config) {
     const auto found = check_system(*loaded.config);
@@ -78,7 +78,7 @@ void run_check_command(GlobalOptions &global, const CheckArguments &arguments) {
 } // namespace
 
 void add_check(CLI::App &program, GlobalOptions &global) {
-  auto arguments = std::make_shared<CheckArguments>();
+  auto arguments = std::make_shared<CheckCommandArguments>();
   auto *command = program.add_subcommand(
       "check", "Read the configuration as the daemon would and list every mistake with file, line and key, and what this machine "
                "lacks: users, folders, addresses. Exit status 0: it would start; 78: not, or not do what is meant; 1: with --strict "

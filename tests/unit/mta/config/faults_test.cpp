@@ -94,7 +94,7 @@ TEST(FindShrunkenLists, EmptyAndHalvedListsAreRefused) {
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
     Config config;
-    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(), .recipients = {}, .recipients_file = "list", .place = "p:7"};
+    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(), .recipients = {}, .recipients_file = "list", .route = {}, .place = "p:7"};
     domain.listed = row.now;
     config.domains.emplace("example.org", domain);
     EXPECT_EQ(find_shrunken_lists({{"example.org", row.before}}, config, "Remedy.").size(), row.refused ? 1U : 0U);
