@@ -230,7 +230,7 @@ void explain_message(GlobalOptions &global, const std::string &text) {
   if (!config) return;
   const auto found = find_decisions(decision_files(tally_folder(*config)), id->value);
   if (!found) return fail(global, found.error().detail, 2);
-  const auto waiting = find_waiting(global, loaded.config->control.socket, text);
+  const auto waiting = find_waiting(global, config->control.socket, text);
   if (found->empty() && !waiting)
     return fail(
         global,

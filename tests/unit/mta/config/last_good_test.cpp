@@ -16,14 +16,14 @@ using namespace std::chrono_literals;
 
 class LastGood : public testing::Test {
 protected:
-  test::TempFolder folder_;
+  ::test::TempFolder folder_;
   const std::chrono::system_clock::time_point now_ = std::chrono::system_clock::now();
 
   void write(const std::string &name, const std::string &text) {
     std::filesystem::create_directories(std::filesystem::path(folder_.file(name)).parent_path());
     std::ofstream(folder_.file(name)) << text;
   }
-  std::string main() const { return folder_.file("portcullis.toml"); }
+  std::string main_file() const { return folder_.file("portcullis.toml"); }
   void SetUp() override {
     const auto pair = tls::make_self_signed(tls::KeyType::ec_p256, {"mx.example.org"}, std::chrono::days(90)).value();
     write("mx.pem", pair.certificate);
@@ -55,13 +55,13 @@ recipients_file = "list"
   }
   void keep() {
     RecordingFiles files;
-    const auto loaded = load_config(main(), now_, files);
-    ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+    const auto loaded = load_config(main_file(), now_, files);
+    ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
     const auto kept = keep_last_good(*loaded.config, files.take(), now_);
     ASSERT_TRUE(kept) << kept.error().detail;
   }
   smtp::Result<std::unique_ptr<KeptFiles>> open() const {
-    return KeptFiles::open(last_good_folder(folder_.file("spool")), main());
+    return KeptFiles::open(last_good_folder(folder_.file("spool")), main_file());
   }
 };
 
@@ -69,13 +69,13 @@ TEST_F(LastGood, LoadsAsItWasWhateverBecameOfTheFiles) {
   keep();
   for (const char *name : {"portcullis.toml", "mx.pem", "mx.key", "list", "partners.d/a.toml", "hosts"}) write(name, "not [ good");
   write("partners.d/b.toml", "name =\n");
-  EXPECT_EQ(load_config(main(), now_).config, nullptr);
+  EXPECT_EQ(load_config(main_file(), now_).config, nullptr);
   const auto kept = open();
   ASSERT_TRUE(kept) << kept.error().detail;
-  const auto loaded = load_config(main(), now_, **kept);
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  const auto loaded = load_config(main_file(), now_, **kept);
+  ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
   const Config &config = *loaded.config;
-  EXPECT_EQ(config.file, main()) << "a reload reads the files themselves";
+  EXPECT_EQ(config.file, main_file()) << "a reload reads the files themselves";
   EXPECT_EQ(config.domains.at("example.org").recipients.size(), 4U);
   EXPECT_EQ(config.domains.at("example.org").listed, 3U);
   EXPECT_EQ(config.partners.partners().size(), 1U);
@@ -98,7 +98,7 @@ TEST_F(LastGood, TheNextOneReplacesIt) {
   keep();
   EXPECT_EQ(count(), before) << "files of the time before are removed";
   const auto kept = open();
-  EXPECT_EQ(load_config(main(), now_, **kept).config->domains.at("example.org").recipients.size(), 2U);
+  EXPECT_EQ(load_config(main_file(), now_, **kept).config->domains.at("example.org").recipients.size(), 2U);
 }
 
 TEST_F(LastGood, BelongsToOneConfigurationAndIsWhole) {
@@ -121,7 +121,7 @@ TEST_F(LastGood, ACopyIsNotReadThroughALink) {
     std::filesystem::remove(entry.path());
     std::filesystem::create_symlink("/etc/passwd", entry.path());
   }
-  const auto loaded = load_config(main(), now_, **open());
+  const auto loaded = load_config(main_file(), now_, **open());
   ASSERT_TRUE(loaded.config) << "the files themselves are read instead";
   EXPECT_EQ(loaded.config->certificates.at(0).files.key, folder_.file("mx.key"));
 }

@@ -159,10 +159,10 @@ TEST_F(PartnerWatchTest, our_certificates_are_told_at_each_step) {
     watcher->run_daily();
     lines[left] = told();
     if (left == 7) {
-      EXPECT_EQ(log_.count({"level=warning", "days=7", "state=valid"}), 1U);
+      EXPECT_EQ(log_.count({"event=certificate_expires", "days=7", "state=valid"}), 1U);
     }
     if (left == -2) {
-      EXPECT_EQ(log_.count({"level=error", "state=expired"}), 1U);
+      EXPECT_EQ(log_.count({"event=certificate_expires", "state=expired"}), 1U);
     }
   }
   for (const auto &[left, count] : lines)
