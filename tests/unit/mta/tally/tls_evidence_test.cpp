@@ -53,8 +53,21 @@ TEST(EvidenceRow, every_field_reads_back_and_every_cut_is_refused) {
     }
   }
   std::string later = encode_evidence(EvidenceKind::session, full_row());
-  later[0] = 4;
-  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 4, known are 1 to 3");
+  later[0] = 5;
+  EXPECT_EQ(decode_evidence(later).error().detail, "row: version is 5, known are 1 to 4");
+}
+
+TEST(EvidenceRow, a_row_of_version_3_does_not_say_who_it_was) {
+  policy::EvidenceRow row = full_row();
+  row.is_proven = true;
+  std::string octets = encode_evidence(EvidenceKind::session, row);
+  EXPECT_TRUE(decode_evidence(octets)->row.is_proven);
+  octets.pop_back();
+  octets[0] = 3;
+  const auto read = decode_evidence(octets);
+  ASSERT_TRUE(read) << read.error().detail;
+  row.is_proven = false;
+  EXPECT_EQ(read->row, row);
 }
 
 TEST(EvidenceRow, an_expiry_is_kept_as_far_as_the_clock_reaches) {
@@ -78,6 +91,7 @@ std::string as_text(std::string_view text) {
 /// As version 2 wrote it: each key with whether it was linked by name, no verified chains.
 std::string octets_of_version_2(const policy::EvidenceRow &row) {
   std::string octets = encode_evidence(EvidenceKind::session, row);
+  octets.pop_back(); // whether it was proven
   std::size_t at = 0;
   for (const policy::EvidenceKey &key : row.keys) {
     const std::string text = as_text(key.spki_sha256);
