@@ -47,6 +47,7 @@ struct SenderFacts {
   smtp::IpAddress client;
   const tls::Facts *facts =
       nullptr; ///< of the session; `verdict` against the rule's trust store when the rule asks for one
+  std::string_view listener{}; ///< the name of the listener; empty: one for which every rule holds
 };
 
 /// Which trust store (Requirement's words) and purpose the verdict must be made against before judge_sender; nothing
@@ -57,7 +58,8 @@ struct NeededVerdict {
   bool accept_server_auth = false;
 };
 [[nodiscard]] std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners,
-                                                          const smtp::ReversePath &sender);
+                                                          const smtp::ReversePath &sender,
+                                                          std::string_view listener = {});
 
 struct SenderVerdict {
   std::optional<smtp::Reply> refusal;   ///< 550 5.7.x or 450 4.7.x, naming what was missing; nothing: accepted

@@ -16,11 +16,15 @@ struct Found {
   const smtp::Domain *domain = nullptr;
 };
 
-Found find_rule(const PartnerTable &partners, const smtp::ReversePath &sender) {
+Found find_rule(const PartnerTable &partners, const smtp::ReversePath &sender, std::string_view listener) {
   const smtp::Mailbox *mailbox = sender.mailbox();
   if (!mailbox || !mailbox->domain()) return {};
   const Partner *partner = partners.find(*mailbox->domain());
   if (!partner || !partner->inbound) return {};
+  const auto &listeners = partner->inbound->listeners;
+  if (!listener.empty() && !listeners.empty() &&
+      std::find(listeners.begin(), listeners.end(), listener) == listeners.end())
+    return {};
   return {partner, &*partner->inbound, mailbox->domain()};
 }
 
@@ -66,15 +70,17 @@ smtp::Reply refusal(OnFailure on_failure, VerdictKind kind, std::string text) {
 
 } // namespace
 
-std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners, const smtp::ReversePath &sender) {
-  const Found found = find_rule(partners, sender);
+std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners, const smtp::ReversePath &sender,
+                                            std::string_view listener) {
+  const Found found = find_rule(partners, sender, listener);
   if (!found.rule || found.rule->level < tls::Level::authenticated) return std::nullopt;
-  return NeededVerdict{.trust = found.rule->trust, .crls = found.rule->crls, .accept_server_auth = found.rule->accept_server_auth};
+  return NeededVerdict{
+      .trust = found.rule->trust, .crls = found.rule->crls, .accept_server_auth = found.rule->accept_server_auth};
 }
 
 SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath &sender, const SenderFacts &facts,
                            std::chrono::system_clock::time_point now) {
-  const Found found = find_rule(partners, sender);
+  const Found found = find_rule(partners, sender, facts.listener);
   if (!found.rule) return {};
   const InboundRule &rule = *found.rule;
 

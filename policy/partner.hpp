@@ -63,6 +63,8 @@ struct InboundRule {
   bool accept_server_auth = false;
   std::vector<smtp::Network> networks; ///< instead of a certificate
   OnFailure on_failure = OnFailure::reject;
+  std::vector<std::string> listeners{}; ///< names of those that the rule holds for; empty: all
+  bool authors = false; ///< holds for mail whose author (header From) is of the domain, as well as for its envelope sender
   std::string place;
   friend bool operator==(const InboundRule &, const InboundRule &) = default;
 };

@@ -48,6 +48,7 @@ namespace {
 
 constexpr auto ticket_rotation = std::chrono::hours(12);
 constexpr auto trim_interval = std::chrono::seconds(10);
+constexpr auto trim_interval_when_short = std::chrono::seconds(1);
 constexpr auto list_interval = std::chrono::hours(1);
 constexpr auto partner_interval = std::chrono::seconds(30);
 constexpr std::size_t partner_step = 1'000; ///< messages looked at before others have their turn
@@ -495,7 +496,8 @@ Task<> Running::rotate_tickets() {
 /// with 2,000 idle sessions that made 52 KiB each instead of 26.
 Task<> Running::return_memory() {
   while (!stopping_) {
-    trim_.expires_after(trim_interval);
+    // What a flood of large messages has left behind is not to keep honest ones out for long.
+    trim_.expires_after(inbound_ && inbound_->is_short_of_memory() ? trim_interval_when_short : trim_interval);
     const auto [error] = co_await trim_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     if (::mallinfo2().fordblks > trim_above) ::malloc_trim(0);

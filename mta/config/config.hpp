@@ -36,12 +36,16 @@ struct ServerConfig {
   std::string group;               ///< empty: the user's own
   unsigned threads = 0;            ///< 0: one per core
   std::chrono::seconds shutdown_grace{30};
-  std::uint64_t memory_budget = 1'073'741'824; ///< resident octets over which new sessions get 421; 0: none
+  /// Octets of memory for sessions, headers and the queue (mta/base/memory_account.hpp); 0: none. Not given: 1 GiB, and
+  /// 2 GiB for each million of spool.max_messages, so that the queue fills before the memory.
+  std::uint64_t memory_budget = 3'221'225'472;
   std::string partners = "partners.d";         ///< folder with one file for each partner
   /// Addresses under which others reach us, where they are not those of a listener (NAT, a load balancer): an MX host
   /// with one of them is ourselves.
   std::vector<smtp::IpAddress> outside_addresses;
   bool start_with_last_good = true; ///< a start with a wrong configuration runs on the last good one, kept in the spool
+  std::string origin{}; ///< the domain of senders without one on relay listeners (MAIL FROM:<root>); empty: hostname
+  [[nodiscard]] const std::string &origin_in_force() const noexcept { return origin.empty() ? hostname : origin; }
   friend bool operator==(const ServerConfig &, const ServerConfig &) = default;
 };
 
@@ -116,6 +120,12 @@ struct ListenerConfig {
   bool accept_server_auth = false; ///< trusted_names: also certificates that are meant for servers alone
   /// relay role: which senders a trusted client may use; empty: any.
   std::vector<policy::AllowedSenders> allowed_senders;
+  /// Who may send here at all, MAIL FROM:<> included; both roles.
+  bool require_tls = false;
+  bool require_client_certificate = false; ///< one that the next three accept; they default to trusted_…
+  std::vector<std::string> required_names; ///< certificate names (patterns of one label); empty with required_ca: any
+  std::vector<std::string> required_pins;  ///< keys of certificates that need no name and no CA
+  std::string required_ca;                 ///< PEM file
   std::string place;
   friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
@@ -150,13 +160,19 @@ struct LimitConfig {
   smtp::Limits smtp;
   std::size_t connections = 20'000;
   std::size_t connections_per_address = 50;
-  std::size_t connections_per_network = 200;  ///< per /24 or /64
+  std::size_t connections_per_network = 200;  ///< per /24 or /64; twice that per /56, four times per /48
   std::size_t connection_rate = 120;          ///< new connections per address and minute
-  std::vector<smtp::Network> exempt_networks; ///< not counted per address or network
+  std::size_t connection_rate_per_network = 0; ///< per network and minute, in the same steps; 0: five times connection_rate
+  /// Neither counted per address or network nor held to limits.idle_commands and limits.refused_recipients; trusted
+  /// networks and certificates of relay listeners are exempt as well.
+  std::vector<smtp::Network> exempt_networks;
   std::size_t minimum_rate = 64;              ///< octets per second over 60 s while a message is read; 0: no floor
   std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
   std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
   std::chrono::seconds session_timeout{3600};
+  [[nodiscard]] std::size_t rate_per_network() const noexcept {
+    return connection_rate_per_network != 0 ? connection_rate_per_network : 5 * connection_rate;
+  }
   friend bool operator==(const LimitConfig &, const LimitConfig &) = default;
 };
 

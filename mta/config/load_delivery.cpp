@@ -55,11 +55,14 @@ void load_limits(Section &root, Loading &loading) {
   section->read_size("header_size", limits.smtp.header_size, kibi, 16 * mebi);
   section->read_count("received_hops", limits.smtp.received_hops, 1, 1000);
   section->read_count("errors", limits.smtp.errors, 1, 10'000);
+  section->read_count("idle_commands", limits.smtp.idle_commands, 10, 1'000'000);
+  section->read_count("refused_recipients", limits.smtp.refused_recipients, 10, 1'000'000);
   section->read_count("transactions", limits.smtp.transactions, 0, 1'000'000);
   section->read_count("connections", limits.connections, 1, 1'000'000);
   section->read_count("connections_per_address", limits.connections_per_address, 1, 1'000'000);
   section->read_count("connections_per_network", limits.connections_per_network, 1, 1'000'000);
   section->read_count("connection_rate", limits.connection_rate, 1, 1'000'000);
+  section->read_count("connection_rate_per_network", limits.connection_rate_per_network, 0, 1'000'000);
   read_networks(*section, "exempt_networks", limits.exempt_networks);
   section->read_size("minimum_rate", limits.minimum_rate, 0, 64 * kibi);
   section->read_duration("command_timeout", limits.command_timeout, 1s, 1h);

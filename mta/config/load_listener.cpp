@@ -144,7 +144,8 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
   if (listener.role == policy::ListenerRole::mx) {
     for (const char *key : {"trusted_networks", "trusted_names", "trusted_pins", "trusted_ca"})
       if (given(key)) section.error(key, "counts only with role = \"relay\"");
-    if (listener.accept_server_auth) section.error("accept_server_auth", "counts only with role = \"relay\"");
+    if (listener.accept_server_auth && !listener.require_client_certificate)
+      section.error("accept_server_auth", "counts only with role = \"relay\" or require_client_certificate");
     return;
   }
   const bool by_certificate = given("trusted_names") || given("trusted_pins");
@@ -157,7 +158,7 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
         "count only when the chain leads to trusted_ca: add trusted_ca = \"path of a PEM file\" or \"system\"");
   if (given("trusted_ca") && !given("trusted_names"))
     section.error("trusted_ca", "trusts nobody by itself: add trusted_names");
-  if (listener.accept_server_auth && !given("trusted_names"))
+  if (listener.accept_server_auth && !given("trusted_names") && !listener.require_client_certificate)
     section.error("accept_server_auth", "is about trusted_names, and there are none; trusted_pins look at no purpose");
   if (by_certificate && listener.tls == ListenerTls::none)
     section.error("tls", "is \"none\", so that no client can show a certificate for trusted_names or trusted_pins");
@@ -188,6 +189,46 @@ void read_allowed_senders(Section &section, ListenerConfig &listener) {
     section.warning("allowed_senders", "counts only with role = \"relay\"");
 }
 
+/// A listener that is closed to everybody without TLS, or without a certificate that the operator named.
+void read_demands(Section &section, ListenerConfig &listener, Loading &loading) {
+  section.read("require_tls", listener.require_tls);
+  read_name_patterns(section, "required_names", listener.required_names);
+  read_pins(section, "required_pins", listener.required_pins);
+  if (section.has("required_ca")) {
+    std::string path;
+    section.read("required_ca", path);
+    if (!path.empty()) read_trust(section, "required_ca", listener.required_ca, loading);
+  }
+  const bool given =
+      !listener.required_names.empty() || !listener.required_pins.empty() || !listener.required_ca.empty();
+  if (!listener.require_client_certificate) {
+    if (given)
+      section.error("require_client_certificate",
+                    "is not true, so that required_names, required_ca and required_pins say nothing");
+  } else {
+    listener.require_tls = true;
+    if (!given) {
+      listener.required_names = listener.trusted_names;
+      listener.required_pins = listener.trusted_pins;
+      listener.required_ca = listener.trusted_ca;
+    }
+    if (!listener.request_client_certificate)
+      section.error("request_client_certificate", "is off, so that no client shows the certificate that is required");
+    if (listener.required_ca.empty() && listener.required_pins.empty())
+      section.error(
+          "require_client_certificate",
+          "needs to know whose: add required_ca = \"path of a PEM file\" (with required_names), or required_pins; "
+          "anybody can make a certificate");
+    if (listener.required_ca.empty() && !listener.required_names.empty())
+      section.error("required_names", "count only when the chain leads to required_ca: add it");
+    if (listener.required_ca == "system" && listener.required_names.empty())
+      section.error("required_names",
+                    "must be given with required_ca = \"system\": everybody can have a certificate of these CAs");
+  }
+  if (listener.require_tls && listener.tls == ListenerTls::none)
+    section.error("tls", "is \"none\", so that nobody could send to a listener that requires TLS");
+}
+
 ListenerConfig read_listener(Section &section, Loading &loading) {
   ListenerConfig listener;
   listener.place = section.place();
@@ -211,8 +252,10 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
                                   {{"refuse", smtp::BareLf::refuse}, {"convert", smtp::BareLf::convert}});
   section.read_word<MalformedHeader>("malformed_header", listener.malformed_header,
                                      {{"refuse", MalformedHeader::refuse}, {"split", MalformedHeader::split}});
+  section.read("require_client_certificate", listener.require_client_certificate);
   read_relay_trust(section, listener, loading);
   read_allowed_senders(section, listener);
+  read_demands(section, listener, loading);
   // Turning bare LF into CRLF for strangers is what smuggling needs.
   if (listener.bare_lf == smtp::BareLf::convert && listener.role == policy::ListenerRole::mx)
     section.error("bare_lf", "\"convert\" is for trusted internal clients: role must be \"relay\"");

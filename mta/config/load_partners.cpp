@@ -58,6 +58,12 @@ policy::InboundRule read_inbound(Section &section, Loading &loading) {
       section.error("networks", fmt::format("{} is every address and proves nothing", network.to_string()));
   section.read_word<policy::OnFailure>("on_failure", rule.on_failure,
                                        {{"reject", policy::OnFailure::reject}, {"defer", policy::OnFailure::defer}});
+  section.read_strings("listeners", rule.listeners);
+  for (const auto &name : rule.listeners)
+    if (std::none_of(loading.config.listeners.begin(), loading.config.listeners.end(),
+                     [&](const ListenerConfig &listener) { return listener.name == name; }))
+      section.error("listeners", fmt::format("no [[listener]] is named \"{}\"", smtp::escape(name, 80)));
+  section.read("authors", rule.authors);
   if (rule.level != tls::Level::authenticated)
     for (const char *key : {"certificate", "networks"})
       if (section.has(key)) section.error(key, "is judged only with tls = \"authenticated\"");

@@ -62,7 +62,8 @@ Needs find_needs(const Config &config) {
     if (partner.inbound) needs.trust.emplace(partner.inbound->trust, partner.inbound->crls);
   }
   for (const auto &listener : config.listeners)
-    if (!listener.trusted_ca.empty()) needs.trust.emplace(listener.trusted_ca, std::vector<std::string>());
+    for (const auto &authority : {listener.trusted_ca, listener.required_ca})
+      if (!authority.empty()) needs.trust.emplace(authority, std::vector<std::string>());
   needs.trust.emplace(config.mta_sts.trust, std::vector<std::string>());
   needs.trust.emplace(config.tls_reports.https_trust, std::vector<std::string>());
   for (const auto &profile : profiles)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -15,14 +16,40 @@ constexpr std::chrono::seconds minute{60};
 
 } // namespace
 
-smtp::IpAddress network_of(const smtp::IpAddress &address) noexcept {
-  return address.masked(address.is_v6() ? 64 : 24);
+std::span<const ConnectionLimits::Tier> ConnectionLimits::tiers_of(const smtp::IpAddress &address) noexcept {
+  // From the address to the widest network.
+  static constexpr std::array<Tier, 2> v4 = {Tier{32, 0}, Tier{24, 1}};
+  static constexpr std::array<Tier, 4> v6 = {Tier{128, 0}, Tier{64, 1}, Tier{56, 2}, Tier{48, 4}};
+  if (address.is_v6()) return v6;
+  return v4;
 }
 
-std::size_t ConnectionLimits::Hash::operator()(const smtp::IpAddress &address) const noexcept {
+ConnectionLimits::Key ConnectionLimits::key_of(const smtp::IpAddress &address, const Tier &tier) noexcept {
+  return {address.masked(tier.bits), tier.bits};
+}
+
+void ConnectionLimits::Count::move_on(Clock::time_point now) noexcept {
+  if (now - minute_start >= 2 * minute) {
+    last_minute = 0;
+    this_minute = 0;
+    minute_start = now;
+  } else if (now - minute_start >= minute) {
+    last_minute = std::exchange(this_minute, 0);
+    minute_start += minute;
+  }
+}
+
+/// A minute that slides: what came in the minute before counts for the part of it that is less than a minute ago.
+double ConnectionLimits::Count::in_a_minute(Clock::time_point now) const noexcept {
+  const double part_left =
+      1.0 - std::chrono::duration<double>(now - minute_start) / std::chrono::duration<double>(minute);
+  return last_minute * part_left + this_minute;
+}
+
+std::size_t ConnectionLimits::Hash::operator()(const Key &key) const noexcept {
   std::array<std::uint64_t, 2> words{};
-  std::memcpy(words.data(), address.octets().data(), sizeof words);
-  std::uint64_t value = seed;
+  std::memcpy(words.data(), key.base.octets().data(), sizeof words);
+  std::uint64_t value = seed + key.bits;
   for (const std::uint64_t word : words) {
     // The mixing steps of splitmix64.
     value = (value ^ word) * 0xbf58476d1ce4e5b9ULL;
@@ -39,93 +66,103 @@ ConnectionLimits::ConnectionLimits() {
   for (auto &shard : shards_) shard = std::make_unique<Shard>(hash_);
 }
 
-ConnectionLimits::Shard &ConnectionLimits::shard_of(const smtp::IpAddress &network) const noexcept {
-  return *shards_[(hash_(network) >> 48U) % shard_count];
+ConnectionLimits::Shard &ConnectionLimits::shard_of(const smtp::IpAddress &address) const noexcept {
+  return *shards_[(hash_(key_of(address, tiers_of(address).back())) >> 48U) % shard_count];
 }
 
 smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAddress &address,
-                                                               const LimitConfig &limits, Clock::time_point now) {
-  const auto refuse = [](std::string detail) { return smtp::fail(smtp::ErrorCode::full, std::move(detail)); };
-  // Taken first and given back on refusal, so that two workers cannot both take the last place.
-  if (total_.fetch_add(1, std::memory_order_relaxed) >= limits.connections) {
+                                                               const LimitConfig &limits, Clock::time_point now,
+                                                               bool trusted) {
+  const auto refuse = [this](std::string detail) {
     total_.fetch_sub(1, std::memory_order_relaxed);
+    return smtp::fail(smtp::ErrorCode::full, std::move(detail));
+  };
+  // Taken first and given back on refusal, so that two workers cannot both take the last place.
+  if (total_.fetch_add(1, std::memory_order_relaxed) >= limits.connections)
     return refuse(fmt::format("too many connections, limit is {}", limits.connections));
-  }
-  const bool exempt = std::any_of(limits.exempt_networks.begin(), limits.exempt_networks.end(),
-                                  [&](const smtp::Network &network) { return network.contains(address); });
+  const bool exempt = trusted || std::any_of(limits.exempt_networks.begin(), limits.exempt_networks.end(),
+                                             [&](const smtp::Network &network) { return network.contains(address); });
   if (exempt) return Ticket(*this, address, false);
 
-  const smtp::IpAddress network = network_of(address);
-  Shard &shard = shard_of(network);
-  const std::scoped_lock lock(shard.mutex);
-  const auto network_open = shard.networks.find(network);
-  if (network_open != shard.networks.end() && network_open->second >= limits.connections_per_network) {
-    total_.fetch_sub(1, std::memory_order_relaxed);
-    return refuse(fmt::format("too many connections from your network {}/{}, limit is {}", network.to_string(),
-                              network.is_v6() ? 64 : 24, limits.connections_per_network));
-  }
-  const auto [entry, is_new] = shard.addresses.try_emplace(address);
-  AddressCount &count = entry->second;
-  if (is_new) {
-    count.minute_start = now;
-    ++shard.idle;
-  }
-  const auto refuse_address = [&](std::string detail) {
-    total_.fetch_sub(1, std::memory_order_relaxed);
-    if (is_new) {
-      shard.addresses.erase(entry);
-      --shard.idle;
-    }
-    return refuse(std::move(detail));
+  const auto limit_of = [](const Tier &tier, std::uint64_t for_address, std::uint64_t for_network) {
+    return tier.factor == 0 ? for_address : tier.factor * for_network;
   };
-  if (count.open >= limits.connections_per_address) {
-    return refuse_address(
-        fmt::format("too many connections from your address, limit is {}", limits.connections_per_address));
+  const auto name_of = [&](const Tier &tier) {
+    return tier.factor == 0 ? std::string("your address")
+                            : fmt::format("your network {}/{}", address.masked(tier.bits).to_string(), tier.bits);
+  };
+  const auto tiers = tiers_of(address);
+  Shard &shard = shard_of(address);
+  const std::scoped_lock lock(shard.mutex);
+  for (auto at = tiers.rbegin(); at != tiers.rend(); ++at) {
+    const Tier &tier = *at;
+    const auto found = shard.counts.find(key_of(address, tier));
+    const std::uint64_t open = found == shard.counts.end() ? 0 : found->second.open;
+    const auto limit = limit_of(tier, limits.connections_per_address, limits.connections_per_network);
+    if (open >= limit) return refuse(fmt::format("too many connections from {}, limit is {}", name_of(tier), limit));
   }
-  // A minute that slides: what came in the minute before counts for the part of it that is less than a minute ago.
-  if (now - count.minute_start >= 2 * minute) {
-    count.last_minute = 0;
-    count.this_minute = 0;
-    count.minute_start = now;
-  } else if (now - count.minute_start >= minute) {
-    count.last_minute = std::exchange(count.this_minute, 0);
-    count.minute_start += minute;
+  for (const Tier &tier : tiers) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    if (found == shard.counts.end()) continue;
+    found->second.move_on(now);
+    const auto limit = limit_of(tier, limits.connection_rate, limits.rate_per_network());
+    if (found->second.in_a_minute(now) >= static_cast<double>(limit))
+      return refuse(fmt::format("too many connections from {} within a minute, limit is {}", name_of(tier), limit));
   }
-  const double part_left =
-      1.0 - std::chrono::duration<double>(now - count.minute_start) / std::chrono::duration<double>(minute);
-  if (count.last_minute * part_left + count.this_minute >= static_cast<double>(limits.connection_rate)) {
-    return refuse_address(
-        fmt::format("too many connections from your address within a minute, limit is {}", limits.connection_rate));
+  for (const Tier &tier : tiers) {
+    const auto [entry, is_new] = shard.counts.try_emplace(key_of(address, tier));
+    Count &count = entry->second;
+    if (is_new) count.minute_start = now;
+    if (!is_new && count.open == 0) --shard.idle;
+    ++count.open;
+    ++count.this_minute;
   }
-  ++count.this_minute;
-  if (count.open++ == 0) --shard.idle;
-  ++shard.networks[network];
-  if (shard.idle > idle_addresses_per_shard) {
-    std::erase_if(shard.addresses, [&](const auto &item) {
-      return item.second.open == 0 && now - item.second.minute_start >= 2 * minute;
-    });
-    shard.idle = static_cast<std::size_t>(std::count_if(shard.addresses.begin(), shard.addresses.end(),
-                                                        [](const auto &item) { return item.second.open == 0; }));
-    // Still more than half: a flood from many addresses. Forget the rates, or every further connection pays for a look.
-    if (shard.idle > idle_addresses_per_shard / 2) {
-      std::erase_if(shard.addresses, [](const auto &item) { return item.second.open == 0; });
-      shard.idle = 0;
-    }
-  }
+  if (shard.idle + tiers.size() > idle_per_shard) forget_some(shard, now);
   return Ticket(*this, address, true);
+}
+
+void ConnectionLimits::forget_some(Shard &shard, Clock::time_point now) {
+  std::erase_if(shard.counts, [&](const auto &item) {
+    return item.second.open == 0 && now - item.second.minute_start >= 2 * minute;
+  });
+  shard.idle = static_cast<std::size_t>(
+      std::count_if(shard.counts.begin(), shard.counts.end(), [](const auto &item) { return item.second.open == 0; }));
+  if (shard.idle <= idle_per_shard / 2) return;
+  // Still more than half: a flood from many addresses. Forget their rates, or every further connection pays for a look;
+  // a network that many of them came from is still known for a while.
+  std::erase_if(shard.counts, [](const auto &item) {
+    return item.second.open == 0 && item.second.this_minute + item.second.last_minute < 8;
+  });
+  shard.idle = static_cast<std::size_t>(
+      std::count_if(shard.counts.begin(), shard.counts.end(), [](const auto &item) { return item.second.open == 0; }));
+  if (shard.idle <= idle_per_shard / 2) return;
+  std::erase_if(shard.counts, [](const auto &item) { return item.second.open == 0; });
+  shard.idle = 0;
 }
 
 void ConnectionLimits::leave(const smtp::IpAddress &address, bool counted) noexcept {
   total_.fetch_sub(1, std::memory_order_relaxed);
   if (!counted) return;
-  const smtp::IpAddress network = network_of(address);
-  Shard &shard = shard_of(network);
+  Shard &shard = shard_of(address);
   const std::scoped_lock lock(shard.mutex);
-  if (const auto found = shard.addresses.find(address); found != shard.addresses.end()) {
-    if (--found->second.open == 0) ++shard.idle;
+  for (const Tier &tier : tiers_of(address)) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    if (found != shard.counts.end() && --found->second.open == 0) ++shard.idle;
   }
-  if (const auto found = shard.networks.find(network); found != shard.networks.end()) {
-    if (--found->second == 0) shard.networks.erase(found);
+}
+
+void ConnectionLimits::uncount(const smtp::IpAddress &address) noexcept {
+  Shard &shard = shard_of(address);
+  const std::scoped_lock lock(shard.mutex);
+  for (const Tier &tier : tiers_of(address)) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    if (found == shard.counts.end()) continue;
+    Count &count = found->second;
+    if (count.this_minute > 0)
+      --count.this_minute;
+    else if (count.last_minute > 0)
+      --count.last_minute;
+    if (--count.open == 0) ++shard.idle;
   }
 }
 
@@ -133,7 +170,7 @@ std::size_t ConnectionLimits::remembered() const {
   std::size_t sum = 0;
   for (const auto &shard : shards_) {
     const std::scoped_lock lock(shard->mutex);
-    sum += shard->addresses.size();
+    sum += shard->counts.size();
   }
   return sum;
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <utility>
 
@@ -19,8 +20,12 @@
 namespace mta::inbound {
 
 /// Shared by all workers; thread-safe. Pure but for its counters: time is passed in. Memory is bounded by the
-/// connections that are open plus a fixed number of remembered addresses; when more addresses than that came within two
-/// minutes, their rates are forgotten (the other limits hold).
+/// connections that are open plus a fixed number of remembered addresses and networks; when more than that came within
+/// two minutes, their rates are forgotten (the other limits hold).
+///
+/// Who owns a network can come from each of its addresses, so that networks are counted as well, for what is open and
+/// for the minute: IPv4 by /24; IPv6 by /64 (one link), by /56 (one customer's usual share, twice the limit) and by
+/// /48 (one site, four times the limit).
 class ConnectionLimits {
 public:
   using Clock = std::chrono::steady_clock;
@@ -36,6 +41,12 @@ public:
     ~Ticket() {
       if (limits_ != nullptr) limits_->leave(address_, counted_);
     }
+    /// The client has shown that it is trusted (by its certificate): from now on it counts in total only, and what it
+    /// added to the rate is taken back.
+    void exempt() noexcept {
+      if (limits_ != nullptr && std::exchange(counted_, false)) limits_->uncount(address_);
+    }
+    [[nodiscard]] bool is_exempt() const noexcept { return !counted_; }
 
   private:
     friend class ConnectionLimits;
@@ -46,47 +57,61 @@ public:
     bool counted_; ///< per address and network; false: exempt
   };
 
-  /// Error full: the detail names the limit that was reached. A refused connection counts for nothing.
+  /// Error full: the detail names the limit that was reached. A refused connection counts for nothing. `trusted`: as if
+  /// the address were in limits.exempt_networks.
   [[nodiscard]] smtp::Result<Ticket> admit(const smtp::IpAddress &address, const LimitConfig &limits,
-                                           Clock::time_point now);
+                                           Clock::time_point now, bool trusted = false);
 
   /// Open now.
   [[nodiscard]] std::size_t connections() const noexcept { return total_.load(std::memory_order_relaxed); }
-  /// Addresses remembered, open or not: for the bound on memory.
+  /// Addresses and networks remembered, open or not: for the bound on memory.
   [[nodiscard]] std::size_t remembered() const;
 
   static constexpr std::size_t shard_count = 16;
-  /// Addresses without an open connection that one shard remembers for the rate.
-  static constexpr std::size_t idle_addresses_per_shard = 4096;
+  /// Addresses and networks without an open connection that one shard remembers for the rate.
+  static constexpr std::size_t idle_per_shard = 8192;
 
 private:
-  struct AddressCount {
+  /// An address (all its bits) or a network.
+  struct Key {
+    smtp::IpAddress base;
+    std::uint8_t bits = 0;
+    friend bool operator==(const Key &, const Key &) = default;
+  };
+  struct Count {
     std::uint32_t open = 0;
     std::uint32_t this_minute = 0; ///< admitted since minute_start
     std::uint32_t last_minute = 0; ///< admitted in the minute before it
     Clock::time_point minute_start{};
+    void move_on(Clock::time_point now) noexcept;
+    [[nodiscard]] double in_a_minute(Clock::time_point now) const noexcept;
   };
   struct Hash {
     std::uint64_t seed = 0; ///< drawn per process, so that a peer cannot aim at one bucket
-    std::size_t operator()(const smtp::IpAddress &address) const noexcept;
+    std::size_t operator()(const Key &key) const noexcept;
   };
   struct Shard {
-    explicit Shard(Hash hash) : addresses(0, hash), networks(0, hash) {}
+    explicit Shard(Hash hash) : counts(0, hash) {}
     mutable std::mutex mutex;
-    std::unordered_map<smtp::IpAddress, AddressCount, Hash> addresses;
-    std::unordered_map<smtp::IpAddress, std::uint32_t, Hash> networks;
-    std::size_t idle = 0; ///< entries of `addresses` with nothing open
+    std::unordered_map<Key, Count, Hash> counts;
+    std::size_t idle = 0; ///< entries with nothing open
+  };
+  struct Tier {
+    std::uint8_t bits = 0;
+    std::uint64_t factor = 0; ///< of the limit per network; 0: the address itself
   };
 
   void leave(const smtp::IpAddress &address, bool counted) noexcept;
-  [[nodiscard]] Shard &shard_of(const smtp::IpAddress &network) const noexcept;
+  void uncount(const smtp::IpAddress &address) noexcept;
+  [[nodiscard]] static std::span<const Tier> tiers_of(const smtp::IpAddress &address) noexcept;
+  [[nodiscard]] static Key key_of(const smtp::IpAddress &address, const Tier &tier) noexcept;
+  /// All counts of one address are in one shard: that of its widest network.
+  [[nodiscard]] Shard &shard_of(const smtp::IpAddress &address) const noexcept;
+  static void forget_some(Shard &shard, Clock::time_point now);
 
   Hash hash_;
   std::atomic<std::size_t> total_{0};
   std::array<std::unique_ptr<Shard>, shard_count> shards_;
 };
-
-/// The /24 of an IPv4 address, the /64 of an IPv6 address.
-[[nodiscard]] smtp::IpAddress network_of(const smtp::IpAddress &address) noexcept;
 
 } // namespace mta::inbound

@@ -1,6 +1,8 @@
 // Edge: see edge.hpp.
 #include "mta/inbound/edge.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "mta/inbound/reply.hpp"
@@ -12,6 +14,16 @@ namespace {
 
 constexpr std::chrono::milliseconds storage_look_every{100};
 constexpr std::uint64_t refused_connection_lines_per_second = 5;
+constexpr std::chrono::seconds memory_told_every{10};
+
+std::string_view refused_first(MemoryNeed need) {
+  switch (need) {
+  case MemoryNeed::large_header: return "messages with large headers";
+  case MemoryNeed::stranger: return "new sessions of strangers";
+  case MemoryNeed::message: break;
+  }
+  return "new messages";
+}
 
 } // namespace
 
@@ -33,6 +45,21 @@ std::optional<smtp::Reply> WorkerEdge::storage_refusal(const SpoolConfig &config
     return make_reply(452, {4, 3, 1}, "insufficient system storage, try again later");
   }
   return std::nullopt;
+}
+
+bool WorkerEdge::has_memory(MemoryNeed need, std::uint64_t budget, std::uint64_t more,
+                            std::chrono::steady_clock::time_point now) {
+  MemoryAccount &memory = shared_.memory;
+  if (memory.has_room(need, budget, more, now)) return true;
+  if (now - memory_told_ >= memory_told_every) {
+    memory_told_ = now;
+    log().write(Event("memory", LogLevel::warning)
+                    .with("refused", refused_first(need))
+                    .with("used", memory.used(now))
+                    .with("limit", MemoryAccount::share(need, budget))
+                    .with("budget", budget));
+  }
+  return false;
 }
 
 bool WorkerEdge::may_log_refused_connection(std::chrono::steady_clock::time_point now, std::uint64_t &suppressed) {
@@ -79,20 +106,36 @@ void WorkerEdge::orphan_sessions() noexcept {
   for (Session *session = first_; session != nullptr; session = session->next_) session->orphan();
 }
 
-ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const smtp::IpAddress &client,
+ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const ListenerConfig &listener,
+                                   const smtp::IpAddress &client, int descriptor,
                                    std::chrono::steady_clock::time_point now) {
   ConnectionVerdict verdict;
   if (edge.is_stopping()) {
     verdict.refusal = make_reply(421, {4, 3, 2}, config.server.hostname + " is shutting down");
     return verdict;
   }
-  const std::uint64_t budget = config.server.memory_budget;
-  if (budget != 0 && edge.shared().memory.resident(now) > budget) {
-    verdict.refusal =
-        make_reply(421, {4, 3, 2}, config.server.hostname + " is out of memory for new sessions, try again later");
+  const DescriptorReserve &descriptors = edge.shared().descriptors;
+  if (!descriptors.may_keep(descriptor, DescriptorUse::session)) {
+    verdict.short_of_descriptors = true;
+    verdict.refusal = make_reply(
+        421, {4, 3, 2},
+        fmt::format("{} has no descriptors for new sessions, limit is {} of {} for sessions; try again later",
+                    config.server.hostname, descriptors.room_for(DescriptorUse::session), descriptors.limit()));
     return verdict;
   }
-  auto ticket = edge.shared().limits.admit(client, config.limits, now);
+  const bool trusted = listener.role == policy::ListenerRole::relay &&
+                       std::any_of(listener.trusted_networks.begin(), listener.trusted_networks.end(),
+                                   [&](const smtp::Network &network) { return network.contains(client); });
+  const std::uint64_t budget = config.server.memory_budget;
+  const MemoryNeed need = trusted ? MemoryNeed::message : MemoryNeed::stranger;
+  if (!edge.has_memory(need, budget, session_memory, now)) {
+    verdict.refusal =
+        make_reply(421, {4, 3, 2},
+                   fmt::format("{} is out of memory for new sessions, limit is {} octets; try again later",
+                               config.server.hostname, MemoryAccount::share(need, budget)));
+    return verdict;
+  }
+  auto ticket = edge.shared().limits.admit(client, config.limits, now, trusted);
   if (!ticket) {
     verdict.refusal = make_reply(421, {4, 7, 0}, config.server.hostname + ' ' + ticket.error().detail);
     return verdict;

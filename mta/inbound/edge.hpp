@@ -11,8 +11,9 @@
 
 #include "auth/dkim/key_cache.hpp"
 #include "mta/auth/fact_cache.hpp"
+#include "mta/base/descriptor_reserve.hpp"
+#include "mta/base/memory_account.hpp"
 #include "mta/inbound/connection_limits.hpp"
-#include "mta/inbound/memory_gauge.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/tally/dmarc_tally.hpp"
 #include "mta/tally/tls_session.hpp"
@@ -28,11 +29,12 @@ struct Edge {
 
   InboundServer::Services services;
   InboundOptions options;
-  Resolver *resolver = nullptr; ///< of the checks; set before the first session
-  DmarcTally *tally = nullptr;  ///< null: nothing is counted
+  Resolver *resolver = nullptr;    ///< of the checks; set before the first session
+  DmarcTally *tally = nullptr;     ///< null: nothing is counted
   TlsObserver *observer = nullptr; ///< of partners' sessions; null: nobody
   ConnectionLimits limits;
-  MemoryGauge memory;
+  MemoryAccount memory;
+  DescriptorReserve descriptors = DescriptorReserve::of_process();
   std::atomic<bool> accepting{true};
   std::atomic<std::uint64_t> sessions_total{0};
   std::atomic<std::uint64_t> messages_accepted{0};
@@ -60,6 +62,10 @@ public:
   /// ms.
   [[nodiscard]] std::optional<smtp::Reply> storage_refusal(const SpoolConfig &config, std::uint64_t announced,
                                                            std::chrono::steady_clock::time_point now);
+
+  /// False, and told in the log now and then: server.memory_budget leaves no room for `more` octets for this need.
+  [[nodiscard]] bool has_memory(MemoryNeed need, std::uint64_t budget, std::uint64_t more,
+                                std::chrono::steady_clock::time_point now);
 
   /// False when this second's share of such lines is used up; `suppressed` counts what was left out since the last
   /// line.
@@ -92,14 +98,21 @@ private:
   std::chrono::steady_clock::time_point log_second_{};
   std::uint64_t logged_in_second_ = 0;
   std::uint64_t suppressed_ = 0;
+  std::chrono::steady_clock::time_point memory_told_{};
 };
+
+/// What a session is taken to hold, with TLS and what the kernel does not count.
+inline constexpr std::uint64_t session_memory = 32'768;
 
 /// What judge_connection() says: either a ticket that the session keeps, or the refusal.
 struct ConnectionVerdict {
   std::optional<ConnectionLimits::Ticket> ticket;
   smtp::Reply refusal;
+  bool short_of_descriptors = false; ///< the acceptor is to wait a little before it takes the next one
 };
-[[nodiscard]] ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const smtp::IpAddress &client,
+/// `descriptor` is the connection's.
+[[nodiscard]] ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const ListenerConfig &listener,
+                                                 const smtp::IpAddress &client, int descriptor,
                                                  std::chrono::steady_clock::time_point now);
 
 /// The reply for a failure of the spool: 452 when there is no room, else 451.

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/inbound/reply.hpp"
 #include "smtp/base/text.hpp"
 #include "tls/core/name_match.hpp"
 
@@ -49,20 +50,54 @@ const tls::Facts &ClientJudge::facts_against(const std::string &trust, const std
   if (const auto store = snapshot_.trust_store(trust, crls)) {
     judged->facts.verdict = tls::verify_chain(chain_.get(), *store, purpose, now);
   } else {
-    judged->facts.verdict = tls::ChainVerdict{false, "the trust store \"" + trust + "\" is not loaded", tls::ChainFault::untrusted};
+    judged->facts.verdict =
+        tls::ChainVerdict{false, "the trust store \"" + trust + "\" is not loaded", tls::ChainFault::untrusted};
   }
   verified_ = verified_ || judged->facts.verdict->trusted;
   judged_ = std::move(judged);
   return judged_->facts;
 }
 
+std::string ClientJudge::missing_in_certificate(Now now) {
+  if (facts_->chain.empty()) return "none was shown";
+  const tls::CertificateFacts &leaf = facts_->chain.front();
+  if (is_pinned(listener_.required_pins, leaf)) return {};
+  const std::string name =
+      leaf.dns_names.empty() ? "without a DNS name" : "for " + smtp::escape(leaf.dns_names.front(), 100);
+  if (listener_.required_ca.empty())
+    return fmt::format("the key of the certificate {} is not among those required", name);
+  if (!listener_.required_names.empty() && tls::first_match(listener_.required_names, leaf.dns_names).empty())
+    return fmt::format("one {} was shown, which is none of the names required ({})", name,
+                       fmt::join(listener_.required_names, ", "));
+  const auto &verdict = facts_against(listener_.required_ca, {}, relay_purpose(), now).verdict;
+  if (verdict->trusted) return {};
+  return fmt::format("one {} was shown, which is not trusted: {}", name, smtp::escape(verdict->reason, 150));
+}
+
+std::optional<smtp::Reply> ClientJudge::judge_listener(Now now) {
+  // The session refuses what comes before TLS.
+  if (!listener_.require_client_certificate || facts_ == nullptr) return std::nullopt;
+  const std::string missing = missing_in_certificate(now);
+  if (missing.empty()) return std::nullopt;
+  return make_reply(550, {5, 7, 1}, "this listener takes mail only from clients with a certificate: " + missing);
+}
+
+std::optional<policy::SenderVerdict> ClientJudge::judge_author(const smtp::Domain &author, Now now) {
+  const policy::Partner *partner = snapshot_.config().partners.find(author);
+  if (partner == nullptr || !partner->inbound || !partner->inbound->authors) return std::nullopt;
+  // The rule looks at the domain only.
+  auto mailbox = smtp::Mailbox::create("author", author);
+  if (!mailbox) return std::nullopt;
+  return judge_sender(smtp::ReversePath(std::move(*mailbox)), now);
+}
+
 policy::SenderVerdict ClientJudge::judge_sender(const smtp::ReversePath &sender, Now now) {
   const policy::PartnerTable &partners = snapshot_.config().partners;
-  policy::SenderFacts facts{.client = client_, .facts = facts_};
+  policy::SenderFacts facts{.client = client_, .facts = facts_, .listener = listener_.name};
   const tls::Facts clear{};
   if (facts_ == nullptr) {
     facts.facts = &clear;
-  } else if (const auto needed = policy::needed_verdict(partners, sender)) {
+  } else if (const auto needed = policy::needed_verdict(partners, sender, listener_.name)) {
     const auto purpose = purpose_of(*needed);
     facts.facts = &facts_against(needed->trust, needed->crls, purpose, now);
   }

@@ -33,6 +33,10 @@ public:
   /// The handshake is done; everything judged before it is forgotten.
   void tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain);
 
+  /// What the listener demands of everybody: the refusal that says what was missing, or nothing.
+  [[nodiscard]] std::optional<smtp::Reply> judge_listener(Now now);
+  /// The inbound rule of an author's domain (header From), where it says that it holds for authors; else nothing.
+  [[nodiscard]] std::optional<policy::SenderVerdict> judge_author(const smtp::Domain &author, Now now);
   /// The partner table's inbound rules.
   [[nodiscard]] policy::SenderVerdict judge_sender(const smtp::ReversePath &sender, Now now);
   [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const smtp::ForwardPath &path, Now now);
@@ -44,6 +48,7 @@ public:
   /// Which senders a trusted client of a relay listener may use.
   [[nodiscard]] const policy::SenderPermit &sender_permit(Now now);
   [[nodiscard]] ClientCertificate certificate(Now now);
+  [[nodiscard]] const std::string &listener() const noexcept { return listener_.name; }
   [[nodiscard]] const tls::Facts *facts() const noexcept { return facts_; }
   /// The session's facts with the verdict that a rule needs; facts() must not be null.
   [[nodiscard]] tls::Facts facts_for(const policy::NeededVerdict &needed, Now now);
@@ -57,6 +62,8 @@ private:
   [[nodiscard]] tls::Purpose relay_purpose() const noexcept;
   /// The client's certificate carries one of the names, and its chain leads to the listener's trusted_ca.
   [[nodiscard]] bool is_named(const std::vector<std::string> &names, Now now);
+  /// Empty: the certificate meets the demand of the listener; else what was missing.
+  [[nodiscard]] std::string missing_in_certificate(Now now);
 
   struct Judged {
     std::string trust;

@@ -34,7 +34,7 @@ std::shared_ptr<const TlsSession> make_session(ClientJudge &judge, const Config 
     session->facts = *judge.facts();
     session->chain_digest = tls::chain_digest(session->facts.chain);
     if (!session->facts.chain.empty()) {
-      if (const auto needed = policy::needed_verdict(config.partners, sender))
+      if (const auto needed = policy::needed_verdict(config.partners, sender, judge.listener()))
         judge_chain(*session, judge, *needed, now);
       judge_chain(*session, judge, {.trust = "system", .crls = {}, .accept_server_auth = true}, now);
       session->system_trusted = session->judgements.back().verdict.trusted;

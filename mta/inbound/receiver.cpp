@@ -22,6 +22,17 @@ namespace {
 /// Replies beyond this are written before more commands are read: a peer that pipelines without reading costs no
 /// memory.
 constexpr std::size_t output_limit = 16'384;
+/// So many unknown recipients cost no time: mistakes, and mailing lists.
+constexpr std::size_t refused_without_delay = 10;
+/// A header section up to this is no large one: most have less than half of it.
+constexpr std::uint64_t usual_header = 32'768;
+/// What one octet of a header section costs until the end of the message: the text, and the fields that checks look at.
+constexpr std::uint64_t memory_of_header_octet = 2;
+
+smtp::Reply no_memory(std::uint64_t budget) {
+  return make_reply(452, {4, 3, 1},
+                    fmt::format("memory for messages is used up, limit is {} octets; try again later", budget));
+}
 
 smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   const Config &config = in_force.snapshot->config();
@@ -35,7 +46,13 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   options.offer_requiretls = config.outbound.requiretls &&
                              (listener.role == policy::ListenerRole::relay || config.some_domain_keeps_requiretls);
   options.offer_dsn = listener.dsn;
+  options.require_tls = listener.require_tls;
   options.tls_from_start = listener.tls == ListenerTls::implicit;
+  if (listener.role == policy::ListenerRole::relay) {
+    options.sender_origin = config.server.origin_in_force();
+    // Where our own name is no domain that we take mail for, such a recipient leads nowhere.
+    if (config.domains.contains(options.sender_origin)) options.recipient_origin = options.sender_origin;
+  }
   return options;
 }
 
@@ -117,9 +134,22 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
   spf_passed_ = false;
   observed_failure_ = false;
   const Config &config = in_force_.snapshot->config();
+  if (auto refusal = judge_.judge_listener(std::chrono::system_clock::now())) {
+    std::string reason = refusal->text;
+    refuse(std::move(*refusal), {.command = "MAIL",
+                                 .reason = std::move(reason),
+                                 .sender = action.sender.path.to_string(),
+                                 .recipient = {}});
+    return std::nullopt;
+  }
   if (!edge_.shared().accepting.load(std::memory_order_relaxed)) {
     refuse(make_reply(451, {4, 3, 2}, "no new mail is accepted at the moment, try again later"),
            {.command = "MAIL", .reason = "draining", .sender = action.sender.path.to_string(), .recipient = {}});
+    return std::nullopt;
+  }
+  if (!edge_.has_memory(MemoryNeed::message, config.server.memory_budget, 0, std::chrono::steady_clock::now())) {
+    refuse(no_memory(config.server.memory_budget),
+           {.command = "MAIL", .reason = "memory", .sender = action.sender.path.to_string(), .recipient = {}});
     return std::nullopt;
   }
   const std::uint64_t announced = action.sender.parameters.size.value_or(0);
@@ -158,7 +188,9 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
 
 std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
   if (auto refusal = judge_.judge_recipient(action.path, std::chrono::system_clock::now())) {
+    const bool slow = !trusted_ && machine_.facts().refused_recipients >= refused_without_delay;
     refuse(std::move(*refusal), {.command = "RCPT", .reason = {}, .sender = {}, .recipient = action.path.to_string()});
+    if (slow) return Need::pause;
     return std::nullopt;
   }
   const Config &config = in_force_.snapshot->config();
@@ -190,6 +222,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   scanner_ = std::make_unique<smtp::HeaderScanner>(limits.header_size, limits.received_hops);
   begin_gate();
   begin_intake();
+  header_memory_.emplace(edge_.shared().memory);
   failure_.reset();
   receiving_ = true;
   machine_.answer(smtp::Reply{.code = 354, .enhanced = std::nullopt, .text = "end data with <CRLF>.<CRLF>"});
@@ -217,6 +250,7 @@ std::optional<Need> Receiver::take(smtp::Body &action) {
   if (failure_) {
     writer_.reset();
     intake_.reset();
+    header_memory_.reset();
     return std::nullopt;
   }
   if (intake_ && intake_->has_work()) return Need::turn;
@@ -227,6 +261,10 @@ std::optional<Need> Receiver::take(smtp::Body &action) {
 void Receiver::take_octets(std::string_view octets) {
   judge_header_form();
   if (failure_ || octets.empty()) return;
+  if (!hold_header(octets.size())) {
+    failure_ = no_memory(in_force_.snapshot->config().server.memory_budget);
+    return;
+  }
   if (const auto scanned = scanner_->feed(octets); !scanned) {
     if (scanned.error().code == smtp::ErrorCode::protocol) {
       failure_ = make_reply(554, {5, 4, 6},
@@ -274,9 +312,27 @@ std::optional<Need> Receiver::end_of_message() {
   return Need::commit;
 }
 
+bool Receiver::hold_header(std::size_t more) {
+  if (!intake_ || !header_memory_ || scanner_->is_header_complete())
+    return true; // nothing is held, or no more than was
+  const std::uint64_t header = scanner_->facts().size + more;
+  const std::uint64_t wanted =
+      memory_of_header_octet * std::min<std::uint64_t>(header, in_force_.snapshot->config().limits.smtp.header_size);
+  if (wanted <= header_memory_->octets()) return true;
+  const auto need = wanted > memory_of_header_octet * usual_header ? MemoryNeed::large_header : MemoryNeed::message;
+  const auto budget = in_force_.snapshot->config().server.memory_budget;
+  // In steps, so that not every piece of a header is a question.
+  const std::uint64_t step = memory_of_header_octet * usual_header / 4;
+  const std::uint64_t next = (wanted + step - 1) / step * step;
+  if (!edge_.has_memory(need, budget, next - header_memory_->octets(), std::chrono::steady_clock::now())) return false;
+  header_memory_->set(next);
+  return true;
+}
+
 void Receiver::end_message() {
   receiving_ = false;
   ending_ = false;
+  header_memory_.reset();
   writer_.reset();
   gate_.reset();
   scanner_.reset();
@@ -292,6 +348,7 @@ std::optional<Need> Receiver::take(smtp::AbortBody & /*action*/) {
 
 std::optional<Need> Receiver::take(smtp::Close &action) {
   close_reason_ = std::move(action.reason);
+  closes_at_clients_wish_ = action.at_clients_wish;
   return Need::close;
 }
 
@@ -426,6 +483,20 @@ void Receiver::committed(const smtp::Result<void> &result) {
   edge_.shared().services.submit(std::move(message_));
   message_.reset();
   machine_.answer(make_reply(250, {2, 0, 0}, "queued as " + id.to_string()));
+}
+
+void Receiver::let_go() noexcept {
+  end_message();
+  message_.reset();
+}
+
+void Receiver::trust_client() noexcept {
+  trusted_ = true;
+  machine_.trust_client();
+}
+
+std::optional<smtp::Reply> Receiver::pending_refusal() const {
+  return failure_ ? failure_ : machine_.pending_refusal();
 }
 
 void Receiver::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain) {

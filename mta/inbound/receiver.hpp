@@ -30,7 +30,8 @@ enum class Need : std::uint8_t {
   checks,    ///< settle intake()'s checks, then checked(), then commit when it says so
   commit,    ///< commit(), then committed()
   handshake, ///< write output(), shake hands, then tls_done()
-  close,     ///< write output(), close; close_reason() says why
+  pause,     ///< write output(), then let the client wait: it guesses at recipients
+  close,     ///< write output(), listen on unless the client wants none of it, close; close_reason() says why
 };
 
 /// The configuration that a session began with.
@@ -64,11 +65,24 @@ public:
   void tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain);
 
   /// Lets go of what belongs to the spool.
-  void abandon() noexcept { writer_.reset(); }
+  void abandon() noexcept {
+    writer_.reset();
+    header_memory_.reset();
+  }
+  /// Lets go of the message that is being read; the session is about to end.
+  void let_go() noexcept;
+  /// Limits that are meant for strangers do not hold: the client's network or certificate is trusted. Once it is known.
+  void trust_client() noexcept;
+  /// The client's network or certificate makes it one of ours.
+  [[nodiscard]] bool is_trusted() { return judge_.is_trusted(std::chrono::system_clock::now()); }
+  /// What the client will hear about the message that it is still sending, if that is a refusal.
+  [[nodiscard]] std::optional<smtp::Reply> pending_refusal() const;
 
   /// A message is being read: the data timeout and the floor for slow clients hold.
-  [[nodiscard]] bool is_receiving() const noexcept { return receiving_; }
+  [[nodiscard]] bool is_receiving() const noexcept { return receiving_ || machine_.is_reading_refused_message(); }
   [[nodiscard]] const std::string &close_reason() const noexcept { return close_reason_; }
+  /// The client said QUIT, or is gone: nothing has to be heard any more.
+  [[nodiscard]] bool closes_at_clients_wish() const noexcept { return closes_at_clients_wish_; }
   [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
   [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
   /// The message whose 250 is in output() and not yet written.
@@ -103,6 +117,9 @@ private:
   /// A client of ours may be restricted to certain senders.
   [[nodiscard]] bool may_use(const smtp::Mailbox &sender);
   void end_message();
+  /// Counts the header section with `more` octets of it; false: memory is short, and the message is to be refused.
+  [[nodiscard]] bool hold_header(std::size_t more);
+  void judge_authors(policy::MessageDecision &decision);
   void quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
   void count_for_report(const policy::MessageDecision &decision);
@@ -144,9 +161,12 @@ private:
   std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
   bool receiving_ = false;
   bool ending_ = false; ///< all octets of the message came; work is left
+  std::optional<MemoryAccount::Charge> header_memory_; ///< while a message is read
 
   std::string output_;
   std::string close_reason_;
+  bool closes_at_clients_wish_ = false;
+  bool trusted_ = false;
   std::shared_ptr<const TlsSession> observed_session_; ///< of the partner that MAIL named; null: no partner
   std::shared_ptr<const TlsSession> proven_session_;   ///< the same, where SPF said of a message that it was the partner's
   bool spf_passed_ = false;                            ///< for the sender of the message in hand

@@ -149,6 +149,7 @@ bool Receiver::checked(bool settled) {
         .code = 451, .enhanced = smtp::EnhancedCode{4, 7, 0}, .text = "the sender checks did not end, try again later"};
     decision.reasons = {"the checks ask for more DNS answers than the limit allows"};
   }
+  judge_authors(decision);
   log_checks(decision);
   const auth::SpfVerdict &spf = check.results().spf.mail_from;
   spf_passed_ = settled && spf.result == auth::SpfResult::pass && observed_session_ && spf.domain == observed_session_->domain;
@@ -184,6 +185,25 @@ bool Receiver::checked(bool settled) {
   if (decision.action == policy::MessageAction::quarantine) quarantine(decision);
   complete_envelope();
   return true;
+}
+
+/// Partners whose rule holds for the author too: what readers see is held to it, whatever envelope it comes in.
+void Receiver::judge_authors(policy::MessageDecision &decision) {
+  if (decision.reply) return;
+  const auto now = std::chrono::system_clock::now();
+  for (const std::string &name : intake_->check()->results().authors.domains) {
+    const auto domain = smtp::Domain::parse(name);
+    if (!domain) continue;
+    auto verdict = judge_.judge_author(*domain, now);
+    if (!verdict || verdict->satisfied) continue;
+    log_policy(message_->envelope.sender.path, *verdict);
+    if (!verdict->refusal) continue;
+    verdict->refusal->text = "the author's domain: " + verdict->refusal->text;
+    decision.action = verdict->refusal->is_permanent() ? policy::MessageAction::reject : policy::MessageAction::defer;
+    decision.reasons.push_back(verdict->refusal->text);
+    decision.reply = std::move(verdict->refusal);
+    return;
+  }
 }
 
 void Receiver::quarantine(const policy::MessageDecision &decision) {

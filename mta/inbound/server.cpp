@@ -2,6 +2,7 @@
 #include "mta/inbound/server.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -25,6 +26,9 @@ using asio::ip::tcp;
 using inbound::Edge;
 using inbound::WorkerEdge;
 
+/// Files of the spool, listeners, the resolver's sockets and the like.
+constexpr std::size_t own_descriptors = 256;
+constexpr int send_buffer = 16'384; ///< the kernel doubles it for its own needs
 /// After the grace time and the cut: how long sessions that wait for the spool may still take.
 constexpr std::chrono::seconds after_cut{5};
 
@@ -75,20 +79,30 @@ void turn_away(Acceptor &acceptor, tcp::socket socket, const smtp::SocketAddress
   }
   if (acceptor.in_force.listener->tls == ListenerTls::implicit) return; // nothing can be said before the handshake
   const std::string octets = smtp::format_reply(reply);
-  (void)::send(socket.native_handle(), octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const int descriptor = socket.native_handle();
+  (void)::send(descriptor, octets.data(), octets.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  // What the client has said already is read away, or the kernel would send RST, which destroys the reply.
+  (void)::shutdown(descriptor, SHUT_WR);
+  std::array<char, 4096> scrap;
+  for (int reads = 0; reads < 16 && ::recv(descriptor, scrap.data(), scrap.size(), MSG_DONTWAIT) > 0; ++reads) {
+  }
 }
 
-void take(Acceptor &acceptor, tcp::socket socket, const tcp::endpoint &peer) {
+/// False: descriptors are short, and the next connection is to wait.
+bool take(Acceptor &acceptor, tcp::socket socket, const tcp::endpoint &peer) {
   acceptor.refresh();
   const smtp::SocketAddress client = from_endpoint(peer);
-  if (acceptor.in_force.snapshot == nullptr) return; // the configuration in force never had this listener
-  auto verdict = inbound::judge_connection(acceptor.edge, acceptor.in_force.snapshot->config(), client.address,
-                                           std::chrono::steady_clock::now());
+  if (acceptor.in_force.snapshot == nullptr) return true; // the configuration in force never had this listener
+  auto verdict =
+      inbound::judge_connection(acceptor.edge, acceptor.in_force.snapshot->config(), *acceptor.in_force.listener,
+                                client.address, socket.native_handle(), std::chrono::steady_clock::now());
   if (!verdict.ticket) {
     turn_away(acceptor, std::move(socket), client, verdict.refusal);
-    return;
+    return !verdict.short_of_descriptors;
   }
   set_option(socket.native_handle(), SOL_SOCKET, SO_KEEPALIVE);
+  // Replies are small. Without this the kernel would keep megabytes of them for a client that asks and never reads.
+  (void)::setsockopt(socket.native_handle(), SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
   acceptor.edge.shared().sessions_total.fetch_add(1, std::memory_order_relaxed);
   inbound::Arrival arrival{std::move(socket), client, acceptor.in_force, std::move(*verdict.ticket)};
   asio::co_spawn(acceptor.edge.worker().context, inbound::serve(acceptor.edge, std::move(arrival)),
@@ -100,16 +114,20 @@ void take(Acceptor &acceptor, tcp::socket socket, const tcp::endpoint &peer) {
                      edge.log().write(Event("session_failed", LogLevel::error).with("reason", error.what()));
                    }
                  });
+  return true;
 }
 
-/// Accepts until the acceptor is closed. Want of descriptors or memory passes: it waits a little and tries again.
+/// Accepts until the acceptor is closed. Want of descriptors or memory passes: it waits a little and tries again. The
+/// last descriptors are never a client's (DescriptorReserve), so that accept() hardly ever fails for want of them.
 Task<> accept_connections(Acceptor &acceptor) {
   asio::steady_timer pause(acceptor.edge.worker().context);
   while (acceptor.socket.is_open()) {
     tcp::endpoint peer;
     auto [error, socket] = co_await acceptor.socket.async_accept(peer, asio::as_tuple(asio::use_awaitable));
     if (!error) {
-      take(acceptor, std::move(socket), peer);
+      if (take(acceptor, std::move(socket), peer)) continue;
+      pause.expires_after(acceptor.edge.shared().options.accept_backoff);
+      co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
       continue;
     }
     if (error == asio::error::operation_aborted) break;
@@ -213,7 +231,30 @@ void InboundServer::adopt(ListenSockets sockets) {
   }
 }
 
+namespace {
+
+/// RLIMIT_NOFILE against what the configuration allows: told at start, not when mail is refused.
+void report_descriptors(MailLog &log, const DescriptorReserve &reserve, const Config &config) {
+  const std::size_t sessions = reserve.room_for(DescriptorUse::session);
+  const std::size_t deliveries = reserve.room_for(DescriptorUse::delivery) - sessions;
+  const std::size_t wanted = config.limits.connections + config.outbound.connections + own_descriptors;
+  const bool enough = wanted <= reserve.limit() && config.limits.connections + own_descriptors <= sessions;
+  std::string note;
+  if (!enough)
+    note = fmt::format("limits.connections = {} and outbound.connections = {} may need {} descriptors; raise the limit "
+                       "of open files (LimitNOFILE=) or lower them: clients beyond {} hear 421",
+                       config.limits.connections, config.outbound.connections, wanted, sessions);
+  log.write(Event("descriptors", enough ? LogLevel::info : LogLevel::warning)
+                .with("limit", static_cast<std::uint64_t>(reserve.limit()))
+                .with("sessions", static_cast<std::uint64_t>(sessions))
+                .with("delivery", static_cast<std::uint64_t>(deliveries))
+                .with_if("note", note));
+}
+
+} // namespace
+
 void InboundServer::start(Resolver *resolver, DmarcTally *tally, TlsObserver *observer) {
+  report_descriptors(impl_->edge.services.log, impl_->edge.descriptors, impl_->edge.services.snapshot.get()->config());
   impl_->edge.resolver = resolver;
   impl_->edge.tally = tally;
   impl_->edge.observer = observer;
@@ -243,12 +284,19 @@ void InboundServer::set_accepting(bool accepting) {
   impl_->edge.accepting.store(accepting, std::memory_order_relaxed);
 }
 
+bool InboundServer::is_short_of_memory() const {
+  const std::uint64_t budget = impl_->edge.services.snapshot.get()->config().server.memory_budget;
+  return budget != 0 && impl_->edge.memory.used(std::chrono::steady_clock::now()) > budget / 8 * 5;
+}
+
 InboundStatus InboundServer::status() const {
   InboundStatus status;
   status.sessions = impl_->edge.limits.connections();
   status.sessions_total = impl_->edge.sessions_total.load(std::memory_order_relaxed);
   status.messages_accepted = impl_->edge.messages_accepted.load(std::memory_order_relaxed);
   status.messages_refused = impl_->edge.messages_refused.load(std::memory_order_relaxed);
+  status.memory_used = impl_->edge.memory.used(std::chrono::steady_clock::now());
+  status.memory_budget = impl_->edge.services.snapshot.get()->config().server.memory_budget;
   status.bound = impl_->bound;
   return status;
 }

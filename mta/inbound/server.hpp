@@ -26,6 +26,8 @@ struct InboundStatus {
   std::uint64_t sessions_total = 0;
   std::uint64_t messages_accepted = 0;
   std::uint64_t messages_refused = 0;
+  std::uint64_t memory_used = 0;
+  std::uint64_t memory_budget = 0; ///< 0: none
   struct Bound {
     std::string listener;
     std::string address; ///< with the real port
@@ -37,8 +39,11 @@ struct InboundStatus {
 struct InboundOptions {
   std::chrono::milliseconds rate_window{60'000}; ///< over which limits.minimum_rate is averaged
   std::chrono::milliseconds handshake_timeout{60'000};
-  std::chrono::milliseconds farewell_timeout{5'000}; ///< for writing the last reply of a session that timed out
-  std::chrono::milliseconds accept_backoff{100};     ///< after accept() failed for want of descriptors or memory
+  std::chrono::milliseconds farewell_timeout{5'000};   ///< for writing the last reply of a session that timed out
+  std::chrono::milliseconds accept_backoff{100};       ///< after accept() failed for want of descriptors or memory
+  std::chrono::milliseconds listen_on_timeout{30'000}; ///< after a last reply to a client that may still be sending
+  std::chrono::milliseconds listen_on_silence{5'000};  ///< the same, without an octet
+  std::chrono::milliseconds recipient_delay{200};      ///< for each unknown recipient after the first ten
 };
 
 /// The listeners are those that bind() was given: a new or moved one needs a restart. Everything else of a listener
@@ -70,6 +75,9 @@ public:
   /// `accepting` false answers new messages with 451 (drain), sessions stay.
   void set_accepting(bool accepting);
   [[nodiscard]] InboundStatus status() const;
+  /// So much of server.memory_budget is used that something is refused, or nearly: what the allocator holds without use
+  /// is to go back to the system.
+  [[nodiscard]] bool is_short_of_memory() const;
 
 private:
   struct Impl;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
 #include "mta/auth/run_checks.hpp"
@@ -15,6 +16,11 @@ namespace {
 
 /// A peer that always has octets ready lets the others of its worker in after this many.
 constexpr std::size_t yield_after = 262'144;
+/// How much of a message whose refusal was said too early for the client is read away: all of it, and some more.
+std::uint64_t most_listened_to(const LimitConfig &limits) {
+  return std::max<std::uint64_t>(2 * std::min<std::uint64_t>(limits.smtp.message_size, UINT64_MAX / 2), 1'048'576);
+}
+
 /// The gathered replies of an idle session keep at most this much room.
 constexpr std::size_t output_kept = 1'024;
 
@@ -25,6 +31,14 @@ Session::Session(WorkerEdge &edge, Arrival arrival)
       name_(edge.next_session_name()), stream_(std::move(arrival.socket)), watch_(edge.worker().watchdog, stream_),
       receiver_(edge, in_force_, client_.address, name_), began_(Clock::now()) {
   edge_.add(*this);
+  memory_.emplace(edge_.shared().memory, session_memory);
+  if (ticket_->is_exempt()) receiver_.trust_client();
+}
+
+void Session::look_at_trust() {
+  if (ticket_->is_exempt() || !receiver_.is_trusted()) return;
+  ticket_->exempt();
+  receiver_.trust_client();
 }
 
 Session::~Session() {
@@ -50,6 +64,7 @@ void Session::cut() {
 void Session::orphan() noexcept {
   orphaned_ = true;
   ticket_.reset();
+  memory_.reset();
   receiver_.abandon();
 }
 
@@ -64,6 +79,8 @@ void Session::set_read_deadline() {
 }
 
 smtp::Reply Session::timeout_reply() const {
+  // A message that is refused already: that is what the client has to hear.
+  if (auto refusal = receiver_.pending_refusal()) return std::move(*refusal);
   std::string text;
   if (Clock::now() >= began_ + limits().session_timeout) {
     text = fmt::format("the session lasted too long, limit is {} s", limits().session_timeout.count());
@@ -76,6 +93,7 @@ smtp::Reply Session::timeout_reply() const {
 }
 
 smtp::Reply Session::too_slow_reply() const {
+  if (auto refusal = receiver_.pending_refusal()) return std::move(*refusal);
   return make_reply(
       421, {4, 4, 2},
       fmt::format("the message comes too slowly, the least is {} octets a second", limits().minimum_rate));
@@ -169,6 +187,8 @@ Task<bool> write_output(Session &session) {
   co_return true;
 }
 
+Task<> listen_on(Session &session);
+
 /// A last reply, as far as it goes.
 Task<> say_farewell(Session &session, smtp::Reply reply) {
   session.end(reply.to_line());
@@ -176,7 +196,35 @@ Task<> say_farewell(Session &session, smtp::Reply reply) {
   session.stream_.resume_after_expiry();
   session.stream_.set_deadline(Session::Clock::now() + session.edge_.shared().options.farewell_timeout);
   const auto written = co_await session.stream_.write(octets);
-  if (written) session.receiver_.confirmed();
+  if (!written) co_return;
+  session.receiver_.confirmed();
+  co_await listen_on(session);
+}
+
+/// After a last reply that the client did not ask for: it may still be sending. Its octets are read away until it has
+/// heard and closes, within limits; else the kernel would answer them with RST, which destroys the reply.
+Task<> listen_on(Session &session) {
+  const InboundOptions &options = session.edge_.shared().options;
+  session.receiver_.let_go();
+  session.stream_.finish_writing();
+  const auto end = Session::Clock::now() + options.listen_on_timeout;
+  const std::uint64_t most = most_listened_to(session.limits());
+  for (std::uint64_t sum = 0; sum < most;) {
+    if (session.cut_ || session.edge_.is_stopping()) co_return;
+    session.stream_.set_deadline(std::min(end, Session::Clock::now() + options.listen_on_silence));
+    session.waiting_ = true;
+    const auto octets = co_await session.stream_.read_some(session.edge_.worker().scratch);
+    session.waiting_ = false;
+    if (!octets) co_return;
+    sum += *octets;
+  }
+}
+
+/// The next recipient is answered a little later: who guesses at names gets few of them, and mail with a few wrong ones
+/// is not hurt.
+Task<> slow_down(Session &session) {
+  asio::steady_timer timer(session.stream_.get_executor(), session.edge_.shared().options.recipient_delay);
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
 Task<bool> shake_hands(Session &session) {
@@ -193,6 +241,7 @@ Task<bool> shake_hands(Session &session) {
     co_return false;
   }
   session.receiver_.tls_done(session.stream_.facts(), session.stream_.peer_chain());
+  session.look_at_trust();
   session.log_tls();
   co_return true;
 }
@@ -303,7 +352,15 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
       }
       break;
     }
-    case Need::write: open = co_await write_output(session); break;
+    case Need::write:
+      open = co_await write_output(session);
+      // Many commands were done for this; others have waited.
+      if (open) co_await asio::post(session.stream_.get_executor(), asio::use_awaitable);
+      break;
+    case Need::pause:
+      open = co_await write_output(session);
+      if (open) co_await slow_down(session);
+      break;
     case Need::room: co_await wait_for_room(session); break;
     case Need::turn: co_await asio::post(session.stream_.get_executor(), asio::use_awaitable); break;
     case Need::checks: {
@@ -320,6 +377,7 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
     case Need::close:
       open = co_await write_output(session);
       session.end(session.receiver_.close_reason());
+      if (open && !session.receiver_.closes_at_clients_wish()) co_await listen_on(session);
       open = false;
       break;
     }

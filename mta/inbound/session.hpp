@@ -52,12 +52,16 @@ private:
   friend Task<bool> check_message(Session &session);
   friend Task<> commit_message(Session &session);
   friend Task<> say_farewell(Session &session, smtp::Reply reply);
+  friend Task<> listen_on(Session &session);
+  friend Task<> slow_down(Session &session);
 
   [[nodiscard]] const LimitConfig &limits() const noexcept { return in_force_.snapshot->config().limits; }
   void set_read_deadline();
   /// The reply for a read that timed out.
   [[nodiscard]] smtp::Reply timeout_reply() const;
   [[nodiscard]] smtp::Reply too_slow_reply() const;
+  /// Limits meant for strangers end here when the client has shown to be one of ours.
+  void look_at_trust();
   /// False when the peer is slower than limits.minimum_rate allows.
   [[nodiscard]] bool count_octets(std::size_t octets);
   void stop_if_asked();
@@ -68,6 +72,7 @@ private:
 
   WorkerEdge &edge_;
   std::optional<ConnectionLimits::Ticket> ticket_;
+  std::optional<MemoryAccount::Charge> memory_;
   ListenerInForce in_force_;
   smtp::SocketAddress client_;
   std::string name_;

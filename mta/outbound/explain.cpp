@@ -259,10 +259,9 @@ const policy::Decision &Explanation::decision() const noexcept {
 }
 
 smtp::Result<smtp::Mailbox> parse_subject(std::string_view subject) {
-  std::string_view name = subject;
+  const std::string_view name = subject;
   const bool is_mailbox = name.find('@') != std::string_view::npos;
-  // The absolute form of a domain (RFC 1034 section 3.1).
-  if (!is_mailbox && name.size() > 1 && name.ends_with('.')) name.remove_suffix(1);
+  // The absolute form of a domain (RFC 1034 section 3.1) is a mailbox's matter, too.
   auto mailbox = smtp::Mailbox::parse(is_mailbox ? std::string(name) : fmt::format("postmaster@{}", name));
   if (mailbox) return mailbox;
   return smtp::fail(mailbox.error().code, fmt::format("{} is not a {}: {}", smtp::escape(subject),

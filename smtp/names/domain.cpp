@@ -27,7 +27,8 @@ tl::unexpected<Error> bad_domain(std::string_view text, std::string_view why) {
   return fail(ErrorCode::bad_syntax, fmt::format("domain \"{}\" {}", escape(text, 80), why));
 }
 
-/// Domain = sub-domain *("." sub-domain); sub-domain = Let-dig [Ldh-str] (RFC 5321 section 4.1.2). Returns lower case.
+/// Domain = sub-domain *("." sub-domain); sub-domain = Let-dig [Ldh-str] (RFC 5321 section 4.1.2), and underscores,
+/// which the DNS allows (RFC 2181 section 11) and many mail hosts have in their names. Returns lower case.
 Result<std::string> parse_ascii(std::string_view text) {
   if (text.empty()) return fail(ErrorCode::bad_syntax, "domain is empty");
   if (text.size() > longest_domain)
@@ -43,7 +44,7 @@ Result<std::string> parse_ascii(std::string_view text) {
     } else {
       c = to_lower(c);
       const bool letter_or_digit = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-      if (!letter_or_digit && c != '-') return bad_domain(text, "has an octet that no domain may have");
+      if (!letter_or_digit && c != '-' && c != '_') return bad_domain(text, "has an octet that no domain may have");
       if (c == '-' && label == 0) return bad_domain(text, "has a label that begins with a hyphen");
       if (++label > longest_label)
         return fail(ErrorCode::too_long,

@@ -9,8 +9,8 @@
 
 namespace smtp {
 
-/// A domain name as RFC 5321 section 4.1.2 allows it: labels of letters, digits and inner hyphens, each 1 to 63
-/// octets, at most 253 in all, no trailing dot, lower case. U-labels (RFC 6531) are turned into A-labels with
+/// A domain name as RFC 5321 section 4.1.2 allows it, and with underscores: labels of letters, digits, underscores and
+/// inner hyphens, each 1 to 63 octets, at most 253 in all, no trailing dot, lower case. U-labels (RFC 6531) are turned into A-labels with
 /// libidn2 (IDNA2008, non-transitional), so two spellings of one name compare equal.
 class Domain {
 public:

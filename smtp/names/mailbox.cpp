@@ -12,9 +12,9 @@ namespace smtp {
 
 namespace {
 
-constexpr std::size_t longest_local_part = 64; // RFC 5321 section 4.5.3.1.1, with its quotes
-constexpr std::size_t longest_mailbox = 254;   // RFC 5321 section 4.5.3.1.3: a path is 256 octets with its brackets
-constexpr std::size_t longest_path = 1024;     // what is read at all: a source route comes on top of the mailbox
+constexpr std::size_t longest_local_part = 256; // with its quotes; RFC 5321 section 4.5.3.1.1 asks for 64 at least
+constexpr std::size_t longest_mailbox = 510;    // with the longest domain; RFC 5321 section 4.5.3.1.3 asks for 254
+constexpr std::size_t longest_path = 1024;      // what is read at all: a source route comes on top of the mailbox
 
 /// atext of RFC 5322 section 3.2.3, and every octet of UTF-8 beyond ASCII (RFC 6531 section 3.3).
 constexpr std::array<bool, 256> atext_table = [] {
@@ -52,9 +52,15 @@ bool is_dot_string(std::string_view text) noexcept {
   return previous != '.';
 }
 
+/// Atoms with dots anywhere, also at its ends and beside each other.
+bool is_loose_dot_string(std::string_view text) noexcept {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c == '.' || is_atext(c); });
+}
+
 struct LocalPart {
   std::string value;      ///< without quotes and quoted pairs
   std::size_t length = 0; ///< octets that it takes in the text
+  bool loose_dots = false;
 };
 
 /// Quoted-string = DQUOTE *( qtextSMTP / quoted-pairSMTP ) DQUOTE, at the start of `text`.
@@ -83,8 +89,9 @@ Result<LocalPart> parse_local_part(std::string_view text) {
   if (at == std::string_view::npos) return bad_address(text, "has no \"@\"");
   const auto local = text.substr(0, at);
   if (local.empty()) return bad_address(text, "has no local part");
-  if (!is_dot_string(local)) return bad_address(text, "has a local part that is neither a dot-string nor quoted");
-  return LocalPart{std::string(local), at};
+  if (is_dot_string(local)) return LocalPart{std::string(local), at};
+  if (!is_loose_dot_string(local)) return bad_address(text, "has a local part that is neither a dot-string nor quoted");
+  return LocalPart{std::string(local), at, true};
 }
 
 /// RFC 5321 section 4.1.3: in an address literal "::" stands for at least two groups, where RFC 4291 says one.
@@ -164,13 +171,15 @@ Result<Mailbox> Mailbox::parse(std::string_view text) {
   if (host.starts_with('[')) {
     const auto literal = parse_literal(text, host);
     if (!literal) return tl::unexpected<Error>(literal.error());
-    return Mailbox(std::move(local->value), *literal);
+    return Mailbox(std::move(local->value), *literal, local->loose_dots);
   }
+  // The root's dot (RFC 1034 section 3.1), which RFC 5321 leaves out.
+  if (host.ends_with('.')) host.remove_suffix(1);
   auto domain = Domain::parse(host);
   if (!domain) return tl::unexpected<Error>(std::move(domain).error());
   // A-labels may be longer than the U-labels that were written.
   if (const auto size = local->length + 1 + domain->ascii().size(); size > longest_mailbox) return too_long(text, size);
-  return Mailbox(std::move(local->value), std::move(*domain));
+  return Mailbox(std::move(local->value), std::move(*domain), local->loose_dots);
 }
 
 Result<Mailbox> Mailbox::create(std::string local_part, Domain domain) {
@@ -195,7 +204,7 @@ std::string Mailbox::host() const {
 std::string Mailbox::to_string() const {
   std::string text;
   text.reserve(local_part_.size() + 48);
-  if (!wire_length(local_part_).quoted) {
+  if (loose_dots_ || !wire_length(local_part_).quoted) {
     text = local_part_;
   } else {
     text += '"';

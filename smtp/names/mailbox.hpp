@@ -14,7 +14,11 @@
 namespace smtp {
 
 /// local-part "@" ( Domain / address-literal ). The local part is kept without quoting (quoted pairs undone); it is
-/// at most 64 octets. UTF-8 in it is allowed here; whether the session allows it (SMTPUTF8) is the session's matter.
+/// at most 256 octets. UTF-8 in it is allowed here; whether the session allows it (SMTPUTF8) is the session's matter.
+///
+/// Wider than RFC 5321 where real senders are: its 64 octets of a local part are few for VERP, SRS and BATV; dots may
+/// stand anywhere in a local part without quotes (user..name@, user.@), which is then written as it came; a dot behind
+/// the domain is dropped.
 class Mailbox {
 public:
   [[nodiscard]] static Result<Mailbox> parse(std::string_view text);
@@ -35,10 +39,11 @@ public:
   friend auto operator<=>(const Mailbox &, const Mailbox &) = default;
 
 private:
-  Mailbox(std::string local_part, std::variant<Domain, IpAddress> host)
-      : local_part_(std::move(local_part)), host_(std::move(host)) {}
+  Mailbox(std::string local_part, std::variant<Domain, IpAddress> host, bool loose_dots = false)
+      : local_part_(std::move(local_part)), host_(std::move(host)), loose_dots_(loose_dots) {}
   std::string local_part_;
   std::variant<Domain, IpAddress> host_;
+  bool loose_dots_ = false; ///< came without the quotes that its dots need, and goes on without them
 };
 
 /// The argument of MAIL FROM: "<>" (the null reverse-path of notifications) or a mailbox. Source routes are read and

@@ -62,8 +62,32 @@ bool ServerSession::Impl::step_swallow() {
   return true;
 }
 
+/// Reads a message with a bare CR or LF in it on to its end, so that the client, which sends first and listens later,
+/// hears why it is refused. Lines may end in anything here: a client that writes LF alone ends its message so, and
+/// waits. Taking an end too soon does no harm, since nothing behind it is run.
+bool ServerSession::Impl::step_closing_body(ReceivingBody &body) {
+  const auto input = unread();
+  std::size_t taken = 0;
+  bool at_end = false;
+  while (taken < input.size() && !at_end) {
+    const char c = input[taken++];
+    const bool line_end = c == '\r' || c == '\n';
+    at_end = line_end && body.lone_dot;
+    body.lone_dot = body.at_line_start && c == '.';
+    body.at_line_start = line_end;
+  }
+  consumed_ += taken;
+  body.drained += taken;
+  if (!at_end && body.drained <= drain_limit()) return false;
+  const Reply refusal = *body.refusal;
+  reply(refusal);
+  close(std::string(body.closing));
+  return true;
+}
+
 bool ServerSession::Impl::step_body() {
   auto &body = std::get<ReceivingBody>(state_);
+  if (!body.closing.empty()) return step_closing_body(body);
   auto input = unread();
   if (body.chunked) input = input.substr(0, std::min<std::uint64_t>(input.size(), body.chunk_left));
   const auto available = input.size();
@@ -72,6 +96,8 @@ bool ServerSession::Impl::step_body() {
   consumed_ += taken;
   if (body.chunked) body.chunk_left -= taken;
   if (body.refusal) body.drained += taken;
+  // The decoder leaves what it refuses in the input, but for a lone dot and its LF.
+  body.lone_dot = taken > 0 && input_[consumed_ - 1] == '\n';
   return take(body, step);
 }
 
@@ -95,15 +121,7 @@ bool ServerSession::Impl::take(ReceivingBody &body, const DataStep &step) {
     refuse_body(body, Reply{554, EnhancedCode{5, 6, 0}, "the message has a NUL octet, which mail must not have"});
     return true;
   case DataEvent::bare_cr:
-  case DataEvent::bare_lf: {
-    // What follows could be meant as data or as commands: none of it is run.
-    const bool cr = step.event == DataEvent::bare_cr;
-    abort_body();
-    reply(554, {5, 6, 0},
-          fmt::format("bare {} in the message: lines end in CRLF; the connection closes", cr ? "CR" : "LF"));
-    close(cr ? "bare CR in data" : "bare LF in data");
-    return true;
-  }
+  case DataEvent::bare_lf: refuse_bare_line_end(body, step.event == DataEvent::bare_cr); return true;
   case DataEvent::end: end_message(body); return true;
   case DataEvent::need_more: break;
   }
@@ -116,6 +134,22 @@ bool ServerSession::Impl::take(ReceivingBody &body, const DataStep &step) {
   if (!body.chunked || body.chunk_left > 0) return false;
   end_chunk(body);
   return true;
+}
+
+/// What follows could be meant as data or as commands: none of it is run.
+void ServerSession::Impl::refuse_bare_line_end(ReceivingBody &body, bool cr) {
+  refuse_body(body,
+              Reply{554, EnhancedCode{5, 6, 0},
+                    fmt::format("bare {} in the message: lines end in CRLF; the connection closes", cr ? "CR" : "LF")});
+  body.closing = cr ? "bare CR in data" : "bare LF in data";
+  body.at_line_start = true;
+  const bool lone_dot = std::exchange(body.lone_dot, false) && !cr;
+  // A lone dot and the LF behind it: an end, as this client writes it, and it waits for the reply now. A chunk has no
+  // end to look for: the edge listens on after the reply.
+  if (!lone_dot && !body.chunked) return;
+  const Reply refusal = *body.refusal;
+  reply(refusal);
+  close(std::string(body.closing));
 }
 
 void ServerSession::Impl::refuse_body(ReceivingBody &body, Reply refusal) {

@@ -11,9 +11,35 @@ namespace smtp {
 
 namespace {
 
+/// Chunks under this that are not the last count as commands that bring no mail on.
+constexpr std::uint64_t least_chunk = 64;
+
 /// RFC 5321 section 4.1.1: these take no argument. STARTTLS: RFC 3207 section 4.
 bool takes_no_argument(Verb verb) noexcept {
   return verb == Verb::data || verb == Verb::rset || verb == Verb::quit || verb == Verb::starttls;
+}
+
+/// RFC 3207 section 4: a server that requires TLS answers 530 "to every command other than NOOP, EHLO, STARTTLS, or
+/// QUIT". What is no command of ours hears so instead.
+bool needs_required_tls(Verb verb) noexcept {
+  switch (verb) {
+  case Verb::ehlo:
+  case Verb::helo:
+  case Verb::noop:
+  case Verb::quit:
+  case Verb::starttls:
+  case Verb::http:
+  case Verb::not_implemented:
+  case Verb::unknown: return false;
+  case Verb::mail:
+  case Verb::rcpt:
+  case Verb::data:
+  case Verb::bdat:
+  case Verb::rset:
+  case Verb::vrfy:
+  case Verb::help: break;
+  }
+  return true;
 }
 
 } // namespace
@@ -21,6 +47,19 @@ bool takes_no_argument(Verb verb) noexcept {
 void ServerSession::Impl::run(const CommandLine &command) {
   if (takes_no_argument(command.verb) && !command.argument.empty())
     return refuse(501, {5, 5, 4}, fmt::format("{} takes no parameter", to_upper(command.word)));
+  switch (command.verb) {
+  case Verb::ehlo:
+  case Verb::helo:
+  case Verb::rset:
+  case Verb::noop:
+  case Verb::vrfy:
+  case Verb::help:
+    if (!count_idle()) return;
+    break;
+  default: break;
+  }
+  if (options_.require_tls && !in_tls_ && needs_required_tls(command.verb))
+    return refuse(530, {5, 7, 0}, "this server demands TLS: say STARTTLS first");
   switch (command.verb) {
   case Verb::ehlo:
   case Verb::helo: return run_hello(command);
@@ -40,7 +79,7 @@ void ServerSession::Impl::run(const CommandLine &command) {
   case Verb::quit:
     abort_body();
     reply(221, {2, 0, 0}, options_.hostname + " says goodbye");
-    return close("the client said QUIT");
+    return close("the client said QUIT", true);
   case Verb::starttls: return run_starttls();
   case Verb::not_implemented:
     return refuse(502, {5, 5, 1}, fmt::format("{} is not implemented here", to_upper(command.word)));
@@ -83,7 +122,7 @@ void ServerSession::Impl::run_mail(std::string_view argument) {
   const auto &limits = options_.limits;
   if (limits.transactions > 0 && transactions_ >= limits.transactions)
     return refuse(452, {4, 5, 3}, fmt::format("too many messages, limit is {} in one session", limits.transactions));
-  auto sender = parse_mail(argument);
+  auto sender = parse_mail(argument, options_.sender_origin);
   if (!sender) return refuse(sender.error());
   // RFC 8689 section 2: the option "MUST only be specified in the context of an SMTP session meeting the security
   // requirements of REQUIRETLS". Where it was not offered it is a parameter that we do not have (RFC 5321 section
@@ -110,12 +149,13 @@ void ServerSession::Impl::run_rcpt(std::string_view argument) {
     const bool in_body = std::holds_alternative<ReceivingBody>(state_);
     return refuse(503, {5, 5, 1}, in_body ? "a message is being sent with BDAT" : "say MAIL first");
   }
-  auto recipient = parse_rcpt(argument, transaction->utf8);
-  if (!recipient) return refuse(recipient.error());
+  auto recipient = parse_rcpt(argument, transaction->utf8, options_.recipient_origin);
+  if (!recipient) return refuse_recipient(recipient.error());
   if (!options_.offer_dsn && (recipient->parameters.notify.given || recipient->parameters.orcpt)) return refuse_dsn();
   const auto limit = options_.limits.recipients;
   if (transaction->recipients >= limit)
-    return refuse(452, {4, 5, 3}, fmt::format("too many recipients, limit is {} for one message", limit));
+    return refuse_recipient(
+        Reply{452, EnhancedCode{4, 5, 3}, fmt::format("too many recipients, limit is {} for one message", limit)});
   question_ = RecipientQuestion{};
   actions_.emplace_back(AskRecipient{std::move(recipient->path), std::move(recipient->parameters)});
 }
@@ -151,6 +191,8 @@ void ServerSession::Impl::run_bdat(std::string_view argument) {
     state_ = Greeted{};
     return refuse_chunk(*chunk, too_big());
   }
+  // Each chunk costs a reply, be it of no octet.
+  if (!chunk->last && chunk->size < least_chunk && !count_idle()) return;
   if (body != nullptr) {
     body->reading = true;
     body->chunk = *chunk;

@@ -33,6 +33,9 @@ struct ServerSession::Impl {
     std::uint64_t size = 0;       ///< handed out
     std::uint64_t drained = 0;    ///< read and thrown away since the refusal
     std::optional<Reply> refusal; ///< set: AbortBody was said, the rest is read only to find its end
+    std::string closing;          ///< not empty: the reason for closing after the refusal, which is a bare CR or LF
+    bool at_line_start = true;    ///< while closing: the octet before was CR or LF
+    bool lone_dot = false;        ///< while closing: the line so far is a dot
     bool chunked = false;         ///< BDAT, not DATA
     bool reading = true;          ///< false between two chunks: commands are read
     ChunkCommand chunk;           ///< the chunk that is being read, its size as given
@@ -78,8 +81,14 @@ struct ServerSession::Impl {
   /// A refusal that counts against Limits::errors.
   void refuse(const Reply &reply);
   void refuse(std::uint16_t code, EnhancedCode enhanced, std::string_view text);
+  /// A refusal of a recipient: no error of the client's, and counted apart.
+  void refuse_recipient(const Reply &reply);
+  /// Counts a command that brings no mail on; false: it was one too many, and the session has been closed.
+  [[nodiscard]] bool count_idle();
+  /// A message was accepted: whatever went wrong before it is forgiven.
+  void forgive() noexcept;
   /// AbortBody if a body is open, then Close.
-  void close(std::string reason);
+  void close(std::string reason, bool at_clients_wish = false);
   void abort_body();
   void answer(const Reply &reply);
 
@@ -101,12 +110,14 @@ struct ServerSession::Impl {
   // ---- server_body.cpp
   // -----------------------------------------------------------------------------------------------
   bool step_body();
+  bool step_closing_body(ReceivingBody &body);
   bool step_swallow();
   void begin_body(const BodyQuestion &question);
   void refuse_chunk(const ChunkCommand &chunk, const Reply &reply);
   void refuse_body(ReceivingBody &body, Reply reply);
   /// One step of the decoder; false when it has used up `input`.
   bool take(ReceivingBody &body, const DataStep &step);
+  void refuse_bare_line_end(ReceivingBody &body, bool cr);
   void end_chunk(ReceivingBody &body);
   void end_message(ReceivingBody &body);
   [[nodiscard]] Reply too_big() const;
@@ -126,7 +137,11 @@ struct ServerSession::Impl {
   bool in_tls_ = false;
   bool body_open_ = false; ///< the edge holds something that AbortBody would throw away
   bool peer_closed_ = false;
+  bool trusted_ = false;
   std::size_t errors_ = 0;
+  std::size_t idle_commands_ = 0;
+  std::size_t refused_recipients_ = 0;
+  std::size_t deferred_recipients_ = 0;
   std::size_t transactions_ = 0;
   std::optional<std::string> shut_down_;
 };

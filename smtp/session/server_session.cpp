@@ -15,6 +15,9 @@ namespace {
 
 /// Replies to pipelined commands are gathered up to this, so that a flood of commands cannot make one huge write.
 constexpr std::size_t most_gathered = 8192;
+/// Recipients over the limit of one message, and others that are put off, are answered this many times the limit: a
+/// client may send a long list in one go, and hears what it is to send again (RFC 5321 section 4.5.3.1.10).
+constexpr std::size_t deferred_factor = 4;
 /// A buffer that a body has made larger than this is given back when the message is done.
 constexpr std::size_t idle_buffer = 4096;
 
@@ -39,12 +42,48 @@ void ServerSession::Impl::reply(std::uint16_t code, EnhancedCode enhanced, std::
 
 void ServerSession::Impl::refuse(const Reply &refusal) {
   reply(refusal);
-  // Temporary refusals are no sign of a bad client: with 452 it is to send what was accepted.
-  if (!refusal.is_permanent()) return;
+  // Temporary refusals are no sign of a bad client; but it is not to ask for ever.
+  if (!refusal.is_permanent()) {
+    if (refusal.code != 421) (void)count_idle();
+    return;
+  }
   ++errors_;
   if (options_.limits.errors == 0 || errors_ < options_.limits.errors) return;
-  reply(421, {4, 7, 0}, fmt::format("too many errors, limit is {} in one session", options_.limits.errors));
+  reply(421, {4, 7, 0},
+        fmt::format("too many errors, limit is {} without an accepted message", options_.limits.errors));
   close("too many errors");
+}
+
+void ServerSession::Impl::refuse_recipient(const Reply &refusal) {
+  reply(refusal);
+  if (trusted_) return;
+  const auto &limits = options_.limits;
+  if (!refusal.is_permanent()) {
+    const auto most = deferred_factor * limits.recipients;
+    if (++deferred_recipients_ <= most) return;
+    reply(421, {4, 7, 0}, fmt::format("too many recipients that are put off, limit is {}", most));
+    return close("too many recipients that are put off");
+  }
+  if (limits.refused_recipients == 0 || ++refused_recipients_ < limits.refused_recipients) return;
+  reply(421, {4, 7, 0},
+        fmt::format("too many refused recipients, limit is {} without an accepted message", limits.refused_recipients));
+  close("too many refused recipients");
+}
+
+bool ServerSession::Impl::count_idle() {
+  const auto most = options_.limits.idle_commands;
+  if (trusted_ || most == 0 || ++idle_commands_ <= most) return true;
+  reply(421, {4, 7, 0},
+        fmt::format("too many commands that bring no mail, limit is {} without an accepted message", most));
+  close("too many commands that bring no mail");
+  return false;
+}
+
+void ServerSession::Impl::forgive() noexcept {
+  errors_ = 0;
+  idle_commands_ = 0;
+  refused_recipients_ = 0;
+  deferred_recipients_ = 0;
 }
 
 void ServerSession::Impl::refuse(std::uint16_t code, EnhancedCode enhanced, std::string_view text) {
@@ -56,10 +95,10 @@ void ServerSession::Impl::abort_body() {
   actions_.emplace_back(AbortBody{});
 }
 
-void ServerSession::Impl::close(std::string reason) {
+void ServerSession::Impl::close(std::string reason, bool at_clients_wish) {
   if (std::holds_alternative<Closed>(state_)) return;
   abort_body();
-  actions_.emplace_back(Close{std::move(reason)});
+  actions_.emplace_back(Close{std::move(reason), at_clients_wish});
   state_ = Closed{};
   question_ = {};
   swallow_.reset();
@@ -97,7 +136,7 @@ bool ServerSession::Impl::step() {
     done = step_command();
   }
   if (!done && peer_closed_)
-    close(body_open_ ? "the client closed the connection within a message" : "the client closed the connection");
+    close(body_open_ ? "the client closed the connection within a message" : "the client closed the connection", true);
   return done;
 }
 
@@ -154,7 +193,7 @@ void ServerSession::Impl::answer(const Reply &given) {
   } else if (std::holds_alternative<RecipientQuestion>(question)) {
     if (auto *transaction = std::get_if<InTransaction>(&state_); transaction != nullptr && positive)
       ++transaction->recipients;
-    positive ? reply(given) : refuse(given);
+    positive ? reply(given) : refuse_recipient(given);
   } else if (std::holds_alternative<MessageQuestion>(question)) {
     body_open_ = false;
     state_ = Greeted{};
@@ -162,6 +201,7 @@ void ServerSession::Impl::answer(const Reply &given) {
       std::string().swap(input_);
       consumed_ = 0;
     }
+    if (positive) forgive();
     positive ? reply(given) : refuse(given);
   } else {
     return; // nothing was asked: the session was closed in between
@@ -222,6 +262,20 @@ void ServerSession::shut_down(std::string text) {
   if (!impl_->shut_down_) impl_->shut_down_ = std::move(text);
 }
 
+void ServerSession::trust_client() noexcept {
+  impl_->trusted_ = true;
+}
+
+std::optional<Reply> ServerSession::pending_refusal() const {
+  const auto *body = std::get_if<Impl::ReceivingBody>(&impl_->state_);
+  return body != nullptr ? body->refusal : std::nullopt;
+}
+
+bool ServerSession::is_reading_refused_message() const noexcept {
+  const auto *body = std::get_if<Impl::ReceivingBody>(&impl_->state_);
+  return body != nullptr && body->refusal.has_value();
+}
+
 bool ServerSession::is_idle() const noexcept {
   const auto &impl = *impl_;
   const bool in_transaction = std::holds_alternative<Impl::InTransaction>(impl.state_) ||
@@ -237,6 +291,7 @@ ServerFacts ServerSession::facts() const {
   facts.extended = impl.extended_;
   facts.in_tls = impl.in_tls_;
   facts.errors = impl.errors_;
+  facts.refused_recipients = impl.refused_recipients_;
   facts.in_transaction = std::holds_alternative<Impl::InTransaction>(impl.state_) ||
                          std::holds_alternative<Impl::ReceivingBody>(impl.state_) ||
                          std::holds_alternative<Impl::SenderQuestion>(impl.question_);

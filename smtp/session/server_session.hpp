@@ -24,7 +24,10 @@ struct ServerOptions {
   bool offer_requiretls = true; ///< REQUIRETLS (RFC 8689), inside TLS only
   bool offer_dsn = true;        ///< DSN (RFC 3461)
   BareLf bare_lf = BareLf::refuse;
+  bool require_tls = false;    ///< before TLS only EHLO, NOOP, QUIT and STARTTLS are done (RFC 3207 section 4)
   bool tls_from_start = false; ///< implicit TLS: the session begins inside TLS
+  std::string sender_origin{};    ///< the domain of a sender that comes without one; empty: 501
+  std::string recipient_origin{}; ///< the same of a recipient
 };
 
 // ---- actions: what the edge does next -------------------------------------------------------------------------------
@@ -77,6 +80,7 @@ struct AbortBody {
 /// Write what is gathered, close the connection. `reason` is for the log.
 struct Close {
   std::string reason;
+  bool at_clients_wish = false; ///< QUIT, or the client has closed: it sends nothing more that would have to be heard
   friend bool operator==(const Close &, const Close &) = default;
 };
 
@@ -89,6 +93,7 @@ struct ServerFacts {
   bool extended = false; ///< EHLO, not HELO
   bool in_tls = false;
   std::size_t errors = 0;
+  std::size_t refused_recipients = 0; ///< for good, since the last accepted message
   bool in_transaction = false;
 };
 
@@ -96,6 +101,9 @@ struct ServerFacts {
 ///
 ///   Start --EHLO/HELO--> Greeted --MAIL--> InTransaction --DATA/BDAT--> ReceivingBody --end--> Greeted
 ///     any --STARTTLS--> Start (inside TLS)      any --QUIT, limit, bare CR or LF--> Closed
+///
+/// A bare CR or LF within a message refuses it: it is read on to what may be its end, so that the client listens when
+/// the reply comes, and the session closes without having run anything behind it.
 ///
 /// Pipelining (RFC 2920) is native: one feed may hold many commands. While a question is open next() returns Wait.
 /// Memory: the unread rest of what was fed, bounded by the edge's read size plus one line.
@@ -121,6 +129,11 @@ public:
   void answer(Reply reply);
   /// The handshake that StartTls asked for is done: all earlier state is forgotten (RFC 3207 section 4.2).
   void tls_done();
+  /// The client is one of ours: Limits::idle_commands and refused_recipients do not hold.
+  void trust_client() noexcept;
+  /// What a message that is only read to its end will be answered with; nothing while none is refused.
+  [[nodiscard]] std::optional<Reply> pending_refusal() const;
+  [[nodiscard]] bool is_reading_refused_message() const noexcept;
   /// Says 421 with `text` at the next point where no message is at stake, then Close (shutdown, timeouts).
   void shut_down(std::string text);
   /// True when no transaction is open and nothing is buffered: the session can be ended without loss.

@@ -114,6 +114,12 @@ Parsed<PathArgument> split_path(std::string_view argument, std::string_view keyw
   return result;
 }
 
+/// An address without a domain, as programs on a host of our own write it, gets ours.
+void complete_path(std::string &path, std::string_view origin) {
+  if (origin.empty() || path.size() < 3 || path.find('@') != std::string::npos) return;
+  path.insert(path.size() - 1, "@" + std::string(origin));
+}
+
 /// esmtp-param = esmtp-keyword ["=" esmtp-value] (RFC 5321 section 4.1.2; RFC 6531 section 3.3 adds UTF-8 to values).
 struct Parameter {
   std::string keyword; ///< upper case
@@ -130,7 +136,8 @@ Parsed<Parameter> take_parameter(std::string_view &text) {
     return bad_parameter(fmt::format("\"{}\" is not a parameter", escape(word, 80)));
   if (equals == std::string_view::npos) return parameter;
   const auto value = word.substr(equals + 1);
-  const auto is_value_octet = [](char c) { return static_cast<unsigned char>(c) > 32 && c != '=' && c != 127; };
+  // "=" has no place in a value by the grammar; ORCPT=rfc822;a=b@c is common, and means what it says.
+  const auto is_value_octet = [](char c) { return static_cast<unsigned char>(c) > 32 && c != 127; };
   if (value.empty() || !std::all_of(value.begin(), value.end(), is_value_octet))
     return bad_parameter(fmt::format("parameter {} has a bad value", keyword));
   parameter.value = value;
@@ -282,8 +289,8 @@ Parsed<std::string> parse_hello(std::string_view argument) {
   return std::string(name);
 }
 
-Parsed<Sender> parse_mail(std::string_view argument) {
-  const auto split = split_path(argument, "FROM:", "MAIL FROM:<address> [parameters]");
+Parsed<Sender> parse_mail(std::string_view argument, std::string_view origin) {
+  auto split = split_path(argument, "FROM:", "MAIL FROM:<address> [parameters]");
   if (!split) return tl::unexpected<Reply>(split.error());
   Sender sender;
   const auto refused = for_each_parameter(split->parameters, [&](const Parameter &parameter) -> Refusal {
@@ -300,14 +307,15 @@ Parsed<Sender> parse_mail(std::string_view argument) {
   });
   if (refused) return tl::unexpected<Reply>(*refused);
   if (!sender.parameters.smtputf8 && !is_ascii(split->path)) return tl::unexpected<Reply>(*needs_smtputf8());
+  complete_path(split->path, origin);
   auto path = ReversePath::parse(split->path);
   if (!path) return refuse(501, {5, 1, 7}, "bad sender: " + path.error().detail);
   sender.path = std::move(*path);
   return sender;
 }
 
-Parsed<RecipientCommand> parse_rcpt(std::string_view argument, Utf8 utf8) {
-  const auto split = split_path(argument, "TO:", "RCPT TO:<address> [parameters]");
+Parsed<RecipientCommand> parse_rcpt(std::string_view argument, Utf8 utf8, std::string_view origin) {
+  auto split = split_path(argument, "TO:", "RCPT TO:<address> [parameters]");
   if (!split) return tl::unexpected<Reply>(split.error());
   RecipientParameters parameters;
   const auto refused = for_each_parameter(split->parameters, [&](const Parameter &parameter) -> Refusal {
@@ -317,6 +325,7 @@ Parsed<RecipientCommand> parse_rcpt(std::string_view argument, Utf8 utf8) {
   });
   if (refused) return tl::unexpected<Reply>(*refused);
   if (utf8 == Utf8::refused && !is_ascii(argument)) return tl::unexpected<Reply>(*needs_smtputf8());
+  if (!equals_ignoring_case(split->path, "<postmaster>")) complete_path(split->path, origin);
   auto path = ForwardPath::parse(split->path);
   if (!path) return refuse(501, {5, 1, 3}, "bad recipient: " + path.error().detail);
   return RecipientCommand{std::move(*path), std::move(parameters)};

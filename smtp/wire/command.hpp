@@ -56,16 +56,18 @@ template <typename T> using Parsed = tl::expected<T, Reply>;
 
 /// "FROM:" Reverse-path [SP Mail-parameters]. Tolerated, as most servers do: white space after the colon, and a mailbox
 /// without angle brackets. Unknown parameter: 555; repeated or malformed: 501; BODY=BINARYMIME: 504; non-ASCII address
-/// without SMTPUTF8: 553. Whether REQUIRETLS may be said now is the session's matter.
-[[nodiscard]] Parsed<Sender> parse_mail(std::string_view argument);
+/// without SMTPUTF8: 553. Whether REQUIRETLS may be said now is the session's matter. `origin`: the domain of an
+/// address that comes without one (<root>); empty: such an address is refused.
+[[nodiscard]] Parsed<Sender> parse_mail(std::string_view argument, std::string_view origin = {});
 
 struct RecipientCommand {
   ForwardPath path;
   RecipientParameters parameters;
 };
-/// "TO:" Forward-path [SP Rcpt-parameters], with the same tolerance. `smtputf8`: what MAIL said.
+/// "TO:" Forward-path [SP Rcpt-parameters], with the same tolerance. `utf8`: what MAIL said. <Postmaster> needs no
+/// domain.
 enum class Utf8 : std::uint8_t { refused, allowed };
-[[nodiscard]] Parsed<RecipientCommand> parse_rcpt(std::string_view argument, Utf8 utf8);
+[[nodiscard]] Parsed<RecipientCommand> parse_rcpt(std::string_view argument, Utf8 utf8, std::string_view origin = {});
 
 /// RFC 3030 section 2: "BDAT" SP chunk-size [SP "LAST"].
 struct ChunkCommand {

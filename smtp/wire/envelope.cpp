@@ -20,10 +20,11 @@ bool is_xchar(char c) noexcept {
   return c >= 33 && c <= 126 && c != '+' && c != '=';
 }
 
-/// Upper case only, as RFC 3461 section 4 has it; -1 for anything else.
+/// In either case, although RFC 3461 section 4 has upper case only; -1 for anything else.
 int hex_value(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   return -1;
 }
 
@@ -86,16 +87,15 @@ Result<std::string> decode_xtext(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_xchar(text[i])) {
-      decoded += text[i];
+    const char c = text[i];
+    if (c != '+' && c != '=' && !is_xchar(c)) return bad_text("xtext", text);
+    // hexchar = "+" and two hexadecimal digits
+    const bool digits = c == '+' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0;
+    if (!digits) {
+      decoded += c;
       continue;
     }
-    // hexchar = "+" and two upper-case hexadecimal digits
-    if (text[i] != '+' || i + 2 >= text.size()) return bad_text("xtext", text);
-    const int high = hex_value(text[i + 1]);
-    const int low = hex_value(text[i + 2]);
-    if (high < 0 || low < 0) return bad_text("xtext", text);
-    decoded += static_cast<char>(high * 16 + low);
+    decoded += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
     i += 2;
   }
   return decoded;
@@ -119,6 +119,8 @@ Result<OriginalRecipient> parse_original_recipient(std::string_view text) {
   if (text.size() > longest_orcpt)
     return fail(ErrorCode::too_long, fmt::format("ORCPT is {} octets, limit is {}", text.size(), longest_orcpt));
   const auto semicolon = text.find(';');
+  if (semicolon == std::string_view::npos && text.find('@') != std::string_view::npos && text.front() != '@')
+    return parse_original_recipient("rfc822;" + std::string(text.substr(0, longest_orcpt - 7)));
   const auto type = text.substr(0, semicolon);
   const bool good_type =
       !type.empty() && type.size() <= longest_type && std::all_of(type.begin(), type.end(), [](char c) {
@@ -129,6 +131,7 @@ Result<OriginalRecipient> parse_original_recipient(std::string_view text) {
   const auto encoded = text.substr(semicolon + 1);
   auto address = recipient.type == "utf-8" ? decode_unitext(encoded) : decode_xtext(encoded);
   if (!address) return tl::unexpected<Error>(std::move(address).error());
+  if (recipient.type == "rfc822" && !is_ascii(*address)) address = std::string(encoded); // its "+" was no escape
   if (address->empty() || !is_printable(*address) || !is_utf8(*address)) return bad_text("a printable address", text);
   recipient.address = std::move(*address);
   return recipient;

@@ -62,13 +62,15 @@ struct Recipient {
   friend bool operator==(const Recipient &, const Recipient &) = default;
 };
 
-/// xtext (RFC 3461 section 4): decoding refuses bad hex and octets outside 33-126; encoding covers '+', '=' and those.
+/// xtext (RFC 3461 section 4): decoding refuses octets outside 33-126; encoding covers '+', '=' and those. Many clients
+/// write addresses as they are: a '+' without two hexadecimal digits behind it, and '=', stand for themselves.
 [[nodiscard]] Result<std::string> decode_xtext(std::string_view text);
 [[nodiscard]] std::string encode_xtext(std::string_view text);
 
 /// The value of ORCPT, which utf8_address.hpp and encode_xtext write: "rfc822;" with xtext, "utf-8;" with \x{HEX}
 /// escapes (RFC 6533 section 3). At most 500 octets; the decoded address is printable, so that it can stand in a
-/// notification.
+/// notification. An address without "rfc822;" is taken as such, and so is one that means no text when it is decoded
+/// ("rfc822;bob+ff@example.org").
 [[nodiscard]] Result<OriginalRecipient> parse_original_recipient(std::string_view text);
 
 } // namespace smtp

@@ -217,11 +217,12 @@ def parse_logfmt(line):
 
 
 def send(port, sender="someone@there.example", recipients=("user@ours.example",), body=None, starttls=True, address="127.0.0.1",
-         helo="client.there.example", options=(), rcpt_options=(), certificate=None):
-    """Sends one message with smtplib and returns the final reply as (code, text)."""
+         helo="client.there.example", options=(), rcpt_options=(), certificate=None, source=None):
+    """Sends one message with smtplib, from the address `source`, and returns the final reply as (code, text)."""
     if body is None:
         body = "From: someone@there.example\r\nTo: user@ours.example\r\nSubject: test\r\n\r\nA line.\r\n"
-    with contextlib.closing(smtplib.SMTP(address, port, local_hostname=helo, timeout=60)) as client:
+    with contextlib.closing(smtplib.SMTP(address, port, local_hostname=helo, timeout=60,
+                                         source_address=(source, 0) if source else None)) as client:
         client.ehlo()
         if starttls:
             context = ssl.create_default_context()

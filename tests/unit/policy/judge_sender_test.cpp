@@ -190,6 +190,16 @@ TEST(JudgeSender, WhoHasNoRuleIsLetPass) {
 
 TEST(NeededVerdict, OnlyForAuthenticatedRules) {
   EXPECT_FALSE(needed_verdict(table(rule(Level::encrypted)), sender("<a@partner.example>")));
+  auto on_one = rule(Level::authenticated);
+  on_one.listeners = {"partner-net"};
+  EXPECT_TRUE(needed_verdict(table(on_one), sender("<a@partner.example>"), "partner-net"));
+  EXPECT_FALSE(needed_verdict(table(on_one), sender("<a@partner.example>"), "mx"));
+  EXPECT_TRUE(judge_sender(table(on_one), sender("<a@partner.example>"),
+                           {.client = client, .facts = nullptr, .listener = "partner-net"}, now)
+                  .refusal);
+  EXPECT_TRUE(
+      judge_sender(table(on_one), sender("<a@partner.example>"), {.client = client, .facts = nullptr, .listener = "mx"}, now)
+          .rule.empty());
   auto inbound = rule(Level::authenticated);
   inbound.trust = "/ca.pem";
   inbound.accept_server_auth = true;

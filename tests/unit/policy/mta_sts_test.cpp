@@ -195,7 +195,7 @@ TEST(StsPolicy, policies_that_are_refused) {
       {"a space before the key", " version: STSv1\nmode: none\nmax_age: 1\n", "line 1 of the policy"},
       {"a line of spaces", good + " \n", "line 5 of the policy"},
       {"CR alone ends no line", "version: STSv1\rmode: none\rmax_age: 1\r", "is not STSv1"},
-      {"an mx that is no name", "version: STSv1\nmode: enforce\nmx: mx_1.example.org\nmax_age: 86400\n",
+      {"an mx that is no name", "version: STSv1\nmode: enforce\nmx: mx!1.example.org\nmax_age: 86400\n",
        "line 3 of the policy"},
       {"an empty mx", "version: STSv1\nmode: enforce\nmx:\nmax_age: 86400\n", "line 3 of the policy"},
       {"a mail address for mx", "version: STSv1\nmode: enforce\nmx: a@example.org\nmax_age: 86400\n",

@@ -47,6 +47,10 @@ smtp::ServerOptions make_options(const std::map<std::string, std::string> &given
       options.limits.message_size = number;
     } else if (name == "limits.errors") {
       options.limits.errors = number;
+    } else if (name == "limits.idle_commands") {
+      options.limits.idle_commands = number;
+    } else if (name == "limits.refused_recipients") {
+      options.limits.refused_recipients = number;
     } else if (name == "limits.transactions") {
       options.limits.transactions = number;
     } else {

@@ -95,11 +95,14 @@ message_size = "1MiB"
 header_size = "32KiB"
 received_hops = 20
 errors = 3
+idle_commands = 11
+refused_recipients = 12
 transactions = 4
 connections = 5
 connections_per_address = 6
 connections_per_network = 7
 connection_rate = 8
+connection_rate_per_network = 9
 exempt_networks = ["10.0.0.0/8", "2001:db8::/32"]
 minimum_rate = "1KiB"
 command_timeout = "1m"
@@ -187,11 +190,12 @@ accept_server_auth = true
   EXPECT_EQ(config->spool, (SpoolConfig{"/etc/p/spool", 4'194'304, 1'073'741'824, 7}));
   EXPECT_EQ(config->control, (ControlConfig{"/run/x.sock", "ops"}));
   EXPECT_EQ(config->limits,
-            (LimitConfig{smtp::Limits{600, 2048, 101, 1'048'576, 32'768, 20, 3, 4},
+            (LimitConfig{smtp::Limits{600, 2048, 101, 1'048'576, 32'768, 20, 3, 11, 12, 4},
                          5,
                          6,
                          7,
                          8,
+                         9,
                          {smtp::Network::parse("10.0.0.0/8").value(), smtp::Network::parse("2001:db8::/32").value()},
                          1024,
                          60s,

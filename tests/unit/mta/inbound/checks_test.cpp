@@ -69,6 +69,37 @@ TEST(InboundChecks, ASpoofedMessageIsRefusedAndTheSessionGoesOn) {
   EXPECT_EQ(deliver(client, "ann@sender.example").substr(0, 9), "250 2.0.0");
 }
 
+TEST(InboundChecks, APartnerRuleCanHoldForTheAuthorToo) {
+  for (const bool authors : {false, true}) {
+    test::FakeResolver dns;
+    zone(dns);
+    auto config = checking_config();
+    policy::Partner partner;
+    partner.name = "Partner";
+    partner.domains.push_back(smtp::DomainPattern::parse("partner.example").value());
+    policy::InboundRule rule;
+    rule.level = tls::Level::encrypted;
+    rule.authors = authors;
+    partner.inbound = rule;
+    std::vector<policy::Partner> partners;
+    partners.push_back(std::move(partner));
+    config.partners = policy::PartnerTable::build(std::move(partners)).value();
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    const auto say = [](SmtpClient &client) {
+      client.ask("MAIL FROM:<ann@sender.example>\r\n");
+      client.ask("RCPT TO:<alice@example.org>\r\n");
+      client.ask("DATA\r\n");
+      return client.ask("From: <bob@partner.example>\r\nSubject: x\r\n\r\nhello\r\n.\r\n");
+    };
+    SmtpClient clear = fixture.greeted();
+    const std::string reply = say(clear);
+    EXPECT_EQ(reply.substr(0, 3), authors ? "550" : "250") << reply;
+    EXPECT_EQ(has(reply, "the author's domain: mail from partner.example"), authors) << reply;
+    SmtpClient encrypted = fixture.encrypted();
+    EXPECT_EQ(say(encrypted).substr(0, 3), "250");
+  }
+}
+
 TEST(InboundChecks, ATemporaryFailureIs451AndNeverAPass) {
   test::FakeResolver dns;
   zone(dns).fail("_dmarc.sender.example");

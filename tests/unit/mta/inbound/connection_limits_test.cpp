@@ -42,6 +42,11 @@ LimitConfig with_exempt(LimitConfig limits, const std::string &network) {
   return limits;
 }
 
+LimitConfig with_rate_per_network(LimitConfig limits, std::size_t rate) {
+  limits.connection_rate_per_network = rate;
+  return limits;
+}
+
 Step connect(std::string from, int times, int at = 0) {
   return {.kind = Step::Kind::connect, .from = std::move(from), .times = times, .at = at, .refusal = ""};
 }
@@ -69,6 +74,33 @@ std::vector<Row> rows() {
        make_limits(100, 2, 3, 100),
        {connect("2001:db8:0:1::1", 2), connect("2001:db8:0:1:ffff::1", 1),
         refused("2001:db8:0:1::2", "your network 2001:db8:0:1::/64, limit is 3"), connect("2001:db8:0:2::1", 1)}},
+      {"the limit per /56 is twice that per /64 and counts all its /64",
+       make_limits(100, 10, 2, 100),
+       {connect("2001:db8:0:1::1", 2), connect("2001:db8:0:2::1", 2),
+        refused("2001:db8:0:3::1", "your network 2001:db8::/56, limit is 4"), connect("2001:db8:0:100::1", 1)}},
+      {"the limit per /48 is four times that per /64",
+       make_limits(100, 10, 1, 100),
+       {connect("2001:db8:0:1::1", 1), connect("2001:db8:0:101::1", 1), connect("2001:db8:0:201::1", 1),
+        connect("2001:db8:0:301::1", 1), refused("2001:db8:0:401::1", "your network 2001:db8::/48, limit is 4"),
+        connect("2001:db8:1::1", 1)}},
+      {"the rate counts networks: each address of a /64 is another one",
+       with_rate_per_network(make_limits(100, 10, 10, 100), 3),
+       {connect("2001:db8::1", 1), all_leave(), connect("2001:db8::2", 1), all_leave(), connect("2001:db8::3", 1),
+        all_leave(), refused("2001:db8::4", "your network 2001:db8::/64 within a minute, limit is 3"),
+        connect("2001:db8:0:1::4", 1)}},
+      {"the rate of a /56 is twice that of a /64, of a /48 four times",
+       with_rate_per_network(make_limits(100, 10, 10, 100), 1),
+       {connect("2001:db8:0:1::1", 1), connect("2001:db8:0:2::1", 1),
+        refused("2001:db8:0:3::1", "2001:db8::/56 within a minute, limit is 2"), connect("2001:db8:0:101::1", 1),
+        connect("2001:db8:0:201::1", 1), refused("2001:db8:0:301::1", "2001:db8::/48 within a minute, limit is 4")}},
+      {"the rate counts the addresses of a /24",
+       with_rate_per_network(make_limits(100, 10, 10, 100), 2),
+       {connect("192.0.2.1", 1), connect("192.0.2.2", 1),
+        refused("192.0.2.3", "your network 192.0.2.0/24 within a minute, limit is 2"), connect("192.0.3.3", 1)}},
+      {"without a word of its own the rate per network is five times that per address",
+       make_limits(100, 10, 10, 1),
+       {connect("192.0.2.1", 1), connect("192.0.2.2", 1), connect("192.0.2.3", 1), connect("192.0.2.4", 1),
+        connect("192.0.2.5", 1), refused("192.0.2.6", "within a minute, limit is 5")}},
       {"who leaves makes room",
        make_limits(2, 2, 2, 100),
        {connect("192.0.2.1", 2), refused("192.0.2.1", "limit is 2"), all_leave(), connect("192.0.2.1", 2)}},
@@ -137,14 +169,50 @@ INSTANTIATE_TEST_SUITE_P(Rows, ConnectionLimitsTable, testing::ValuesIn(rows()),
 
 TEST(ConnectionLimits, MemoryIsBoundedWhenEveryConnectionComesFromAnotherAddress) {
   ConnectionLimits limits;
-  const LimitConfig config = make_limits(1'000'000, 10, 1'000'000, 10);
+  const LimitConfig config = with_rate_per_network(make_limits(1'000'000, 10, 1'000'000, 10), 1'000'000);
   const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
   for (std::uint32_t i = 0; i < 200'000; ++i) {
     const auto address = IpAddress::v4(
         {10, static_cast<std::uint8_t>(i >> 16U), static_cast<std::uint8_t>(i >> 8U), static_cast<std::uint8_t>(i)});
     ASSERT_TRUE(limits.admit(address, config, start));
   }
-  EXPECT_LE(limits.remembered(), ConnectionLimits::shard_count * (ConnectionLimits::idle_addresses_per_shard + 1));
+  EXPECT_LE(limits.remembered(), ConnectionLimits::shard_count * ConnectionLimits::idle_per_shard);
+}
+
+TEST(ConnectionLimits, ATrustedClientIsCountedInTotalOnly) {
+  ConnectionLimits limits;
+  const LimitConfig config = make_limits(3, 1, 1, 1);
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  const auto address = IpAddress::parse("192.0.2.1").value();
+  const auto first = limits.admit(address, config, start, true);
+  const auto second = limits.admit(address, config, start, true);
+  const auto third = limits.admit(address, config, start, true);
+  ASSERT_TRUE(first && second && third);
+  EXPECT_TRUE(first->is_exempt());
+  EXPECT_FALSE(limits.admit(address, config, start, true)) << "the limit in total holds for everybody";
+}
+
+TEST(ConnectionLimits, AClientThatShowsItsCertificateGivesBackItsPlaceAndItsRate) {
+  ConnectionLimits limits;
+  const LimitConfig config = make_limits(100, 1, 1, 1);
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  const auto address = IpAddress::parse("2001:db8::1").value();
+  std::vector<Ticket> open;
+  for (int i = 0; i < 20; ++i) {
+    auto ticket = limits.admit(address, config, start);
+    ASSERT_TRUE(ticket) << i << ": " << ticket.error().detail;
+    EXPECT_FALSE(ticket->is_exempt());
+    ticket->exempt();
+    ticket->exempt();
+    EXPECT_TRUE(ticket->is_exempt());
+    open.push_back(std::move(*ticket));
+  }
+  EXPECT_EQ(limits.connections(), 20U);
+  const auto stranger = limits.admit(address, config, start);
+  EXPECT_TRUE(stranger);
+  EXPECT_FALSE(limits.admit(address, config, start));
+  open.clear();
+  EXPECT_EQ(limits.connections(), 1U);
 }
 
 TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {

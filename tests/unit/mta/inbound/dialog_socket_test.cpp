@@ -39,6 +39,10 @@ void apply_option(mta::Config &config, const std::string &name, const std::strin
     limits.message_size = *number;
   } else if (name == "limits.errors") {
     limits.errors = *number;
+  } else if (name == "limits.idle_commands") {
+    limits.idle_commands = *number;
+  } else if (name == "limits.refused_recipients") {
+    limits.refused_recipients = *number;
   } else if (name == "limits.transactions") {
     limits.transactions = *number;
   } else {

@@ -118,6 +118,108 @@ template <typename Row> std::string name_of(const testing::TestParamInfo<Row> &r
 
 INSTANTIATE_TEST_SUITE_P(Rows, RelayTable, testing::ValuesIn(relay_rows()), name_of<RelayRow>);
 
+// ---- closed listeners
+
+struct ClosedRow {
+  std::string name;
+  std::function<void(mta::ListenerConfig &)> configure;
+  const tls::KeyPairFiles *certificate = nullptr;
+  bool encrypted = false;
+  std::string reply; ///< how the reply to MAIL begins
+  std::string words; ///< in it
+};
+
+class ClosedTable : public testing::TestWithParam<ClosedRow> {};
+
+TEST_P(ClosedTable, Holds) {
+  const ClosedRow &row = GetParam();
+  auto config = base_config();
+  row.configure(config.listeners[0]);
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = row.encrypted ? fixture.encrypted(row.certificate) : fixture.greeted();
+  for (const char *sender : {"<ann@sender.example>", "<>"}) {
+    const std::string reply = client.ask("MAIL FROM:" + std::string(sender) + "\r\n");
+    EXPECT_EQ(reply.substr(0, row.reply.size()), row.reply) << sender << ": " << reply;
+    EXPECT_TRUE(contains(reply, row.words)) << reply;
+    client.ask("RSET\r\n");
+  }
+  EXPECT_EQ(client.ask("NOOP\r\n").substr(0, 3), "250");
+}
+
+std::vector<ClosedRow> closed_rows() {
+  const Certificates &made = Certificates::instance();
+  const auto demand = [](mta::ListenerConfig &listener) {
+    listener.require_tls = true;
+    listener.require_client_certificate = true;
+  };
+  const auto by_name = [&made, demand](mta::ListenerConfig &listener) {
+    demand(listener);
+    listener.required_names = {"gateway.partner.example"};
+    listener.required_ca = made.client.certificate;
+  };
+  const auto by_authority = [&made, demand](mta::ListenerConfig &listener) {
+    demand(listener);
+    listener.required_ca = made.client.certificate;
+  };
+  const auto by_pin = [&made, demand](mta::ListenerConfig &listener) {
+    demand(listener);
+    listener.required_pins = {pin_of(made.client)};
+  };
+  const auto tls_only = [](mta::ListenerConfig &listener) { listener.require_tls = true; };
+  return {
+      {"clear text where TLS is required", tls_only, nullptr, false, "530 5.7.0", "STARTTLS"},
+      {"TLS where it is required", tls_only, nullptr, true, "250", ""},
+      {"clear text where a certificate is required", by_name, nullptr, false, "530 5.7.0", "STARTTLS"},
+      {"no certificate where one is required", by_name, nullptr, true, "550 5.7.1", "none was shown"},
+      {"the right certificate", by_name, &made.client, true, "250", ""},
+      {"the right name from elsewhere", by_name, &made.stranger, true, "550 5.7.1", "not trusted"},
+      {"another name", by_name, &made.other, true, "550 5.7.1", "none of the names required (gateway.partner.example)"},
+      {"any name of the CA", by_authority, &made.client, true, "250", ""},
+      {"a certificate that the CA has not issued", by_authority, &made.other, true, "550 5.7.1", "not trusted"},
+      {"a pinned key", by_pin, &made.client, true, "250", ""},
+      {"another key", by_pin, &made.stranger, true, "550 5.7.1", "not among those required"},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, ClosedTable, testing::ValuesIn(closed_rows()), name_of<ClosedRow>);
+
+TEST(InboundRefuse, APartnerRuleHoldsForItsListenersOnly) {
+  for (const char *listener : {"test", "another"}) {
+    auto config = base_config();
+    policy::Partner partner;
+    partner.name = "Partner";
+    partner.domains.push_back(smtp::DomainPattern::parse("partner.example").value());
+    policy::InboundRule rule;
+    rule.level = tls::Level::encrypted;
+    rule.listeners = {listener};
+    partner.inbound = rule;
+    std::vector<policy::Partner> partners;
+    partners.push_back(std::move(partner));
+    config.partners = policy::PartnerTable::build(std::move(partners)).value();
+    InboundFixture fixture(std::move(config));
+    SmtpClient client = fixture.greeted();
+    EXPECT_EQ(client.ask("MAIL FROM:<bob@partner.example>\r\n").substr(0, 3),
+              std::string(listener) == "test" ? "550" : "250");
+  }
+}
+
+TEST(InboundRefuse, ASenderWithoutDomainIsCompletedOnARelayListenerOnly) {
+  auto config = relay_config();
+  config.listeners[0].trusted_networks.push_back(smtp::Network::parse("127.0.0.1").value());
+  config.server.origin = "hosts.example.org";
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(client.ask("MAIL FROM:<root>\r\n").substr(0, 3), "250");
+  EXPECT_EQ(client.ask("RCPT TO:<root>\r\n").substr(0, 3), "501") << "the origin is no domain of ours";
+  EXPECT_EQ(client.ask("RCPT TO:<alice@example.org>\r\n").substr(0, 3), "250");
+  client.ask("DATA\r\n");
+  EXPECT_EQ(client.ask("Subject: x\r\n\r\ny\r\n.\r\n").substr(0, 3), "250");
+  EXPECT_EQ(fixture.submitted().at(0)->envelope.sender.path.to_string(), "<root@hosts.example.org>");
+  InboundFixture outside;
+  SmtpClient stranger = outside.greeted();
+  EXPECT_EQ(stranger.ask("MAIL FROM:<root>\r\n").substr(0, 3), "501");
+}
+
 // ---- inbound partner rules
 
 struct PartnerRow {
@@ -371,10 +473,35 @@ TEST(InboundRefuse, NewSessionsOverTheMemoryBudget) {
   EXPECT_TRUE(client.is_closed());
 }
 
+TEST(InboundRefuse, UnknownRecipientsAfterTheTenthAreAnsweredLaterEach) {
+  mta::InboundOptions options;
+  options.recipient_delay = std::chrono::milliseconds(100);
+  for (const bool trusted : {false, true}) {
+    auto config = base_config();
+    if (trusted) config.limits.exempt_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+    InboundFixture fixture(std::move(config), options);
+    SmtpClient client = fixture.greeted();
+    std::string all = "MAIL FROM:<ann@sender.example>\r\n";
+    for (int i = 0; i < 20; ++i) all += "RCPT TO:<nobody@example.org>\r\n";
+    const auto begun = std::chrono::steady_clock::now();
+    ASSERT_TRUE(client.send(all));
+    EXPECT_EQ(client.reply().substr(0, 3), "250");
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(client.reply().substr(0, 9), "550 5.1.1");
+    const auto took = std::chrono::steady_clock::now() - begun;
+    if (!trusted) {
+      EXPECT_GE(took, std::chrono::milliseconds(950)) << "ten of them waited";
+    }
+    EXPECT_EQ(client.ask("RCPT TO:<alice@example.org>\r\n").substr(0, 3), "250");
+  }
+}
+
 TEST(InboundRefuse, AFloodOfRefusalsMakesFewLines) {
   auto config = base_config();
   config.limits.smtp.errors = 5;
-  InboundFixture fixture(std::move(config));
+  config.limits.smtp.refused_recipients = 50;
+  mta::InboundOptions options;
+  options.recipient_delay = std::chrono::milliseconds(1);
+  InboundFixture fixture(std::move(config), options);
   SmtpClient client = fixture.greeted();
   std::string all = "MAIL FROM:<ann@sender.example>\r\n";
   for (int i = 0; i < 500; ++i) all += "RCPT TO:<nobody@example.org>\r\n";

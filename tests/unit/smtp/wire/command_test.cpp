@@ -105,6 +105,15 @@ TEST(ParseMail, refuses_with_the_code_that_fits) {
 }
 
 TEST(ParseRcpt, reads_every_parameter) {
+  EXPECT_EQ(smtp::parse_mail("FROM:<root>", "host.example.org")->path.to_string(), "<root@host.example.org>");
+  EXPECT_EQ(smtp::parse_mail("FROM: root SIZE=1", "host.example.org")->path.to_string(), "<root@host.example.org>");
+  EXPECT_TRUE(smtp::parse_mail("FROM:<>", "host.example.org")->path.is_null());
+  EXPECT_EQ(smtp::parse_mail("FROM:<a@b.example>", "host.example.org")->path.to_string(), "<a@b.example>");
+  EXPECT_FALSE(smtp::parse_mail("FROM:<a b>", "host.example.org"));
+  EXPECT_FALSE(smtp::parse_mail("FROM:<root>"));
+  EXPECT_EQ(smtp::parse_rcpt("TO:<root>", Utf8::refused, "host.example.org")->path.to_string(), "<root@host.example.org>");
+  EXPECT_TRUE(smtp::parse_rcpt("TO:<Postmaster>", Utf8::refused, "host.example.org")->path.is_postmaster());
+  EXPECT_FALSE(smtp::parse_rcpt("TO:<>", Utf8::refused, "host.example.org"));
   const auto recipient =
       smtp::parse_rcpt("TO:<bob@example.org> NOTIFY=success,FAILURE,Delay ORCPT=rfc822;x@y", Utf8::refused);
   ASSERT_TRUE(recipient);
