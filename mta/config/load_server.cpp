@@ -32,6 +32,7 @@ void read_hostname(Section &section, ServerConfig &server) {
                     fmt::format("\"{}\" has one label; others expect a full name such as \"mx.example.org\"", text));
 }
 
+constexpr std::uint64_t least_memory_budget = 33'554'432;
 /// A queued message holds about this much memory with one recipient.
 constexpr std::uint64_t memory_of_message = 1'792;
 
@@ -41,7 +42,8 @@ void settle_memory_budget(Section &section, Config &config) {
   const std::uint64_t messages = config.spool.max_messages;
   if (!section.has("memory_budget")) {
     server.memory_budget = for_sessions + messages * 2 * for_sessions / 1'000'000;
-  } else if (server.memory_budget != 0 && server.memory_budget / 4 * 3 / memory_of_message < messages) {
+  } else if (server.memory_budget >= least_memory_budget &&
+             server.memory_budget / 4 * 3 / memory_of_message < messages) {
     section.warning(
         "memory_budget",
         fmt::format("is nearly used up by about {} queued messages, before spool.max_messages = {}: from there "
@@ -65,17 +67,15 @@ void load_server(Section &root, Loading &loading) {
     section->read_count("threads", server.threads, 0, 1024);
     section->read_duration("shutdown_grace", server.shutdown_grace, 0s, 1h);
     section->read_size("memory_budget", server.memory_budget, 0, tebi);
-    if (server.memory_budget != 0 && server.memory_budget < 33'554'432)
+    if (server.memory_budget != 0 && server.memory_budget < least_memory_budget)
       section->error("memory_budget",
                      "is under 32MiB, so that no session would be accepted; \"0B\" switches the budget off");
-    if (section->has("origin")) {
-      std::string origin;
-      section->read("origin", origin);
-      if (const auto domain = smtp::Domain::parse(origin)) {
-        server.origin = domain->ascii();
-      } else if (!origin.empty()) {
-        section->error("origin", domain.error().detail);
-      }
+    std::string origin;
+    section->read("origin", origin);
+    if (const auto domain = smtp::Domain::parse(origin)) {
+      server.origin = domain->ascii();
+    } else if (!origin.empty()) {
+      section->error("origin", domain.error().detail);
     }
     section->read("partners", server.partners);
     section->read_list("outside_addresses", server.outside_addresses,

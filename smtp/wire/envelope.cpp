@@ -119,8 +119,6 @@ Result<OriginalRecipient> parse_original_recipient(std::string_view text) {
   if (text.size() > longest_orcpt)
     return fail(ErrorCode::too_long, fmt::format("ORCPT is {} octets, limit is {}", text.size(), longest_orcpt));
   const auto semicolon = text.find(';');
-  if (semicolon == std::string_view::npos && text.find('@') != std::string_view::npos && text.front() != '@')
-    return parse_original_recipient("rfc822;" + std::string(text.substr(0, longest_orcpt - 7)));
   const auto type = text.substr(0, semicolon);
   const bool good_type =
       !type.empty() && type.size() <= longest_type && std::all_of(type.begin(), type.end(), [](char c) {

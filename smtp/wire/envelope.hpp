@@ -69,8 +69,7 @@ struct Recipient {
 
 /// The value of ORCPT, which utf8_address.hpp and encode_xtext write: "rfc822;" with xtext, "utf-8;" with \x{HEX}
 /// escapes (RFC 6533 section 3). At most 500 octets; the decoded address is printable, so that it can stand in a
-/// notification. An address without "rfc822;" is taken as such, and so is one that means no text when it is decoded
-/// ("rfc822;bob+ff@example.org").
+/// notification. What means no text when it is decoded is taken as written ("rfc822;bob+ff@example.org").
 [[nodiscard]] Result<OriginalRecipient> parse_original_recipient(std::string_view text);
 
 } // namespace smtp

@@ -95,12 +95,13 @@ TEST(InboundEnd, AClientBelowTheFloor) {
   config.limits.minimum_rate = 1'000'000;
   mta::InboundOptions options;
   options.rate_window = std::chrono::milliseconds(20);
+  options.listen_on_timeout = std::chrono::milliseconds(300); // this client never stops by itself
   InboundFixture fixture(std::move(config), options);
   SmtpClient client = fixture.greeted();
   say_envelope(client);
   client.ask("DATA\r\n");
   std::thread trickle([&client] {
-    while (client.send("x\r\n")) std::this_thread::yield();
+    while (client.send("X: y\r\n")) std::this_thread::yield();
   });
   const auto event = fixture.log.wait_for("disconnect");
   EXPECT_TRUE(contains(event.fields.at("reason"), "421 4.4.2")) << event.fields.at("reason");
