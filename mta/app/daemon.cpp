@@ -24,6 +24,7 @@
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
+#include "mta/app/service_thread.hpp"
 #include "mta/app/start_config.hpp"
 #include "mta/app/tls_services.hpp"
 #include "mta/base/files.hpp"
@@ -147,6 +148,7 @@ private:
   Task<> watch_lists();
   Task<> remind_of_holds();
   Task<> watch_partners();
+  void try_again(const std::string &domain);
   void start_control();
   void begin_shutdown(std::string_view why);
   void finish_shutdown();
@@ -158,8 +160,11 @@ private:
   CurrentSnapshot snapshot_;
   std::unique_ptr<MailLog> log_;
   std::unique_ptr<Spool> spool_;
-  asio::io_context main_{1}; ///< queue, control socket, signals, resolver
+  asio::io_context main_{1}; ///< queue, control socket, signals: nobody's network
+  ServiceThread names_;      ///< the resolvers' callbacks
+  ServiceThread fetches_;    ///< policies and lists of others, and the tests of the resolver
   Workers workers_;
+  asio::thread_pool notices_{1}; ///< builds and signs notices
   asio::thread_pool loader_{1}; ///< reads the configuration of a reload, so that the queue goes on meanwhile
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
@@ -172,7 +177,9 @@ private:
   ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
-  std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Resolver> resolver_; ///< of deliveries, fetches and reports
+  /// Of the checks of mail from outside: what strangers have it ask for takes nothing from deliveries.
+  std::unique_ptr<Resolver> check_resolver_;
   std::unique_ptr<TlsServices> tls_; ///< deliveries and sessions count into it
   std::unique_ptr<ReportIntake> received_;
   std::unique_ptr<Delivery> delivery_;
@@ -239,11 +246,17 @@ smtp::Result<Recovery> Running::open() {
 }
 
 smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
-  auto resolver = make_resolver(config().dns, main_.get_executor());
-  if (!resolver) return tl::unexpected(resolver.error());
-  resolver_ = std::move(*resolver);
-  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, main_.get_executor(),
-                                   [this] { asio::co_spawn(main_, renew_trust(), asio::detached); }});
+  for (auto *made : {&resolver_, &check_resolver_}) {
+    auto resolver = make_resolver(config().dns, names_.executor());
+    if (!resolver) return tl::unexpected(resolver.error());
+    *made = std::move(*resolver);
+  }
+  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, fetches_.executor(),
+                                   [this] { asio::co_spawn(main_, renew_trust(), asio::detached); },
+                                   [this](std::string domain) {
+                                     asio::post(main_, [this, domain = std::move(domain)] { try_again(domain); });
+                                   },
+                                   check_resolver_.get()});
   if (!opened) return tl::unexpected(opened.error());
   tls_ = std::move(*opened);
 
@@ -271,7 +284,9 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
     delivery_->deliver(std::move(job), std::move(done));
   };
   hooks.notify = [this](NotificationRequest request, std::function<void(bool)> stored) {
-    notifier_->notify(std::move(request), std::move(stored));
+    asio::post(notices_, [this, request = std::move(request), stored = std::move(stored)]() mutable {
+      notifier_->notify(std::move(request), std::move(stored));
+    });
   };
   hooks.destination_of = [this](const smtp::Mailbox &mailbox) { return destination_of(snapshot_.get()->config(), mailbox); };
   hooks.is_ours = [this](std::string_view key) { return is_own_destination(snapshot_.get()->config(), key); };
@@ -302,8 +317,20 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
     log_->write(Event("listening").with("listener", bound.listener).with("address", bound.address));
   tls_->observers().add(reports_->tls_observer());
   tls_->start();
-  inbound_->start(resolver_.get(), reports_->tally(), &tls_->observers());
+  names_.start();
+  fetches_.start();
+  inbound_->start(check_resolver_.get(), reports_->tally(), &tls_->observers());
   return {};
+}
+
+/// What waited for the MTA-STS record of the domain.
+void Running::try_again(const std::string &domain) {
+  QueueFilter filter;
+  filter.recipient_domain = domain;
+  filter.reason = "_mta-sts." + domain;
+  filter.held = false;
+  delivery_->close_idle(); // and plans that say to wait
+  scheduler_->retry(filter, [](std::size_t) {});
 }
 
 void Running::start_control() {
@@ -542,6 +569,9 @@ ExitStatus Running::run() {
   workers_.stop();
   workers_.join();
   loader_.join();
+  fetches_.stop();
+  names_.stop();
+  notices_.join();
   reports_->stop();
   received_->shut_down();
   tls_->stop();

@@ -36,6 +36,7 @@ std::vector<std::string> needs_restart(const Config &running, const Config &load
   compare("dns.trust_anchor", running.dns.trust_anchor, loaded.dns.trust_anchor);
   compare("dns.extra_anchors", running.dns.extra_anchors, loaded.dns.extra_anchors);
   compare("dns.timeout", running.dns.timeout, loaded.dns.timeout);
+  compare("dns.questions", running.dns.questions, loaded.dns.questions);
   compare("dns.hosts_file", running.dns.hosts_file, loaded.dns.hosts_file);
   for (const auto &[key, content] : loaded.start_files) {
     const auto before = running.start_files.find(key);

@@ -23,8 +23,16 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
   const auto config = with.snapshot.get()->config_pointer();
   const std::string folder = tally_folder(*config);
   services->truth_ = std::make_unique<TruthTest>(with.resolver, config->dns.truth_test, with.log, with.executor);
+  CurrentSnapshot &in_force = with.snapshot;
+  std::vector<Resolver *> followers{&with.resolver};
+  if (with.check_resolver != nullptr) followers.push_back(with.check_resolver);
+  services->health_ = std::make_unique<ResolverHealth>(ResolverHealth::Services{
+      with.resolver, with.log, with.executor, config->dns.resolvers, std::move(followers),
+      [&in_force] { return health_names(in_force.get()->config()); }});
   const auto now = [] { return std::chrono::system_clock::now(); };
-  auto sts = StsService::open({with.snapshot, with.resolver, with.log, with.executor, now}, sts_folder(*config));
+  StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, now};
+  sts_needs.passed_over = with.sts_passed_over;
+  auto sts = StsService::open(std::move(sts_needs), sts_folder(*config));
   if (!sts) return tl::unexpected(std::move(sts.error()));
   services->sts_ = std::move(*sts);
   if (config->tls_memory.enabled) {
@@ -53,6 +61,7 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
 
 void TlsServices::start() {
   truth_->start();
+  health_->start();
   sts_->start();
   watch_->start();
   lists_->start();
@@ -60,6 +69,7 @@ void TlsServices::start() {
 
 void TlsServices::stop() {
   truth_->stop();
+  health_->stop();
   sts_->stop();
   lists_->stop();
   watch_->stop();

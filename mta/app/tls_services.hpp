@@ -9,6 +9,7 @@
 #include "mta/config/snapshot.hpp"
 #include "mta/crl/crl_fetcher.hpp"
 #include "mta/dns/resolver.hpp"
+#include "mta/dns/resolver_health.hpp"
 #include "mta/dns/truth_test.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/outbound/planning.hpp"
@@ -37,7 +38,7 @@ private:
 
 class TlsServices {
 public:
-  /// All must outlive the services; `executor` runs on one thread.
+  /// All must outlive the services; `executor` runs on one thread, which strangers' servers may keep busy.
   struct Needs {
     CurrentSnapshot &snapshot;
     Resolver &resolver;
@@ -45,6 +46,10 @@ public:
     asio::any_io_executor executor;
     /// Files of revocation lists have changed: the trust stores are to be read anew. On the executor.
     std::function<void()> lists_changed;
+    /// The MTA-STS record of the domain was waited for in vain: its mail may go on. On the executor.
+    std::function<void(std::string domain)> sts_passed_over;
+    /// Of the checks: it uses the same forwarders. May be null.
+    Resolver *check_resolver = nullptr;
   };
   /// Reads what the spool's folders keep. Errors: a folder or file that cannot be used.
   [[nodiscard]] static smtp::Result<std::unique_ptr<TlsServices>> open(Needs needs);
@@ -70,6 +75,7 @@ private:
 
   Needs needs_;
   std::unique_ptr<TruthTest> truth_;
+  std::unique_ptr<ResolverHealth> health_;
   std::unique_ptr<StsService> sts_;
   std::unique_ptr<TlsMemory> memory_;
   std::unique_ptr<TlsEvidence> evidence_;

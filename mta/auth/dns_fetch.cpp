@@ -108,6 +108,7 @@ struct Round {
   std::vector<Fetched> answers;
   std::size_t left;
   asio::steady_timer timer; ///< cancelled by the last answer
+  std::shared_ptr<const void> resolver;
 };
 
 Task<> answer_one(Resolver &resolver, std::shared_ptr<Round> round, std::size_t index) {
@@ -119,10 +120,11 @@ Task<> answer_one(Resolver &resolver, std::shared_ptr<Round> round, std::size_t 
 } // namespace
 
 Task<> fetch_missing(Resolver &resolver, auth::DnsFacts &facts, std::chrono::steady_clock::time_point deadline,
-                     FactCache *cache) {
+                     FactCache *cache, std::shared_ptr<const void> kept) {
   if (facts.missing().empty()) co_return;
   const auto executor = co_await asio::this_coro::executor;
   const auto round = std::make_shared<Round>(executor, facts.missing());
+  round->resolver = std::move(kept);
   facts.clear_missing();
   for (Fetched &answer : round->answers) answer.fact.detail = "no answer within the time limit of the checks";
   round->timer.expires_at(deadline);

@@ -21,7 +21,8 @@ void fail_missing(auth::DnsFacts &facts, const std::string &why) {
 } // namespace
 
 Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *resolver,
-                      std::chrono::steady_clock::time_point deadline, FactCache *cache) {
+                      std::chrono::steady_clock::time_point deadline, FactCache *cache,
+                      std::shared_ptr<const void> kept) {
   if (cache != nullptr)
     facts.set_source(
         [cache](const auth::DnsQuestion &question) { return cache->find(question, FactCache::Clock::now()); });
@@ -37,7 +38,7 @@ Task<bool> run_checks(MessageCheck &check, auth::DnsFacts &facts, Resolver *reso
     } else if (std::chrono::steady_clock::now() >= deadline) {
       fail_missing(facts, "no answer within the time limit of the checks");
     } else {
-      co_await fetch_missing(*resolver, facts, deadline, cache);
+      co_await fetch_missing(*resolver, facts, deadline, cache, kept);
     }
   }
   co_return false;

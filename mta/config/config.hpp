@@ -166,6 +166,13 @@ struct LimitConfig {
   /// Neither counted per address or network nor held to limits.idle_commands and limits.refused_recipients; trusted
   /// networks and certificates of relay listeners are exempt as well.
   std::vector<smtp::Network> exempt_networks;
+  /// DNS questions of the checks of one address's or network's mail: under way at one time (more of them wait for these),
+  /// and without an answer within ten minutes, over which MAIL is answered 451. A network is a /24 or a /48, an address
+  /// of IPv6 a /64.
+  std::size_t questions_per_address = 64;
+  std::size_t questions_per_network = 256;
+  std::size_t unanswered_per_address = 100;
+  std::size_t unanswered_per_network = 400;
   std::size_t minimum_rate = 64;              ///< octets per second over 60 s while a message is read; 0: no floor
   std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
   std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
@@ -192,8 +199,10 @@ struct DnsConfig {
   std::string trust_anchor = "/usr/share/dns/root.key"; ///< file with DS or DNSKEY of the root; empty string: none
   std::vector<std::string> extra_anchors;               ///< further anchor lines, e.g. of a private root
   std::chrono::milliseconds timeout{10'000};
+  std::size_t questions = 1000;              ///< under way at one time: of deliveries, and as many of inbound checks
   std::string hosts_file;                    ///< static names (private networks); empty: none
   std::vector<std::string> insecure_domains; ///< names below which DNSSEC is not expected
+  std::vector<std::string> health_names;     ///< asked about to see that the resolver answers; empty: names of ours
   TruthTestConfig truth_test;
   friend bool operator==(const DnsConfig &, const DnsConfig &) = default;
 };
@@ -314,6 +323,7 @@ struct StsConfig {
   std::uint16_t port = 443;          ///< other than 443 only for tests and private networks
   std::chrono::seconds timeout{60};  ///< for one fetch, RFC 8461 section 3.3
   std::uint64_t max_size = 65'536;   ///< of a policy, section 3.3
+  std::chrono::seconds unknown_wait{3600}; ///< for a record that cannot be looked up, with no policy kept; 0: not
   std::chrono::seconds refresh{86'400}; ///< how often a kept policy is looked after without mail, section 3.3
   std::size_t max_policies = 100'000;   ///< kept; over it the one that expires first goes
   bool allow_private_addresses = false; ///< policy hosts at addresses that the internet does not reach

@@ -64,6 +64,10 @@ void load_limits(Section &root, Loading &loading) {
   section->read_count("connection_rate", limits.connection_rate, 1, 1'000'000);
   section->read_count("connection_rate_per_network", limits.connection_rate_per_network, 0, 1'000'000);
   read_networks(*section, "exempt_networks", limits.exempt_networks);
+  section->read_count("questions_per_address", limits.questions_per_address, 1, 100'000);
+  section->read_count("questions_per_network", limits.questions_per_network, 1, 100'000);
+  section->read_count("unanswered_per_address", limits.unanswered_per_address, 1, 1'000'000);
+  section->read_count("unanswered_per_network", limits.unanswered_per_network, 1, 1'000'000);
   section->read_size("minimum_rate", limits.minimum_rate, 0, 64 * kibi);
   section->read_duration("command_timeout", limits.command_timeout, 1s, 1h);
   section->read_duration("data_timeout", limits.data_timeout, 1s, 1h);
@@ -84,12 +88,17 @@ void load_dns(Section &root, Loading &loading) {
   read_file_path(*section, "trust_anchor", dns.trust_anchor, loading);
   section->read_strings("extra_anchors", dns.extra_anchors);
   section->read_duration("timeout", dns.timeout, 100ms, 2min);
+  section->read_count("questions", dns.questions, 16, 100'000);
   read_file_path(*section, "hosts_file", dns.hosts_file, loading);
-  section->read_list("insecure_domains", dns.insecure_domains, [](std::string_view text) -> smtp::Result<std::string> {
+  const auto read_domain = [](std::string_view text) -> smtp::Result<std::string> {
     const auto domain = smtp::Domain::parse(text);
     if (!domain) return tl::unexpected(domain.error());
     return domain->ascii();
-  });
+  };
+  section->read_list("insecure_domains", dns.insecure_domains, read_domain);
+  section->read_list("health_names", dns.health_names, read_domain);
+  if (dns.health_names.size() > 10)
+    section->error("health_names", fmt::format("{} names, the limit is 10", dns.health_names.size()));
   if (auto truth_test = section->table("truth_test")) read_truth_test(*truth_test, dns, dns.truth_test);
   section->finish();
 }

@@ -17,6 +17,7 @@ void load_mta_sts(Section &root, Loading &loading) {
   section->read_count("port", out.port, 1, 65535);
   section->read_duration("timeout", out.timeout, 1s, 5min);
   section->read_size("max_size", out.max_size, 1024, policy::sts_text_limit);
+  section->read_duration("unknown_wait", out.unknown_wait, 0s, 120h);
   section->read_duration("refresh", out.refresh, 1h, 720h);
   section->read_count("max_policies", out.max_policies, 1, 1'000'000);
   section->read("allow_private_addresses", out.allow_private_addresses);

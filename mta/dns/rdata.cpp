@@ -49,8 +49,9 @@ Result<smtp::MxRecord> parse_mx(Rdata data) {
 }
 
 Result<smtp::TlsaRecord> parse_tlsa(Rdata data) {
-  if (data.size() < 4) return fail(ErrorCode::bad_syntax, fmt::format("a TLSA record has {} octets", data.size()));
-  return smtp::TlsaRecord{data[0], data[1], data[2], std::string(data.begin() + 3, data.end())};
+  const auto number = [&](std::size_t at) { return at < data.size() ? data[at] : std::uint8_t{255}; };
+  const Rdata rest = data.subspan(std::min<std::size_t>(3, data.size()));
+  return smtp::TlsaRecord{number(0), number(1), number(2), std::string(rest.begin(), rest.end())};
 }
 
 Result<std::string> parse_txt(Rdata data) {

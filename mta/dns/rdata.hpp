@@ -24,7 +24,9 @@ using Rdata = std::span<const unsigned char>;
 [[nodiscard]] smtp::Result<smtp::MxRecord> parse_mx(Rdata data);
 /// The character-strings joined without anything between them (RFC 7208 section 3.3).
 [[nodiscard]] smtp::Result<std::string> parse_txt(Rdata data);
-/// usage, selector, matching type, association data (RFC 6698 section 2.1); at least one octet of data.
+/// usage, selector, matching type, association data (RFC 6698 section 2.1). A record without data, or cut within its
+/// numbers, is read as far as it goes (numbers that are missing are 255): no such record can be used, and that it is
+/// there must count, for a set of records that cannot be used demands TLS (RFC 7672 section 2.2).
 [[nodiscard]] smtp::Result<smtp::TlsaRecord> parse_tlsa(Rdata data);
 [[nodiscard]] smtp::Result<smtp::IpAddress> parse_a(Rdata data);
 [[nodiscard]] smtp::Result<smtp::IpAddress> parse_aaaa(Rdata data);

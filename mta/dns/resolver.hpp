@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +13,16 @@
 #include "smtp/dns/answer.hpp"
 
 namespace mta {
+
+/// Counts of a resolver.
+struct ResolverStatus {
+  std::size_t under_way = 0;    ///< that the library works at; each holds some 15 KiB
+  std::size_t abandoned = 0;    ///< of these: nobody waits for the answer any more
+  std::size_t waiting = 0;      ///< for room among them
+  std::size_t limit = 0;        ///< of `under_way`; 0: none
+  std::uint64_t answered = 0;   ///< with records, or with their absence
+  std::uint64_t unanswered = 0; ///< SERVFAIL, or no answer within the timeout
+};
 
 /// Thread-safe. Each coroutine resumes on its own executor. Names are without a final dot. Every answer comes within the configured
 /// timeout (DnsStatus::temporary then).
@@ -27,10 +39,17 @@ public:
   virtual Task<smtp::DnsAnswer<std::string>> cname(std::string name) = 0;
   virtual Task<smtp::DnsAnswer<smtp::TlsaRecord>> tlsa(std::string name) = 0;
   virtual Task<smtp::DnsAnswer<std::string>> ptr(const smtp::IpAddress &address) = 0;
+  /// From now on only these of the configured forwarders are asked; what is under way ends where it began. Blocks as
+  /// make_resolver() does, whose errors it has; then nothing changes. One that has no forwarders does nothing.
+  virtual smtp::Result<void> use_forwarders(const std::vector<smtp::SocketAddress> &) { return {}; }
+  /// Of one that counts nothing: zeros.
+  [[nodiscard]] virtual ResolverStatus status() const { return {}; }
 };
 
 /// The real one, over libunbound in thread mode: validates DNSSEC in process. `executor` runs its callbacks; it must outlive
-/// the resolver. Errors name the option or file that libunbound refused.
+/// the resolver. At most `config.questions` are under way at one time, those included that are past their deadline and
+/// that the library still works at; further ones wait for room. Blocks until the library's thread has answered a first
+/// question. Errors name the option or file that libunbound refused, or what is missing.
 [[nodiscard]] smtp::Result<std::unique_ptr<Resolver>> make_resolver(const DnsConfig &config, asio::any_io_executor executor);
 
 } // namespace mta

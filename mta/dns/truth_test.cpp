@@ -60,12 +60,26 @@ void judge_unsigned(TruthReport &report, const std::string &name, const Address 
     add(report, State::unknown, fmt::format("the unsigned name {} does not exist", name));
 }
 
+std::string_view describe(const Address &answer) {
+  switch (answer.status) {
+  case DnsStatus::no_name: return "does not exist, and that";
+  case DnsStatus::no_data: return "has no address, and that";
+  case DnsStatus::ok:
+  case DnsStatus::temporary: break;
+  }
+  return "has an address that";
+}
+
 void judge_bogus(TruthReport &report, const std::string &name, const Address &answer) {
   // A forwarder that validates by itself says SERVFAIL: that is as good as our own "bogus".
   if (answer.status == DnsStatus::temporary) return;
+  // What was validated, be it that the name does not exist, comes of a resolver that validates: the name is the wrong
+  // one. Only an answer without validation says something of the resolver.
+  if (answer.trust == DnsTrust::secure)
+    return add(report, TruthReport::State::unknown,
+               fmt::format("the bogus name {} {} validates: name one that is signed wrongly", name, describe(answer)));
   add(report, TruthReport::State::does_not_validate,
-      fmt::format("the bogus name {} is answered as if it were {}", name,
-                  answer.trust == DnsTrust::secure ? "secure" : "unsigned"));
+      fmt::format("the bogus name {} is answered as if it were unsigned", name));
 }
 
 } // namespace
@@ -97,13 +111,11 @@ struct TruthTest::State {
   void note(const TruthReport &report) {
     const std::lock_guard lock(mutex);
     if (stopped) return;
-    // Bogus answers come of a resolver that is set up wrong, or of someone who forges. From one that has validated
-    // before they must not switch DANE off: its domains' mail waits then, as it would for any bogus answer.
-    TruthReport::State state = report.state;
-    if (state == TruthReport::State::bogus && !has_passed) state = TruthReport::State::does_not_validate;
-    if (state == TruthReport::State::validates) has_passed = good = true;
-    if (state == TruthReport::State::does_not_validate) good = false;
-    write(state, fmt::format("{}", fmt::join(report.problems, "; ")));
+    // Bogus answers are validated, and do not hold: they come of a wrong anchor, a wrong clock, or someone who forges.
+    // None of them may switch DANE off, be it at start: the mail of signed domains waits, as for any bogus answer.
+    if (report.state == TruthReport::State::validates) good = true;
+    if (report.state == TruthReport::State::does_not_validate) good = false;
+    write(report.state, fmt::format("{}", fmt::join(report.problems, "; ")));
   }
 
   void write(TruthReport::State state, const std::string &problems) {
@@ -116,8 +128,8 @@ struct TruthTest::State {
                     .with("validates", "bogus")
                     .with("dane", good ? "on" : "off")
                     .with("problem", problems)
-                    .with("message", fmt::format("a name that this resolver validated before is bogus now: answers are "
-                                                 "forged on the way, or [dns] is broken; {}",
+                    .with("message", fmt::format("a name with right data is bogus: the trust anchor or the clock is wrong, or "
+                                                 "answers are forged on the way; {}",
                                                  good ? "mail to domains whose answers are bogus waits"
                                                       : "DANE stays off until the resolver validates again")));
       return;
@@ -146,8 +158,7 @@ struct TruthTest::State {
   asio::steady_timer timer; ///< used on its executor alone
   std::atomic<bool> good{true};
   std::mutex mutex;
-  bool stopped = false;    ///< under `mutex`
-  bool has_passed = false; ///< under `mutex`: a round was good
+  bool stopped = false; ///< under `mutex`
 };
 
 /// One round after the other until the test is stopped.

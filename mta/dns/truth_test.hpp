@@ -31,17 +31,18 @@ struct TruthReport {
 };
 
 /// Asks for the addresses of the three names. The signed one must be secure, also where it does not exist; the unsigned
-/// one must exist and be insecure; the bogus one must give no answer. `resolver` must outlive the task, or the last
+/// one must exist and be insecure; the bogus one must give no answer: one that is validated says that the name is wrong. `resolver` must outlive the task, or the last
 /// time that `stopped` (asked before each question, when given) says no.
 [[nodiscard]] Task<TruthReport> ask_truth(Resolver &resolver, TruthTestConfig config,
                                           std::function<bool()> stopped = {});
 
 /// Runs the rounds and logs each as event=resolver_truth. What delivery does with DANE follows validates(): a resolver
 /// that does not validate makes every signed domain look insecure (DANE is not seen) or bogus (its mail is stuck), so
-/// DANE is off until a round is good again, and a warning says so in every round. A round without an answer changes
-/// nothing: who can only drop packets cannot switch DANE off. Nor do bogus answers once a round was good: who forges
-/// answers for the signed name would otherwise switch DANE off for every domain; before that they come of a resolver
-/// that is set up wrong. After a round that is not good the next one comes sooner.
+/// DANE is off until a round is good again, and a warning says so in every round. Only an answer without validation
+/// shows that. A round without an answer changes nothing: who can only drop packets cannot switch DANE off. Nor do
+/// bogus answers, which were validated and failed: who forges them would otherwise switch DANE off for every domain. Nor
+/// does a validated answer for the bogus name: its owner has mended or removed it. After a round that is not good the
+/// next one comes sooner.
 class TruthTest {
 public:
   struct Waits {

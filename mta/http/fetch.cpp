@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::size_t address_limit = 8; ///< more addresses of one host are not tried
 constexpr std::size_t read_size = 16'384;
+constexpr unsigned reads_in_a_row = 8;
 
 tl::unexpected<smtp::Error> fail_at(const HttpRequest &request, ErrorCode code, std::string_view why) {
   return smtp::fail(code, fmt::format("{}: {}", request.url.host, why));
@@ -174,7 +175,10 @@ Task<smtp::Result<HttpAnswer>> exchange(const HttpRequest &request, tls::Stream 
 
   HttpAnswerParser parser(request.max_body, stream.is_tls() ? HttpBodyEnd::with_connection : HttpBodyEnd::counted);
   std::vector<char> octets(read_size);
-  for (;;) {
+  const auto executor = co_await asio::this_coro::executor;
+  for (unsigned reads = 1;; ++reads) {
+    // A server that always has more must not keep the thread from others, nor from the deadline.
+    if (reads % reads_in_a_row == 0) co_await asio::post(executor, asio::use_awaitable);
     const std::span<char> room(octets);
     auto got = co_await stream.read_some(room);
     if (!got && got.error().code == ErrorCode::closed) {

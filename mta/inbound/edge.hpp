@@ -11,6 +11,7 @@
 
 #include "auth/dkim/key_cache.hpp"
 #include "mta/auth/fact_cache.hpp"
+#include "mta/auth/question_gate.hpp"
 #include "mta/base/descriptor_reserve.hpp"
 #include "mta/base/memory_account.hpp"
 #include "mta/inbound/connection_limits.hpp"
@@ -35,6 +36,9 @@ struct Edge {
   ConnectionLimits limits;
   MemoryAccount memory;
   DescriptorReserve descriptors = DescriptorReserve::of_process();
+  /// Of the checks, to the DNS. Questions may outlive the server.
+  std::shared_ptr<QuestionGate> questions = std::make_shared<QuestionGate>();
+  ~Edge() { questions->close(); }
   std::atomic<bool> accepting{true};
   std::atomic<std::uint64_t> sessions_total{0};
   std::atomic<std::uint64_t> messages_accepted{0};

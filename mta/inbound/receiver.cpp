@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/auth/client_resolver.hpp"
 #include "mta/inbound/reply.hpp"
 #include "mta/queue/recipient_event.hpp"
 #include "smtp/base/text.hpp"
@@ -157,6 +158,16 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
     refuse(std::move(*refusal),
            {.command = "MAIL", .reason = "storage", .sender = action.sender.path.to_string(), .recipient = {}});
     return std::nullopt;
+  }
+  if (is_limited() && !from_client_of_ours()) {
+    const auto spent = edge_.shared().questions->refusal(client_, question_limits(config), std::chrono::steady_clock::now());
+    if (spent) {
+      refuse(make_reply(451, {4, 7, 1}, *spent), {.command = "MAIL",
+                                                  .reason = "unanswered DNS questions",
+                                                  .sender = action.sender.path.to_string(),
+                                                  .recipient = {}});
+      return std::nullopt;
+    }
   }
   policy::SenderVerdict verdict = judge_.judge_sender(action.sender.path, std::chrono::system_clock::now());
   if (verdict.refusal || !verdict.satisfied) log_policy(action.sender.path, verdict);

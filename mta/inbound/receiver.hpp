@@ -57,6 +57,8 @@ public:
   void when_room(std::function<void()> ready) { writer_->when_ready(std::move(ready)); }
   /// Of the message that is complete; with Need::checks its check is there.
   [[nodiscard]] Intake &intake() noexcept { return *intake_; }
+  /// Through which the checks of this client's mail ask; null: it is not limited.
+  [[nodiscard]] std::shared_ptr<Resolver> make_resolver(std::chrono::steady_clock::time_point deadline) const;
   /// `settled`: the checks' results count. True: the message is to be committed; false: it has been refused.
   [[nodiscard]] bool checked(bool settled);
   /// `done` is called once on any thread, when the message is durable or lost.
@@ -101,6 +103,7 @@ private:
   std::optional<Need> take(smtp::AbortBody &action);
   std::optional<Need> take(smtp::Close &action);
 
+  [[nodiscard]] bool is_limited() const;
   void complete_envelope();
   void begin_gate();
   /// Octets of the message that is being read, behind the gate; sets failure_ when it is to be refused.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "auth/core/authentication_results.hpp"
+#include "mta/auth/client_resolver.hpp"
 #include "mta/inbound/receiver.hpp"
 #include "mta/queue/recipient_event.hpp"
 #include "mta/tally/dmarc_row.hpp"
@@ -88,6 +89,20 @@ void Receiver::judge_header_form() {
 
 bool Receiver::may_use(const smtp::Mailbox &sender) {
   return !from_client_of_ours() || judge_.sender_permit(std::chrono::system_clock::now()).allows(sender);
+}
+
+/// Not so: who is exempt from what holds for each address.
+bool Receiver::is_limited() const {
+  const auto &exempt = in_force_.snapshot->config().limits.exempt_networks;
+  return std::none_of(exempt.begin(), exempt.end(),
+                      [this](const smtp::Network &network) { return network.contains(client_); });
+}
+
+std::shared_ptr<Resolver> Receiver::make_resolver(std::chrono::steady_clock::time_point deadline) const {
+  Edge &edge = edge_.shared();
+  if (edge.resolver == nullptr || !is_limited()) return nullptr;
+  ClientResolver::Client client{client_, question_limits(in_force_.snapshot->config()), deadline};
+  return std::make_shared<ClientResolver>(*edge.resolver, edge.questions, std::move(client));
 }
 
 void Receiver::begin_intake() {

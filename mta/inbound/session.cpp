@@ -301,10 +301,13 @@ Task<bool> check_message(Session &session) {
   Receiver &receiver = session.receiver_;
   Edge &edge = session.edge_.shared();
   session.stream_.set_deadline(std::nullopt); // the DNS is slow, not the client
-  const auto limit = session.in_force_.snapshot->config().authentication.timeout;
+  const auto deadline = Session::Clock::now() + session.in_force_.snapshot->config().authentication.timeout;
   MessageCheck &check = *receiver.intake().check();
-  const bool settled = co_await run_checks(check, receiver.intake().facts(), edge.resolver,
-                                           Session::Clock::now() + limit, &session.edge_.facts());
+  // A stranger chooses the names: he gets his share of the questions.
+  const auto resolver = receiver.make_resolver(deadline);
+  Resolver *const asked = resolver ? resolver.get() : edge.resolver;
+  const bool settled = co_await run_checks(check, receiver.intake().facts(), asked, deadline, &session.edge_.facts(),
+                                           resolver);
   co_return receiver.checked(settled);
 }
 

@@ -37,7 +37,7 @@ NextHost make_host(std::string name, int preference, std::uint16_t port) {
 HostsFailure describe(const smtp::Error &error, const smtp::DnsAnswer<smtp::MxRecord> &answer) {
   if (error.code == smtp::ErrorCode::dns_temporary) return {our_reply(451, {4, 4, 3}, error.detail), error.detail};
   if (answer.status == DnsStatus::no_name) return {our_reply(550, {5, 1, 2}, error.detail), error.detail};
-  const bool null_mx = answer.status == DnsStatus::ok && std::all_of(answer.records.begin(), answer.records.end(),
+  const bool null_mx = answer.status == DnsStatus::ok && answer.unreadable == 0 && std::all_of(answer.records.begin(), answer.records.end(),
                                                                      [](const auto &mx) { return mx.host.empty(); });
   if (null_mx) return {our_reply(556, {5, 1, 10}, error.detail), error.detail};
   return {our_reply(550, {5, 4, 6}, error.detail), error.detail};

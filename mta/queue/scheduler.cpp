@@ -12,6 +12,7 @@ namespace {
 
 /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server takes at least 100.
 constexpr std::size_t recipients_per_job = 100;
+constexpr std::size_t regrouped_in_a_row = 1000; ///< messages, some milliseconds
 /// The clock is looked at this often, in case that it was set.
 constexpr auto longest_sleep = std::chrono::seconds(60);
 
@@ -383,16 +384,34 @@ void Scheduler::reconfigure(Options options) {
   impl_->options = std::move(options);
   impl_->agenda.set_limits(limits_of(impl_->options));
   if (impl_->hooks.is_ours) impl_->agenda.classify(impl_->hooks.is_ours);
-  for (auto &[id, entry] : impl_->entries) {
+  impl_->regroup_from = 0;
+  if (!impl_->regroup_posted) impl_->regroup_some();
+  impl_->process();
+}
+
+void Scheduler::Impl::regroup_some() {
+  if (!regroup_from) return;
+  auto at = entries.lower_bound(*regroup_from);
+  for (std::size_t count = 0; at != entries.end() && count < regrouped_in_a_row; ++at, ++count) {
+    Entry &entry = at->second;
     entry.regroup = entry.jobs > 0;
     if (entry.regroup) continue;
-    impl_->ungroup(entry);
-    impl_->group(entry);
-    impl_->schedule(entry);
-    impl_->set_deadline(entry);
+    ungroup(entry);
+    group(entry);
+    schedule(entry);
+    set_deadline(entry);
   }
-  impl_->agenda.end_all_backoffs(); // what was wrong may be right now
-  impl_->process();
+  if (at == entries.end()) {
+    regroup_from.reset();
+    agenda.end_all_backoffs(); // what was wrong may be right now
+    return;
+  }
+  regroup_from = at->first;
+  regroup_posted = true;
+  Inbox::add(inbox, &Inbox::Contents::others, std::function<void(Impl &)>([](Impl &impl) {
+               impl.regroup_posted = false;
+               impl.regroup_some();
+             }));
 }
 
 void Scheduler::drain(std::function<void()> idle) {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include <boost/asio/steady_timer.hpp>
@@ -85,6 +86,9 @@ struct Scheduler::Impl {
   void process();
   void admit(std::shared_ptr<QueuedMessage> message);
   void hold_by_rule(Entry &entry);
+  /// The next of the messages whose destinations a reload may have changed; what is left is posted, so that a million of
+  /// them keep nobody waiting. The last one ends all backoffs.
+  void regroup_some();
   void group(Entry &entry);
   void ungroup(Entry &entry);
   void schedule(Entry &entry);
@@ -168,6 +172,8 @@ struct Scheduler::Impl {
       deadlines;
   std::unordered_map<std::uint64_t, ActiveJob> jobs;
   std::uint64_t last_job = 0;
+  std::optional<std::uint64_t> regroup_from; ///< the first id that is not yet looked at
+  bool regroup_posted = false;
   std::size_t notices_in_flight = 0;
   std::vector<std::uint64_t> dirty;
   bool started = false;

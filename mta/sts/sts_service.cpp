@@ -68,9 +68,13 @@ public:
   /// Joins the discovery of the domain, or begins it. `refresh`: fetch a known policy too.
   void wait_for(const std::string &domain, bool refresh, Answer answer);
   static Task<std::size_t> refresh_due(std::shared_ptr<Core> self);
+  void pass_over();
 
 private:
   [[nodiscard]] StsNow now() const { return {services_.now(), services_.steady_now()}; }
+  [[nodiscard]] std::chrono::seconds unknown_wait() const {
+    return services_.snapshot.get()->config().mta_sts.unknown_wait;
+  }
   [[nodiscard]] const StsConfig &config(const std::shared_ptr<const Snapshot> &snapshot) const {
     return snapshot->config().mta_sts;
   }
@@ -120,7 +124,7 @@ std::optional<StsFacts> StsService::Core::answer_now(const std::string &domain) 
     const std::scoped_lock lock(mutex_);
     if (const DamagedPolicy *damage = table_.find_damaged(domain); damage && ::access(damage->path.c_str(), F_OK) != 0)
       table_.forget_damage(domain); // an operator has removed it
-    standing = table_.standing(domain, at);
+    standing = table_.standing(domain, at, unknown_wait());
     known = standing.settled || running_.contains(domain);
     if (!standing.settled && !standing.kept && stopping_)
       return plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down");
@@ -216,7 +220,7 @@ void StsService::Core::finish(const std::string &domain) {
   std::vector<Answer> waiting;
   {
     const std::scoped_lock lock(mutex_);
-    facts = table_.standing(domain, now()).facts;
+    facts = table_.standing(domain, now(), unknown_wait()).facts;
     if (auto node = running_.extract(domain); !node.empty()) waiting = std::move(node.mapped());
   }
   for (auto &answer : waiting) answer(facts);
@@ -277,6 +281,27 @@ Task<std::size_t> StsService::Core::refresh_due(std::shared_ptr<Core> self) {
   }
 }
 
+/// One at a time: its mail is looked for in the whole queue.
+void StsService::Core::pass_over() {
+  const StsNow at = now();
+  const auto wait = unknown_wait();
+  std::optional<std::string> domain;
+  std::string detail;
+  {
+    const std::scoped_lock lock(mutex_);
+    domain = table_.take_passed_over(at, wait);
+    if (domain) detail = table_.standing(*domain, at, wait).facts.detail;
+  }
+  if (!domain) return;
+  services_.log.write(Event("mta_sts", LogLevel::warning)
+                          .with("domain", *domain)
+                          .with("result", "passed over")
+                          .with("waited_s", static_cast<std::int64_t>(wait.count()))
+                          .with("detail", detail)
+                          .with("message", "its record cannot be looked up and no policy is kept: mail goes without one"));
+  if (services_.passed_over) services_.passed_over(std::move(*domain));
+}
+
 Task<> StsService::Core::refresh_forever(std::shared_ptr<Core> self) {
   for (;;) {
     self->timer_.expires_after(refresh_tick);
@@ -286,6 +311,7 @@ Task<> StsService::Core::refresh_forever(std::shared_ptr<Core> self) {
       const std::scoped_lock lock(self->mutex_);
       if (self->stopping_) co_return;
     }
+    self->pass_over();
     co_await refresh_due(self);
   }
 }
@@ -333,6 +359,9 @@ void StsService::stop() {
 }
 void StsService::flush() {
   core_->flush();
+}
+void StsService::pass_over() {
+  core_->pass_over();
 }
 std::size_t StsService::size() const {
   return core_->size();

@@ -27,6 +27,8 @@ public:
     asio::any_io_executor executor;
     std::function<std::chrono::system_clock::time_point()> now;
     std::function<std::chrono::steady_clock::time_point()> steady_now = std::chrono::steady_clock::now;
+    /// Mail of the domain that waits for its record may go on. On the executor, once a minute at most.
+    std::function<void(std::string domain)> passed_over{};
   };
   /// Reads what the folder keeps; blocks. Errors: the folder is there and cannot be read. Damaged files are logged.
   [[nodiscard]] static smtp::Result<std::unique_ptr<StsService>> open(Services services, std::string folder);
@@ -41,6 +43,8 @@ public:
   Task<policy::StsFacts> find(std::string domain) override;
   /// Refreshes all whose time has come, eight at a time; how many there were. What start() does every minute.
   Task<std::size_t> refresh_due();
+  /// Tells of the next domain whose record was waited for in vain, and lets its mail go on. What start() does every minute.
+  void pass_over();
   /// Blocks until everything kept so far is on the disk.
   void flush();
   /// Policies that are kept and have not expired.

@@ -26,6 +26,7 @@ constexpr auto grace = std::chrono::days(30);
 constexpr auto clock_proof = 24h;    ///< how long the clock must have run evenly before it may end the grace
 constexpr auto clock_tolerance = 1h; ///< a larger step is a jump
 constexpr std::size_t seen_limit = 200'000;
+constexpr auto series_gap = 24h; ///< without a look-up: those that failed before it and after it are two series
 
 /// 0 to 1, the same for a domain always: spreads what would come at once.
 double share_of(const std::string &domain) {
@@ -41,6 +42,10 @@ seconds refresh_pause(const KeptPolicy &kept, seconds every) {
   const auto life = std::chrono::duration_cast<seconds>(kept.expires - kept.fetched);
   const seconds wanted = part_of(std::min(every, life / 2), 0.75 + share_of(kept.domain) / 4);
   return std::max(wanted, shortest_refresh);
+}
+
+std::string time_text(seconds time) {
+  return time >= 120s ? fmt::format("{} min", (time.count() + 59) / 60) : fmt::format("{} s", time.count());
 }
 
 StsFacts facts_of(const KeptPolicy &kept) {
@@ -82,7 +87,7 @@ bool StsTable::must_wait(const std::string &domain, const Seen &seen, Steady now
   return seen.retry_at > now && seen.failed_id == wanted_id(domain, seen);
 }
 
-StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &now) const {
+StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &now, seconds unknown_wait) const {
   Standing result;
   const auto found = seen_.find(domain);
   const Seen *seen = found == seen_.end() ? nullptr : &found->second;
@@ -118,11 +123,21 @@ StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &n
     return result;
   }
   switch (seen->record.state) {
-  case Record::failed:
-    result.facts.state = StsFacts::State::failed;
-    result.facts.detail = seen->record.detail;
+  case Record::failed: {
+    // Whoever answers nothing but SERVFAIL for `_mta-sts` would hold the domain's mail until it bounces. Nothing is
+    // known of a policy, so that mail goes, after a wait, as it went before the standard was there.
+    const auto waited = std::chrono::duration_cast<seconds>(now.steady - seen->unknown_since.value_or(now.steady));
+    const bool waits_on = waited < unknown_wait;
+    result.facts.state = waits_on ? StsFacts::State::failed : StsFacts::State::none;
+    result.facts.detail = fmt::format(
+        "{}; {}", seen->record.detail,
+        waits_on ? fmt::format("mail waits for it another {} at most, then goes without a policy",
+                               time_text(unknown_wait - waited))
+                 : fmt::format("so for {}, and no policy is kept: mail goes without one (unknown_wait = {})",
+                               time_text(waited), time_text(unknown_wait)));
     result.settled = true;
     break;
+  }
   case Record::none:
     result.facts.state = StsFacts::State::none;
     result.facts.detail = seen->record.detail;
@@ -144,6 +159,13 @@ bool StsTable::note_record(const std::string &domain, const StsRecordAnswer &rec
   if (seen_.size() >= seen_limit && !seen_.contains(domain)) make_room(now.steady);
   Seen &seen = seen_[domain];
   seen.record = record;
+  if (record.state != Record::failed) {
+    seen.unknown_since.reset();
+  } else if (!seen.unknown_since || now.steady - seen.last_look_up > series_gap) {
+    seen.unknown_since = now.steady;
+    unknown_.emplace(now.steady, domain);
+  }
+  seen.last_look_up = now.steady;
   seen.until = now.steady + (record.state == Record::failed ? failed_record
                                                             : std::clamp(record.ttl, shortest_record, longest_record));
   const auto kept = find_kept(domain, now.wall);
@@ -252,9 +274,25 @@ std::vector<std::string> StsTable::take_due(std::size_t count, const StsNow &now
   return due;
 }
 
+std::optional<std::string> StsTable::take_passed_over(const StsNow &now, seconds unknown_wait) {
+  while (!unknown_.empty() && unknown_.begin()->first + unknown_wait <= now.steady) {
+    const auto first = unknown_.extract(unknown_.begin());
+    const auto &[since, domain] = first.value();
+    const auto found = seen_.find(domain);
+    if (found != seen_.end() && found->second.unknown_since == since && !find_kept(domain, now.wall) &&
+        find_damaged(domain) == nullptr)
+      return domain;
+  }
+  return std::nullopt;
+}
+
 /// What is no longer of use goes; if that is not enough, everything: it can be looked up again.
 void StsTable::make_room(Steady now) {
-  std::erase_if(seen_, [&](const auto &entry) { return entry.second.until <= now && entry.second.retry_at <= now; });
+  std::erase_if(seen_, [&](const auto &entry) {
+    const Seen &seen = entry.second;
+    const bool in_series = seen.unknown_since && now - seen.last_look_up <= series_gap;
+    return seen.until <= now && seen.retry_at <= now && !in_series;
+  });
   if (seen_.size() >= seen_limit) seen_.clear();
 }
 

@@ -40,9 +40,17 @@ public:
     bool settled = false;
     bool kept = false; ///< the facts come from a kept policy, so nobody needs to wait
   };
-  [[nodiscard]] Standing standing(const std::string &domain, const StsNow &now) const;
+  /// `unknown_wait`: how long a record that cannot be looked up counts as a failure, where no policy is kept; then mail
+  /// goes on as though there were none.
+  [[nodiscard]] Standing standing(const std::string &domain, const StsNow &now,
+                                  std::chrono::seconds unknown_wait) const;
+
+  /// One domain, if there is any, whose record could not be looked up for so long, without an answer between, that its
+  /// mail goes on now. Each is given out once.
+  [[nodiscard]] std::optional<std::string> take_passed_over(const StsNow &now, std::chrono::seconds unknown_wait);
 
   /// After a look-up. True: the policy is to be fetched now. `refresh`: also a known one, whatever the record says.
+  /// A series of look-ups that fail ends with one that does not, or with a day without any.
   [[nodiscard]] bool note_record(const std::string &domain, const StsRecordAnswer &record, bool refresh,
                                  const StsNow &now);
   /// After a fetch that failed: another one for the same id waits for some minutes (RFC 8461 section 3.3).
@@ -79,6 +87,9 @@ private:
     std::string detail;
     std::string failed_id;
     Steady retry_at;
+    /// Of look-ups that failed, one after the other; nothing: the last one did not.
+    std::optional<Steady> unknown_since;
+    Steady last_look_up;
   };
   void keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at);
   void erase(const std::string &domain);
@@ -93,6 +104,7 @@ private:
   std::unordered_map<std::string, DamagedPolicy> damaged_;
   std::set<std::pair<Steady, std::string>> by_refresh_;
   std::set<std::pair<Time, std::string>> by_end_;
+  std::set<std::pair<Steady, std::string>> unknown_; ///< by `unknown_since`; what is not so any more is passed over
   std::optional<StsNow> even_since_; ///< from when on the two clocks have gone together
 };
 

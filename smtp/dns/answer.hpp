@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@
 namespace smtp {
 
 enum class DnsStatus : std::uint8_t {
-  ok,        ///< at least one record
+  ok,        ///< at least one record; MX: or only unreadable ones
   no_data,   ///< the name exists, the type does not
   no_name,   ///< NXDOMAIN
   temporary, ///< SERVFAIL, bogus, timeout: the reason is in `detail`
@@ -40,9 +41,12 @@ template <typename Record> struct DnsAnswer {
   DnsStatus status = DnsStatus::temporary;
   DnsTrust trust = DnsTrust::insecure;
   std::vector<Record> records;
+  std::size_t unreadable = 0; ///< records that were passed over; with none left, MX is still ok and everything else no_data
   std::string canonical_name; ///< the end of the CNAME chain, when there was one
   std::chrono::seconds ttl{0};
-  std::string detail;         ///< for temporary: "SERVFAIL from the resolver", "bogus: signature expired", "no answer in 10 s"
+  /// For temporary: "SERVFAIL from the resolver", "bogus: signature expired", "no answer in 10 s". With unreadable
+  /// records: what is wrong with the first of them.
+  std::string detail;
 };
 
 } // namespace smtp

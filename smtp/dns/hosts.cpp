@@ -68,6 +68,10 @@ Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &an
   case DnsStatus::no_data: return implicit_host(domain, answer, own_names);
   case DnsStatus::ok: break;
   }
+  // RFC 5321 section 5.1: where MX records are there and none can be used, the domain itself is no host.
+  if (answer.records.empty() && answer.unreadable != 0)
+    return fail(ErrorCode::dns_permanent, fmt::format("none of the {} MX records of {} names a host: {}",
+                                                      answer.unreadable, domain.ascii(), answer.detail));
   if (answer.records.empty()) return implicit_host(domain, answer, own_names);
 
   MxHosts selected{.hosts = {}, .trust = answer.trust, .implicit_mx = false};
@@ -75,6 +79,9 @@ Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &an
   for (const auto &record : answer.records)
     // RFC 7505 section 3: a root host beside others is no null MX; it names no host either.
     if (!record.host.empty()) selected.hosts.push_back({record.host, record.preference});
+  if (selected.hosts.empty() && answer.unreadable != 0)
+    return fail(ErrorCode::dns_permanent, fmt::format("no MX record of {} names a host; {} cannot be read: {}",
+                                                      domain.ascii(), answer.unreadable, answer.detail));
   if (selected.hosts.empty())
     return fail(ErrorCode::dns_permanent,
                 fmt::format("domain accepts no mail: {} has a null MX (RFC 7505)", domain.ascii()));

@@ -17,7 +17,7 @@ class Policy:
     media_type: str = "text/plain"
     redirect: str = ""
     delay: float = 0.0
-    endless: str = ""  # header | body: never ends
+    endless: str = ""  # header | body: never ends; records: each octet is a TLS record of its own
     closing: str = ""  # notify | cut: no Content-Length; the body ends with the connection, with close_notify or without
 
 
@@ -57,6 +57,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if policy.closing == "notify":
                 with contextlib.suppress(OSError):
                     self.connection.unwrap()
+            return None
+        if policy.endless == "records":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", "60000")
+            self.end_headers()
+            for _ in range(60000):
+                self.wfile.write(b"x")
             return None
         return self.answer(policy.status, policy.media_type, policy.text.encode())
 

@@ -16,6 +16,7 @@ TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
   EXPECT_EQ(config->mta_sts.port, 443);
   EXPECT_EQ(config->mta_sts.timeout, 60s);
   EXPECT_EQ(config->mta_sts.max_size, 65'536U);
+  EXPECT_EQ(config->mta_sts.unknown_wait, 1h);
   EXPECT_EQ(config->mta_sts.refresh, 24h);
   EXPECT_EQ(config->mta_sts.max_policies, 100'000U);
   EXPECT_FALSE(config->mta_sts.allow_private_addresses);
@@ -29,6 +30,7 @@ trust = "ca.pem"
 port = 8443
 timeout = "5s"
 max_size = "8KiB"
+unknown_wait = "20m"
 refresh = "6h"
 max_policies = 10
 allow_private_addresses = true
@@ -39,6 +41,7 @@ allow_private_addresses = true
   EXPECT_EQ(config->mta_sts.port, 8443);
   EXPECT_EQ(config->mta_sts.timeout, 5s);
   EXPECT_EQ(config->mta_sts.max_size, 8192U);
+  EXPECT_EQ(config->mta_sts.unknown_wait, 20min);
   EXPECT_EQ(config->mta_sts.refresh, 6h);
   EXPECT_EQ(config->mta_sts.max_policies, 10U);
   EXPECT_TRUE(config->mta_sts.allow_private_addresses);

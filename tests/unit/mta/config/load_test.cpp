@@ -104,6 +104,10 @@ connections_per_network = 7
 connection_rate = 8
 connection_rate_per_network = 9
 exempt_networks = ["10.0.0.0/8", "2001:db8::/32"]
+questions_per_address = 31
+questions_per_network = 32
+unanswered_per_address = 33
+unanswered_per_network = 34
 minimum_rate = "1KiB"
 command_timeout = "1m"
 data_timeout = "2m"
@@ -114,8 +118,10 @@ dnssec = false
 trust_anchor = ""
 extra_anchors = [". IN DS 1 8 2 AA"]
 timeout = "1500ms"
+questions = 35
 hosts_file = "/ca.pem"
 insecure_domains = ["Internal.example"]
+health_names = ["Known.example"]
 [outbound]
 profile = "ncsc"
 tls = "encrypted"
@@ -197,6 +203,10 @@ accept_server_auth = true
                          8,
                          9,
                          {smtp::Network::parse("10.0.0.0/8").value(), smtp::Network::parse("2001:db8::/32").value()},
+                         31,
+                         32,
+                         33,
+                         34,
                          1024,
                          60s,
                          120s,
@@ -207,8 +217,10 @@ accept_server_auth = true
                                     "",
                                     {". IN DS 1 8 2 AA"},
                                     1500ms,
+                                    35,
                                     "/ca.pem",
                                     {"internal.example"},
+                                    {"known.example"},
                                     {}}));
   EXPECT_EQ(config->outbound,
             (OutboundConfig{

@@ -1,6 +1,8 @@
 // The resolver over libunbound against a real DNS server on loopback, signed, unsigned and broken zones, and dead
 // servers.
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -448,6 +451,238 @@ TEST(Resolver, may_be_destroyed_with_questions_open) {
   resolver->reset();
   context.run();
   EXPECT_EQ(details, std::vector<std::string>(20, "the resolver is shutting down"));
+}
+
+/// One name server for every name: each question gets these records (RDATA as it stands on the wire).
+class ScriptedServer {
+public:
+  explicit ScriptedServer(std::vector<std::string> records) : records_(std::move(records)) {
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~ScriptedServer() {
+    stopping_ = true;
+    asio::ip::udp::socket other(context_, asio::ip::udp::v4());
+    other.send_to(asio::buffer("x", 1), socket_.local_endpoint());
+    thread_.join();
+  }
+  [[nodiscard]] smtp::SocketAddress address() const {
+    return {smtp::IpAddress::parse("127.0.0.1").value(), socket_.local_endpoint().port()};
+  }
+
+private:
+  void serve() {
+    std::array<char, 1500> packet{};
+    while (!stopping_) {
+      asio::ip::udp::endpoint peer;
+      const std::size_t size = socket_.receive_from(asio::buffer(packet), peer);
+      if (size < 17) continue;
+      std::size_t end = 12;
+      while (end < size && packet.at(end) != 0) end += static_cast<unsigned char>(packet.at(end)) + 1U;
+      const std::string question(packet.data() + 12, end + 5 - 12);
+      const std::string type = question.substr(question.size() - 4, 2);
+      std::string reply(packet.data(), 2);
+      reply += std::string("\x81\x80\0\1\0", 5) + static_cast<char>(records_.size()) + std::string(4, '\0') + question;
+      for (const std::string &record : records_) {
+        reply += "\xc0\x0c" + type + std::string("\0\1\0\0\1\x2c", 6);
+        reply += static_cast<char>(record.size() >> 8U);
+        reply += static_cast<char>(record.size() & 0xffU);
+        reply += record;
+      }
+      socket_.send_to(asio::buffer(reply), peer);
+    }
+  }
+  asio::io_context context_;
+  asio::ip::udp::socket socket_{context_, asio::ip::udp::endpoint(asio::ip::address_v4::loopback(), 0)};
+  std::vector<std::string> records_;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+/// A resolver that asks only this server.
+struct Scripted {
+  explicit Scripted(std::vector<std::string> records) : server(std::move(records)) {
+    mta::DnsConfig config;
+    config.resolvers.push_back(server.address());
+    config.dnssec = false;
+    resolver = std::move(mta::make_resolver(config, thread.context.get_executor()).value());
+  }
+  ScriptedServer server;
+  ResolverThread thread;
+  std::unique_ptr<mta::Resolver> resolver;
+};
+
+TEST(Resolver, a_record_that_cannot_be_read_takes_nothing_from_the_others) {
+  using namespace std::string_literals;
+  {
+    Scripted t({"\0\x0a\7foo bar\4test\0"s, "\0\x14\2mx\4test\0"s});
+    const auto mx = run(t.resolver->mx("plain.test"));
+    EXPECT_EQ(mx.status, DnsStatus::ok) << mx.detail;
+    EXPECT_EQ(mx.records, (std::vector<smtp::MxRecord>{{20, "mx.test"}}));
+    EXPECT_EQ(mx.unreadable, 1U);
+    const auto ptr = run(t.resolver->ptr(smtp::IpAddress::parse("192.0.2.1").value()));
+    EXPECT_NE(ptr.status, DnsStatus::ok) << "those are no names at all";
+  }
+  {
+    Scripted t({"\0\x0a\7foo bar\4test\0"s});
+    const auto mx = run(t.resolver->mx("plain.test"));
+    EXPECT_EQ(mx.status, DnsStatus::ok) << "there are MX records: the domain's own address is no host";
+    EXPECT_TRUE(mx.records.empty());
+    EXPECT_EQ(mx.unreadable, 1U);
+    EXPECT_EQ(mx.detail, "a name holds the octet 0x20");
+  }
+  {
+    Scripted t({"\3\1\1"s, "\3\1\1"s + std::string(32, 'x')});
+    const auto tlsa = run(t.resolver->tlsa("_25._tcp.mx.test"));
+    EXPECT_EQ(tlsa.status, DnsStatus::ok) << tlsa.detail;
+    auto records = tlsa.records;
+    std::sort(records.begin(), records.end());
+    EXPECT_EQ(records, (std::vector<smtp::TlsaRecord>{{3, 1, 1, ""}, {3, 1, 1, std::string(32, 'x')}}));
+  }
+  {
+    Scripted t({"\x06v=spf1"s, "\x20too short"s, "\5other"s});
+    const auto txt = run(t.resolver->txt("plain.test"));
+    EXPECT_EQ(txt.status, DnsStatus::ok) << txt.detail;
+    EXPECT_EQ(txt.records.size(), 2U);
+    EXPECT_EQ(txt.unreadable, 1U);
+  }
+  {
+    Scripted t({"\x20too short"s});
+    EXPECT_EQ(run(t.resolver->txt("plain.test")).status, DnsStatus::no_data);
+  }
+  {
+    Scripted t({"\xc0\0\2\1\5"s, "\xc0\0\2\1"s});
+    const auto v4 = run(t.resolver->addresses_v4("mx.test"));
+    ASSERT_EQ(v4.status, DnsStatus::ok) << v4.detail;
+    ASSERT_EQ(v4.records.size(), 1U);
+    EXPECT_EQ(v4.records[0].to_string(), "192.0.2.1");
+  }
+  {
+    Scripted t({"\3a b\4test\0"s, "\4host\4test\0"s});
+    const auto ptr = run(t.resolver->ptr(smtp::IpAddress::parse("192.0.2.1").value()));
+    EXPECT_EQ(ptr.status, DnsStatus::ok) << ptr.detail;
+    EXPECT_EQ(ptr.records, std::vector<std::string>{"host.test"});
+  }
+}
+
+TEST(Resolver, what_is_past_its_deadline_still_counts_until_the_library_has_done_with_it) {
+  DeadServer dead;
+  ResolverThread thread;
+  mta::DnsConfig config;
+  config.resolvers.push_back(dead.address());
+  config.dnssec = false;
+  config.timeout = std::chrono::milliseconds(300);
+  config.questions = 16;
+  auto resolver = mta::make_resolver(config, thread.context.get_executor());
+  ASSERT_TRUE(resolver) << resolver.error().detail;
+  EXPECT_EQ((*resolver)->status().limit, 16U);
+  asio::io_context context;
+  std::vector<std::string> details;
+  for (int i = 0; i < 40; ++i)
+    asio::co_spawn(
+        context, (*resolver)->mx(fmt::format("n{}.test", i)),
+        [&](std::exception_ptr, smtp::DnsAnswer<smtp::MxRecord> answer) { details.push_back(answer.detail); });
+  context.poll();
+  EXPECT_EQ((*resolver)->status().under_way, 16U);
+  EXPECT_EQ((*resolver)->status().waiting, 24U);
+  context.run();
+  EXPECT_EQ(std::count(details.begin(), details.end(), "no answer in 0.3 s"), 16);
+  EXPECT_EQ(std::count(details.begin(), details.end(),
+                       "not asked in 0.3 s: 16 questions are under way, the limit"),
+            24);
+  EXPECT_EQ((*resolver)->status().under_way, 16U) << "their memory is still held";
+  EXPECT_EQ((*resolver)->status().abandoned, 16U);
+  EXPECT_EQ((*resolver)->status().unanswered, 16U);
+}
+
+TEST(Resolver, a_silent_name_says_nothing_of_the_forwarder) {
+  // A forwarder that answers for one name and is silent for all others.
+  asio::io_context context;
+  asio::ip::udp::socket socket(context, asio::ip::udp::endpoint(asio::ip::address_v4::loopback(), 0));
+  std::atomic<bool> stopping = false;
+  std::thread server([&] {
+    std::array<char, 1500> packet{};
+    while (!stopping) {
+      asio::ip::udp::endpoint peer;
+      const std::size_t size = socket.receive_from(asio::buffer(packet), peer);
+      const std::string_view text(packet.data(), size);
+      if (size < 17 || text.find("honest") == std::string_view::npos) continue;
+      packet[2] = '\x81';
+      packet[3] = '\x83'; // NXDOMAIN
+      packet[11] = 0;     // without the OPT record
+      std::size_t end = 12;
+      while (packet.at(end) != 0) end += static_cast<unsigned char>(packet.at(end)) + 1U;
+      socket.send_to(asio::buffer(packet.data(), end + 5), peer);
+    }
+  });
+  {
+    ResolverThread thread;
+    mta::DnsConfig config;
+    config.resolvers.push_back({smtp::IpAddress::parse("127.0.0.1").value(), socket.local_endpoint().port()});
+    config.dnssec = false;
+    config.timeout = std::chrono::seconds(3);
+    auto resolver = mta::make_resolver(config, thread.context.get_executor());
+    ASSERT_TRUE(resolver);
+    asio::io_context silent;
+    for (int i = 0; i < 300; ++i)
+      asio::co_spawn(silent, (*resolver)->txt(fmt::format("n{}.silent.test", i)), asio::detached);
+    silent.poll();
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(4);
+    for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+      const auto began = std::chrono::steady_clock::now();
+      EXPECT_EQ(run((*resolver)->txt(fmt::format("n{}.honest.test", i))).status, DnsStatus::no_name) << i;
+      EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2)) << i;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    silent.run();
+  }
+  stopping = true;
+  asio::ip::udp::socket other(context, asio::ip::udp::v4());
+  other.send_to(asio::buffer("x", 1), socket.local_endpoint());
+  server.join();
+}
+
+TEST_F(KnotTest, forwarders_can_be_left_out_and_taken_back) {
+  DeadServer dead;
+  auto config = config_for("");
+  const auto live = config.resolvers.front();
+  config.resolvers = {dead.address()};
+  config.timeout = std::chrono::milliseconds(300);
+  auto resolver = resolver_for(config);
+  EXPECT_EQ(run(resolver->mx("plain.test")).status, DnsStatus::temporary);
+  ASSERT_TRUE(resolver->use_forwarders({live}));
+  EXPECT_EQ(run(resolver->mx("plain.test")).status, DnsStatus::ok);
+  // What is under way with the one before ends with the resolver at the latest.
+  ASSERT_TRUE(resolver->use_forwarders({dead.address()}));
+  asio::io_context context;
+  std::string detail;
+  asio::co_spawn(context, resolver->mx("other.test"),
+                 [&](std::exception_ptr, smtp::DnsAnswer<smtp::MxRecord> answer) { detail = answer.detail; });
+  context.poll();
+  ASSERT_TRUE(resolver->use_forwarders({live}));
+  ASSERT_TRUE(resolver->use_forwarders({})) << "nobody: nothing changes";
+  EXPECT_EQ(run(resolver->mx("plain.test")).status, DnsStatus::ok);
+  resolver.reset();
+  context.run();
+  EXPECT_TRUE(detail == "the resolver is shutting down" || detail == "no answer in 0.3 s") << detail;
+}
+
+/// libevent ends the process that has no descriptors for it: so it must not be asked then.
+TEST(Resolver, does_not_start_without_descriptors) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::open("/dev/null", O_RDONLY);
+  ::close(next);
+  ResolverThread thread;
+  mta::DnsConfig config;
+  config.trust_anchor.clear();
+  rlimit low = before;
+  low.rlim_cur = static_cast<rlim_t>(next) + 14;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const auto resolver = mta::make_resolver(config, thread.context.get_executor());
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(resolver);
+  EXPECT_NE(resolver.error().detail.find("the resolver needs 16 to start"), std::string::npos)
+      << resolver.error().detail;
 }
 
 struct BadConfig {

@@ -379,6 +379,27 @@ TEST_F(SchedulerTest, reconfigure_groups_anew_and_tries_dead_destinations) {
   EXPECT_TRUE(spool_.stored().empty());
 }
 
+TEST_F(SchedulerTest, a_reload_groups_a_long_queue_in_steps) {
+  constexpr std::uint64_t count = 2500;
+  start({}, {.retry = {}, .connections = 1, .connections_per_destination = 1});
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    const std::string domain = "d" + std::to_string(i) + ".example";
+    submit(message(i, {"p@" + domain}));
+    routes_[domain] = "route:hub";
+  }
+  ASSERT_EQ(running_.size(), 1U);
+  ASSERT_EQ(scheduler_->count({}).destinations, count);
+  scheduler_->reconfigure({.retry = {}, .connections = 1, .connections_per_destination = 1});
+  EXPECT_GT(scheduler_->count({}).destinations, 1000U) << "most are left for later: others come between";
+  scheduler_->reconfigure({.retry = {}, .connections = 1, .connections_per_destination = 1}); // begins anew
+  settle();
+  EXPECT_EQ(scheduler_->count({}).destinations, 2U) << "that of the running job, and the new one";
+  finish(Kind::delivered);
+  EXPECT_EQ(scheduler_->count({}).destinations, 1U);
+  EXPECT_EQ(running_.size(), 1U);
+  EXPECT_EQ(scheduler_->count({}).messages, count - 1);
+}
+
 TEST_F(SchedulerTest, drain_lets_running_jobs_end_and_starts_none) {
   start({}, {.retry = {}, .connections = 1, .connections_per_destination = 1});
   submit(message(1, {"p@a.example"}));

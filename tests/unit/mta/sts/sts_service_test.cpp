@@ -1,6 +1,7 @@
 // StsService: discovery, keeping and refresh, against a policy host that is good, hostile, down or changing.
 #include "mta/sts/sts_service.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -55,8 +56,13 @@ protected:
     snapshot.set(Snapshot::build(std::make_shared<const Config>(config), std::make_shared<tls::TicketKeys>()).value());
   }
   StsService::Services services() {
-    return {
-        snapshot, resolver, log, main.get_executor(), [this] { return now.load(); }, [this] { return steady.load(); }};
+    return {snapshot,
+            resolver,
+            log,
+            main.get_executor(),
+            [this] { return now.load(); },
+            [this] { return steady.load(); },
+            [this](std::string domain) { passed_over.push_back(std::move(domain)); }};
   }
   void open() {
     work.emplace(main.get_executor());
@@ -116,6 +122,13 @@ protected:
   void look_again(std::size_t times) {
     while (resolver.asked("txt _mta-sts.example.org") < times) find();
   }
+  [[nodiscard]] std::size_t passed_over_events() const {
+    const auto events = log.all("mta_sts");
+    return static_cast<std::size_t>(std::count_if(events.begin(), events.end(), [](const auto &event) {
+      const auto result = event.fields.find("result");
+      return result != event.fields.end() && result->second == "passed over";
+    }));
+  }
   [[nodiscard]] std::size_t fetches() const { return host->seen().size(); }
 
   test::TempFolder folder;
@@ -123,6 +136,7 @@ protected:
   test::Leaf leaf;
   test::FakeResolver resolver;
   support::LogCapture log;
+  std::vector<std::string> passed_over;
   Config config;
   CurrentSnapshot snapshot;
   std::atomic<std::chrono::system_clock::time_point> now{std::chrono::system_clock::now()};
@@ -345,6 +359,61 @@ TEST_F(Sts, a_failed_fetch_keeps_the_old_policy) {
   EXPECT_EQ(facts.fault, TlsFault::sts_policy_fetch_error);
   EXPECT_NE(facts.detail.find("the last fetch failed: mta-sts.example.org: status 500"), std::string::npos)
       << facts.detail;
+}
+
+TEST_F(Sts, a_record_that_is_never_to_be_had_is_waited_for_and_then_passed_over) {
+  config.mta_sts.unknown_wait = 1h;
+  configure();
+  resolver.fail("_mta-sts.example.org");
+  auto facts = find();
+  EXPECT_EQ(facts.state, State::failed);
+  EXPECT_NE(facts.detail.find("mail waits for it another 60 min at most, then goes without a policy"), std::string::npos)
+      << facts.detail;
+  service->pass_over();
+  EXPECT_EQ(passed_over_events(), 0U);
+  advance(59min);
+  EXPECT_EQ(find().state, State::failed);
+  advance(1min);
+  facts = find();
+  EXPECT_EQ(facts.state, State::none);
+  EXPECT_NE(facts.detail.find("so for 60 min, and no policy is kept: mail goes without one (unknown_wait = 60 min)"),
+            std::string::npos)
+      << facts.detail;
+  service->pass_over();
+  service->pass_over();
+  EXPECT_EQ(passed_over_events(), 1U) << "told once";
+  EXPECT_EQ(passed_over, std::vector<std::string>{"example.org"});
+  advance(2h);
+  EXPECT_EQ(find().state, State::none) << "the next message does not wait again";
+  // It comes back: the policy is found, and a later failure goes on by what is kept.
+  set_record("v=STSv1; id=1");
+  advance(10s);
+  EXPECT_EQ(find().state, State::enforce);
+  resolver.fail("_mta-sts.example.org");
+  advance(5h);
+  look_again(resolver.asked("txt _mta-sts.example.org") + 1);
+  EXPECT_EQ(find().state, State::enforce);
+  service->pass_over();
+  EXPECT_EQ(passed_over_events(), 1U) << "a kept policy is no unknown one";
+}
+
+TEST_F(Sts, a_series_of_failures_ends_with_an_answer_or_a_day) {
+  config.mta_sts.unknown_wait = 1h;
+  configure();
+  resolver.fail("_mta-sts.example.org");
+  EXPECT_EQ(find().state, State::failed);
+  advance(25h);
+  EXPECT_EQ(find().state, State::failed) << "nobody asked for a day: the wait begins again";
+  advance(50min);
+  resolver.forget("_mta-sts.example.org");
+  EXPECT_EQ(find().state, State::none) << "no record";
+  resolver.fail("_mta-sts.example.org");
+  advance(2h);
+  EXPECT_EQ(find().state, State::failed) << "an answer came between";
+  config.mta_sts.unknown_wait = 0s;
+  configure();
+  advance(10s);
+  EXPECT_EQ(find().state, State::none) << "0s: it is not waited for";
 }
 
 TEST_F(Sts, a_kept_policy_counts_without_a_record_and_without_a_dns) {

@@ -24,6 +24,14 @@ DnsAnswer<MxRecord> answer(std::vector<MxRecord> records, DnsStatus status = Dns
   return made;
 }
 
+/// One more record was there.
+DnsAnswer<MxRecord> unreadable(std::vector<MxRecord> records) {
+  auto made = answer(std::move(records));
+  made.unreadable = 1;
+  made.detail = "a name holds the octet 0x20";
+  return made;
+}
+
 std::size_t first_of(std::size_t) {
   return 0;
 }
@@ -50,6 +58,7 @@ TEST(SelectHosts, answers_become_the_list_of_hosts_to_try) {
       {"equal preferences in the order that random gives", answer({{10, "a"}, {10, "b"}, {5, "z"}}), {"z", "a", "b"}},
       {"a host that is listed twice is tried once, at its best", answer({{20, "a"}, {10, "a"}, {15, "b"}}), {"a", "b"}},
       {"twice in other letters", answer({{10, "a"}, {20, "A"}}), {"a"}},
+      {"what cannot be read is passed over", unreadable({{20, "b"}, {10, "a"}}), {"a", "b"}},
       {"no MX: the domain itself", answer({}, DnsStatus::no_data), {"example.org"}},
       {"an answer without records is no MX", answer({}), {"example.org"}},
       {"our own name and what is not better go",
@@ -87,6 +96,10 @@ TEST(SelectHosts, refusals_say_why_and_whether_for_good) {
       {"bogus with records", bogus, ErrorCode::dns_temporary, "MX of example.org: no usable answer"},
       {"null MX", answer({{0, ""}}), ErrorCode::dns_permanent,
        "domain accepts no mail: example.org has a null MX (RFC 7505)"},
+      {"no MX record can be read: the domain itself is no host then", unreadable({}), ErrorCode::dns_permanent,
+       "none of the 1 MX records of example.org names a host: a name holds the octet 0x20"},
+      {"what can be read is the root", unreadable({{0, ""}}), ErrorCode::dns_permanent,
+       "no MX record of example.org names a host; 1 cannot be read: a name holds the octet 0x20"},
       {"we are the only host", answer({{10, "mx.us.example"}}), ErrorCode::dns_permanent,
        "mail loops back to us: the best host for example.org is mx.us.example, which is our own name"},
       {"we are the best host", answer({{20, "a"}, {10, "mx.us.example"}, {10, "b"}}), ErrorCode::dns_permanent,
