@@ -19,6 +19,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "mta/app/delivery_changes.hpp"
 #include "mta/app/describe_certificates.hpp"
 #include "mta/app/partner_queue.hpp"
 #include "mta/app/privileges.hpp"
@@ -41,6 +42,7 @@
 #include "mta/received/report_intake.hpp"
 #include "mta/report/hold_reminder.hpp"
 #include "mta/report/notifier.hpp"
+#include "mta/queue/unreadable.hpp"
 #include "mta/report/report_settings.hpp"
 
 namespace mta {
@@ -53,6 +55,8 @@ constexpr auto trim_interval_when_short = std::chrono::seconds(1);
 constexpr auto list_interval = std::chrono::hours(1);
 constexpr auto partner_interval = std::chrono::seconds(30);
 constexpr std::size_t partner_step = 1'000; ///< messages looked at before others have their turn
+constexpr auto unreadable_interval = std::chrono::hours(1);
+constexpr std::uint64_t spool_reserve = 8U << 20U; ///< octets kept for a full disk
 constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
 
 /// On the worker's thread, while the caller's goes on.
@@ -122,6 +126,7 @@ public:
         workers_(config().server.threads != 0 ? config().server.threads
                                               : std::max(1U, std::thread::hardware_concurrency())) {
     snapshot_.set(initial_);
+    signals_.add(SIGUSR1);
   }
 
   /// What needs root: low ports, folders below /var and /run. No thread is running and no file of the daemon is made
@@ -130,7 +135,7 @@ public:
   /// Opens log and spool as whoever we are now; they are made by their user, on every thread.
   smtp::Result<Recovery> open();
   /// Starts everything; `recovered` is what the spool held.
-  smtp::Result<void> start(std::vector<QueuedMessage> recovered);
+  smtp::Result<void> start(DecodedRecovery recovered);
   /// The start's own configuration is good, and is kept; or (`last_good`: when that was kept) it is wrong.
   void started_on(RecordingFiles::Seen seen, std::string last_good);
   ExitStatus run();
@@ -149,6 +154,7 @@ private:
   Task<> remind_of_holds();
   Task<> watch_partners();
   void try_again(const std::string &domain);
+  Task<> remind_of_unreadable();
   void start_control();
   void begin_shutdown(std::string_view why);
   void finish_shutdown();
@@ -173,6 +179,8 @@ private:
   asio::steady_timer reminder_{main_};
   asio::steady_timer partners_{main_};
   PartnerQueue partner_queue_;
+  asio::steady_timer unreadable_reminder_{main_};
+  std::vector<UnreadableMessage> unreadable_;
   std::unique_ptr<ControlServer> control_;
   ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
@@ -234,6 +242,7 @@ smtp::Result<Recovery> Running::open() {
   options.segment_size = wanted.segment_size;
   options.min_free = wanted.min_free;
   options.max_messages = wanted.max_messages;
+  options.reserve_size = spool_reserve;
   Recovery recovery;
   auto spool = Spool::open(options, recovery);
   if (!spool) return tl::unexpected(spool.error());
@@ -245,7 +254,9 @@ smtp::Result<Recovery> Running::open() {
   return recovery;
 }
 
-smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
+smtp::Result<void> Running::start(DecodedRecovery decoded) {
+  std::vector<QueuedMessage> recovered = std::move(decoded.messages);
+  unreadable_ = std::move(decoded.unreadable);
   for (auto *made : {&resolver_, &check_resolver_}) {
     auto resolver = make_resolver(config().dns, names_.executor());
     if (!resolver) return tl::unexpected(resolver.error());
@@ -300,6 +311,7 @@ smtp::Result<void> Running::start(std::vector<QueuedMessage> recovered) {
   };
   hooks.now = now;
   hooks.random = random_unit;
+  hooks.steady = [] { return std::chrono::steady_clock::now(); };
   scheduler_ =
       std::make_unique<Scheduler>(main_.get_executor(), *spool_, *log_, scheduler_options(config()), std::move(hooks));
 
@@ -346,6 +358,7 @@ void Running::start_control() {
       std::make_unique<MessageRequests>(MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_});
   services.messages = messages_.get();
   services.memory = tls_->memory();
+  services.unreadable = &unreadable_;
   services.forget_plans = [this] { delivery_->close_idle(); };
   services.ask_anew = [this] { delivery_->forget_plans(); };
   services.load = &delivery_->load();
@@ -412,10 +425,14 @@ Task<ReloadOutcome> Running::reload(bool force) {
     log_->write(Event("reload", LogLevel::warning).with("note", text));
     outcome.findings.push_back(std::move(text));
   }
+  const auto replaced = snapshot_.get();
   snapshot_.set(*loaded->snapshot);
-  scheduler_->reconfigure(scheduler_options(*loaded->config.config));
+  // Plans are made anew; a kept connection is judged again by the new plan before it is used.
+  delivery_->forget_plans();
+  const auto changes = std::make_shared<DeliveryChanges>(replaced->config_pointer(), loaded->config.config);
+  scheduler_->reconfigure(scheduler_options(*loaded->config.config),
+                          [changes](const smtp::Mailbox &mailbox) { return changes->concern(mailbox); });
   tls_->reconfigure(*loaded->config.config);
-  delivery_->close_idle();
   last_good_.clear();
   keep(loaded->config.config, std::move(loaded->seen));
   outcome.ok = true;
@@ -491,10 +508,30 @@ Task<> Running::watch_partners() {
   }
 }
 
+/// What waits unread is not forgotten.
+Task<> Running::remind_of_unreadable() {
+  while (!stopping_) {
+    if (!unreadable_.empty())
+      log_->write(Event("unreadable", LogLevel::warning)
+                      .with("messages", static_cast<std::uint64_t>(unreadable_.size()))
+                      .with("first", unreadable_.front().id.to_string())
+                      .with("problem", unreadable_.front().problem)
+                      .with("note", "nobody delivers them: portcullis queue unreadable"));
+    unreadable_reminder_.expires_after(unreadable_interval);
+    const auto [error] = co_await unreadable_reminder_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+  }
+}
+
 Task<> Running::watch_signals() {
   for (;;) {
     const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
+    if (number == SIGUSR1) { // rotation of the log, and nothing else
+      log_->reopen();
+      log_->write(Event("log_reopened"));
+      continue;
+    }
     if (number == SIGHUP) {
       log_->reopen();
       const ReloadOutcome outcome = co_await reload(false);
@@ -552,6 +589,7 @@ void Running::finish_shutdown() {
   trim_.cancel();
   lists_.cancel();
   reminder_.cancel();
+  unreadable_reminder_.cancel();
   partners_.cancel();
   signals_.cancel();
   main_.stop();
@@ -564,6 +602,7 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, watch_lists(), asio::detached);
   asio::co_spawn(main_, remind_of_holds(), asio::detached);
   asio::co_spawn(main_, watch_partners(), asio::detached);
+  asio::co_spawn(main_, remind_of_unreadable(), asio::detached);
   workers_.start();
   main_.run();
   workers_.stop();
@@ -591,28 +630,24 @@ ExitStatus report(ExitStatus status, const smtp::Error &error) {
 }
 
 /// What the spool held, as the queue understands it; what cannot be read stays in the spool and is logged.
-std::vector<QueuedMessage> decode_recovered(Recovery recovery, MailLog &log) {
+DecodedRecovery decode_recovered(Recovery recovery, MailLog &log) {
   for (const auto &note : recovery.notes) log.write(Event("spool").with("note", note));
   for (const auto &damage : recovery.damage) log.write(Event("spool", LogLevel::error).with("damage", damage));
-  std::vector<QueuedMessage> messages;
-  messages.reserve(recovery.messages.size());
-  for (auto &stored : recovery.messages) {
-    auto message = decode_message(stored.id, stored.envelope, stored.update);
-    if (message) {
-      messages.push_back(std::move(*message));
-    } else {
-      log.write(Event("spool", LogLevel::error)
-                    .with("id", stored.id.to_string())
-                    .with("damage", "the envelope cannot be read: " + message.error().detail));
-    }
-  }
-  return messages;
+  DecodedRecovery decoded = decode_recovery(std::move(recovery.messages));
+  for (const auto &one : decoded.unreadable)
+    log.write(Event("spool", LogLevel::error)
+                  .with("id", one.id.to_string())
+                  .with("damage", "the envelope cannot be read: " + one.problem));
+  for (const auto &one : decoded.guessed)
+    log.write(Event("spool", LogLevel::error).with("damage", "the message is held: " + one));
+  return decoded;
 }
 
 } // namespace
 
 ExitStatus run_daemon(const DaemonOptions &options) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGUSR1, SIG_IGN); // a rotation of the log before it is open must not end us
   auto tickets = std::make_shared<tls::TicketKeys>();
   StartConfig found = find_start_config(options.config, tickets, std::chrono::system_clock::now());
   for (const auto &finding : found.findings) std::fprintf(stderr, "%s\n", finding.to_string().c_str());

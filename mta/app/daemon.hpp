@@ -20,7 +20,8 @@ enum class ExitStatus : int {
   bad_config = 78,   ///< nothing was started; every mistake was printed
 };
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration and reopens the log. Prints what is wrong to standard error.
+/// Runs until SIGTERM or SIGINT. SIGHUP reloads the configuration and reopens the log, SIGUSR1 only
+/// reopens the log. Prints what is wrong to standard error.
 ///
 /// Order at start: configuration and keys are read; addresses and the control socket are bound; root is given up for good;
 /// only then the log is opened, the spool recovers and the first thread begins; the queue starts with what the spool held; the

@@ -26,6 +26,7 @@ struct GlobalOptions {
 void add_check(CLI::App &program, GlobalOptions &global);
 void add_explain(CLI::App &program, GlobalOptions &global);
 void add_queue(CLI::App &program, GlobalOptions &global);
+void add_queue_unreadable(CLI::App &queue, GlobalOptions &global);
 void add_daemon_commands(CLI::App &program, GlobalOptions &global); ///< status, metrics, reload, drain
 void add_certificate(CLI::App &program, GlobalOptions &global);
 void add_auth(CLI::App &program, GlobalOptions &global);

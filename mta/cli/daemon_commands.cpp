@@ -61,10 +61,25 @@ void print_status(const json::object &answer) {
   std::printf("messages       %lld accepted, %lld refused\n", count(inbound, "accepted"), count(inbound, "refused"));
   std::printf("queue          %lld messages for %lld recipients, %lld held, %lld deliveries under way\n",
               count(queue, "messages"), count(queue, "recipients"), count(queue, "held"), count(queue, "active"));
-  std::printf("spool          %s, %lld messages in %lld segments, %s free\n",
-              flag_at(spool, "healthy") ? "healthy" : ("NOT HEALTHY: " + text_at(spool, "problem")).c_str(),
+  const bool accepting = spool.if_contains("accepting") == nullptr || flag_at(spool, "accepting");
+  const std::string health = !flag_at(spool, "healthy") ? "NOT HEALTHY, mail is put off: " + text_at(spool, "problem")
+                             : !accepting ? "FULL, mail is put off: " + text_at(spool, "problem")
+                                          : std::string("healthy");
+  std::printf("spool          %s, %lld messages in %lld segments, %s free\n", health.c_str(),
               count(spool, "messages"), count(spool, "segments"),
               format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());
+  if (flag_at(spool, "on_reserve")) std::printf("               THE DISK IS FULL: what is written goes into the reserve\n");
+  if (count(spool, "unreadable") != 0)
+    std::printf("               %lld messages CANNOT BE READ and wait: portcullis queue unreadable\n", count(spool, "unreadable"));
+  if (const auto resources = section(inbound, "resource_refusals"); !resources.empty()) {
+    std::string text;
+    for (const auto &[reason, value] : resources)
+      if (const auto number = number_at(resources, reason); number != 0)
+        text += (text.empty() ? "" : ", ") + std::to_string(number) + " for " + std::string(reason);
+    if (!text.empty()) std::printf("put off        %s\n", text.c_str());
+  }
+  if (const auto lost = count(section(answer, "log"), "lost_lines"); lost != 0)
+    std::printf("log            %lld lines LOST\n", lost);
   if (const auto memory = section(answer, "tls_memory"); !memory.empty())
     std::printf("TLS memory     %lld domains, %lld of them without TLS now, mail for %lld waits\n",
                 count(memory, "domains"), count(memory, "without_tls"), count(memory, "held"));

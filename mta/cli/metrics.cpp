@@ -44,6 +44,11 @@ constexpr std::array metrics = {
     Metric{"queue", "active", "queue_active", "gauge", "Deliveries under way."},
     Metric{"queue", "destinations", "queue_destinations", "gauge", "Destinations with mail in the queue."},
     Metric{"spool", "healthy", "spool_healthy", "gauge", "0 while the spool cannot write: mail is put off."},
+    Metric{"spool", "accepting", "spool_accepting", "gauge", "0 while mail of clients is put off for want of room."},
+    Metric{"spool", "on_reserve", "spool_on_reserve", "gauge", "1 while the disk is full and the reserve is written."},
+    Metric{"spool", "unreadable", "spool_unreadable_messages", "gauge",
+           "Messages of the spool that the queue cannot read: nobody delivers them."},
+    Metric{"log", "lost_lines", "log_lost_lines_total", "counter", "Lines of the log that could not be written."},
     Metric{"spool", "messages", "spool_messages", "gauge", "Messages in the spool."},
     Metric{"spool", "octets", "spool_live_bytes", "gauge", "Octets of them on disk."},
     Metric{"spool", "segments", "spool_segments", "gauge", "Segment files of the log."},
@@ -111,6 +116,15 @@ std::string format_metrics(const json::object &status) {
                    "Days until a certificate of ours ends.");
   append_days_left(text, status, "partner_certificates", "partner_certificate_days_left", "host", "host",
                    "Days until a partner's certificate ends, from 30 days before.");
+  if (const auto *inbound = status.if_contains("inbound"); inbound != nullptr && inbound->is_object()) {
+    const auto *resources = inbound->get_object().if_contains("resource_refusals");
+    if (resources != nullptr && resources->is_object()) {
+      append_head(text, "resource_refusals_total", "counter", "Mail or connections put off for want of something.");
+      for (const auto &[reason, count] : resources->get_object())
+        text += fmt::format("portcullis_resource_refusals_total{{reason=\"{}\"}} {}\n", label(reason),
+                            number_at(resources->get_object(), reason));
+    }
+  }
   const auto *events = status.if_contains("events");
   if (events == nullptr || !events->is_object()) return text;
   append_head(text, "events_total", "counter", "Events of each name since the start, as the log has them.");

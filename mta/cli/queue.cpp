@@ -219,6 +219,7 @@ void add_queue(CLI::App &program, GlobalOptions &global) {
       "End the delivery of messages and tell their senders, with the reason. Demands a reason, which is logged.");
   add_redirect(*queue, global);
   add_override(*queue, global);
+  add_queue_unreadable(*queue, global);
   add_queue_files(*queue, global);
   add_action(*queue, global, "delete",
              "Remove messages for ever, without telling the sender. Demands a reason, which is logged.");

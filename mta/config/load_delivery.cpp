@@ -46,7 +46,7 @@ void load_limits(Section &root, Loading &loading) {
   // The lower bounds of the line lengths are those of RFC 5321 section 4.5.3.1.
   section->read_size("command_line", limits.smtp.command_line, 512, 64 * kibi);
   section->read_size("text_line", limits.smtp.text_line, 1000, mebi);
-  section->read_count("recipients", limits.smtp.recipients, 1, 100'000);
+  section->read_count("recipients", limits.smtp.recipients, 1, smtp::most_recipients);
   if (limits.smtp.recipients < 100)
     section->warning("recipients", "is under the 100 that RFC 5321 section 4.5.3.1.8 demands");
   section->read_size("message_size", limits.smtp.message_size, kibi, 4 * gibi);

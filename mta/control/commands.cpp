@@ -3,6 +3,7 @@
 
 #include "mta/control/answers.hpp"
 #include "mta/control/tls_memory_requests.hpp"
+#include "mta/control/unreadable_requests.hpp"
 
 #include <algorithm>
 
@@ -178,6 +179,9 @@ json::object Commands::status() const {
   in["sessions_total"] = inbound.sessions_total;
   in["accepted"] = inbound.messages_accepted;
   in["refused"] = inbound.messages_refused;
+  json::object resources;
+  for (const auto &[reason, count] : inbound.resource_refusals) resources[reason] = count;
+  in["resource_refusals"] = std::move(resources);
   json::array listeners;
   for (const auto &bound : inbound.bound) {
     json::object row;
@@ -223,6 +227,10 @@ json::object Commands::status() const {
   json::object store;
   store["healthy"] = spool.healthy;
   store["problem"] = spool.problem;
+  store["state"] = to_string(spool.state);
+  store["accepting"] = spool.state == StorageState::open;
+  store["on_reserve"] = spool.on_reserve;
+  store["unreadable"] = services_.unreadable != nullptr ? services_.unreadable->size() : 0;
   store["messages"] = spool.messages;
   store["octets"] = spool.octets;
   store["segments"] = spool.segments;
@@ -232,6 +240,10 @@ json::object Commands::status() const {
   answer["spool"] = std::move(store);
 
   if (services_.describe) services_.describe(answer);
+  json::object log;
+  log["lost_lines"] = services_.log.lost_lines();
+  answer["log"] = std::move(log);
+
   json::object events;
   for (const auto &[name, count] : services_.log.counts()) events[name] = count;
   answer["events"] = std::move(events);
@@ -362,6 +374,11 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
     services_.log.write(Event("operator").with("command", off ? "drain_off" : "drain").with("by", peer.user));
     services_.set_draining(!off);
     co_return status();
+  }
+  if (command == "unreadable") {
+    std::vector<UnreadableMessage> none;
+    co_return answer_unreadable(services_.unreadable != nullptr ? *services_.unreadable : none, services_.spool,
+                                services_.log, request, peer.user);
   }
   if (command == "tls-memory") {
     if (services_.memory == nullptr) co_return failure("tls_memory.enabled is false: nothing is remembered");

@@ -13,6 +13,7 @@
 #include "mta/outbound/explain.hpp"
 #include "mta/tally/tls_memory.hpp"
 #include "mta/queue/scheduler.hpp"
+#include "mta/queue/unreadable.hpp"
 
 namespace mta {
 
@@ -46,6 +47,7 @@ public:
     MessageRequests *messages = nullptr;      ///< null: none of them is answered
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
     std::function<void(boost::json::object &)> describe{}; ///< adds to the answer of `status`
+    std::vector<UnreadableMessage> *unreadable = nullptr;  ///< of the spool; null: none
   };
   explicit Commands(Services services) : services_(std::move(services)) {}
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/json.hpp>
@@ -55,13 +57,46 @@ bool is_alive(const sockaddr_un &address) {
 } // namespace
 
 struct ControlServer::State : std::enable_shared_from_this<ControlServer::State> {
-  State(asio::io_context &context, std::string socket_path) : acceptor(context), path(std::move(socket_path)) {}
+  State(asio::io_context &context, std::string socket_path, ControlOptions chosen)
+      : acceptor(context), pause(context), path(std::move(socket_path)), options(chosen) {
+    keep_descriptor();
+  }
+  ~State() {
+    if (spare >= 0) ::close(spare);
+  }
+
+  /// One connection; it is idle while it waits for a request.
+  struct Open {
+    Open(stream_protocol::socket from, asio::any_io_executor executor) : socket(std::move(from)), timer(executor) {}
+    stream_protocol::socket socket;
+    asio::steady_timer timer;
+    bool is_idle = true;
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+
+    /// Closes it unless the timer is set or cancelled before.
+    static void limit(const std::shared_ptr<Open> &self, std::chrono::milliseconds time) {
+      self->timer.expires_after(time);
+      self->timer.async_wait([self](const boost::system::error_code &error) {
+        boost::system::error_code ignored;
+        if (!error) self->socket.close(ignored);
+      });
+    }
+  };
 
   stream_protocol::acceptor acceptor;
+  asio::steady_timer pause;
   std::string path;
+  ControlOptions options;
   ControlHandler handler;
-  std::set<stream_protocol::socket *> open;
+  std::set<Open *> open;
+  int spare = -1; ///< given up for a connection when there is no other descriptor
   bool stopped = false;
+
+  void keep_descriptor() {
+    if (spare < 0) spare = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  }
+  /// Closes the connection that has been idle longest; false when all are busy.
+  bool close_idle();
 
   static Task<> accept_loop(std::shared_ptr<State> state);
   static Task<> serve(std::shared_ptr<State> state, stream_protocol::socket socket);
@@ -88,10 +123,17 @@ Task<> ControlServer::State::serve(std::shared_ptr<State> state, stream_protocol
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) co_return;
   const ControlPeer peer{credentials.uid, user_name(credentials.uid)};
-  state->open.insert(&socket);
+  // Held by the timer's waits as well: they may end after this coroutine.
+  const auto connection = std::make_shared<Open>(std::move(socket), state->acceptor.get_executor());
+  state->open.insert(connection.get());
   asio::streambuf buffer(request_limit);
   for (;;) {
-    const auto [error, length] = co_await asio::async_read_until(socket, buffer, '\n', value_token);
+    connection->is_idle = true;
+    connection->since = std::chrono::steady_clock::now();
+    Open::limit(connection, state->options.idle);
+    const auto [error, length] = co_await asio::async_read_until(connection->socket, buffer, '\n', value_token);
+    connection->is_idle = false;
+    connection->timer.cancel();
     json::object reply;
     if (error == asio::error::not_found) {
       reply = failure(fmt::format("the request is longer than {} octets", request_limit));
@@ -104,10 +146,27 @@ Task<> ControlServer::State::serve(std::shared_ptr<State> state, stream_protocol
     }
     make_utf8(reply); // the client would refuse the whole answer for one octet of a stranger
     const std::string text = json::serialize(reply) + "\n";
-    const auto [write_error, written] = co_await asio::async_write(socket, asio::buffer(text), value_token);
+    connection->is_idle = true; // a client that does not read its answer is as good as idle
+    connection->since = std::chrono::steady_clock::now();
+    Open::limit(connection, state->options.idle);
+    const auto [write_error, written] = co_await asio::async_write(connection->socket, asio::buffer(text), value_token);
     if (error || write_error || state->stopped) break;
   }
-  state->open.erase(&socket);
+  state->open.erase(connection.get());
+  connection->timer.cancel();
+  boost::system::error_code ignored;
+  connection->socket.close(ignored);
+  state->keep_descriptor();
+}
+
+bool ControlServer::State::close_idle() {
+  Open *longest = nullptr;
+  for (Open *one : open)
+    if (one->is_idle && one->socket.is_open() && (longest == nullptr || one->since < longest->since)) longest = one;
+  if (longest == nullptr) return false;
+  boost::system::error_code ignored;
+  longest->socket.close(ignored);
+  return true;
 }
 
 Task<> ControlServer::State::accept_loop(std::shared_ptr<State> state) {
@@ -115,19 +174,31 @@ Task<> ControlServer::State::accept_loop(std::shared_ptr<State> state) {
     auto [error, socket] = co_await state->acceptor.async_accept(value_token);
     if (error) {
       if (error == asio::error::operation_aborted || state->stopped) co_return;
-      continue; // the peer went away again, or no descriptor is free: the next accept may do better
+      const bool wants_descriptor = error == asio::error::no_descriptors || error.value() == ENFILE;
+      if (wants_descriptor && state->spare >= 0) {
+        ::close(std::exchange(state->spare, -1)); // for this connection; the next ones take turns with it
+        continue;
+      }
+      if (wants_descriptor) (void)state->close_idle(); // whoever only holds a connection makes room for this one
+      // Not at once: the connection that could not be taken still waits, and would keep us busy.
+      state->pause.expires_after(state->options.accept_backoff);
+      co_await state->pause.async_wait(value_token);
+      state->keep_descriptor();
+      continue;
     }
-    if (state->open.size() >= connection_limit) continue; // closes it
+    if (state->open.size() >= connection_limit && !state->close_idle()) continue; // closes it
     asio::co_spawn(state->acceptor.get_executor(), serve(state, std::move(socket)), asio::detached);
   }
 }
 
 ControlServer::ControlServer(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-ControlServer::~ControlServer() { stop(); }
+ControlServer::~ControlServer() {
+  stop();
+}
 
-smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_context &context,
-                                                                 const ControlConfig &config) {
+smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_context &context, const ControlConfig &config,
+                                                                 ControlOptions options) {
   const auto failed = [&](std::string_view what) {
     return smtp::fail(smtp::ErrorCode::io,
                       fmt::format("control.socket: cannot {} {}: {}", what, config.socket, std::strerror(errno)));
@@ -136,7 +207,7 @@ smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_contex
   address.sun_family = AF_UNIX;
   if (config.socket.size() >= sizeof address.sun_path)
     return smtp::fail(smtp::ErrorCode::too_long, fmt::format("control.socket: the path is {} octets, limit is {}",
-                                                            config.socket.size(), sizeof address.sun_path - 1));
+                                                             config.socket.size(), sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, config.socket.c_str(), config.socket.size() + 1);
 
   gid_t gid = ::getegid();
@@ -167,7 +238,7 @@ smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_contex
     if (::unlink(config.socket.c_str()) != 0) return failed("replace");
   }
 
-  auto state = std::make_shared<State>(context, config.socket);
+  auto state = std::make_shared<State>(context, config.socket, options);
   boost::system::error_code error;
   state->acceptor.open(stream_protocol(), error);
   const mode_t before = ::umask(0777 & ~mode); // it never has other permissions than these
@@ -202,7 +273,11 @@ void ControlServer::stop() {
   state_->stopped = true;
   boost::system::error_code ignored;
   state_->acceptor.close(ignored);
-  for (auto *socket : state_->open) socket->close(ignored);
+  state_->pause.cancel();
+  for (auto *one : state_->open) {
+    one->timer.cancel();
+    one->socket.close(ignored);
+  }
   ::unlink(state_->path.c_str());
 }
 

@@ -31,19 +31,27 @@ std::string WorkerEdge::next_session_name() {
   return fmt::format("{}-{:06x}", number_, ++named_);
 }
 
-std::optional<smtp::Reply> WorkerEdge::storage_refusal(const SpoolConfig &config, std::uint64_t announced,
-                                                       std::chrono::steady_clock::time_point now) {
+std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const SpoolConfig &config, std::uint64_t announced,
+                                                                      std::chrono::steady_clock::time_point now) {
   if (now - storage_look_ >= storage_look_every) {
     storage_ = shared_.services.spool.status();
     storage_look_ = now;
   }
-  if (!storage_.healthy) return make_reply(451, {4, 3, 0}, "mail cannot be stored at the moment, try again later");
-  if (storage_.messages >= config.max_messages) {
-    return make_reply(452, {4, 3, 1}, fmt::format("the queue is full, limit is {} messages", config.max_messages));
+  if (!storage_.healthy) {
+    const bool full = storage_.state == StorageState::disk_full;
+    return StorageRefusal{full ? make_reply(452, {4, 3, 1}, "insufficient system storage, try again later")
+                               : make_reply(451, {4, 3, 0}, "mail cannot be stored at the moment, try again later"),
+                          full ? Resource::disk : Resource::spool, storage_.problem};
   }
-  if (storage_.free_octets < config.min_free || storage_.free_octets - config.min_free < announced) {
-    return make_reply(452, {4, 3, 1}, "insufficient system storage, try again later");
-  }
+  if (storage_.messages >= config.max_messages)
+    return StorageRefusal{
+        make_reply(452, {4, 3, 1}, fmt::format("the queue is full, limit is {} messages", config.max_messages)),
+        Resource::queue, fmt::format("{} messages are queued, limit is {}", storage_.messages, config.max_messages)};
+  if (storage_.free_octets < config.min_free || storage_.free_octets - config.min_free < announced)
+    return StorageRefusal{
+        make_reply(452, {4, 3, 1}, "insufficient system storage, try again later"), Resource::disk,
+        fmt::format("{} octets are free, {} must stay free and {} were announced", storage_.free_octets, config.min_free,
+                    announced)};
   return std::nullopt;
 }
 
@@ -60,6 +68,19 @@ bool WorkerEdge::has_memory(MemoryNeed need, std::uint64_t budget, std::uint64_t
                     .with("budget", budget));
   }
   return false;
+}
+
+void WorkerEdge::note_resource_refusal(Resource resource, const smtp::IpAddress &client, std::string_view command,
+                                       const smtp::Reply &reply, std::string_view detail) {
+  const auto count = shared_.resources.note(resource, std::chrono::steady_clock::now());
+  if (!count) return;
+  log().write(Event("resource_refusal", LogLevel::warning)
+                  .with("reason", to_string(resource))
+                  .with("count", *count)
+                  .with("client", client.to_string())
+                  .with("command", command)
+                  .with("reply", reply.to_line())
+                  .with_if("detail", detail));
 }
 
 bool WorkerEdge::may_log_refused_connection(std::chrono::steady_clock::time_point now, std::uint64_t &suppressed) {
@@ -133,6 +154,8 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
         make_reply(421, {4, 3, 2},
                    fmt::format("{} is out of memory for new sessions, limit is {} octets; try again later",
                                config.server.hostname, MemoryAccount::share(need, budget)));
+    edge.note_resource_refusal(Resource::memory, client, "connect", verdict.refusal,
+                               fmt::format("server.memory_budget is {} octets", budget));
     return verdict;
   }
   auto ticket = edge.shared().limits.admit(client, config.limits, now, trusted);

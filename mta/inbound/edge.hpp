@@ -15,6 +15,7 @@
 #include "mta/base/descriptor_reserve.hpp"
 #include "mta/base/memory_account.hpp"
 #include "mta/inbound/connection_limits.hpp"
+#include "mta/inbound/resource_refusals.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/tally/dmarc_tally.hpp"
 #include "mta/tally/tls_session.hpp"
@@ -39,6 +40,7 @@ struct Edge {
   /// Of the checks, to the DNS. Questions may outlive the server.
   std::shared_ptr<QuestionGate> questions = std::make_shared<QuestionGate>();
   ~Edge() { questions->close(); }
+  ResourceRefusals resources;
   std::atomic<bool> accepting{true};
   std::atomic<std::uint64_t> sessions_total{0};
   std::atomic<std::uint64_t> messages_accepted{0};
@@ -64,8 +66,16 @@ public:
 
   /// The refusal that MAIL gets while the spool cannot take a message of `announced` octets; asked at most every 100
   /// ms.
-  [[nodiscard]] std::optional<smtp::Reply> storage_refusal(const SpoolConfig &config, std::uint64_t announced,
-                                                           std::chrono::steady_clock::time_point now);
+  struct StorageRefusal {
+    smtp::Reply reply;
+    Resource resource;
+    std::string detail;
+  };
+  [[nodiscard]] std::optional<StorageRefusal> storage_refusal(const SpoolConfig &config, std::uint64_t announced,
+                                                              std::chrono::steady_clock::time_point now);
+  /// Counts a refusal for want of `resource`, and warns (event=resource_refusal) when a line is due.
+  void note_resource_refusal(Resource resource, const smtp::IpAddress &client, std::string_view command,
+                             const smtp::Reply &reply, std::string_view detail);
 
   /// False, and told in the log now and then: server.memory_budget leaves no room for `more` octets for this need.
   [[nodiscard]] bool has_memory(MemoryNeed need, std::uint64_t budget, std::uint64_t more,

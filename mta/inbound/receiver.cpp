@@ -155,7 +155,8 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
   }
   const std::uint64_t announced = action.sender.parameters.size.value_or(0);
   if (auto refusal = edge_.storage_refusal(config.spool, announced, std::chrono::steady_clock::now())) {
-    refuse(std::move(*refusal),
+    edge_.note_resource_refusal(refusal->resource, client_, "MAIL", refusal->reply, refusal->detail);
+    refuse(std::move(refusal->reply),
            {.command = "MAIL", .reason = "storage", .sender = action.sender.path.to_string(), .recipient = {}});
     return std::nullopt;
   }
@@ -224,6 +225,7 @@ std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
 std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   auto writer = edge_.shared().services.spool.begin();
   if (!writer) {
+    note_storage_failure("DATA", writer.error());
     refuse(storage_reply(writer.error()),
            {.command = "DATA", .reason = writer.error().detail, .sender = {}, .recipient = {}});
     return std::nullopt;
@@ -243,6 +245,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
 std::optional<Need> Receiver::go_on() {
   if (!intake_ || !intake_->has_work()) return std::nullopt;
   if (const auto worked = intake_->work(*writer_); !worked) {
+    note_storage_failure("message", worked.error());
     failure_ = storage_reply(worked.error());
     if (!ending_) {
       writer_.reset();
@@ -288,7 +291,10 @@ void Receiver::take_octets(std::string_view octets) {
   }
   if (scanner_->is_header_complete()) add_missing_fields();
   const auto kept = intake_ ? intake_->feed(octets, *scanner_, *writer_) : writer_->append(octets);
-  if (!kept) failure_ = storage_reply(kept.error());
+  if (!kept) {
+    note_storage_failure("message", kept.error());
+    failure_ = storage_reply(kept.error());
+  }
 }
 
 std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
@@ -296,7 +302,10 @@ std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
   if (!failure_) {
     add_missing_fields();
     if (intake_)
-      if (const auto ended = intake_->end_of_octets(*writer_); !ended) failure_ = storage_reply(ended.error());
+      if (const auto ended = intake_->end_of_octets(*writer_); !ended) {
+        note_storage_failure("message", ended.error());
+        failure_ = storage_reply(ended.error());
+      }
   }
   if (!failure_ && intake_ && intake_->has_work()) {
     ending_ = true;
@@ -309,7 +318,10 @@ std::optional<Need> Receiver::end_of_message() {
   ending_ = false;
   if (!failure_ && intake_ && intake_->refusal()) failure_ = intake_->refusal();
   if (!failure_ && intake_)
-    if (const auto ended = intake_->end(*writer_); !ended) failure_ = storage_reply(ended.error());
+    if (const auto ended = intake_->end(*writer_); !ended) {
+      note_storage_failure("message", ended.error());
+      failure_ = storage_reply(ended.error());
+    }
   if (failure_) {
     end_message();
     const std::string reason = failure_->text;
@@ -480,6 +492,7 @@ void Receiver::commit(std::function<void(smtp::Result<void>)> done) {
 void Receiver::committed(const smtp::Result<void> &result) {
   end_message();
   if (!result) {
+    note_storage_failure("message", result.error());
     refuse(storage_reply(result.error()),
            {.command = "message", .reason = result.error().detail, .sender = {}, .recipient = {}});
     message_.reset();
@@ -533,6 +546,11 @@ void Receiver::refuse(smtp::Reply reply, const Refused &about) {
   log_refusal(reply.to_line(), about);
   ++refusals_ahead_;
   machine_.answer(std::move(reply));
+}
+
+void Receiver::note_storage_failure(std::string_view command, const smtp::Error &error) {
+  const Resource resource = resource_of(error, edge_.shared().services.spool.status());
+  edge_.note_resource_refusal(resource, client_, command, storage_reply(error), error.detail);
 }
 
 void Receiver::log_refusal(std::string_view reply, const Refused &about) {

@@ -136,6 +136,7 @@ private:
   };
   void refuse(smtp::Reply reply, const Refused &about);
   void note_refusals(std::string_view replies);
+  void note_storage_failure(std::string_view command, const smtp::Error &error);
   void log_refusal(std::string_view reply, const Refused &about);
   /// What we know of the sender's address, once the checks are done.
   [[nodiscard]] SenderStanding standing();

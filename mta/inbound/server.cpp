@@ -297,6 +297,10 @@ InboundStatus InboundServer::status() const {
   status.messages_refused = impl_->edge.messages_refused.load(std::memory_order_relaxed);
   status.memory_used = impl_->edge.memory.used(std::chrono::steady_clock::now());
   status.memory_budget = impl_->edge.services.snapshot.get()->config().server.memory_budget;
+  for (std::size_t i = 0; i < inbound::resource_count; ++i) {
+    const auto resource = static_cast<inbound::Resource>(i);
+    status.resource_refusals.emplace_back(inbound::to_string(resource), impl_->edge.resources.count(resource));
+  }
   status.bound = impl_->bound;
   return status;
 }

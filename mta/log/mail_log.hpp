@@ -1,6 +1,7 @@
 // MailLog: one line for each event, logfmt or JSON, peer text escaped; the only door to the log.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -67,16 +68,25 @@ private:
 
 using EventCounts = std::map<std::string, std::uint64_t, std::less<>>;
 
+/// How long a log that nobody reads, or a disk that hangs, may hold the daemon up. Tests make them shorter.
+struct LogPatience {
+  std::chrono::milliseconds full_buffer{2'000}; ///< a writer waits so long for room; then lines are dropped until there is
+  std::chrono::milliseconds flush{2'000};       ///< flush(), and the end of the daemon
+};
+
 /// Thread-safe.
 class MailLog {
 public:
   /// Errors: the file cannot be opened.
-  [[nodiscard]] static smtp::Result<std::unique_ptr<MailLog>> open(const LogConfig &config);
+  [[nodiscard]] static smtp::Result<std::unique_ptr<MailLog>> open(const LogConfig &config, LogPatience patience = {});
   virtual ~MailLog() = default;
   virtual void write(const Event &event) = 0;
-  /// Reopens the file (log rotation, SIGHUP).
+  /// Reopens the file (log rotation, SIGUSR1, SIGHUP).
   virtual void reopen() = 0;
+  /// Waits until what was written so far is out, for a bounded time.
   virtual void flush() = 0;
+  /// Lines that were dropped because nobody took them for too long, or because they could not be written.
+  [[nodiscard]] virtual std::uint64_t lost_lines() const { return 0; }
   /// How many events of each name came since the start, also those that the level keeps out of the file. The names are
   /// those that the source text holds.
   [[nodiscard]] virtual EventCounts counts() const { return {}; }

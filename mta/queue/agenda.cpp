@@ -244,6 +244,10 @@ void Agenda::end_all_backoffs() {
   while (!backing_off_.empty()) end_backoff(*backing_off_.begin());
 }
 
+void Agenda::shift(WallTime::duration by) {
+  for (auto &[key, destination] : destinations_) destination->backoff_until += by;
+}
+
 std::optional<WallTime> Agenda::next_event() const noexcept {
   std::optional<WallTime> next;
   if (!waiting_.empty()) next = waiting_.begin()->due;

@@ -63,6 +63,8 @@ public:
   /// The destination is to be tried at once (an operator's act, a new configuration).
   void end_backoff(Destination &destination);
   void end_all_backoffs();
+  /// The clock was set by so much: what waits, waits as long as before. Units move with their messages.
+  void shift(WallTime::duration by);
 
   /// When wake() has something to do.
   [[nodiscard]] std::optional<WallTime> next_event() const noexcept;

@@ -40,10 +40,10 @@ void note_attempt(RecipientState &state, const RecipientResult &result, WallTime
 
 } // namespace
 
-bool owes_delay_notice(const QueuedMessage &message, const RecipientState &state, const policy::RetrySchedule &schedule,
+bool owes_delay_notice(WallTime begun, const RecipientState &state, const policy::RetrySchedule &schedule,
                        WallTime now) noexcept {
   return schedule.delay_notice_after.count() > 0 && !state.delay_notified && state.status == RecipientStatus::pending &&
-         now >= message.envelope.arrival + schedule.delay_notice_after;
+         now >= begun + schedule.delay_notice_after;
 }
 
 void expire(RecipientState &state) noexcept {
@@ -61,7 +61,7 @@ bool finishes_plainly(const QueuedMessage &message, const JobResult &result) noe
 }
 
 Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule, WallTime now,
-              double random) {
+              double random, WallTime begun) {
   Applied applied;
   for (const RecipientResult &one : result.results) {
     if (one.index >= message.recipients.size()) continue;
@@ -80,7 +80,7 @@ Applied apply(QueuedMessage &message, const JobResult &result, const policy::Ret
     case RecipientResult::Kind::permanent: applied.failure.push_back(one.index); break;
     case RecipientResult::Kind::temporary: {
       const bool full = is_full_mailbox(one.reply);
-      const WallTime full_end = message.envelope.arrival + schedule.full_mailbox_after;
+      const WallTime full_end = begun + schedule.full_mailbox_after;
       if (full && now >= full_end) {
         applied.failure.push_back(one.index);
         break;
@@ -95,7 +95,7 @@ Applied apply(QueuedMessage &message, const JobResult &result, const policy::Ret
           std::min<WallTime>(now + policy::retry_wait(schedule, state.attempts, random), message.expires);
       if (full) state.next_attempt = std::min(state.next_attempt, full_end);
       applied.retried.push_back(one.index);
-      if (owes_delay_notice(message, state, schedule, now)) applied.delay.push_back(one.index);
+      if (owes_delay_notice(begun, state, schedule, now)) applied.delay.push_back(one.index);
       break;
     }
     }

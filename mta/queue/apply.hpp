@@ -19,14 +19,14 @@ struct Applied {
 };
 
 /// Writes the result into the recipients' states. `random` is uniform in [0, 1) and the same for the whole job, so that
-/// its recipients stay together in one transaction. Results for recipients that do not exist or are not pending are
+/// its recipients stay together in one transaction. `begun` is when the message came, by the clock of `now`. Results for recipients that do not exist or are not pending are
 /// passed over.
 [[nodiscard]] Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule,
-                            WallTime now, double random);
+                            WallTime now, double random, WallTime begun);
 
-/// True when a pending recipient has waited so long that its sender is told, once.
-[[nodiscard]] bool owes_delay_notice(const QueuedMessage &message, const RecipientState &state,
-                                     const policy::RetrySchedule &schedule, WallTime now) noexcept;
+/// True when a pending recipient of a message that came at `begun` has waited so long that its sender is told, once.
+[[nodiscard]] bool owes_delay_notice(WallTime begun, const RecipientState &state, const policy::RetrySchedule &schedule,
+                                     WallTime now) noexcept;
 
 /// Records that the recipient is given up because its time is over; what the last attempt said stays.
 void expire(RecipientState &state) noexcept;

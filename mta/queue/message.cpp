@@ -5,16 +5,18 @@
 //              ; versions 1 and 2 lack the last four flags: is_tls_report, tls_optional, requiretls, from_outside;
 //              ; version 3 lacks the last of them
 //              ; versions 1 to 4 lack what follows them: standing, failures_only, is_report
-//   update   = 'U' version held hold-reason override count *( %x00 / %x01 state )
+//   update   = 'U' version held hold-reason override held_since passes_holds expires count *( %x00 / %x01 state )
 //              ; %x00: never tried, as the envelope left it
 //              ; versions 1 and 2 lack held_since and passes_holds behind the override, and redirected_from in a state
 //   override = %x00 / %x01 level reason by when   ; version 1 lacks it
+//   expires                                       ; versions 1 and 2 lack it: as the envelope says
 #include "mta/queue/message.hpp"
 
 #include <algorithm>
 #include <unordered_map>
 
 #include "mta/queue/octets.hpp"
+#include "smtp/wire/limits.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -29,7 +31,10 @@ constexpr std::size_t address_limit = 1024;
 constexpr std::size_t line_limit = 4096;
 constexpr std::size_t reply_limit = 65'536; // as ReplyParser
 constexpr std::size_t trace_limit = 1'048'576;
-constexpr std::size_t recipient_limit = 65'536;
+/// The configuration takes no more than smtp::most_recipients; copies that we add ourselves come on top.
+constexpr std::size_t recipient_limit = 2 * smtp::most_recipients;
+/// What the texts of an update may take together: the spool takes blobs up to 64 MiB.
+constexpr std::size_t all_texts_limit = 48U << 20U;
 
 enum NotifyBit : std::uint8_t { given = 1, never = 2, success = 4, failure = 8, delay = 16 };
 
@@ -61,7 +66,7 @@ bool is_untouched(const RecipientState &state) {
          state.detail.empty() && !state.delay_notified && !state.dsn_passed_on && state.redirected_from.empty();
 }
 
-void write_state(OctetWriter &out, const RecipientState &state) {
+void write_state(OctetWriter &out, const RecipientState &state, std::size_t text_limit) {
   out.number(static_cast<std::uint8_t>(state.status));
   out.number(state.attempts);
   out.time(state.next_attempt);
@@ -75,9 +80,9 @@ void write_state(OctetWriter &out, const RecipientState &state) {
     out.number(enhanced->subject);
     out.number(enhanced->detail);
   }
-  out.text(cut(state.last_reply.text, reply_limit));
-  out.text(cut(state.last_host, line_limit));
-  out.text(cut(state.detail, line_limit));
+  out.text(cut(state.last_reply.text, std::min(reply_limit, text_limit)));
+  out.text(cut(state.last_host, std::min(line_limit, text_limit)));
+  out.text(cut(state.detail, std::min(line_limit, text_limit)));
   out.truth(state.delay_notified);
   out.truth(state.dsn_passed_on);
   // The mailbox stands in the envelope, which is written once: a later one stands here.
@@ -222,6 +227,7 @@ void read_update(OctetReader &in, QueuedMessage &message, std::uint8_t version) 
   if (version >= 3) {
     message.held_since = in.time("held_since");
     message.passes_holds = in.truth("passes_holds");
+    message.expires = in.time("expires");
   } else {
     message.held_since = message.held ? message.envelope.arrival : WallTime{};
   }
@@ -367,11 +373,13 @@ std::string encode_update(const QueuedMessage &message) {
   write_override(out, message.tls_override);
   out.time(message.held_since);
   out.truth(message.passes_holds);
+  out.time(message.expires);
   out.number(static_cast<std::uint32_t>(message.recipients.size()));
+  const std::size_t text_limit = all_texts_limit / 3 / std::max<std::size_t>(1, message.recipients.size());
   for (const RecipientState &state : message.recipients) {
     const bool present = !is_untouched(state);
     out.truth(present);
-    if (present) write_state(out, state);
+    if (present) write_state(out, state, text_limit);
   }
   return std::move(out).take();
 }

@@ -72,7 +72,7 @@ Feedback feedback_of(const JobResult &result) {
 
 Scheduler::Impl::Impl(asio::any_io_executor executor, Spool &spool_, MailLog &log_, Options options_, Hooks hooks_)
     : spool(spool_), log(log_), options(std::move(options_)), hooks(std::move(hooks_)),
-      inbox(std::make_shared<Inbox>(executor)), timer(executor), agenda(limits_of(options)) {
+      clock(hooks.now, hooks.steady), inbox(std::make_shared<Inbox>(executor)), timer(executor), agenda(limits_of(options)) {
   inbox->owner = this;
 }
 
@@ -90,6 +90,7 @@ void Scheduler::Impl::process() {
     std::swap(contents, inbox->contents);
     inbox->posted = false;
   }
+  if (const auto by = clock.look()) follow_jump(*by);
   for (JobResult &result : contents.results) finish_job(std::move(result));
   for (auto &other : contents.others) other(*this);
   for (auto &message : contents.submitted) admit(std::move(message));
@@ -121,7 +122,7 @@ std::shared_ptr<const QueuedMessage> Scheduler::Impl::hand_out(const Entry &entr
   return entry.message;
 }
 
-void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message) {
+void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message, bool recovered) {
   if (message->is_finished()) { // recovered between its last update and its removal
     spool.remove(message->id);
     return;
@@ -136,6 +137,7 @@ void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message) {
   }
   Entry &entry = at->second;
   entry.message = std::move(message);
+  recovered ? settle_times_of_recovered(entry) : settle_times_of_new(entry);
   hold_by_rule(entry);
   group(entry);
   resume_bounce(entry);
@@ -261,7 +263,7 @@ void Scheduler::Impl::finish_job(JobResult result) {
     spool.remove(entry.message->id);
     return erase(entry);
   }
-  Applied applied = apply(writable(entry), result, options.retry, now(), hooks.random());
+  Applied applied = apply(writable(entry), result, options.retry, now(), hooks.random(), entry.begun);
   mark_dirty(entry);
   if (entry.try_again) {
     for (const std::size_t index : applied.retried) writable(entry).recipients[index].next_attempt = now();
@@ -371,7 +373,7 @@ Scheduler::Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log,
 Scheduler::~Scheduler() = default;
 
 void Scheduler::start(std::vector<QueuedMessage> recovered) {
-  for (QueuedMessage &message : recovered) impl_->admit(std::make_shared<QueuedMessage>(std::move(message)));
+  for (QueuedMessage &message : recovered) impl_->admit(std::make_shared<QueuedMessage>(std::move(message)), true);
   impl_->started = true;
   impl_->process();
 }
@@ -380,13 +382,26 @@ void Scheduler::submit(std::shared_ptr<QueuedMessage> message) {
   Impl::Inbox::add(impl_->inbox, &Impl::Inbox::Contents::submitted, std::move(message));
 }
 
-void Scheduler::reconfigure(Options options) {
+void Scheduler::reconfigure(Options options, const std::function<bool(const smtp::Mailbox &)> &concerns) {
   impl_->options = std::move(options);
   impl_->agenda.set_limits(limits_of(impl_->options));
   if (impl_->hooks.is_ours) impl_->agenda.classify(impl_->hooks.is_ours);
-  impl_->regroup_from = 0;
-  if (!impl_->regroup_posted) impl_->regroup_some();
+  impl_->begin_regrouping(concerns);
   impl_->process();
+}
+
+void Scheduler::Impl::begin_regrouping(std::function<bool(const smtp::Mailbox &)> concerns) {
+  // One that is still under way begins anew, and remembers what the earlier change concerned.
+  if (regroup_from && regroup_concerns && concerns) {
+    regroup_concerns = [earlier = std::move(regroup_concerns), later = std::move(concerns)](const smtp::Mailbox &mailbox) {
+      return earlier(mailbox) || later(mailbox);
+    };
+  } else {
+    regroup_ends_backoffs = !concerns || (regroup_from && regroup_ends_backoffs);
+    regroup_concerns = std::move(concerns);
+  }
+  regroup_from = 0;
+  if (!regroup_posted) regroup_some();
 }
 
 void Scheduler::Impl::regroup_some() {
@@ -394,16 +409,24 @@ void Scheduler::Impl::regroup_some() {
   auto at = entries.lower_bound(*regroup_from);
   for (std::size_t count = 0; at != entries.end() && count < regrouped_in_a_row; ++at, ++count) {
     Entry &entry = at->second;
+    const bool is_meant = bring_forward(entry, regroup_concerns);
     entry.regroup = entry.jobs > 0;
-    if (entry.regroup) continue;
+    if (entry.regroup) {
+      entry.try_again = entry.try_again || is_meant; // the attempt under way began under the old rule
+      continue;
+    }
     ungroup(entry);
     group(entry);
     schedule(entry);
     set_deadline(entry);
+    if (!is_meant) continue;
+    for (const auto &unit : entry.units)
+      if (is_concerned(*unit, regroup_concerns)) agenda.end_backoff(*unit->destination);
   }
   if (at == entries.end()) {
     regroup_from.reset();
-    agenda.end_all_backoffs(); // what was wrong may be right now
+    if (std::exchange(regroup_ends_backoffs, false)) agenda.end_all_backoffs(); // what was wrong may be right now
+    regroup_concerns = nullptr;
     return;
   }
   regroup_from = at->first;
@@ -412,6 +435,26 @@ void Scheduler::Impl::regroup_some() {
                impl.regroup_posted = false;
                impl.regroup_some();
              }));
+}
+
+/// Makes the recipients that a change concerns due; true when there are some.
+bool Scheduler::Impl::bring_forward(Entry &entry, const std::function<bool(const smtp::Mailbox &)> &concerns) {
+  if (!concerns) return false; // destinations alone: as it was asked for
+  const auto is_meant = [&](const RecipientState &state) {
+    return state.status == RecipientStatus::pending && concerns(state.recipient.mailbox);
+  };
+  if (std::none_of(entry.message->recipients.begin(), entry.message->recipients.end(), is_meant)) return false;
+  const WallTime time = now();
+  for (RecipientState &state : writable(entry).recipients)
+    if (is_meant(state) && state.next_attempt > time) state.next_attempt = time;
+  return true;
+}
+
+bool Scheduler::Impl::is_concerned(const Unit &unit, const std::function<bool(const smtp::Mailbox &)> &concerns) const {
+  bool found = false;
+  for_each_recipient(unit, *unit.entry->message,
+                     [&](std::size_t i) { found = found || concerns(unit.entry->message->recipients[i].recipient.mailbox); });
+  return found;
 }
 
 void Scheduler::drain(std::function<void()> idle) {

@@ -63,6 +63,7 @@ public:
     std::function<double()> random;
     /// Why a message that comes is held from the beginning (a standing hold); empty: it is not. May be empty itself.
     std::function<std::string(const QueuedMessage &)> hold_for{};
+    std::function<std::chrono::steady_clock::time_point()> steady{}; ///< none: `now` is steady too
   };
   Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
   ~Scheduler();
@@ -71,8 +72,9 @@ public:
   void start(std::vector<QueuedMessage> recovered);
   /// A message that the spool has committed; the caller must not change it any more. Any thread.
   void submit(std::shared_ptr<QueuedMessage> message);
-  /// New limits, schedule and destinations after a reload.
-  void reconfigure(Options options);
+  /// New limits, schedule and destinations after a reload. Recipients that the change concerns, and their destinations,
+  /// are tried at once; everybody else's wait stays as it is. Without `concerns` the change concerns all.
+  void reconfigure(Options options, const std::function<bool(const smtp::Mailbox &)> &concerns = {});
 
   [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter,
                                                                        std::size_t limit) const;

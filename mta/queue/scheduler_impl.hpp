@@ -11,6 +11,7 @@
 
 #include "mta/queue/agenda.hpp"
 #include "mta/queue/apply.hpp"
+#include "mta/queue/queue_clock.hpp"
 #include "mta/queue/scheduler.hpp"
 
 namespace mta {
@@ -29,6 +30,7 @@ struct Entry {
   std::vector<std::unique_ptr<Unit>> units;
   std::vector<Settling> settling;
   WallTime deadline{}; ///< when something happens to it even if no attempt ends: expiry, delay notice
+  WallTime begun{};    ///< when it came, by the queue's clock
   std::uint32_t jobs = 0;
   std::uint32_t notices = 0;       ///< asked for and not answered
   mutable bool handed_out = false; ///< others read `message`: it is copied before it changes
@@ -37,6 +39,7 @@ struct Entry {
   bool removed = false;            ///< by an operator, durably; it goes when its jobs have ended
   bool regroup = false;            ///< destinations changed while a job ran
   std::string bounce_reason{};     ///< not empty: an operator has ended its delivery
+  bool recovered = false;          ///< its times come from an earlier process
   bool try_again = false;          ///< an override came while a job ran: it began under the old rule
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
 
@@ -84,16 +87,19 @@ struct Scheduler::Impl {
 
   // scheduler.cpp: messages in, jobs out, results in.
   void process();
-  void admit(std::shared_ptr<QueuedMessage> message);
+  void admit(std::shared_ptr<QueuedMessage> message, bool recovered = false);
   void hold_by_rule(Entry &entry);
   /// The next of the messages whose destinations a reload may have changed; what is left is posted, so that a million of
   /// them keep nobody waiting. The last one ends all backoffs.
   void regroup_some();
+  void begin_regrouping(std::function<bool(const smtp::Mailbox &)> concerns);
   void group(Entry &entry);
   void ungroup(Entry &entry);
   void schedule(Entry &entry);
   void schedule(Entry &entry, Unit &unit);
   void unschedule(Entry &entry);
+  [[nodiscard]] bool bring_forward(Entry &entry, const std::function<bool(const smtp::Mailbox &)> &concerns);
+  [[nodiscard]] bool is_concerned(const Unit &unit, const std::function<bool(const smtp::Mailbox &)> &concerns) const;
   void dispatch();
   void start_job(Unit &unit);
   void finish_job(JobResult result);
@@ -108,7 +114,12 @@ struct Scheduler::Impl {
   [[nodiscard]] QueuedMessage &writable(Entry &entry);
   [[nodiscard]] std::shared_ptr<const QueuedMessage> hand_out(const Entry &entry) const;
   [[nodiscard]] Entry *find(QueueId id);
-  [[nodiscard]] WallTime now() const { return hooks.now(); }
+  [[nodiscard]] WallTime now() const { return clock.now(); }
+
+  // scheduler_clock.cpp: the system's clock, and stored times.
+  void settle_times_of_new(Entry &entry);
+  void settle_times_of_recovered(Entry &entry);
+  void follow_jump(WallTime::duration by);
 
   // scheduler_notices.cpp: notices owed, delays, expiry.
   [[nodiscard]] static bool is_settling(const Entry &entry, std::size_t index) noexcept;
@@ -158,6 +169,7 @@ struct Scheduler::Impl {
   MailLog &log;
   Options options;
   Hooks hooks;
+  QueueClock clock;
   std::shared_ptr<Inbox> inbox;
   asio::steady_timer timer;
   std::optional<WallTime> timer_set_for;
@@ -174,6 +186,8 @@ struct Scheduler::Impl {
   std::uint64_t last_job = 0;
   std::optional<std::uint64_t> regroup_from; ///< the first id that is not yet looked at
   bool regroup_posted = false;
+  std::function<bool(const smtp::Mailbox &)> regroup_concerns; ///< whom the change concerns; none: destinations alone
+  bool regroup_ends_backoffs = false;                          ///< when all have been looked at
   std::size_t notices_in_flight = 0;
   std::vector<std::uint64_t> dirty;
   bool started = false;

@@ -98,7 +98,7 @@ void Scheduler::Impl::set_deadline(Entry &entry) {
         std::any_of(message.recipients.begin(), message.recipients.end(), [](const RecipientState &state) {
           return state.status == RecipientStatus::pending && !state.delay_notified;
         });
-    if (may_be_late) consider(message.envelope.arrival + options.retry.delay_notice_after);
+    if (may_be_late) consider(entry.begun + options.retry.delay_notice_after);
   }
   if (!next) return;
   const WallTime time = now();
@@ -138,7 +138,7 @@ void Scheduler::Impl::meet_deadline(Entry &entry, WallTime time) {
     const auto look = [&](std::size_t i) {
       const RecipientState &state = entry.message->recipients[i];
       const bool was_tried = state.attempts > 0 || unit->destination->is_dead();
-      if (was_tried && is_open(entry, i) && owes_delay_notice(*entry.message, state, options.retry, time))
+      if (was_tried && is_open(entry, i) && owes_delay_notice(entry.begun, state, options.retry, time))
         late.push_back(i);
     };
     if (unit->recipients.empty())

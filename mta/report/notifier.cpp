@@ -241,7 +241,9 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &to
                             .with("detail", error.detail));
     stored(false);
   };
-  auto writer = services_.spool.begin();
+  // What ends a message takes its place, and may pass over the limits that are meant for strangers; a word about a delay
+  // can wait.
+  auto writer = services_.spool.begin(request.kind == Kind::delay ? Admission::ordinary : Admission::own);
   if (!writer) return refuse(writer.error());
   const QueueId id = (*writer)->id();
   const auto text = build(request, to, config, id);
@@ -288,7 +290,7 @@ void Notifier::remind_of_holds(std::vector<std::shared_ptr<const QueuedMessage>>
   if (!domain) return refuse(domain.error());
   auto from = smtp::Mailbox::create("mailer-daemon", std::move(*domain));
   if (!from) return refuse(from.error());
-  auto writer = services_.spool.begin();
+  auto writer = services_.spool.begin(Admission::own);
   if (!writer) return refuse(writer.error());
   const QueueId id = (*writer)->id();
   const HoldReminder reminder{.hostname = config.server.hostname,

@@ -31,9 +31,17 @@ CommitThread::~CommitThread() {
 }
 
 Result<void> CommitThread::start() {
-  if (auto started = log_.start(); !started) return started;
-  if (auto synced = log_.sync(); !synced) return synced;
-  healthy_ = true;
+  auto started = log_.start();
+  if (started) started = log_.sync();
+  if (!started && started.error().code != ErrorCode::full) return started;
+  if (started) {
+    healthy_ = true;
+    note_head();
+    supply_.keep_reserve();
+  } else {
+    set_problem(started.error());
+    next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
+  }
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -70,10 +78,20 @@ void CommitThread::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::optional<std::string> CommitThread::problem() const {
+std::optional<smtp::Error> CommitThread::problem() const {
   if (is_healthy()) return std::nullopt;
+  return current_error();
+}
+
+void CommitThread::set_problem(const smtp::Error &error) {
   const std::scoped_lock lock(problem_mutex_);
-  return problem_.detail;
+  problem_ = {error.code, fmt::format("spool cannot write: {}", error.detail)};
+}
+
+void CommitThread::note_head() {
+  const bool on_reserve = log_.is_on_reserve();
+  if (on_reserve_.exchange(on_reserve, std::memory_order_relaxed) && !on_reserve) supply_.keep_reserve();
+  reserve_low_.store(on_reserve && log_.is_half_full(), std::memory_order_relaxed);
 }
 
 void CommitThread::run() {
@@ -97,6 +115,7 @@ void CommitThread::run() {
     if (!healthy_ && std::chrono::steady_clock::now() >= next_probe_) heal();
     const bool idle = operations.empty();
     if (!idle) process(operations);
+    note_head();
     operations.clear();
     if (closing && idle) break;
     more_to_do = healthy_ && keep_house(idle);
@@ -317,10 +336,7 @@ smtp::Error CommitThread::current_error() const {
 
 void CommitThread::fail(const smtp::Error &error) {
   if (!healthy_) return;
-  {
-    const std::scoped_lock lock(problem_mutex_);
-    problem_ = {error.code, fmt::format("spool cannot write: {}", error.detail)};
-  }
+  set_problem(error);
   healthy_.store(false, std::memory_order_release);
   probe_pause_ = first_probe_pause;
   next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
@@ -340,14 +356,14 @@ void CommitThread::heal() {
   for (std::size_t i = 0; result && i < backlog_.size(); ++i) result = write_kept(backlog_[i]);
   if (result) result = log_.sync();
   if (!result) {
-    const std::scoped_lock lock(problem_mutex_);
-    problem_ = {result.error().code, fmt::format("spool cannot write: {}", result.error().detail)};
+    set_problem(result.error());
     probe_pause_ = std::min(2 * probe_pause_, longest_probe_pause);
     next_probe_ = std::chrono::steady_clock::now() + probe_pause_;
     return;
   }
   backlog_.clear();
   note_synced();
+  supply_.keep_reserve();
   healthy_.store(true, std::memory_order_release);
 }
 
@@ -389,6 +405,7 @@ bool CommitThread::keep_house(bool idle) {
   if (auto free = index_.take_free(log_.durable()); !free.empty())
     supply_.release(std::move(free), [this] { nudge(); });
   if (!idle && turns_ % turns_per_slice != 0) return true; // look again when the queue is empty
+  if (log_.is_on_reserve()) return false;                  // what it moves would eat the room that removals need
   const auto worked = compactor_.step();
   if (!worked) {
     fail(worked.error());

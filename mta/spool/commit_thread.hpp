@@ -41,7 +41,7 @@ public:
   CommitThread &operator=(const CommitThread &) = delete;
   ~CommitThread();
 
-  /// Takes the first segment, durably, and starts the thread.
+  /// Takes the first segment, durably, and starts the thread. On a full disk it starts unhealthy and goes on trying.
   [[nodiscard]] smtp::Result<void> start();
   /// Any thread. False after stop(): the operation was not taken.
   [[nodiscard]] bool push(Operation &&operation);
@@ -49,8 +49,11 @@ public:
   void stop();
 
   /// What is wrong, while acceptance is stopped. Any thread.
-  [[nodiscard]] std::optional<std::string> problem() const;
+  [[nodiscard]] std::optional<smtp::Error> problem() const;
   [[nodiscard]] bool is_healthy() const noexcept { return healthy_.load(std::memory_order_acquire); }
+  /// The head is the file kept for a full disk; more than half of it is used.
+  [[nodiscard]] bool is_on_reserve() const noexcept { return on_reserve_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool is_reserve_low() const noexcept { return reserve_low_.load(std::memory_order_relaxed); }
   [[nodiscard]] bool is_stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t syncs() const noexcept { return syncs_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t committed() const noexcept { return committed_.load(std::memory_order_relaxed); }
@@ -117,6 +120,8 @@ private:
   void write_batch(Batch &batch);
   void settle(Batch &batch);
   void note_synced();
+  void note_head();
+  void set_problem(const smtp::Error &error);
   void fail(const smtp::Error &error);
   void heal();
   [[nodiscard]] smtp::Result<void> write_kept(Kept &kept);
@@ -142,6 +147,8 @@ private:
   smtp::Error problem_;
   std::atomic<bool> healthy_{false};
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> on_reserve_{false};
+  std::atomic<bool> reserve_low_{false};
   std::atomic<std::uint64_t> syncs_{0};
   std::atomic<std::uint64_t> committed_{0};
 

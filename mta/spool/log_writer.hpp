@@ -31,6 +31,8 @@ public:
   /// Until then nothing but what must be durable together with it may be added.
   [[nodiscard]] smtp::Result<void> start();
   [[nodiscard]] bool has_head() const noexcept { return head_ != nullptr; }
+  [[nodiscard]] bool is_on_reserve() const noexcept { return head_ && head_->is_reserve(); }
+  [[nodiscard]] bool is_half_full() const noexcept { return head_ && position_ > head_->size() / 2; }
 
   /// `header` has type, id, copy, extra, length and payload CRC. The pieces of the payload must stay until flush() or
   /// sync().

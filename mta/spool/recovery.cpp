@@ -58,6 +58,7 @@ private:
       case FileKind::unfinished:
         if (auto removed = files_.remove(folder_ + "/" + name); !removed) return tl::unexpected(removed.error());
         break;
+      case FileKind::reserve: end_.has_reserve = end_.has_reserve || name == "reserve"; break;
       case FileKind::lock:
       case FileKind::damaged: break;
       case FileKind::foreign:

@@ -16,6 +16,7 @@ struct LogEnd {
   std::uint64_t next_id = 1;
   std::uint32_t next_number = 1;
   std::vector<std::uint32_t> spares;
+  bool has_reserve = false;
 };
 
 /// Reads every segment (spares are not read), fills `index`, which is empty, and `report`. The log is continued in a

@@ -53,6 +53,7 @@ Result<std::shared_ptr<Segment>> publish(FileSystem &files, const std::string &f
 FileName parse_file_name(std::string_view name) noexcept {
   if (name == "lock") return {FileKind::lock, 0};
   if (name == "damaged") return {FileKind::damaged, 0};
+  if (name == "reserve" || name == "reserve.new") return {FileKind::reserve, 0};
   constexpr std::size_t digits = 8;
   if (name.size() <= digits || name.find_first_not_of("0123456789abcdef") != digits) return {};
   const std::string_view suffix = name.substr(digits);
@@ -83,9 +84,10 @@ Result<std::shared_ptr<Segment>> create_segment(FileSystem &files, const std::st
   return tl::unexpected(file.error());
 }
 
-Result<std::shared_ptr<Segment>> recycle_segment(FileSystem &files, const std::string &folder,
-                                                 const SegmentHeader &header, std::uint32_t spare_number) {
-  const std::string path = file_path(folder, FileKind::spare, spare_number);
+namespace {
+
+Result<std::shared_ptr<Segment>> reuse_file(FileSystem &files, const std::string &folder, const SegmentHeader &header,
+                                            const std::string &path) {
   auto file = files.open(path, FileSystem::Access::read_write);
   if (!file) return tl::unexpected(file.error());
   const auto size = (*file)->size();
@@ -97,6 +99,33 @@ Result<std::shared_ptr<Segment>> recycle_segment(FileSystem &files, const std::s
   // Before the rename: under a segment's name there is never a file with another segment's header.
   if (const auto synced = (*file)->sync_data(); !synced) return tl::unexpected(synced.error());
   return publish(files, folder, path, header, std::move(*file));
+}
+
+} // namespace
+
+Result<std::shared_ptr<Segment>> recycle_segment(FileSystem &files, const std::string &folder,
+                                                 const SegmentHeader &header, std::uint32_t spare_number) {
+  return reuse_file(files, folder, header, file_path(folder, FileKind::spare, spare_number));
+}
+
+Result<void> create_reserve(FileSystem &files, const std::string &folder, std::uint64_t size,
+                            const std::atomic<bool> &stop) {
+  const std::string fresh = folder + "/reserve.new";
+  static_cast<void>(files.remove(fresh)); // of an earlier process
+  const SegmentHeader header{.number = 0, .key = draw_key(), .size = size, .id_limit = 0};
+  Result<void> made;
+  if (const auto file = fill_file(files, fresh, header, stop); !file) made = tl::unexpected(file.error());
+  if (made) made = files.rename(fresh, folder + "/reserve");
+  if (made) made = files.sync_folder(folder);
+  if (!made) static_cast<void>(files.remove(fresh));
+  return made;
+}
+
+Result<std::shared_ptr<Segment>> use_reserve(FileSystem &files, const std::string &folder,
+                                             const SegmentHeader &header) {
+  auto segment = reuse_file(files, folder, header, folder + "/reserve");
+  if (segment) (*segment)->mark_reserve();
+  return segment;
 }
 
 std::uint64_t draw_key() {

@@ -35,12 +35,16 @@ public:
   [[nodiscard]] std::uint64_t id_limit() const noexcept { return header_.id_limit; }
   [[nodiscard]] File &file() noexcept { return *file_; }
   [[nodiscard]] const File &file() const noexcept { return *file_; }
+  /// The file that was kept for a full disk. Before it comes into use.
+  void mark_reserve() noexcept { is_reserve_ = true; }
+  [[nodiscard]] bool is_reserve() const noexcept { return is_reserve_; }
   [[nodiscard]] bool is_pinned() const noexcept { return pins_.load(std::memory_order_acquire) != 0; }
 
 private:
   friend class SegmentPin;
   SegmentHeader header_;
   std::unique_ptr<File> file_;
+  bool is_reserve_ = false;
   std::atomic<std::uint32_t> pins_{0};
 };
 
@@ -73,6 +77,7 @@ enum class FileKind : std::uint8_t {
   spare,      ///< "00000003.spare": free, its blocks are written, for reuse
   unfinished, ///< "00000003.new": being filled; of no worth after a crash
   lock,       ///< "lock"
+  reserve,    ///< "reserve": zeros, kept for a full disk; "reserve.new": being filled
   damaged,    ///< "damaged": the folder for what recovery set aside
   foreign,    ///< not ours
 };
@@ -90,6 +95,12 @@ struct FileName {
 [[nodiscard]] smtp::Result<std::shared_ptr<Segment>> create_segment(FileSystem &files, const std::string &folder,
                                                                     const SegmentHeader &header,
                                                                     const std::atomic<bool> &stop);
+/// Makes the file that is kept for a full disk, all its blocks written, durably.
+[[nodiscard]] smtp::Result<void> create_reserve(FileSystem &files, const std::string &folder, std::uint64_t size,
+                                                const std::atomic<bool> &stop);
+/// Makes a segment of that file, which must have exactly `header.size` octets.
+[[nodiscard]] smtp::Result<std::shared_ptr<Segment>> use_reserve(FileSystem &files, const std::string &folder,
+                                                                 const SegmentHeader &header);
 /// Makes a segment of a spare file of exactly `header.size` octets.
 [[nodiscard]] smtp::Result<std::shared_ptr<Segment>>
 recycle_segment(FileSystem &files, const std::string &folder, const SegmentHeader &header, std::uint32_t spare_number);

@@ -29,6 +29,8 @@ public:
     std::uint64_t min_free = 0; ///< below twice this, free segments are removed instead of kept
     std::uint32_t next_number = 1;
     std::vector<std::uint32_t> spares; ///< of full size
+    std::uint64_t reserve_size = 0;    ///< of the file kept for a full disk; 0: none is kept
+    bool has_reserve = false;
   };
 
   /// `files`, `index` and `ids` must outlive it.
@@ -41,6 +43,8 @@ public:
   [[nodiscard]] smtp::Result<std::shared_ptr<Segment>> next(std::uint64_t smallest);
   /// Begins to make one ready, unless there is one.
   void prepare();
+  /// Has the file for a full disk made, when it is not there and there is room.
+  void keep_reserve();
   /// Takes back free segments; each is reported to the index as gone once its new name is durable. Then `gone` is
   /// called on the supply's thread: others may have become free.
   void release(std::vector<std::shared_ptr<Segment>> segments, std::function<void()> gone);
@@ -49,7 +53,8 @@ public:
 
 private:
   void run();
-  [[nodiscard]] smtp::Result<std::shared_ptr<Segment>> make(std::uint64_t size);
+  [[nodiscard]] smtp::Result<std::shared_ptr<Segment>> make(std::uint64_t size, bool is_needed);
+  void make_reserve();
   void take_back(std::vector<std::shared_ptr<Segment>> &segments);
   [[nodiscard]] smtp::Result<void> put_aside(const Segment &segment);
 
@@ -65,6 +70,8 @@ private:
   std::shared_ptr<Segment> unwanted_; ///< was too small
   std::optional<smtp::Error> error_;
   std::uint64_t wanted_size_ = 0; ///< 0: nothing to prepare
+  bool needed_ = false;           ///< the log waits for it
+  bool reserve_due_ = false;
   std::vector<std::shared_ptr<Segment>> released_;
   std::function<void()> gone_;
   std::atomic<bool> stop_{false};
@@ -73,6 +80,7 @@ private:
   std::deque<std::uint32_t> spares_;
   std::uint32_t next_number_;
   std::uint64_t next_size_;
+  bool has_reserve_;
   std::thread thread_;
 };
 

@@ -56,7 +56,9 @@ public:
                                            .segment_size = segment_size_,
                                            .min_free = options_.min_free,
                                            .next_number = end->next_number,
-                                           .spares = std::move(end->spares)});
+                                           .spares = std::move(end->spares),
+                                           .reserve_size = std::min(options_.reserve_size, segment_size_),
+                                           .has_reserve = end->has_reserve});
     thread_.emplace(*supply_, index, *ids_, segment_size_, end->last_sequence);
     return thread_->start();
   }
@@ -68,9 +70,14 @@ public:
     lock_.reset(); // a writer that is still there keeps the rest alive, and must not keep the next process out
   }
 
-  [[nodiscard]] Result<void> check() override {
+  [[nodiscard]] Result<void> check(Admission admission) override {
     if (thread_->is_stopped()) return smtp::fail(ErrorCode::stopping, "the spool is closing");
-    if (const auto problem = thread_->problem()) return smtp::fail(ErrorCode::io, *problem);
+    if (const auto problem = thread_->problem()) return tl::unexpected(*problem);
+    if (admission == Admission::own) {
+      // The blocks of the segment in hand are there already. Of the reserve the second half is for removals alone.
+      if (!thread_->is_reserve_low() || free_space() >= options_.min_free) return {};
+      return smtp::fail(ErrorCode::full, "the disk is full, and what is left of the reserve is for removals");
+    }
     const std::uint64_t free = free_space();
     if (free < options_.min_free)
       return smtp::fail(ErrorCode::full, fmt::format("disk has {} octets free, limit is {}", free, options_.min_free));
@@ -79,12 +86,13 @@ public:
 
   CommitThread &commit_thread() noexcept override { return *thread_; }
 
-  [[nodiscard]] Result<std::uint64_t> take_id() {
-    if (auto room = check(); !room) return tl::unexpected(room.error());
+  [[nodiscard]] Result<std::uint64_t> take_id(Admission admission) {
+    if (auto room = check(admission); !room) return tl::unexpected(room.error());
     const std::uint64_t messages = index.messages() + open_writers.load(std::memory_order_relaxed);
-    if (messages >= options_.max_messages)
+    const std::uint64_t reserve = admission == Admission::own ? own_message_reserve(options_.max_messages) : 0;
+    if (messages >= options_.max_messages + reserve)
       return smtp::fail(ErrorCode::full,
-                        fmt::format("spool holds {} messages, limit is {}", messages, options_.max_messages));
+                        fmt::format("spool holds {} messages, limit is {}", messages, options_.max_messages + reserve));
     if (!ids_->runs_low()) {
       reserve_asked_.store(false, std::memory_order_relaxed);
     } else if (!reserve_asked_.exchange(true, std::memory_order_relaxed)) {
@@ -108,6 +116,7 @@ public:
     return free_.load(std::memory_order_relaxed);
   }
 
+  [[nodiscard]] std::uint64_t max_messages() const noexcept { return options_.max_messages; }
   [[nodiscard]] std::size_t part_size() const noexcept {
     return std::clamp(options_.part_size, smallest_part, static_cast<std::size_t>(segment_size_ / 4));
   }
@@ -136,10 +145,10 @@ public:
   LogSpool &operator=(const LogSpool &) = delete;
   ~LogSpool() override { core_->close(); }
 
-  Result<std::unique_ptr<MessageWriter>> begin() override {
-    const auto id = core_->take_id();
+  Result<std::unique_ptr<MessageWriter>> begin(Admission admission) override {
+    const auto id = core_->take_id(admission);
     if (!id) return tl::unexpected(id.error());
-    return std::make_unique<Writer>(core_, *id, core_->part_size());
+    return std::make_unique<Writer>(core_, *id, core_->part_size(), admission);
   }
 
   Result<std::unique_ptr<BodyReader>> read_body(QueueId id) override {
@@ -172,12 +181,22 @@ public:
     SpoolStatus status;
     const auto problem = core_->commit_thread().problem();
     status.healthy = !problem;
-    status.problem = problem.value_or("");
+    status.on_reserve = core_->commit_thread().is_on_reserve();
     const Index::Totals totals = core_->index.totals();
     status.messages = totals.messages;
     status.octets = totals.octets;
     status.segments = totals.segments;
     status.free_octets = core_->free_space();
+    if (problem) {
+      status.state = problem->code == ErrorCode::full ? StorageState::disk_full : StorageState::broken;
+      status.problem = problem->detail;
+    } else if (const auto room = core_->check(Admission::ordinary); !room && room.error().code == ErrorCode::full) {
+      status.state = StorageState::disk_full;
+      status.problem = room.error().detail;
+    } else if (status.messages >= core_->max_messages()) {
+      status.state = StorageState::queue_full;
+      status.problem = fmt::format("spool holds {} messages, limit is {}", status.messages, core_->max_messages());
+    }
     status.commits = core_->commit_thread().syncs();
     status.committed = core_->commit_thread().committed();
     return status;
@@ -204,6 +223,16 @@ Result<std::unique_ptr<File>> take_folder(FileSystem &files, const std::string &
 }
 
 } // namespace
+
+const char *to_string(StorageState state) noexcept {
+  switch (state) {
+  case StorageState::open: return "open";
+  case StorageState::queue_full: return "queue_full";
+  case StorageState::disk_full: return "disk_full";
+  case StorageState::broken: return "broken";
+  }
+  return "broken";
+}
 
 Result<std::unique_ptr<Spool>> Spool::open(const SpoolOptions &options, Recovery &recovery) {
   return open(options, recovery, FileSystem::create());

@@ -34,6 +34,8 @@ struct SpoolOptions {
   /// The first queue id of a spool that has none yet; 0: one is drawn (draw_first_id).
   std::uint64_t first_id = 0;
   std::size_t part_size = 262'144; ///< a body is handed to the log in parts of this size while it arrives
+  /// A file of this size is kept ready for a full disk, so that removals and notices can be written all the same; 0: none.
+  std::uint64_t reserve_size = 0;
 };
 
 /// One message as recovery found it. The blobs belong to the queue; the spool does not read them.
@@ -81,9 +83,24 @@ public:
   [[nodiscard]] virtual smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) = 0;
 };
 
+/// Whose message it is. What the daemon itself owes (a notice that ends a failed message) passes over the limits that are
+/// meant for strangers: else a full queue of failed mail could never leave.
+enum class Admission : std::uint8_t { ordinary, own };
+
+/// Why strangers' mail is put off.
+enum class StorageState : std::uint8_t { open, queue_full, disk_full, broken };
+[[nodiscard]] const char *to_string(StorageState state) noexcept;
+
+/// Messages over SpoolOptions::max_messages that our own notices may make.
+[[nodiscard]] constexpr std::uint64_t own_message_reserve(std::uint64_t max_messages) noexcept {
+  return max_messages / 10 < 1'000 ? 1'000 : max_messages / 10;
+}
+
 struct SpoolStatus {
   bool healthy = true;
   std::string problem; ///< why acceptance is stopped
+  StorageState state = StorageState::open;
+  bool on_reserve = false; ///< the disk is full, and what is written goes into the file kept for that
   std::uint64_t messages = 0;
   std::uint64_t octets = 0; ///< of live messages
   std::uint64_t segments = 0;
@@ -106,14 +123,15 @@ class Spool {
 public:
   virtual ~Spool() = default;
 
-  /// Opens or creates the folder (0700), takes its lock, and recovers. Errors: another process holds it, not a spool,
+  /// Opens or creates the folder (0700), takes its lock, and recovers. On a full disk it opens all the same: what is there
+  /// can be read and delivered, and what that changes is written as soon as there is room. Errors: another process holds it, not a spool,
   /// io.
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery);
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery,
                                                                  std::shared_ptr<FileSystem> files);
 
   /// Errors: full (452: free space or queue size), io (451: the spool is not healthy).
-  [[nodiscard]] virtual smtp::Result<std::unique_ptr<MessageWriter>> begin() = 0;
+  [[nodiscard]] virtual smtp::Result<std::unique_ptr<MessageWriter>> begin(Admission admission = Admission::ordinary) = 0;
   [[nodiscard]] virtual smtp::Result<std::unique_ptr<BodyReader>> read_body(QueueId id) = 0;
   /// Replaces the message's update blob. Written with the next batch, no fsync of its own.
   virtual void update(QueueId id, std::string blob) = 0;

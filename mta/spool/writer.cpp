@@ -17,8 +17,9 @@ namespace {
 constexpr std::uint32_t max_queued_parts = 2;
 } // namespace
 
-Writer::Writer(std::shared_ptr<Acceptance> acceptance, std::uint64_t id, std::size_t part_size)
-    : acceptance_(std::move(acceptance)), session_(std::make_shared<Session>(id)), part_size_(part_size) {
+Writer::Writer(std::shared_ptr<Acceptance> acceptance, std::uint64_t id, std::size_t part_size, Admission admission)
+    : acceptance_(std::move(acceptance)), session_(std::make_shared<Session>(id)), part_size_(part_size),
+      admission_(admission) {
   acceptance_->open_writers.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -45,7 +46,7 @@ Result<void> Writer::append(std::string_view octets) {
 }
 
 Result<void> Writer::hand_over() {
-  if (auto room = acceptance_->check(); !room) return room;
+  if (auto room = acceptance_->check(admission_); !room) return room;
   session_->queued_parts.fetch_add(1, std::memory_order_relaxed);
   in_log_ = true;
   const std::uint32_t size = part_.size();

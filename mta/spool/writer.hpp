@@ -18,7 +18,7 @@ class Acceptance {
 public:
   virtual ~Acceptance() = default;
   /// Whether there is room to go on. Errors: full, io, stopping.
-  [[nodiscard]] virtual smtp::Result<void> check() = 0;
+  [[nodiscard]] virtual smtp::Result<void> check(Admission admission) = 0;
   [[nodiscard]] virtual CommitThread &commit_thread() noexcept = 0;
 
   std::atomic<std::uint64_t> open_writers{0};
@@ -29,7 +29,7 @@ inline constexpr std::uint64_t buffer_budget = 64U << 20U;
 
 class Writer final : public MessageWriter {
 public:
-  Writer(std::shared_ptr<Acceptance> acceptance, std::uint64_t id, std::size_t part_size);
+  Writer(std::shared_ptr<Acceptance> acceptance, std::uint64_t id, std::size_t part_size, Admission admission);
   Writer(const Writer &) = delete;
   Writer &operator=(const Writer &) = delete;
   ~Writer() override;
@@ -46,6 +46,7 @@ private:
   std::shared_ptr<Acceptance> acceptance_;
   std::shared_ptr<Session> session_;
   const std::size_t part_size_;
+  const Admission admission_;
   PartBuffer part_;
   bool in_log_ = false; ///< parts were handed over
   bool committed_ = false;

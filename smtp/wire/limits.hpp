@@ -6,6 +6,9 @@
 
 namespace smtp {
 
+/// The most that [limits] recipients may be: what the queue can store of one message, and read again.
+inline constexpr std::size_t most_recipients = 65'536;
+
 /// Configuration section [limits]; each name is the key's name.
 struct Limits {
   std::size_t command_line = 512;          ///< octets with CRLF (RFC 5321 section 4.5.3.1.4); what each extension adds is added to it

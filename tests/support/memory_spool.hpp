@@ -108,6 +108,10 @@ public:
     return stored_.size();
   }
   /// Messages begun by writers so far.
+  [[nodiscard]] mta::Admission last_admission() const {
+    const std::scoped_lock lock(mutex_);
+    return last_admission_;
+  }
   [[nodiscard]] std::size_t begun() const {
     const std::scoped_lock lock(mutex_);
     return begun_;
@@ -123,8 +127,9 @@ public:
   }
 
   // ---- mta::Spool
-  smtp::Result<std::unique_ptr<mta::MessageWriter>> begin() override {
+  smtp::Result<std::unique_ptr<mta::MessageWriter>> begin(mta::Admission admission = mta::Admission::ordinary) override {
     const std::scoped_lock lock(mutex_);
+    last_admission_ = admission;
     if (const auto &error = fault(Step::begin)) return tl::unexpected<smtp::Error>(*error);
     ++writers_;
     ++begun_;
@@ -279,6 +284,7 @@ private:
   std::uint64_t last_id_ = 0;
   std::uint64_t breaks_at_ = UINT64_MAX;
   std::size_t begun_ = 0;
+  mta::Admission last_admission_ = mta::Admission::ordinary;
   std::size_t writers_ = 0;
 };
 

@@ -7,6 +7,10 @@
 #include <sstream>
 #include <thread>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/temp_folder.hpp"
@@ -141,6 +145,79 @@ TEST_F(MailLogTest, a_full_disk_loses_lines_without_stopping_the_writers) {
   for (int i = 0; i < 100; ++i) (*log)->write(mta::Event("line"));
   (*log)->flush();
   SUCCEED();
+}
+
+/// A log behind a pipe that nobody reads.
+class StalledLogTest : public MailLogTest {
+protected:
+  void SetUp() override {
+    MailLogTest::SetUp();
+    config_.file = folder_.file("pipe");
+    ASSERT_EQ(::mkfifo(config_.file.c_str(), 0600), 0);
+    reader_ = ::open(config_.file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ASSERT_GE(reader_, 0);
+    auto log = mta::MailLog::open(config_, {.full_buffer = std::chrono::milliseconds(200), .flush = std::chrono::milliseconds(200)});
+    ASSERT_TRUE(log) << log.error().detail;
+    log_ = std::move(*log);
+  }
+  void TearDown() override {
+    log_.reset();
+    if (reader_ >= 0) ::close(reader_);
+  }
+  void overflow() {
+    const std::string value(1900, 'v');
+    for (int i = 0; i < 12'000; ++i) log_->write(mta::Event("big").with("v", value)); // 23 MB
+  }
+  std::string read_some() {
+    std::string text(1U << 20U, '\0');
+    const ssize_t got = ::read(reader_, text.data(), text.size());
+    text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+    return text;
+  }
+  int reader_ = -1;
+  std::unique_ptr<mta::MailLog> log_;
+};
+
+TEST_F(StalledLogTest, writers_wait_once_and_then_lines_are_dropped_and_counted) {
+  const auto started = std::chrono::steady_clock::now();
+  overflow();
+  log_->flush();
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20)) << "12,000 waits would be 40 minutes";
+  EXPECT_GT(log_->lost_lines(), 1'000U);
+  log_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(25)) << "and the end does not wait for ever";
+}
+
+TEST_F(StalledLogTest, what_was_lost_is_told_when_somebody_reads_again) {
+  overflow();
+  const std::uint64_t lost = log_->lost_lines();
+  ASSERT_GT(lost, 0U);
+  std::string text;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (text.find("event=log_lost") == std::string::npos && std::chrono::steady_clock::now() < until) {
+    text += read_some();
+    log_->write(mta::Event("after"));
+  }
+  const auto at = text.find("event=log_lost lines=");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_GE(std::stoull(text.substr(at + 21, 20)), lost);
+  while (!log_->counts().contains("log_lost") && std::chrono::steady_clock::now() < until) text += read_some();
+  EXPECT_EQ(log_->counts().at("log_lost"), 1U);
+}
+
+TEST_F(StalledLogTest, a_reopen_goes_on_in_another_file) {
+  overflow();
+  ASSERT_EQ(::rename(config_.file.c_str(), folder_.file("old").c_str()), 0);
+  log_->reopen();
+  log_->write(mta::Event("after"));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  bool found = false;
+  while (!found && std::chrono::steady_clock::now() < until) {
+    log_->flush();
+    log_->write(mta::Event("after"));
+    for (const auto &line : lines_of(config_.file)) found = found || line.find("event=after") != std::string::npos;
+  }
+  EXPECT_TRUE(found);
 }
 
 } // namespace

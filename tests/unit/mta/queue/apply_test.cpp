@@ -72,7 +72,7 @@ TEST_P(ApplyTest, gives_what_follows) {
   const WallTime now = arrival + row.age;
   const bool plain = finishes_plainly(message, result);
 
-  const Applied applied = apply(message, result, policy::RetrySchedule{}, now, 0.5);
+  const Applied applied = apply(message, result, policy::RetrySchedule{}, now, 0.5, message.envelope.arrival);
 
   const std::vector<std::size_t> first{0};
   const std::vector<std::size_t> none;
@@ -204,7 +204,7 @@ TEST(ApplyTest, each_recipient_of_a_job_has_its_own_outcome) {
       result_of(1, Kind::temporary, FailureCause::reply), result_of(3, Kind::delivered, FailureCause::none),
       result_of(77, Kind::delivered, FailureCause::none)};
   EXPECT_FALSE(finishes_plainly(message, result));
-  const Applied applied = apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.5);
+  const Applied applied = apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.5, arrival);
   EXPECT_EQ(applied.delivered, std::vector<std::size_t>{2});
   EXPECT_EQ(applied.failure, std::vector<std::size_t>{0});
   EXPECT_EQ(applied.retried, std::vector<std::size_t>{1});
@@ -217,7 +217,7 @@ TEST(ApplyTest, recipients_that_fail_together_stay_together) {
   QueuedMessage message = message_of(3);
   JobResult result;
   for (std::size_t i = 0; i < 3; ++i) result.results.push_back(result_of(i, Kind::temporary, FailureCause::connect));
-  static_cast<void>(apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.9));
+  static_cast<void>(apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.9, arrival));
   EXPECT_EQ(message.recipients[0].next_attempt, message.recipients[1].next_attempt);
   EXPECT_EQ(message.recipients[0].next_attempt, message.recipients[2].next_attempt);
 }
@@ -228,7 +228,7 @@ TEST(ApplyTest, a_peers_flood_of_words_is_cut) {
   result.results.push_back(result_of(0, Kind::temporary, FailureCause::reply));
   result.results[0].reply.text.assign(60'000, 'x');
   result.results[0].detail.assign(60'000, 'x');
-  static_cast<void>(apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.5));
+  static_cast<void>(apply(message, result, policy::RetrySchedule{}, arrival + 1min, 0.5, arrival));
   EXPECT_EQ(message.recipients[0].last_reply.text.size(), 2048U);
   EXPECT_EQ(message.recipients[0].detail.size(), 1024U);
 }
@@ -237,7 +237,7 @@ TEST(ApplyTest, no_delay_notice_when_they_are_off) {
   policy::RetrySchedule schedule;
   schedule.delay_notice_after = 0s;
   QueuedMessage message = message_of(1);
-  EXPECT_FALSE(owes_delay_notice(message, message.recipients[0], schedule, arrival + 100h));
+  EXPECT_FALSE(owes_delay_notice(arrival, message.recipients[0], schedule, arrival + 100h));
 }
 
 TEST(ApplyTest, a_full_mailbox_is_tried_for_a_time_of_its_own) {
@@ -249,17 +249,17 @@ TEST(ApplyTest, a_full_mailbox_is_tried_for_a_time_of_its_own) {
   job.results = {full};
   auto message = message_of(1);
   message.recipients[0].attempts = 10;
-  auto applied = apply(message, job, schedule, arrival + 23h, 0.5);
+  auto applied = apply(message, job, schedule, arrival + 23h, 0.5, arrival);
   EXPECT_EQ(applied.retried.size(), 1U);
   EXPECT_EQ(message.recipients[0].next_attempt, arrival + 24h) << "the last attempt falls on the end of that time";
-  applied = apply(message, job, schedule, arrival + 24h, 0.5);
+  applied = apply(message, job, schedule, arrival + 24h, 0.5, arrival);
   EXPECT_EQ(applied.failure.size(), 1U);
   EXPECT_EQ(message.recipients[0].cause, FailureCause::reply) << "it failed by what it said, not by its age";
   // Too many recipients has the same code, and waits as others do.
   for (const auto &enhanced : {std::optional<smtp::EnhancedCode>(), std::optional(smtp::EnhancedCode{5, 5, 3})}) {
     job.results[0].reply.enhanced = enhanced;
     auto other = message_of(1);
-    EXPECT_EQ(apply(other, job, schedule, arrival + 25h, 0.5).retried.size(), 1U);
+    EXPECT_EQ(apply(other, job, schedule, arrival + 25h, 0.5, arrival).retried.size(), 1U);
   }
 }
 

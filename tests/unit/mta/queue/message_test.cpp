@@ -1,6 +1,9 @@
 // The codec of queued messages: what goes in comes out; damage is an Error that names the field.
 #include "mta/queue/message.hpp"
 
+#include "mta/queue/unreadable.hpp"
+#include "smtp/wire/limits.hpp"
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -224,7 +227,7 @@ TEST(QueuedMessageTest, the_octets_are_the_same_on_every_machine) {
   message.recipients[0].attempts = 0x01020304;
   const std::string update = encode_update(message);
   const std::string expected_start(
-      "U\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 27);
+      "U\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 35);
   EXPECT_EQ(update.substr(0, expected_start.size()), expected_start);
 }
 
@@ -232,7 +235,7 @@ TEST(QueuedMessageTest, an_untouched_recipient_costs_one_octet_of_an_update) {
   QueuedMessage message;
   message.id = {1};
   message.recipients.assign(1000, RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
-  EXPECT_EQ(encode_update(message).size(), 21U + 1000U);
+  EXPECT_EQ(encode_update(message).size(), 29U + 1000U);
 }
 
 TEST(QueuedMessageTest, texts_longer_than_the_decoder_takes_are_cut_when_written) {
@@ -350,7 +353,7 @@ INSTANTIATE_TEST_SUITE_P(
         DamageRow{"a sender that is none", with_octet(envelope_blob(), 7, '@'), "", "field sender is not a mailbox"},
         DamageRow{"an update for other recipients", envelope_blob(), other_update_blob(),
                   "field state count is 3, the envelope has 4"},
-        DamageRow{"more recipients than the limit", envelope_with_count(70'000), "", "is 70000, limit is 65536"},
+        DamageRow{"more recipients than the limit", envelope_with_count(200'000), "", "is 200000, limit is 131072"},
         DamageRow{"more recipients than octets", envelope_with_count(60'000), "", "is 60000, but 0 octets follow"}));
 
 TEST(MergeRecipients, a_mailbox_that_stands_there_twice_becomes_one) {
@@ -384,6 +387,46 @@ TEST(MergeRecipients, what_either_was_to_be_told_is_asked_for) {
   EXPECT_EQ(merged(never, success), success);
   EXPECT_EQ(merged(absent, success), (smtp::Notify{.given = true, .success = true, .failure = true, .delay = true}));
   EXPECT_EQ(merged(never, absent), (smtp::Notify{.given = true, .failure = true, .delay = true}));
+}
+
+TEST(RecoveryTest, what_cannot_be_read_is_kept_apart_and_what_lost_its_state_is_held) {
+  QueuedMessage message;
+  message.id = {1};
+  message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
+  const std::string envelope = encode_envelope(message);
+  const std::string update = encode_update(message);
+  std::string future = envelope;
+  future[1] = 99;
+  std::string future_update = update;
+  future_update[1] = 99;
+  const DecodedRecovery decoded = decode_recovery({{{1}, envelope, update, 10}, {{2}, future, update, 20}, {{3}, envelope, future_update, 30}});
+  ASSERT_EQ(decoded.messages.size(), 2U);
+  EXPECT_FALSE(decoded.messages[0].held);
+  EXPECT_TRUE(decoded.messages[1].held) << "it may have been held, and some may have it already";
+  EXPECT_EQ(decoded.messages[1].id.value, 3U);
+  ASSERT_EQ(decoded.guessed.size(), 1U);
+  ASSERT_EQ(decoded.unreadable.size(), 1U);
+  EXPECT_EQ(decoded.unreadable[0].id.value, 2U);
+  EXPECT_EQ(decoded.unreadable[0].envelope, future);
+  EXPECT_EQ(decoded.unreadable[0].body_size, 20U);
+  EXPECT_NE(decoded.unreadable[0].problem.find("version is 99"), std::string::npos);
+}
+
+TEST(RecoveryTest, the_most_recipients_that_the_configuration_allows_can_be_stored_and_read) {
+  QueuedMessage message;
+  message.id = {1};
+  RecipientState state{smtp::Recipient{mailbox(std::string(64, 'l') + "@" + std::string(60, 'd') + ".example"), {}}};
+  state.attempts = 1;
+  state.detail = std::string(4'000, 't');
+  state.last_reply.text = std::string(2'000, 'r');
+  message.recipients.assign(smtp::most_recipients + 100, state);
+  const std::string envelope = encode_envelope(message);
+  const std::string update = encode_update(message);
+  EXPECT_LT(envelope.size(), 64U << 20U);
+  EXPECT_LT(update.size(), 64U << 20U);
+  const auto decoded = decode_message({1}, envelope, update);
+  ASSERT_TRUE(decoded) << decoded.error().detail;
+  EXPECT_EQ(decoded->recipients.size(), smtp::most_recipients + 100);
 }
 
 } // namespace

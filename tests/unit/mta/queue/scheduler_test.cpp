@@ -211,7 +211,7 @@ TEST_F(SchedulerTest, at_the_end_of_its_time_one_last_attempt_then_expired_with_
   EXPECT_TRUE(spool_.stored().empty());
 }
 
-TEST_F(SchedulerTest, a_message_recovered_after_its_time_is_tried_once) {
+TEST_F(SchedulerTest, a_message_recovered_after_its_time_is_tried_for_ten_minutes_more) {
   QueuedMessage old = message(1, {"p@a.example"});
   old.envelope.arrival = start_time - 200h;
   old.expires = start_time - 80h;
@@ -220,6 +220,10 @@ TEST_F(SchedulerTest, a_message_recovered_after_its_time_is_tried_once) {
   start({old});
   EXPECT_EQ(running(), "1>a.example[0]");
   EXPECT_TRUE(asked_.empty());
+  finish(Kind::temporary, FailureCause::connect);
+  EXPECT_TRUE(asked_.empty());
+  advance(10min);
+  EXPECT_EQ(running(), "1>a.example[0]");
   finish(Kind::temporary, FailureCause::connect);
   ASSERT_EQ(asked_.size(), 1U);
   EXPECT_EQ(asked_[0].request.message->recipients[0].cause, FailureCause::expired);
@@ -529,6 +533,35 @@ TEST_F(SchedulerTest, strangers_leave_room_for_our_own) {
   EXPECT_EQ(running_.size(), 7U) << "and destinations that were never reached: half";
   for (int i = 0; i < 4; ++i) submit(message(++id, {"p@inside.example"}));
   EXPECT_EQ(running_.size(), 10U) << "the rest is for our own";
+}
+
+TEST_F(SchedulerTest, after_a_reload_only_what_it_concerns_is_tried_at_once) {
+  start();
+  submit(message(1, {"p@dead.example"}));
+  submit(message(2, {"p@changed.example"}));
+  submit(message(3, {"p@later.example", "q@changed.example"}));
+  while (!running_.empty())
+    finish(Kind::temporary, FailureCause::connect, running_.front().job.destination != "later.example");
+  advance(5s);
+  EXPECT_EQ(running(), "");
+  scheduler_->reconfigure({}, [](const smtp::Mailbox &mailbox) { return mailbox.host() == "changed.example"; });
+  settle();
+  EXPECT_EQ(running(), "2>changed.example[0]") << "it was dead: one unit tries it";
+  finish(Kind::delivered);
+  EXPECT_EQ(running(), "3>changed.example[1]");
+  finish(Kind::delivered);
+  EXPECT_EQ(running(), "");
+  advance(55s);
+  EXPECT_EQ(running_.size(), 2U) << "the others at their time: " << running();
+}
+
+TEST_F(SchedulerTest, a_job_under_way_at_a_reload_that_concerns_it_is_followed_by_another) {
+  start();
+  submit(message(1, {"p@changed.example"}));
+  scheduler_->reconfigure({}, [](const smtp::Mailbox &) { return true; });
+  settle();
+  finish(Kind::temporary, FailureCause::tls);
+  EXPECT_EQ(running(), "1>changed.example[0]") << "it began under the old rule";
 }
 
 } // namespace

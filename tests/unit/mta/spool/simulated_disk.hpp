@@ -76,6 +76,11 @@ public:
     const std::scoped_lock lock(mutex_);
     full_ = full;
   }
+  /// No block is left: what is there can be written over, and nothing becomes larger.
+  void set_out_of_blocks(bool out) {
+    const std::scoped_lock lock(mutex_);
+    out_of_blocks_ = out;
+  }
   void set_read_only() {
     const std::scoped_lock lock(mutex_);
     read_only_ = true;
@@ -142,6 +147,7 @@ public:
     const auto found = names_.find(path);
     if (access == Access::create_new) {
       if (read_only_) return smtp::fail(smtp::ErrorCode::not_permitted, "read-only file system");
+      if (out_of_blocks_) return smtp::fail(smtp::ErrorCode::full, "no space left on device");
       if (found != names_.end()) return smtp::fail(smtp::ErrorCode::io, path + " exists");
       auto node = std::make_shared<Node>();
       set_name(path, node);
@@ -256,6 +262,8 @@ private:
         if (fault == Fault::io_error) put(offset, std::string_view(octets).substr(0, octets.size() / 2));
         return tl::unexpected(allowed.error());
       }
+      if (disk_->out_of_blocks_ && static_cast<std::size_t>(offset) + octets.size() > node_->shown.size())
+        return smtp::fail(smtp::ErrorCode::full, "no space left on device");
       if (fault == Fault::short_write && octets.size() > 1) octets.resize(octets.size() / 2);
       put(offset, octets);
       return octets.size();
@@ -350,6 +358,7 @@ private:
   Fault fault_ = Fault::none;
   bool off_ = false;
   bool full_ = false;
+  bool out_of_blocks_ = false;
   bool read_only_ = false;
 };
 

@@ -420,5 +420,101 @@ TEST_F(SpoolTest, AFullDiskStopsAcceptanceAndLosesNothing) {
   EXPECT_EQ(recovery.messages.back().id, stored.back());
 }
 
+TEST_F(SpoolTest, OurOwnNoticesPassOverTheLimitsForStrangers) {
+  SpoolOptions options = small_options();
+  options.max_messages = 3;
+  options.min_free = 1'000'000;
+  auto spool = open(options);
+  const auto store_own = [&] {
+    auto writer = spool->begin(Admission::own);
+    return writer && (*writer)->append("notice") && commit_and_wait(**writer, "e");
+  };
+  for (int i = 0; i < 3; ++i) static_cast<void>(store(*spool, "body", "e"));
+  EXPECT_EQ(spool->status().state, StorageState::queue_full);
+  EXPECT_TRUE(spool->status().healthy);
+  EXPECT_EQ(spool->begin().error().code, ErrorCode::full);
+  for (int i = 0; i < 1'000; ++i) ASSERT_TRUE(store_own()) << i;
+  EXPECT_EQ(spool->begin(Admission::own).error().detail, "spool holds 1003 messages, limit is 1003");
+  options.max_messages = 1'000'000;
+  spool.reset();
+  spool = open(options);
+  disk->set_free_space(999'999);
+  std::this_thread::sleep_for(std::chrono::milliseconds(150)); // what is known of it is at most 100 ms old
+  EXPECT_EQ(spool->begin().error().code, ErrorCode::full);
+  EXPECT_EQ(spool->status().state, StorageState::disk_full);
+  EXPECT_EQ(spool->status().problem, "disk has 999999 octets free, limit is 1000000");
+  EXPECT_TRUE(store_own());
+}
+
+TEST_F(SpoolTest, AFullDiskAtTheStartIsMetWithTheReserve) {
+  SpoolOptions options = small_options();
+  options.reserve_size = 16'384;
+  options.min_free = 1;
+  auto spool = open(options);
+  wait_until([&] { return !disk->files("reserve").empty(); });
+  std::vector<QueueId> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(store(*spool, "body", "e"));
+  spool.reset();
+  disk = disk->reboot();
+  disk->set_out_of_blocks(true);
+  disk->set_free_space(0);
+  spool = open(options);
+  ASSERT_TRUE(spool);
+  ASSERT_EQ(recovery.messages.size(), 5U);
+  EXPECT_TRUE(spool->status().healthy);
+  EXPECT_TRUE(spool->status().on_reserve);
+  EXPECT_EQ(spool->status().state, StorageState::disk_full);
+  EXPECT_EQ(spool->begin().error().code, ErrorCode::full);
+  EXPECT_EQ(read_all(*spool, ids[0]).value_or("unreadable"), "body");
+  auto notice = spool->begin(Admission::own);
+  ASSERT_TRUE(notice);
+  ASSERT_TRUE((*notice)->append("notice"));
+  EXPECT_TRUE(commit_and_wait(**notice, "n"));
+  for (const QueueId id : ids) spool->remove(id);
+  // The second half of the reserve is for removals alone.
+  bool refused = false;
+  for (int i = 0; i < 10 && !refused; ++i) {
+    auto more = spool->begin(Admission::own);
+    refused = !more;
+    if (more) {
+      ASSERT_TRUE((*more)->append(make_octets(random, 2'000)));
+      refused = !commit_and_wait(**more, "n");
+    }
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_TRUE(spool->status().healthy);
+  const std::size_t notices = static_cast<std::size_t>(spool->status().messages);
+  notice->reset();
+  spool.reset();
+  disk = disk->reboot();
+  spool = open(options);
+  EXPECT_EQ(recovery.messages.size(), notices) << "the removals were kept";
+  wait_until([&] { return !disk->files("reserve").empty(); }); // and with room there is a reserve again
+}
+
+TEST_F(SpoolTest, AFullDiskWithoutAReserveOpensAndCatchesUp) {
+  auto spool = open();
+  std::vector<QueueId> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(store(*spool, "body", "e"));
+  spool.reset();
+  for (const std::string &name : disk->files("spare")) ASSERT_TRUE(disk->remove(name.starts_with("/") ? name : "/spool/" + name));
+  disk = disk->reboot();
+  disk->set_out_of_blocks(true);
+  spool = open();
+  ASSERT_TRUE(spool);
+  ASSERT_EQ(recovery.messages.size(), 5U);
+  EXPECT_FALSE(spool->status().healthy);
+  EXPECT_EQ(spool->status().state, StorageState::disk_full);
+  EXPECT_EQ(spool->begin().error().code, ErrorCode::full);
+  EXPECT_EQ(spool->begin(Admission::own).error().code, ErrorCode::full);
+  EXPECT_EQ(read_all(*spool, ids[4]).value_or("unreadable"), "body");
+  for (const QueueId id : ids) spool->remove(id);
+  disk->set_out_of_blocks(false);
+  wait_until([&] { return spool->status().healthy; });
+  spool.reset();
+  spool = open();
+  EXPECT_TRUE(recovery.messages.empty());
+}
+
 } // namespace
 } // namespace mta::spool::test

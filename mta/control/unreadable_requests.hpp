@@ -1,0 +1,21 @@
+// queue unreadable on the control socket: list what the queue cannot read of the spool, give it out, delete it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "mta/log/mail_log.hpp"
+#include "mta/queue/unreadable.hpp"
+
+namespace mta {
+
+/// Answers {"command":"unreadable","action":"list"|"read"|"delete",…}: "read" gives the blobs of one message, and a
+/// part of its body from "offset", in base64. "ok" is false, with "error", when it is refused. A deletion is logged
+/// with `by`.
+[[nodiscard]] boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, Spool &spool,
+                                                    MailLog &log, const boost::json::object &request,
+                                                    const std::string &by);
+
+} // namespace mta
