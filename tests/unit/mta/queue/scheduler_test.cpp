@@ -384,7 +384,7 @@ TEST_F(SchedulerTest, reconfigure_groups_anew_and_tries_dead_destinations) {
 }
 
 TEST_F(SchedulerTest, a_reload_groups_a_long_queue_in_steps) {
-  constexpr std::uint64_t count = 2500;
+  constexpr std::uint64_t count = 4000;
   start({}, {.retry = {}, .connections = 1, .connections_per_destination = 1});
   for (std::uint64_t i = 1; i <= count; ++i) {
     const std::string domain = "d" + std::to_string(i) + ".example";
