@@ -32,6 +32,29 @@ std::unique_ptr<Connection> ConnectionPool::keep(std::unique_ptr<Connection> con
   return evicted;
 }
 
+std::unique_ptr<Connection> ConnectionPool::take_idle_at(const smtp::IpAddress &address) {
+  const smtp::IpAddress place = OutboundLoad::counted(address);
+  auto oldest = kept_.end();
+  std::size_t oldest_at = 0;
+  for (auto entry = kept_.begin(); entry != kept_.end(); ++entry) {
+    const auto &connections = entry->second;
+    const auto found = std::find_if(connections.begin(), connections.end(), [&](const auto &connection) {
+      return OutboundLoad::counted(connection->address.address) == place;
+    });
+    if (found == connections.end()) continue;
+    if (oldest != kept_.end() && oldest->second[oldest_at]->idle_since <= (*found)->idle_since) continue;
+    oldest = entry;
+    oldest_at = static_cast<std::size_t>(found - connections.begin());
+  }
+  if (oldest == kept_.end()) return nullptr;
+  auto &connections = oldest->second;
+  auto taken = std::move(connections[oldest_at]);
+  connections.erase(connections.begin() + static_cast<std::ptrdiff_t>(oldest_at));
+  if (connections.empty()) kept_.erase(oldest);
+  --size_;
+  return taken;
+}
+
 std::vector<std::unique_ptr<Connection>> ConnectionPool::take_idle(Clock::time_point since) {
   std::vector<std::unique_ptr<Connection>> idle;
   for (auto entry = kept_.begin(); entry != kept_.end();) {

@@ -22,6 +22,8 @@ public:
   [[nodiscard]] std::unique_ptr<Connection> take(const std::string &key);
   /// Keeps it. Over the limit, the one that has waited longest comes back, to be closed.
   [[nodiscard]] std::unique_ptr<Connection> keep(std::unique_ptr<Connection> connection, Clock::time_point now);
+  /// The one to this address that has waited longest, whatever it satisfied, or null.
+  [[nodiscard]] std::unique_ptr<Connection> take_idle_at(const smtp::IpAddress &address);
   /// Those that wait since `since` or longer, oldest first.
   [[nodiscard]] std::vector<std::unique_ptr<Connection>> take_idle(Clock::time_point since);
   [[nodiscard]] std::vector<std::unique_ptr<Connection>> take_all() { return take_idle(Clock::time_point::max()); }

@@ -34,6 +34,8 @@ struct Group {
   std::optional<HostWalk> walk{};
   std::vector<std::shared_ptr<const HostPlan>> host_plans{}; ///< by host of the plan, once it was looked up
   std::shared_ptr<const HostPlan> host_plan{};               ///< of the host that is tried; null before the first
+  std::optional<smtp::IpAddress> crowded{};                  ///< an address without room
+  std::optional<smtp::IpAddress> used{};                     ///< where the last connection went
 
   [[nodiscard]] const QueuedMessage &message() const noexcept { return *job.message; }
   [[nodiscard]] const OutboundConfig &outbound() const noexcept { return plan->config().outbound; }
@@ -215,6 +217,7 @@ HostWalk::Session session_of(const Connection &connection) {
 /// Sends over one connection until its host has answered for every recipient or it is of no more use.
 Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reused) {
   group.active.connection = connection.get();
+  group.used = connection->address.address;
   for (bool first = true;; first = false) {
     const auto began = Clock::now();
     const bool on_kept = reused && first;
@@ -319,7 +322,14 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
     std::erase_if(addresses, [&](const smtp::SocketAddress &address) {
       return !load->has_room(address.address, group.outbound().connections_per_address, group.outbound().connections);
     });
+    if (addresses.empty()) { // an idle connection that served another domain makes room
+      const auto idle = std::find_if(step.addresses.begin(), step.addresses.end(), [&](const smtp::SocketAddress &one) {
+        return group.worker->make_room_at(one.address);
+      });
+      if (idle != step.addresses.end()) addresses.push_back(*idle);
+    }
     if (addresses.empty()) {
+      group.crowded = step.addresses.front().address;
       group.walk->busy(step.addresses);
       co_return;
     }
@@ -332,10 +342,12 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
     attempt.address = step.addresses.front().address.to_string();
     group.worker->services().log.write(to_fallback_event(attempt, step.reason));
   }
+  const smtp::IpAddress request_address = step.addresses.front().address;
   OpenRequest request{group.host_plan, step.addresses, step.in_clear, load};
   auto opened = co_await open_connection(group.worker->worker(), group.active, std::move(request), attempt);
   HostWalk &walk = *group.walk;
   walk.tried(opened.tried);
+  group.used = request_address;
   if (opened.injected) walk.injected();
   observe(group, opened.session);
   if (!opened.connection) {
@@ -466,6 +478,7 @@ void finish_group(Group &group, JobResult &result, Lessons &lessons) {
   lessons.add(stopped ? DestinationLesson::unknown : group.walk->lesson(), group.walk->is_put_off() && !stopped);
   auto results = group.walk->finish(stopped);
   std::move(results.begin(), results.end(), std::back_inserter(result.results));
+  if (const auto &address = group.used ? group.used : group.crowded) result.address = OutboundLoad::counted(*address);
 }
 
 Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::ActiveJob &active, JobResult &result) {
@@ -493,6 +506,12 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
     finish_group(group, result, lessons);
   }
   lessons.write(result);
+  if (result.put_off && result.address) {
+    // Only once: what stands idle elsewhere may be gone when the job comes there.
+    if (!job.worker) result.worker = worker->load()->keeper_of(*result.address);
+  } else {
+    result.worker = worker->number();
+  }
 }
 
 /// What became of each of several recipients; of one alone the lines of its attempts say it.

@@ -14,11 +14,13 @@ namespace mta {
 struct Delivery::Impl {
   explicit Impl(Services given) : services(given) {
     for (std::size_t i = 0; i < services.workers.size(); ++i)
-      parts.push_back(std::make_shared<DeliveryWorker>(services, services.workers[i], load));
+      parts.push_back(std::make_shared<DeliveryWorker>(services, services.workers[i], load, i));
   }
 
-  /// Equal (destination, slot) pairs meet on one worker, so that kept connections are found again.
+  /// Equal (destination, slot) pairs meet on one worker, so that kept connections are found again; unless the queue
+  /// knows where there is one.
   [[nodiscard]] std::size_t choose(const Job &job) const noexcept {
+    if (job.worker) return *job.worker % parts.size();
     return (std::hash<std::string>()(job.destination) + job.slot) % parts.size();
   }
   template <typename Act> void on_each(Act act) {

@@ -30,9 +30,10 @@ std::string host_key(const Plan &plan, const NextHost &host) {
 
 } // namespace
 
-DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load)
+DeliveryWorker::DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load,
+                               std::size_t number)
     : services_(services), sources_{services.resolver, services.sts, services.memory, services.dns_validates},
-      worker_(worker), load_(std::move(load)), pool_(pool_limit), pool_timer_(worker.context),
+      worker_(worker), load_(std::move(load)), number_(number), pool_(pool_limit), pool_timer_(worker.context),
       stop_timer_(worker.context), random_(std::random_device()()), random_index_([this](std::size_t n) {
         return n < 2 ? 0 : std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
       }) {}
@@ -99,7 +100,7 @@ DeliveryWorker::Kept DeliveryWorker::take_kept(const Plan &plan) {
 
 std::unique_ptr<Connection> DeliveryWorker::take_kept(const HostPlan &plan) {
   while (auto connection = pool_.take(plan.connection_key)) {
-    --load_->kept;
+    load_->note_not_kept(connection->address.address, number_);
     if (is_alive(*connection)) return connection;
     connection->stream.close();
   }
@@ -113,9 +114,9 @@ void DeliveryWorker::put_back(const std::shared_ptr<DeliveryWorker> &self, std::
   const bool keep = !is_spent(*connection, config) && !connection->fallback && !stopping_ &&
                     config.idle_timeout.count() > 0 && load_->connections() <= config.connections;
   if (!keep) return dismiss(std::move(connection));
-  ++load_->kept;
+  load_->note_kept(connection->address.address, number_);
   if (auto evicted = pool_.keep(std::move(connection), std::chrono::steady_clock::now())) {
-    --load_->kept;
+    load_->note_not_kept(evicted->address.address, number_);
     dismiss(std::move(evicted));
   }
   arm_pool_timer(self, config.idle_timeout);
@@ -135,12 +136,21 @@ Task<void> say_goodbye_counted(std::unique_ptr<Connection> connection, std::span
 } // namespace
 
 void DeliveryWorker::dismiss(std::unique_ptr<Connection> connection) {
+  connection->hold.release(); // it counts as closing now, whatever its host makes of QUIT
   if (load_->closing >= closing_limit) {
     connection->stream.close();
     return;
   }
   ++load_->closing;
   asio::co_spawn(worker_.context, say_goodbye_counted(std::move(connection), worker_.scratch, load_), asio::detached);
+}
+
+bool DeliveryWorker::make_room_at(const smtp::IpAddress &address) {
+  auto idle = pool_.take_idle_at(address);
+  if (!idle) return false;
+  load_->note_not_kept(idle->address.address, number_);
+  dismiss(std::move(idle));
+  return true;
 }
 
 std::string DeliveryWorker::resume_at(const std::string &domain) {
@@ -161,7 +171,7 @@ void DeliveryWorker::arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self,
     self->pool_timer_armed_ = false;
     if (error) return;
     for (auto &idle : self->pool_.take_idle(std::chrono::steady_clock::now() - idle_timeout)) {
-      --self->load_->kept;
+      self->load_->note_not_kept(idle->address.address, self->number_);
       self->dismiss(std::move(idle));
     }
     if (self->pool_.size() > 0) self->arm_pool_timer(self, idle_timeout);
@@ -170,7 +180,7 @@ void DeliveryWorker::arm_pool_timer(const std::shared_ptr<DeliveryWorker> &self,
 
 void DeliveryWorker::close_idle() {
   for (auto &idle : pool_.take_all()) {
-    --load_->kept;
+    load_->note_not_kept(idle->address.address, number_);
     dismiss(std::move(idle));
   }
   pool_timer_.cancel();

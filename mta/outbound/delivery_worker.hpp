@@ -21,7 +21,9 @@ namespace mta {
 /// ownership.
 class DeliveryWorker {
 public:
-  DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load);
+  /// `number` is this worker's among those of the delivery, from 0.
+  DeliveryWorker(const Delivery::Services &services, Worker &worker, std::shared_ptr<OutboundLoad> load,
+                 std::size_t number);
   DeliveryWorker(const DeliveryWorker &) = delete;
   DeliveryWorker &operator=(const DeliveryWorker &) = delete;
 
@@ -54,7 +56,11 @@ public:
   /// Keeps it for the next message, or says goodbye when it has served enough.
   void put_back(const std::shared_ptr<DeliveryWorker> &self, std::unique_ptr<Connection> connection,
                 const OutboundConfig &config);
+  /// With QUIT, as far as not too many say it at once. Its place at its address is free at once.
   void dismiss(std::unique_ptr<Connection> connection);
+  /// Dismisses an idle connection to this address that served other domains or demands; false: there is none.
+  [[nodiscard]] bool make_room_at(const smtp::IpAddress &address);
+  [[nodiscard]] std::size_t number() const noexcept { return number_; }
 
   void close_idle();
   /// Every plan is made anew; connections stay.
@@ -81,6 +87,7 @@ private:
   const PolicySources sources_;
   Worker &worker_;
   const std::shared_ptr<OutboundLoad> load_;
+  const std::size_t number_;
   ConnectionPool pool_;
   asio::steady_timer pool_timer_;
   asio::steady_timer stop_timer_;

@@ -11,17 +11,17 @@ namespace {
 /// Addresses that are remembered to have answered; over it all are forgotten, and the next answers begin anew.
 constexpr std::size_t answered_limit = 10'000;
 
-smtp::IpAddress counted(const smtp::IpAddress &address) noexcept {
+} // namespace
+
+smtp::IpAddress OutboundLoad::counted(const smtp::IpAddress &address) noexcept {
   return address.is_v6() ? address.masked(64) : address;
 }
-
-} // namespace
 
 OutboundLoad::Hold::Hold(std::shared_ptr<OutboundLoad> load, const smtp::IpAddress &address)
     : load_(std::move(load)), address_(address) {
   if (!load_) return;
   const std::lock_guard lock(load_->mutex_);
-  ++load_->by_address_[counted(address_)];
+  ++load_->by_address_[OutboundLoad::counted(address_)];
   ++load_->connections_;
 }
 
@@ -37,7 +37,7 @@ void OutboundLoad::Hold::release() noexcept {
   const auto load = std::exchange(load_, nullptr);
   if (!load) return;
   const std::lock_guard lock(load->mutex_);
-  const auto found = load->by_address_.find(counted(address_));
+  const auto found = load->by_address_.find(OutboundLoad::counted(address_));
   if (found != load->by_address_.end() && --found->second == 0) load->by_address_.erase(found);
   --load->connections_;
 }
@@ -56,6 +56,32 @@ void OutboundLoad::note_answered(const smtp::IpAddress &address) {
   const std::lock_guard lock(mutex_);
   if (answered_.size() >= answered_limit && !answered_.contains(key)) answered_.clear();
   answered_.insert(key);
+}
+
+void OutboundLoad::note_kept(const smtp::IpAddress &address, std::size_t worker) {
+  const std::lock_guard lock(mutex_);
+  auto &by_worker = kept_by_[counted(address)];
+  if (by_worker.size() <= worker) by_worker.resize(worker + 1);
+  ++by_worker[worker];
+  ++kept;
+}
+
+void OutboundLoad::note_not_kept(const smtp::IpAddress &address, std::size_t worker) noexcept {
+  const std::lock_guard lock(mutex_);
+  --kept;
+  const auto found = kept_by_.find(counted(address));
+  if (found == kept_by_.end()) return;
+  --found->second[worker];
+  if (std::all_of(found->second.begin(), found->second.end(), [](std::uint32_t count) { return count == 0; }))
+    kept_by_.erase(found);
+}
+
+std::optional<std::size_t> OutboundLoad::keeper_of(const smtp::IpAddress &address) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = kept_by_.find(counted(address));
+  if (found == kept_by_.end()) return std::nullopt;
+  const auto most = std::max_element(found->second.begin(), found->second.end());
+  return static_cast<std::size_t>(most - found->second.begin());
 }
 
 } // namespace mta

@@ -3,10 +3,13 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "smtp/names/ip_address.hpp"
 
@@ -40,6 +43,15 @@ public:
   void note_answered(const smtp::IpAddress &address);
   [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
 
+  /// A connection to this address is idle at that worker, or no longer is.
+  void note_kept(const smtp::IpAddress &address, std::size_t worker);
+  void note_not_kept(const smtp::IpAddress &address, std::size_t worker) noexcept;
+  /// A worker that keeps an idle connection to this address.
+  [[nodiscard]] std::optional<std::size_t> keeper_of(const smtp::IpAddress &address) const;
+
+  /// What is counted as one: an IPv4 address, or the /64 of an IPv6 address.
+  [[nodiscard]] static smtp::IpAddress counted(const smtp::IpAddress &address) noexcept;
+
   std::atomic<std::size_t> jobs{0};    ///< handed to delivery and not done
   std::atomic<std::size_t> kept{0};    ///< idle connections
   std::atomic<std::size_t> closing{0}; ///< connections that say QUIT
@@ -50,6 +62,7 @@ public:
 private:
   mutable std::mutex mutex_;
   std::map<smtp::IpAddress, std::size_t> by_address_; ///< under mutex_
+  std::map<smtp::IpAddress, std::vector<std::uint32_t>> kept_by_; ///< idle ones by worker; under mutex_
   std::set<smtp::IpAddress> answered_;                ///< under mutex_
   std::atomic<std::size_t> connections_{0};
 };

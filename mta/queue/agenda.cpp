@@ -15,6 +15,7 @@ constexpr std::size_t idle_limit = 1024;
 Agenda::~Agenda() {
   for (auto &ring : rings_) ring.clear();
   idle_.clear();
+  crowds_.clear();
   waiting_.clear();
   backing_off_.clear();
   for (auto &[key, destination] : destinations_) {
@@ -185,6 +186,7 @@ Unit *Agenda::next() {
     Unit &unit = take_unit(*destination, lane);
     unit.state = Unit::State::active;
     unit.slot = destination->take_slot();
+    if (destination->is_backing_off()) --destination->passes;
     ++destination->active;
     ++active_;
     ++in_lane_[unit.counted];
@@ -195,7 +197,8 @@ Unit *Agenda::next() {
 }
 
 Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now,
-                              double random) {
+                              double random, const std::optional<smtp::IpAddress> &address,
+                              std::optional<std::size_t> worker) {
   assert(unit.state == Unit::State::active);
   Destination &destination = *unit.destination;
   destination.give_slot(unit.slot);
@@ -210,33 +213,71 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
     if (destination.is_dead()) {
       change = Change::recovered;
       leave_ring(destination);
-      if (destination.is_backing_off()) backing_off_.erase(backing_off_.iterator_to(destination));
+      if (destination.is_backing_off()) end_wait_for_room(destination);
     }
     destination.note_reached(limits_.connections_per_destination);
     break;
   case Feedback::failed:
     // Jobs that ran side by side fail together: that is one failure of the destination.
-    if (destination.is_backing_off()) break;
+    if (destination.is_dead() && destination.is_backing_off() && !destination.crowd_hook.is_linked()) break;
+    if (destination.is_backing_off()) end_wait_for_room(destination);
     change = destination.is_dead() ? Change::stays_dead : Change::died;
     leave_ring(destination);
     destination.note_failed(schedule, now, random);
     backing_off_.insert(destination);
     break;
-  case Feedback::put_off:
-    if (destination.is_backing_off()) break;
-    leave_ring(destination);
-    destination.backoff_until = now + put_off_wait;
-    backing_off_.insert(destination);
-    break;
+  case Feedback::put_off: put_off(destination, now, address, worker); break;
   case Feedback::unknown: break;
   }
   place(destination);
+  if (address && feedback != Feedback::put_off && (!crowds_.empty() || destination.is_backing_off()))
+    pass_on(destination, *address, worker);
   return change;
+}
+
+void Agenda::put_off(Destination &destination, WallTime now, const std::optional<smtp::IpAddress> &address,
+                     std::optional<std::size_t> worker) {
+  leave_ring(destination);
+  if (!destination.is_backing_off()) {
+    destination.note_put_off(now);
+    backing_off_.insert(destination);
+  }
+  if (worker) { // it goes on at once where an idle connection can make room
+    destination.passes = 1;
+    destination.worker = worker;
+    return;
+  }
+  if (address && !destination.crowd_hook.is_linked()) crowds_[*address].push_back(destination);
+}
+
+void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker) {
+  // It has had its turn; when it has more, the next is behind all others.
+  if (from.is_backing_off() && !from.is_dead() && from.has_ready() && !from.crowd_hook.is_linked())
+    crowds_[address].push_back(from);
+  const auto found = crowds_.find(address);
+  if (found == crowds_.end()) return;
+  Crowd &crowd = found->second;
+  while (!crowd.empty()) {
+    Destination &next = crowd.front();
+    crowd.pop_front();
+    if (!next.is_backing_off() || !next.has_ready()) continue;
+    ++next.passes;
+    next.worker = worker;
+    place(next);
+    break;
+  }
+  if (crowd.empty()) crowds_.erase(found);
+}
+
+void Agenda::end_wait_for_room(Destination &destination) noexcept {
+  backing_off_.erase(backing_off_.iterator_to(destination));
+  destination.crowd_hook.unlink();
+  destination.passes = 0;
 }
 
 void Agenda::end_backoff(Destination &destination) {
   if (!destination.is_backing_off()) return;
-  backing_off_.erase(backing_off_.iterator_to(destination));
+  end_wait_for_room(destination);
   place(destination);
 }
 

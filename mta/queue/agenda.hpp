@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "mta/queue/destination.hpp"
 #include "smtp/base/text_map.hpp"
+#include "smtp/names/ip_address.hpp"
 
 namespace mta {
 
@@ -58,8 +60,11 @@ public:
   [[nodiscard]] Unit *next();
 
   enum class Change : std::uint8_t { none, died, stays_dead, recovered };
-  /// The unit's job has ended: it is idle.
-  Change finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now, double random);
+  /// The unit's job has ended: it is idle. `address` is where it talked to a host, which gives a place there to the next
+  /// destination that waits for one; or, put off, where there was none. `worker` has a connection there, or an idle one.
+  Change finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now, double random,
+                const std::optional<smtp::IpAddress> &address = std::nullopt,
+                std::optional<std::size_t> worker = std::nullopt);
   /// The destination is to be tried at once (an operator's act, a new configuration).
   void end_backoff(Destination &destination);
   void end_all_backoffs();
@@ -87,6 +92,11 @@ private:
   /// Puts the destination into its ring when it may start a job and is in none.
   void place(Destination &destination);
   void leave_ring(Destination &destination);
+  void put_off(Destination &destination, WallTime now, const std::optional<smtp::IpAddress> &address,
+               std::optional<std::size_t> worker);
+  /// A place at this address, with a connection at that worker, goes to the destination that has waited longest.
+  void pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker);
+  void end_wait_for_room(Destination &destination) noexcept;
   [[nodiscard]] Lane lane_of(const Destination &destination) const noexcept;
   [[nodiscard]] bool has_room(Lane lane) const noexcept;
   [[nodiscard]] Destination *take_turn(Lane lane);
@@ -112,6 +122,14 @@ private:
       boost::intrusive::member_hook<Destination, boost::intrusive::set_member_hook<>, &Destination::backoff_hook>,
       boost::intrusive::compare<Earlier>>
       backing_off_;
+  /// Destinations that wait for room at an address. Those of one big host take turns at the connections that it gives.
+  using Crowd = boost::intrusive::list<
+      Destination,
+      boost::intrusive::member_hook<
+          Destination, boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
+          &Destination::crowd_hook>,
+      boost::intrusive::constant_time_size<false>>;
+  std::map<smtp::IpAddress, Crowd> crowds_;
   std::size_t active_ = 0;
   std::array<std::size_t, lanes> in_lane_{}; ///< active units, as they are counted
   std::size_t last_lane_ = lanes - 1;

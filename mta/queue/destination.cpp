@@ -7,7 +7,7 @@
 namespace mta {
 
 bool Destination::can_start(std::size_t limit) const noexcept {
-  if (!has_ready() || is_backing_off()) return false;
+  if (!has_ready() || (is_backing_off() && passes == 0)) return false;
   if (is_dead()) return active == 0;
   return active < std::min(limit, static_cast<std::size_t>(window));
 }
@@ -34,9 +34,15 @@ void Destination::note_reached(std::size_t limit) noexcept {
   window = std::max(1.0, std::min(window, static_cast<double>(limit)));
 }
 
+void Destination::note_put_off(WallTime now) noexcept {
+  window = std::clamp(static_cast<double>(active), 1.0, std::max(1.0, window));
+  backoff_until = now + put_off_wait;
+}
+
 void Destination::note_failed(const policy::RetrySchedule &schedule, WallTime now, double random) noexcept {
   ++failures;
   window = 1;
+  passes = 0;
   backoff_until = now + policy::retry_wait(schedule, std::min<std::uint32_t>(failures, 3), random);
 }
 

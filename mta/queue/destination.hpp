@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,7 @@ enum class Feedback : std::uint8_t {
   put_off, ///< only limits of ours kept it from being tried
 };
 
-/// How long a destination is left alone whose addresses are all at their limit of connections.
+/// How long a destination is left alone whose addresses are all at their limit of connections, if nothing ends there.
 inline constexpr std::chrono::seconds put_off_wait{5};
 
 struct Destination {
@@ -69,6 +70,9 @@ struct Destination {
   std::size_t units = 0;      ///< that refer to this
   std::uint32_t failures = 0; ///< in a row; above zero it is dead, and one job at a time tries it
   WallTime backoff_until{};
+  /// Jobs that may start during the backoff: of those that wait for room at an address, one for each that ends there.
+  std::uint32_t passes = 0;
+  std::optional<std::size_t> worker; ///< where the next job finds the connection or the room
 
   /// Why it is dead, for recipients that were never tried because of it.
   FailureCause failure_cause = FailureCause::none;
@@ -83,6 +87,8 @@ struct Destination {
   boost::intrusive::list_member_hook<> ring_hook;
   boost::intrusive::list_member_hook<> idle_hook;
   boost::intrusive::set_member_hook<> backoff_hook;
+  /// In the line of those that wait for room at one address.
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> crowd_hook;
 
   [[nodiscard]] bool has_ready() const noexcept { return !ready.empty() || !ready_notices.empty(); }
   [[nodiscard]] bool is_dead() const noexcept { return failures > 0; }
@@ -96,6 +102,8 @@ struct Destination {
 
   /// Success: below the initial window it grows by one, then by one for each window's worth of successes.
   void note_reached(std::size_t limit) noexcept;
+  /// No room at its addresses: it starts no more than it has running, and waits.
+  void note_put_off(WallTime now) noexcept;
   /// Failure: one connection at a time from now on. The wait follows the schedule up to its third step, so that a dead
   /// destination is tried again every 15 minutes by default however long it was dead.
   void note_failed(const policy::RetrySchedule &schedule, WallTime now, double random) noexcept;

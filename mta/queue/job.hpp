@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "mta/queue/message.hpp"
+#include "smtp/names/ip_address.hpp"
 
 namespace mta {
 
@@ -16,6 +18,7 @@ struct Job {
   std::uint64_t number = 0;
   std::string destination; ///< key: recipient domain, "[literal]" or "route:NAME"
   std::size_t slot = 0;    ///< which of the destination's parallel connections; keeps a connection on one thread
+  std::optional<std::size_t> worker{}; ///< which of the delivery's workers has a connection or room for it
   std::shared_ptr<const QueuedMessage> message; ///< snapshot at hand-out
   std::vector<std::size_t> recipients;          ///< indices into message->recipients
 };
@@ -48,6 +51,10 @@ struct JobResult {
   bool nothing_learnt = false;          ///< DestinationLesson::unknown
   /// Only limits of ours kept it from being tried: it is to be tried again soon, and this was no attempt.
   bool put_off = false;
+  /// Put off: where there was no room, as the limit counts addresses. Else: where its last connection went, so that its
+  /// place, or the kept connection, is another's now.
+  std::optional<smtp::IpAddress> address{};
+  std::optional<std::size_t> worker{}; ///< that has the kept connection, or an idle one that stands in the way
 };
 
 /// Starts a job; `done` is called exactly once, from any thread. Given to the scheduler by mta/app.

@@ -230,6 +230,7 @@ void Scheduler::Impl::start_job(Unit &unit) {
   Job job{.number = number,
           .destination = unit.destination->key,
           .slot = unit.slot,
+          .worker = std::exchange(unit.destination->worker, std::nullopt),
           .message = hand_out(entry),
           .recipients = recipients};
   jobs.emplace(number, ActiveJob{.unit = &unit, .recipients = std::move(recipients)});
@@ -289,7 +290,7 @@ void Scheduler::Impl::finish_job(JobResult result) {
 
 void Scheduler::Impl::note_feedback(Unit &unit, const JobResult &result) {
   Destination &destination = *unit.destination;
-  const Agenda::Change change = agenda.finish(unit, feedback_of(result), options.retry, now(), hooks.random());
+  const Agenda::Change change = agenda.finish(unit, feedback_of(result), options.retry, now(), hooks.random(), result.address, result.worker);
   if (result.destination_failed && !result.results.empty()) {
     const RecipientResult &why = result.results.front();
     destination.failure_cause = why.cause;

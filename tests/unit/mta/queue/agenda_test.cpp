@@ -330,4 +330,102 @@ TEST_F(AgendaShares, what_only_our_limits_kept_back_is_tried_again_soon) {
   EXPECT_NE(agenda_.next(), nullptr);
 }
 
+class AgendaCrowd : public AgendaTest {
+protected:
+  Agenda::Change finish_at(Unit &unit, Feedback feedback, const smtp::IpAddress &address,
+                           std::optional<std::size_t> worker = std::nullopt) {
+    return agenda_.finish(unit, feedback, schedule_, now_, 0.5, address, worker);
+  }
+  const smtp::IpAddress host_ = smtp::IpAddress::v4({192, 0, 2, 1});
+  const smtp::IpAddress other_ = smtp::IpAddress::v4({192, 0, 2, 2});
+};
+
+TEST_F(AgendaCrowd, destinations_of_one_full_host_take_turns_at_what_it_gives) {
+  for (const char *key : {"a", "b", "c"}) {
+    add(key);
+    add(key);
+  }
+  Unit *a = agenda_.next();
+  Unit *b = agenda_.next();
+  Unit *c = agenda_.next();
+  ASSERT_EQ(a->destination->key + b->destination->key + c->destination->key, "abc");
+  finish_at(*b, Feedback::put_off, host_);
+  finish_at(*c, Feedback::put_off, host_);
+  Unit *second = agenda_.next(); // of a, which has room in its window
+  ASSERT_EQ(second->destination->key, "a");
+  EXPECT_EQ(agenda_.next(), nullptr) << "b and c wait for room";
+  finish_at(*a, Feedback::reached, other_);
+  EXPECT_EQ(agenda_.next(), nullptr) << "what ends elsewhere makes no room";
+  add("a");
+  finish_at(*second, Feedback::reached, host_, 3);
+  std::vector<Unit *> started;
+  EXPECT_EQ(start_all(&started), "ab") << "one place, to the one that has waited longest; a is in no backoff";
+  EXPECT_EQ(agenda_.destination("b").worker, std::optional<std::size_t>(3));
+  finish_at(*started[1], Feedback::reached, host_, 3);
+  EXPECT_EQ(start_all(&started), "c") << "one place again, and c has waited longest";
+}
+
+TEST_F(AgendaCrowd, an_idle_connection_elsewhere_lets_it_go_on_there_at_once) {
+  add("a");
+  Unit *unit = agenda_.next();
+  finish_at(*unit, Feedback::put_off, host_, 1);
+  agenda_.add(*unit, now_, now_);
+  EXPECT_EQ(agenda_.next(), unit);
+  EXPECT_EQ(agenda_.destination("a").worker, std::optional<std::size_t>(1));
+  finish_at(*unit, Feedback::put_off, host_);
+  agenda_.add(*unit, now_, now_);
+  EXPECT_EQ(agenda_.next(), nullptr) << "and then waits";
+  advance(put_off_wait);
+  EXPECT_EQ(agenda_.next(), unit) << "at most so long";
+}
+
+TEST_F(AgendaCrowd, what_went_on_at_an_idle_connection_goes_on) {
+  for (int i = 0; i < 6; ++i) add("a");
+  Unit *unit = agenda_.next();
+  std::vector<Unit *> started;
+  start_all(&started);
+  for (Unit *one : started) finish_at(*one, Feedback::put_off, host_, 1);
+  ASSERT_EQ(started.size(), 4U);
+  Unit *passed = agenda_.next();
+  ASSERT_NE(passed, nullptr);
+  ASSERT_EQ(agenda_.next(), nullptr);
+  for (Unit *one : started) agenda_.add(*one, now_, now_);
+  for (int i = 0; i < 4; ++i) {
+    finish_at(*passed, Feedback::reached, host_, 1);
+    passed = agenda_.next();
+    ASSERT_NE(passed, nullptr) << i;
+    EXPECT_EQ(agenda_.next(), nullptr) << "each place is one job's";
+  }
+  EXPECT_NE(unit, passed);
+}
+
+TEST_F(AgendaCrowd, a_host_that_fails_for_what_had_a_place_is_dead_as_any) {
+  Unit *first = &add("a");
+  add("a");
+  ASSERT_EQ(agenda_.next(), first);
+  Unit *second = agenda_.next();
+  finish_at(*first, Feedback::put_off, host_);
+  EXPECT_EQ(finish_at(*second, Feedback::failed, host_), Agenda::Change::died);
+  agenda_.add(*first, now_, now_);
+  add("b");
+  Unit *b = agenda_.next();
+  ASSERT_EQ(b->destination->key, "b");
+  finish_at(*b, Feedback::reached, host_);
+  EXPECT_EQ(agenda_.next(), nullptr) << "no place for the dead before their time";
+}
+
+TEST_F(AgendaCrowd, one_that_fills_its_host_alone_keeps_what_it_has) {
+  for (int i = 0; i < 20; ++i) add("a");
+  std::vector<Unit *> started;
+  start_all(&started);
+  ASSERT_EQ(started.size(), 5U);
+  finish_at(*started.back(), Feedback::put_off, host_);
+  started.pop_back();
+  for (std::size_t ended = 0; ended < 10; ++ended) {
+    finish_at(*started[ended], Feedback::reached, host_);
+    start_all(&started);
+    EXPECT_EQ(agenda_.active(), 4U) << ended;
+  }
+}
+
 } // namespace
