@@ -46,6 +46,40 @@ def skip(reason):
     sys.exit(SKIP)
 
 
+def is_sanitized(build=BUILD):
+    return b"__asan_init" in (build / "portcullisd").read_bytes()
+
+
+def plain_build():
+    """A build without sanitizers, which keep freed memory and read descriptors of their own; None where there is none."""
+    for build in (BUILD, SOURCE / "build" / "release"):
+        if (build / "portcullisd").exists() and not is_sanitized(build):
+            return build
+    print("skipped in part: needs build/release, which ./test builds")
+    return None
+
+
+def build_with_descriptors(build, folder, count):
+    """A folder with the programs, of which the daemon runs with so few descriptors."""
+    folder.mkdir()
+    (folder / "portcullis").symlink_to(build / "portcullis")
+    script = folder / "portcullisd"
+    script.write_text(f'#!/bin/sh\nulimit -n {count}\nexec "{build}/portcullisd" "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
+def limit_descriptors(daemon, count):
+    """From now on the running daemon gets no descriptor above this number; None: as many as it may have."""
+    status = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().split()
+    user, group = (int(status[status.index(f"{name}:") + 1]) for name in ("Uid", "Gid"))
+    # Only the same user may do so without further rights.
+    act = ("import resource, sys; pid, count = map(int, sys.argv[1:]); hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]; "
+           "resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard if count < 0 else count, hard))")
+    whom = {"user": user, "group": group, "extra_groups": []} if os.getuid() == 0 else {}
+    subprocess.run([sys.executable, "-c", act, str(daemon.process.pid), str(-1 if count is None else count)], check=True, cwd="/", **whom)
+
+
 def need(*programs):
     """Skips the test when a program is not there; returns the paths."""
     paths = []
