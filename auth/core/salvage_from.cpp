@@ -157,11 +157,11 @@ private:
         rest.remove_prefix(end + 1);
         continue;
       }
-      if (c == '\'' && !spaced) { // people quote so
+      if ((c == '\'' || c == '"') && !spaced) { // people quote so
         rest.remove_prefix(1);
         continue;
       }
-      if (c == '<' || c == '"') return spaced || c == '"';
+      if (c == '<' || c == '"') return spaced;
       return c == '>' || c == ',' || c == ';' || c == ')' || c == ']' || (c == '?' && rest.starts_with("?="));
     }
   }

@@ -41,7 +41,8 @@ public:
   [[nodiscard]] bool has_room(const smtp::IpAddress &address, std::size_t per_address, std::size_t limit) const;
   /// A host at this address has answered for a message.
   void note_answered(const smtp::IpAddress &address);
-  [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
+  /// Every socket: those that hold a place at an address, and those that say QUIT.
+  [[nodiscard]] std::size_t connections() const noexcept { return connections_ + closing; }
 
   /// A connection to this address is idle at that worker, or no longer is.
   void note_kept(const smtp::IpAddress &address, std::size_t worker);
@@ -54,7 +55,7 @@ public:
 
   std::atomic<std::size_t> jobs{0};    ///< handed to delivery and not done
   std::atomic<std::size_t> kept{0};    ///< idle connections
-  std::atomic<std::size_t> closing{0}; ///< connections that say QUIT
+  std::atomic<std::size_t> closing{0}; ///< connections that say QUIT; they hold no place at their address
 
   /// Three quarters of what the pool may hold are in use: waits become shorter.
   [[nodiscard]] bool is_nearly_full(std::size_t limit) const noexcept { return jobs * 4 >= limit * 3 && limit > 1; }
