@@ -102,6 +102,7 @@ private:
     const std::string name = domain.domain.ascii();
     check_mx(name);
     check_spf(name);
+    check_signing(name);
     check_dmarc(name);
     check_sts(domain);
     check_tlsrpt(name);
@@ -146,6 +147,18 @@ private:
                  fmt::format("{} for our address {}: {}", auth::to_string(verdict.result), address.to_string(), smtp::escape(verdict.reason, 200)));
     }
     add(name + " SPF", DnsState::right, "passes for our addresses");
+  }
+
+  /// What the keys themselves publish is looked up once for each key; here whether there is one.
+  void check_signing(const std::string &name) {
+    const auto keys = config_.find_dkim_keys(name);
+    if (keys.empty())
+      return add(name + " DKIM", DnsState::missing,
+                 fmt::format("no [[dkim_key]] signs its mail: portcullis dkim keygen {} SELECTOR, publish what it prints, and add "
+                             "the block",
+                             name));
+    if (const std::string above = keys.front()->domain.ascii(); above != name)
+      add(name + " DKIM", DnsState::right, fmt::format("its mail is signed with the keys of {}", above));
   }
 
   void check_dmarc(const std::string &name) {

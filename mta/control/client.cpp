@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ struct Descriptor {
 
 } // namespace
 
-smtp::Result<boost::json::object> call_daemon(const std::string &socket_path, const boost::json::object &request) {
+smtp::Result<boost::json::object> call_daemon(const std::string &socket_path, const boost::json::object &request,
+                                              std::chrono::seconds patience) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path)
@@ -37,6 +39,11 @@ smtp::Result<boost::json::object> call_daemon(const std::string &socket_path, co
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
   const Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (socket.number < 0) return smtp::fail(smtp::ErrorCode::io, fmt::format("socket: {}", std::strerror(errno)));
+  if (patience.count() > 0) {
+    const timeval time{.tv_sec = patience.count(), .tv_usec = 0};
+    (void)::setsockopt(socket.number, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+    (void)::setsockopt(socket.number, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+  }
   if (::connect(socket.number, reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0) {
     const int cause = errno;
     if (cause == EACCES || cause == EPERM)
