@@ -21,7 +21,6 @@
 
 #include "mta/app/delivery_changes.hpp"
 #include "mta/app/describe_certificates.hpp"
-#include "mta/app/partner_queue.hpp"
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
@@ -39,6 +38,7 @@
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
 #include "mta/queue/hold_rules.hpp"
+#include "mta/queue/partner_queue.hpp"
 #include "mta/received/report_intake.hpp"
 #include "mta/report/hold_reminder.hpp"
 #include "mta/report/notifier.hpp"
@@ -501,10 +501,10 @@ Task<> Running::watch_partners() {
     if (!partner_queue_.begin(snapshot->config())) continue;
     std::optional<std::uint64_t> next = 0;
     while (next && !stopping_) {
-      next = scheduler_->visit(*next, partner_step, [this](const QueuedMessage &message) { partner_queue_.see(message); });
+      next = scheduler_->visit(*next, partner_step, [this](const QueuedMessage &message, std::chrono::seconds waited) { partner_queue_.see(message, waited); });
       co_await asio::post(main_, asio::use_awaitable);
     }
-    if (!stopping_) partner_queue_.end(*log_, std::chrono::system_clock::now());
+    if (!stopping_) partner_queue_.end(*log_, std::chrono::steady_clock::now());
   }
 }
 

@@ -79,10 +79,11 @@ public:
   [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter,
                                                                        std::size_t limit) const;
   [[nodiscard]] QueueCounts count(const QueueFilter &filter) const;
-  /// Shows up to `most` messages from the id on, in their order, so that a look at the whole queue can be taken in steps.
-  /// The id to go on from; nothing: that was the last.
-  [[nodiscard]] std::optional<std::uint64_t> visit(std::uint64_t from, std::size_t most,
-                                                   const std::function<void(const QueuedMessage &)> &show) const;
+  /// Shows up to `most` messages from the id on, in their order, so that a look at the whole queue can be taken in steps;
+  /// each with how long it has waited by the queue's clock, which no setting of the wall clock moves. The id to go on from;
+  /// nothing: that was the last.
+  using Show = std::function<void(const QueuedMessage &message, std::chrono::seconds waited)>;
+  [[nodiscard]] std::optional<std::uint64_t> visit(std::uint64_t from, std::size_t most, const Show &show) const;
   /// Each returns how many messages it touched; each act is logged with who and why, and durable before `done` is
   /// called.
   void retry(const QueueFilter &filter, std::function<void(std::size_t)> done);

@@ -419,10 +419,11 @@ void Scheduler::Impl::removal_recorded(Entry &entry, const Act &, bool ok) {
   finish_if_done(entry); // a job that runs is waited for
 }
 
-std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t most,
-                                              const std::function<void(const QueuedMessage &)> &show) const {
+std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t most, const Show &show) const {
+  const WallTime now = impl_->now();
   auto entry = impl_->entries.lower_bound(from);
-  for (; entry != impl_->entries.end() && most > 0; ++entry, --most) show(*entry->second.message);
+  for (; entry != impl_->entries.end() && most > 0; ++entry, --most)
+    show(*entry->second.message, std::chrono::duration_cast<std::chrono::seconds>(now - entry->second.begun));
   if (entry == impl_->entries.end()) return std::nullopt;
   return entry->first;
 }

@@ -75,6 +75,26 @@ protected:
   std::chrono::steady_clock::time_point steady_{};
 };
 
+TEST_F(ClockTest, how_long_mail_has_waited_is_what_passed) {
+  start_daemon();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary);
+  const auto waited = [this] {
+    std::chrono::seconds seen{-1};
+    (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
+    return seen;
+  };
+  pass(40s);
+  EXPECT_EQ(waited(), 40s);
+  set_clock(24h * 700);
+  EXPECT_EQ(waited(), 40s) << "ahead";
+  now_ += 24h; // not looked at yet
+  EXPECT_EQ(waited(), 40s);
+  now_ -= 24h;
+  set_clock(-24h * 1400);
+  EXPECT_EQ(waited(), 40s) << "and back";
+}
+
 TEST_F(ClockTest, ahead_for_some_seconds_bounces_nothing_and_tries_nothing_early) {
   start_daemon();
   submit(message(1, {"p@a.example"}));
