@@ -20,7 +20,7 @@ json::object section(const json::object &answer, std::string_view key) {
   return value && value->is_object() ? value->get_object() : json::object{};
 }
 
-/// Our own certificates, and those of partners that end soon.
+/// Our own certificates, and those of others that end soon.
 void print_certificates(const json::object &answer) {
   const auto print = [&answer](std::string_view key, const char *whose, std::string_view name, bool ending_only) {
     const auto *list = answer.if_contains(key);
@@ -35,6 +35,8 @@ void print_certificates(const json::object &answer) {
   };
   print("certificates", "certificate", "name", false);
   print("partner_certificates", "of a partner", "host", true);
+  print("route_certificates", "of a route", "host", true);
+  print("authorities", "of a CA", "subject", true);
 }
 
 void print_status(const json::object &answer) {
@@ -61,10 +63,9 @@ void print_status(const json::object &answer) {
   std::printf("messages       %lld accepted, %lld refused\n", count(inbound, "accepted"), count(inbound, "refused"));
   std::printf("queue          %lld messages for %lld recipients, %lld held, %lld deliveries under way\n",
               count(queue, "messages"), count(queue, "recipients"), count(queue, "held"), count(queue, "active"));
-  const bool accepting = spool.if_contains("accepting") == nullptr || flag_at(spool, "accepting");
-  const std::string health = !flag_at(spool, "healthy") ? "NOT HEALTHY, mail is put off: " + text_at(spool, "problem")
-                             : !accepting ? "FULL, mail is put off: " + text_at(spool, "problem")
-                                          : std::string("healthy");
+  const std::string health = flag_at(spool, "healthy")     ? std::string("healthy")
+                             : flag_at(spool, "writable") ? "NOT ACCEPTING, FULL, mail is put off: " + text_at(spool, "problem")
+                                                          : "NOT ACCEPTING, NOT HEALTHY, mail is put off: " + text_at(spool, "problem");
   std::printf("spool          %s, %lld messages in %lld segments, %s free\n", health.c_str(),
               count(spool, "messages"), count(spool, "segments"),
               format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());

@@ -43,7 +43,9 @@ constexpr std::array metrics = {
     Metric{"queue", "held", "queue_held", "gauge", "Messages that an operator holds."},
     Metric{"queue", "active", "queue_active", "gauge", "Deliveries under way."},
     Metric{"queue", "destinations", "queue_destinations", "gauge", "Destinations with mail in the queue."},
-    Metric{"spool", "healthy", "spool_healthy", "gauge", "0 while the spool cannot write: mail is put off."},
+    Metric{"spool", "healthy", "spool_healthy", "gauge",
+           "0 while mail is put off for the spool's sake: it cannot write, or disk or queue are full."},
+    Metric{"spool", "writable", "spool_writable", "gauge", "0 while the spool cannot write."},
     Metric{"spool", "accepting", "spool_accepting", "gauge", "0 while mail of clients is put off for want of room."},
     Metric{"spool", "on_reserve", "spool_on_reserve", "gauge", "1 while the disk is full and the reserve is written."},
     Metric{"spool", "unreadable", "spool_unreadable_messages", "gauge",
@@ -86,9 +88,11 @@ void append_days_left(std::string &text, const json::object &status, std::string
   append_head(text, name, "gauge", help);
   for (const auto &entry : list->get_array()) {
     const auto &row = entry.as_object();
-    const auto partner = lines_at(row, "partner");
-    text += fmt::format("portcullis_{}{{{}=\"{}\"{}}} {}\n", name, label_name, label(lines_at(row, label_key)),
-                        partner.empty() ? std::string() : fmt::format(",partner=\"{}\"", label(partner)),
+    std::string more;
+    for (const char *key_of_more : {"partner", "subject"})
+      if (const auto value = lines_at(row, key_of_more); !value.empty())
+        more += fmt::format(",{}=\"{}\"", key_of_more, label(value));
+    text += fmt::format("portcullis_{}{{{}=\"{}\"{}}} {}\n", name, label_name, label(lines_at(row, label_key)), more,
                         number_at(row, "days_left"));
   }
 }
@@ -116,6 +120,10 @@ std::string format_metrics(const json::object &status) {
                    "Days until a certificate of ours ends.");
   append_days_left(text, status, "partner_certificates", "partner_certificate_days_left", "host", "host",
                    "Days until a partner's certificate ends, from 30 days before.");
+  append_days_left(text, status, "route_certificates", "route_certificate_days_left", "host", "host",
+                   "Days until the certificate of a route's host ends, from 30 days before.");
+  append_days_left(text, status, "authorities", "authority_days_left", "file", "file",
+                   "Days until a CA certificate that we trust ends, from 30 days before.");
   if (const auto *inbound = status.if_contains("inbound"); inbound != nullptr && inbound->is_object()) {
     const auto *resources = inbound->get_object().if_contains("resource_refusals");
     if (resources != nullptr && resources->is_object()) {

@@ -225,10 +225,13 @@ json::object Commands::status() const {
 
   const auto spool = services_.spool.status();
   json::object store;
-  store["healthy"] = spool.healthy;
+  // One answer for whoever asks whether all is well: a full disk or queue puts off all mail as a broken disk does.
+  const bool accepting = spool.healthy && spool.state == StorageState::open;
+  store["healthy"] = accepting;
   store["problem"] = spool.problem;
   store["state"] = to_string(spool.state);
-  store["accepting"] = spool.state == StorageState::open;
+  store["accepting"] = accepting;
+  store["writable"] = spool.healthy;
   store["on_reserve"] = spool.on_reserve;
   store["unreadable"] = services_.unreadable != nullptr ? services_.unreadable->size() : 0;
   store["messages"] = spool.messages;
