@@ -25,13 +25,33 @@ void describe_certificates(json::object &answer, const Config &config, const std
   }
   answer["certificates"] = std::move(ours);
   json::array theirs;
-  for (const EndingCertificate &one : ending)
-    if (!one.partner.empty())
-      theirs.push_back(json::object{{"partner", one.partner},
-                                    {"host", smtp::escape(one.host)},
-                                    {"not_after", format_time_stamp(one.not_after)},
-                                    {"days_left", days_until(one.not_after, now)}});
+  json::array routes;
+  json::array authorities;
+  for (const EndingCertificate &one : ending) {
+    json::object row{{"not_after", format_time_stamp(one.not_after)}, {"days_left", days_until(one.not_after, now)}};
+    switch (one.whose) {
+    case EndingCertificate::Whose::ours: break; // all of them are above
+    case EndingCertificate::Whose::partner:
+      row["partner"] = one.partner;
+      row["host"] = smtp::escape(one.host);
+      theirs.push_back(std::move(row));
+      break;
+    case EndingCertificate::Whose::route:
+      row["host"] = smtp::escape(one.host);
+      row["place"] = one.place;
+      routes.push_back(std::move(row));
+      break;
+    case EndingCertificate::Whose::authority:
+      row["file"] = one.name;
+      row["subject"] = smtp::escape(one.subject);
+      row["place"] = one.place;
+      authorities.push_back(std::move(row));
+      break;
+    }
+  }
   answer["partner_certificates"] = std::move(theirs);
+  answer["route_certificates"] = std::move(routes);
+  answer["authorities"] = std::move(authorities);
 }
 
 } // namespace mta

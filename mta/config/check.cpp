@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "mta/config/faults.hpp"
+#include "mta/config/trust_files.hpp"
 #include "mta/config/snapshot.hpp"
 #include "tls/profile.hpp"
 
@@ -150,6 +151,8 @@ LoadedConfig load_for_check(const std::string &path, std::chrono::system_clock::
   if (!snapshot) loaded.findings.push_back({Severity::error, path, 0, "", snapshot.error().detail});
   const auto faults = find_faults(*loaded.config, now);
   loaded.findings.insert(loaded.findings.end(), faults.begin(), faults.end());
+  const auto authorities = find_authority_faults(*loaded.config, DiskFiles(), now);
+  loaded.findings.insert(loaded.findings.end(), authorities.begin(), authorities.end());
   return loaded;
 }
 
