@@ -80,6 +80,7 @@ void TlsServices::stop() {
 
 void TlsServices::reconfigure(const Config &config) {
   if (memory_) memory_->configure(config.tls_memory);
+  watch_->reconfigured();
 }
 
 PolicySources TlsServices::sources() noexcept {

@@ -25,8 +25,10 @@ template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter
   const WallTime time = now();
   const auto fits = [&](const Entry &entry) {
     const auto reason_of = [&entry](std::size_t index) { return shown_state(entry, index); };
-    return filter.reason.empty() ? matches(filter, *entry.message, time)
-                                 : matches(filter, *entry.message, time, reason_of);
+    // How old it is says the queue's clock: a wall clock that is set makes nothing older.
+    const WallTime as_old = entry.message->envelope.arrival + (time - entry.came);
+    return filter.reason.empty() ? matches(filter, *entry.message, as_old)
+                                 : matches(filter, *entry.message, as_old, reason_of);
   };
   const auto consider = [&](Entry &entry) { return entry.is_leaving() || !fits(entry) || visit(entry); };
   if (filter.id) {
@@ -423,7 +425,7 @@ std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t mo
   const WallTime now = impl_->now();
   auto entry = impl_->entries.lower_bound(from);
   for (; entry != impl_->entries.end() && most > 0; ++entry, --most)
-    show(*entry->second.message, std::chrono::duration_cast<std::chrono::seconds>(now - entry->second.begun));
+    show(*entry->second.message, std::chrono::duration_cast<std::chrono::seconds>(now - entry->second.came));
   if (entry == impl_->entries.end()) return std::nullopt;
   return entry->first;
 }

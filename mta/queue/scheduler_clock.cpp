@@ -28,6 +28,7 @@ WallTime::duration longest_wait(const policy::RetrySchedule &schedule) {
 void Scheduler::Impl::settle_times_of_new(Entry &entry) {
   const WallTime time = now();
   entry.begun = clock.is_steady() ? time : entry.message->envelope.arrival;
+  entry.came = entry.begun;
   if (!clock.is_steady()) return;
   QueuedMessage &message = *entry.message;
   message.expires = time + std::max<WallTime::duration>(message.expires - message.envelope.arrival, {});
@@ -47,6 +48,7 @@ void Scheduler::Impl::settle_times_of_recovered(Entry &entry) {
   const auto whole = options.retry.give_up_after;
   message.expires = std::clamp<WallTime>(message.expires, time + grace_of(whole), time + whole);
   entry.begun = std::clamp<WallTime>(message.envelope.arrival, time - whole, time);
+  entry.came = std::min<WallTime>(message.envelope.arrival, time);
   if (const auto delay = options.retry.delay_notice_after; delay.count() > 0)
     entry.begun = std::max<WallTime>(entry.begun, time + grace_of(delay) - delay);
 }
@@ -63,6 +65,7 @@ void Scheduler::Impl::follow_jump(WallTime::duration by) {
     }
     message.expires += by;
     entry.begun += by;
+    entry.came += by;
     entry.deadline += by;
     for (Settling &one : entry.settling) one.ask_again += by;
     for (auto &unit : entry.units) unit->due += by;
@@ -76,6 +79,7 @@ void Scheduler::Impl::follow_jump(WallTime::duration by) {
     const auto whole = options.retry.give_up_after;
     const WallTime said = std::min<WallTime>(arrival + whole, time + whole);
     entry.begun = std::max(entry.begun, arrival);
+    entry.came = std::max(entry.came, arrival);
     if (said <= entry.message->expires) continue;
     writable(entry).expires = said;
     set_deadline(entry);

@@ -31,6 +31,7 @@ struct Entry {
   std::vector<Settling> settling;
   WallTime deadline{}; ///< when something happens to it even if no attempt ends: expiry, delay notice
   WallTime begun{};    ///< when it came, by the queue's clock
+  WallTime came{};     ///< the same for whoever asks how old it is: no restart makes it younger
   std::uint32_t jobs = 0;
   std::uint32_t notices = 0;       ///< asked for and not answered
   mutable bool handed_out = false; ///< others read `message`: it is copied before it changes

@@ -130,18 +130,28 @@ void PartnerWatch::start() {
 void PartnerWatch::run_daily() {
   const auto now = services_.now();
   const auto today = std::chrono::floor<std::chrono::days>(now);
+  bool is_new_day = false;
   {
     const std::scoped_lock lock(mutex_);
-    if (done_ == today) return;
+    is_new_day = done_ != today;
+    if (!is_new_day && !is_new_config_) return;
     done_ = today;
+    is_new_config_ = false;
   }
   const auto config = services_.config();
-  write_partner_warnings(*config, evidence_files(services_.folder), services_.log, now);
-  remove_old_evidence(*config, services_.folder, services_.log, now);
+  if (is_new_day) {
+    write_partner_warnings(*config, evidence_files(services_.folder), services_.log, now);
+    remove_old_evidence(*config, services_.folder, services_.log, now);
+  }
   auto ending = find_ending_certificates(*config, evidence_files(services_.folder), services_.log, now);
   tell_ending_certificates(ending, told_, services_.log, now);
   const std::scoped_lock lock(mutex_);
   ending_ = std::move(ending);
+}
+
+void PartnerWatch::reconfigured() {
+  const std::scoped_lock lock(mutex_);
+  is_new_config_ = true;
 }
 
 std::vector<EndingCertificate> PartnerWatch::ending() const {

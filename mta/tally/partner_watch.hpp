@@ -50,6 +50,8 @@ public:
   /// Remembers the addresses that were proven to be a partner's.
   void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain, std::uint32_t count) override;
 
+  /// A new configuration is in force: the certificates that it names are looked at with the next look. Any thread.
+  void reconfigured();
   /// What start() does from time to time: the warnings, once a UTC day.
   void run_daily();
   /// What the last daily look found: certificates of ours and of partners that end within 30 days.
@@ -67,6 +69,7 @@ private:
   std::map<std::string, Deferrals, std::less<>> partners_;
   std::set<std::string> proven_; ///< "partner\naddress": SPF, a network or a certificate said so of an earlier message
   std::optional<UtcDay> done_;
+  bool is_new_config_ = false;
   std::vector<EndingCertificate> ending_;
   ToldSteps told_; ///< of the daily task alone
   Periodic thread_; ///< last: ends first

@@ -84,15 +84,46 @@ TEST_F(ClockTest, how_long_mail_has_waited_is_what_passed) {
     (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
     return seen;
   };
+  const auto older_than = [this](std::chrono::seconds age) {
+    QueueFilter filter;
+    filter.older_than = age;
+    return scheduler_->count(filter).messages;
+  };
   pass(40s);
   EXPECT_EQ(waited(), 40s);
   set_clock(24h * 700);
   EXPECT_EQ(waited(), 40s) << "ahead";
+  EXPECT_EQ(older_than(41s), 0U) << "queue count --older-than, which monitoring asks";
+  EXPECT_EQ(older_than(40s), 1U);
   now_ += 24h; // not looked at yet
   EXPECT_EQ(waited(), 40s);
   now_ -= 24h;
   set_clock(-24h * 1400);
   EXPECT_EQ(waited(), 40s) << "and back";
+  EXPECT_EQ(older_than(40s), 1U);
+}
+
+TEST_F(ClockTest, a_restart_makes_mail_no_younger) {
+  start_daemon();
+  submit(message(1, {"p@a.example"}));
+  finish(Kind::temporary);
+  const auto waited = [this] {
+    std::chrono::seconds seen{-1};
+    (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
+    return seen;
+  };
+  const auto pass_and_fail = [this](std::chrono::seconds time) {
+    pass(time);
+    while (!running_.empty()) finish(Kind::temporary);
+  };
+  pass_and_fail(50h);
+  while (!asked_.empty()) store_notice(true);
+  restart({1});
+  EXPECT_EQ(waited(), 50h) << "though its notices have their grace";
+  now_ += 24h * 365; // a machine that starts with a wrong clock
+  restart({1});
+  set_clock(-24h * 365);
+  EXPECT_EQ(waited(), 50h);
 }
 
 TEST_F(ClockTest, ahead_for_some_seconds_bounces_nothing_and_tries_nothing_early) {

@@ -170,6 +170,28 @@ TEST_F(PartnerWatchTest, our_certificates_are_told_at_each_step) {
   EXPECT_EQ(watcher->ending().size(), 1U);
 }
 
+TEST_F(PartnerWatchTest, a_new_configurations_certificates_are_told_the_same_day) {
+  auto config = std::make_shared<Config>();
+  config->certificates.push_back({.name = "main", .files = {}, .place = "portcullis.toml:7"});
+  config->certificates.back().not_after = now_ + std::chrono::days(90);
+  const auto in_force = [&config] { return std::shared_ptr<const Config>(config); };
+  PartnerWatch watcher(PartnerWatch::Services{log_, in_force, folder_.file("tally"), [this] { return now_; }});
+  watcher.run_daily();
+  config = std::make_shared<Config>(*config);
+  config->certificates.back().not_after = now_ + std::chrono::days(5) + 1h;
+  watcher.run_daily();
+  EXPECT_TRUE(log_.lines.empty()) << "once a day";
+  watcher.reconfigured();
+  for (int i = 0; i < 3; ++i) watcher.run_daily();
+  EXPECT_EQ(log_.count({"event=certificate_expires", "whose=ours", "days=5"}), 1U);
+  EXPECT_EQ(watcher.ending().size(), 1U);
+  config = std::make_shared<Config>(*config);
+  config->certificates.back().not_after = now_ + std::chrono::days(90);
+  watcher.reconfigured();
+  watcher.run_daily();
+  EXPECT_TRUE(watcher.ending().empty()) << "it was renewed";
+}
+
 TEST_F(PartnerWatchTest, warnings_come_once_a_day) {
   auto partner = a_partner();
   partner.exceptions.push_back({.domain = smtp::DomainPattern::parse("example.gov.uk").value(),
