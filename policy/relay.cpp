@@ -9,10 +9,11 @@ namespace policy {
 
 namespace {
 
-smtp::Reply relaying_denied(const smtp::ForwardPath &path, std::string_view why_untrusted) {
+smtp::Reply relaying_denied(const smtp::ForwardPath &path, std::string_view why_untrusted, bool for_now) {
   std::string text =
       fmt::format("relaying denied: {} is not a recipient of this system", smtp::escape(path.to_string()));
   if (!why_untrusted.empty()) text += fmt::format(", and {}", smtp::escape(why_untrusted, 300));
+  if (for_now) return {.code = 450, .enhanced = smtp::EnhancedCode{4, 7, 1}, .text = std::move(text)};
   return {.code = 550, .enhanced = smtp::EnhancedCode{5, 7, 1}, .text = std::move(text)};
 }
 
@@ -49,7 +50,7 @@ std::optional<smtp::Reply> judge_recipient(const RecipientFacts &facts, const sm
   case LocalRecipient::not_ours: break;
   }
   if (facts.role == ListenerRole::relay && facts.client_trusted) return std::nullopt;
-  return relaying_denied(path, facts.why_untrusted);
+  return relaying_denied(path, facts.why_untrusted, facts.untrusted_for_now);
 }
 
 } // namespace policy

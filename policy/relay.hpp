@@ -21,9 +21,10 @@ struct RecipientFacts {
   bool client_trusted = false; ///< by network or client certificate, on a relay listener
   LocalRecipient local = LocalRecipient::not_ours;
   bool is_literal = false; ///< user@[192.0.2.1]
-  bool is_caught = false;  ///< known only because its domain takes every recipient
+  bool is_caught = false;  ///< known only because its domain takes every recipient, or everything behind a delimiter
   std::string_view
       why_untrusted{}; ///< what the client's certificate lacked, one clause for the reply; empty: nothing to say
+  bool untrusted_for_now = false; ///< whether it was revoked could not be seen: 450 instead of 550
 };
 
 /// "user%host", "host!user", "user@host": the host behind us may take it for a route and, since it trusts us, relay.

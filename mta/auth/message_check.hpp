@@ -75,7 +75,8 @@ private:
   std::optional<auth::DkimVerifier> dkim_;
   std::optional<auth::ArcValidator> arc_;
   CheckResults results_;
-  std::chrono::nanoseconds used_{0}; ///< of the CPU budget
+  std::chrono::nanoseconds used_{0};     ///< of the CPU budget
+  std::chrono::nanoseconds for_body_{0}; ///< what the body's size adds to it
   bool busy_ = false;
   bool helo_settled_ = false, mail_from_settled_ = false, iprev_settled_ = false;
   bool dkim_settled_ = false, arc_settled_ = false, dmarc_settled_ = false;

@@ -1,8 +1,13 @@
 // format_metrics: see metrics.hpp.
 #include "mta/cli/metrics.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -86,15 +91,19 @@ void append_days_left(std::string &text, const json::object &status, std::string
   const auto *list = status.if_contains(key);
   if (list == nullptr || !list->is_array() || list->get_array().empty()) return;
   append_head(text, name, "gauge", help);
+  // A host may have shown several: one series, with the one that ends first.
+  std::map<std::string, std::int64_t> first;
   for (const auto &entry : list->get_array()) {
     const auto &row = entry.as_object();
-    std::string more;
+    std::string labels = fmt::format("{}=\"{}\"", label_name, label(lines_at(row, label_key)));
     for (const char *key_of_more : {"partner", "subject"})
       if (const auto value = lines_at(row, key_of_more); !value.empty())
-        more += fmt::format(",{}=\"{}\"", key_of_more, label(value));
-    text += fmt::format("portcullis_{}{{{}=\"{}\"{}}} {}\n", name, label_name, label(lines_at(row, label_key)), more,
-                        number_at(row, "days_left"));
+        labels += fmt::format(",{}=\"{}\"", key_of_more, label(value));
+    const std::int64_t days = number_at(row, "days_left");
+    const auto [known, added] = first.try_emplace(std::move(labels), days);
+    if (!added) known->second = std::min(known->second, days);
   }
+  for (const auto &[labels, days] : first) text += fmt::format("portcullis_{}{{{}}} {}\n", name, labels, days);
 }
 
 } // namespace

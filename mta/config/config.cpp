@@ -119,7 +119,7 @@ bool Config::is_caught(const smtp::ForwardPath &path) const {
   const smtp::Mailbox *mailbox = path.mailbox();
   if (!mailbox || !mailbox->domain()) return false;
   const auto found = domains.find(mailbox->domain()->ascii());
-  if (found == domains.end() || !found->second.catch_all) return false;
+  if (found == domains.end()) return false;
   return !found->second.recipients.contains(smtp::to_lower(mailbox->local_part()));
 }
 

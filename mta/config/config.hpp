@@ -126,6 +126,9 @@ struct ListenerConfig {
   std::vector<std::string> required_names; ///< certificate names (patterns of one label); empty with required_ca: any
   std::vector<std::string> required_pins;  ///< keys of certificates that need no name and no CA
   std::string required_ca;                 ///< PEM file
+  /// Lists of revoked certificates (files and http URLs) that the chains to trusted_ca and required_ca are checked
+  /// against; beside them a pinned key counts in such a chain only.
+  std::vector<std::string> crls;
   std::string place;
   friend bool operator==(const ListenerConfig &, const ListenerConfig &) = default;
 };
@@ -177,6 +180,8 @@ struct LimitConfig {
   std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
   std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
   std::chrono::seconds session_timeout{3600};
+  /// Of `connections`, for exempt and trusted networks alone; made from them: a sixteenth where there are any.
+  std::size_t reserved_for_exempt = 0;
   [[nodiscard]] std::size_t rate_per_network() const noexcept {
     return connection_rate_per_network != 0 ? connection_rate_per_network : 5 * connection_rate;
   }
@@ -227,6 +232,7 @@ struct OutboundConfig {
   std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
       recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
   bool allow_private_addresses = false; ///< MX hosts and address literals at addresses that the internet does not reach
+  bool allow_loopback_addresses = false; ///< and on this machine: for demonstrations and tests
   std::size_t connections_per_address = 20; ///< to one address of MX hosts, whatever the domains
   unsigned reserved_percent = 20;  ///< of `connections`: kept for our own domains and routes
   unsigned notices_percent = 25;   ///< at most so many for messages from <> to others
@@ -420,7 +426,7 @@ struct Config {
   [[nodiscard]] policy::OutboundDefaults outbound_defaults(const smtp::Domain &domain) const;
   [[nodiscard]] const CertificateConfig *find_certificate(std::string_view name) const noexcept;
   [[nodiscard]] policy::LocalRecipient classify(const smtp::ForwardPath &path) const;
-  /// Known only because its domain is a catch_all one: no list names it.
+  /// If it is known, then not by its whole name: its domain takes everything, or everything behind a delimiter.
   [[nodiscard]] bool is_caught(const smtp::ForwardPath &path) const;
   /// <Postmaster> and postmaster@/abuse@ of our domains where none is listed become the configured postmaster.
   [[nodiscard]] smtp::Mailbox resolve_recipient(const smtp::ForwardPath &path) const;

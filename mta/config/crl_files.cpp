@@ -23,6 +23,7 @@ std::vector<std::string> all_crls(const Config &config) {
     if (partner.outbound) entries.insert(partner.outbound->crls.begin(), partner.outbound->crls.end());
     if (partner.inbound) entries.insert(partner.inbound->crls.begin(), partner.inbound->crls.end());
   }
+  for (const auto &listener : config.listeners) entries.insert(listener.crls.begin(), listener.crls.end());
   return {entries.begin(), entries.end()};
 }
 

@@ -92,6 +92,7 @@ LoadedConfig load_config_text(std::string_view text, const LoadTextOptions &opti
   load_queue(root, loading);
   load_certificates(root, loading);
   load_listeners(root, loading);
+  reserve_for_exempt(loading.config);
   load_domains(root, loading);
   load_routes(root, loading);
   load_authentication(root, loading);

@@ -121,6 +121,7 @@ void load_outbound(Section &root, Loading &loading) {
   section->read("ipv4", outbound.ipv4);
   if (!outbound.ipv4 && !outbound.ipv6) section->error("ipv4", "is off as ipv6 is, so that nothing could be delivered");
   section->read("allow_private_addresses", outbound.allow_private_addresses);
+  section->read("allow_loopback_addresses", outbound.allow_loopback_addresses);
   section->read_count("connections_per_address", outbound.connections_per_address, 1, 100'000);
   section->read_count("reserved_percent", outbound.reserved_percent, 0, 90);
   section->read_count("notices_percent", outbound.notices_percent, 1, 100);

@@ -87,8 +87,8 @@ void read_domain(Section &section, Loading &loading) {
   read_own_mta_sts(section, mta_sts);
   std::string delimiter;
   section.read("recipient_delimiter", delimiter);
-  if (delimiter.size() > 1 || (!delimiter.empty() && std::string_view("+-=_#~!%&*/").find(delimiter[0]) == std::string_view::npos)) {
-    section.error("recipient_delimiter", "must be one of + - = _ # ~ ! % & * /, such as \"+\", or empty");
+  if (delimiter.size() > 1 || (!delimiter.empty() && std::string_view("+-=_#~&*/").find(delimiter[0]) == std::string_view::npos)) {
+    section.error("recipient_delimiter", "must be one of + - = _ # ~ & * /, such as \"+\", or empty");
     delimiter.clear();
   }
   if (!name) {

@@ -156,7 +156,7 @@ void read_relay_trust(Section &section, ListenerConfig &listener, Loading &loadi
     section.error(
         "trusted_names",
         "count only when the chain leads to trusted_ca: add trusted_ca = \"path of a PEM file\" or \"system\"");
-  if (given("trusted_ca") && !given("trusted_names"))
+  if (given("trusted_ca") && !given("trusted_names") && !given("crl"))
     section.error("trusted_ca", "trusts nobody by itself: add trusted_names");
   if (listener.accept_server_auth && !given("trusted_names") && !listener.require_client_certificate)
     section.error("accept_server_auth", "is about trusted_names, and there are none; trusted_pins look at no purpose");
@@ -225,6 +225,14 @@ void read_demands(Section &section, ListenerConfig &listener, Loading &loading) 
       section.error("required_names",
                     "must be given with required_ca = \"system\": everybody can have a certificate of these CAs");
   }
+  if (!listener.crls.empty()) {
+    if (listener.trusted_ca.empty() && listener.required_ca.empty())
+      section.error("crl", "is judged with the chain to trusted_ca or required_ca: add one");
+    else if (listener.trusted_ca.empty() && !listener.trusted_pins.empty())
+      section.error("crl", "beside lists a pinned key counts only in a chain to trusted_ca: add it");
+    else if (listener.required_ca.empty() && !listener.required_pins.empty())
+      section.error("crl", "beside lists a pinned key counts only in a chain to required_ca: add it");
+  }
   if (listener.require_tls && listener.tls == ListenerTls::none)
     section.error("tls", "is \"none\", so that nobody could send to a listener that requires TLS");
 }
@@ -255,6 +263,7 @@ ListenerConfig read_listener(Section &section, Loading &loading) {
   section.read("require_client_certificate", listener.require_client_certificate);
   read_relay_trust(section, listener, loading);
   read_allowed_senders(section, listener);
+  read_crls(section, "crl", listener.crls, loading);
   read_demands(section, listener, loading);
   // Turning bare LF into CRLF for strangers is what smuggling needs.
   if (listener.bare_lf == smtp::BareLf::convert && listener.role == policy::ListenerRole::mx)
@@ -305,6 +314,14 @@ void load_listeners(Section &root, Loading &loading) {
     }
     loading.config.listeners.push_back(std::move(listener));
   }
+}
+
+void reserve_for_exempt(Config &config) {
+  const bool somebody = !config.limits.exempt_networks.empty() ||
+                        std::any_of(config.listeners.begin(), config.listeners.end(), [](const ListenerConfig &listener) {
+                          return !listener.trusted_networks.empty();
+                        });
+  config.limits.reserved_for_exempt = somebody ? config.limits.connections / 16 : 0;
 }
 
 } // namespace mta

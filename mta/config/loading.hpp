@@ -45,6 +45,8 @@ void load_outbound(Section &root, Loading &loading);     // [outbound]
 void load_queue(Section &root, Loading &loading);        // [queue]
 void load_certificates(Section &root, Loading &loading); // [[certificate]]
 void load_listeners(Section &root, Loading &loading);    // [[listener]], after the certificates
+/// A share of limits.connections for those that the limits for strangers do not hold; after [limits] and the listeners.
+void reserve_for_exempt(Config &config);
 void load_domains(Section &root, Loading &loading);      // [[domain]]
 void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
 void load_authentication(Section &root, Loading &loading); // [authentication] [[dkim_key]] [arc] [dmarc_reports]

@@ -63,7 +63,7 @@ Needs find_needs(const Config &config) {
   }
   for (const auto &listener : config.listeners)
     for (const auto &authority : {listener.trusted_ca, listener.required_ca})
-      if (!authority.empty()) needs.trust.emplace(authority, std::vector<std::string>());
+      if (!authority.empty()) needs.trust.emplace(authority, listener.crls);
   needs.trust.emplace(config.mta_sts.trust, std::vector<std::string>());
   needs.trust.emplace(config.tls_reports.https_trust, std::vector<std::string>());
   for (const auto &profile : profiles)

@@ -54,6 +54,9 @@ std::vector<std::shared_ptr<const tls::TrustStore>> trust_for(const Snapshot &sn
     if (partner.outbound) add(partner.outbound->trust, partner.outbound->crls);
     if (partner.inbound) add(partner.inbound->trust, partner.inbound->crls);
   }
+  for (const auto &listener : snapshot.config().listeners)
+    for (const auto &authority : {listener.trusted_ca, listener.required_ca})
+      if (!authority.empty()) add(authority, listener.crls);
   return stores;
 }
 

@@ -78,10 +78,11 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
     return smtp::fail(smtp::ErrorCode::full, std::move(detail));
   };
   // Taken first and given back on refusal, so that two workers cannot both take the last place.
-  if (total_.fetch_add(1, std::memory_order_relaxed) >= limits.connections)
-    return refuse(fmt::format("too many connections, limit is {}", limits.connections));
   const bool exempt = trusted || std::any_of(limits.exempt_networks.begin(), limits.exempt_networks.end(),
                                              [&](const smtp::Network &network) { return network.contains(address); });
+  const std::size_t most = exempt ? limits.connections : limits.connections - limits.reserved_for_exempt;
+  if (total_.fetch_add(1, std::memory_order_relaxed) >= most)
+    return refuse(fmt::format("too many connections, limit is {}", most));
   if (exempt) return Ticket(*this, address, false);
 
   const auto limit_of = [](const Tier &tier, std::uint64_t for_address, std::uint64_t for_network) {

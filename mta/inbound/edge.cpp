@@ -135,8 +135,11 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
     verdict.refusal = make_reply(421, {4, 3, 2}, config.server.hostname + " is shutting down");
     return verdict;
   }
+  const bool trusted = listener.role == policy::ListenerRole::relay &&
+                       std::any_of(listener.trusted_networks.begin(), listener.trusted_networks.end(),
+                                   [&](const smtp::Network &network) { return network.contains(client); });
   const DescriptorReserve &descriptors = edge.shared().descriptors;
-  if (!descriptors.may_keep(descriptor, DescriptorUse::session)) {
+  if (!descriptors.may_keep(descriptor, trusted ? DescriptorUse::delivery : DescriptorUse::session)) {
     verdict.short_of_descriptors = true;
     verdict.refusal = make_reply(
         421, {4, 3, 2},
@@ -144,9 +147,6 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
                     config.server.hostname, descriptors.room_for(DescriptorUse::session), descriptors.limit()));
     return verdict;
   }
-  const bool trusted = listener.role == policy::ListenerRole::relay &&
-                       std::any_of(listener.trusted_networks.begin(), listener.trusted_networks.end(),
-                                   [&](const smtp::Network &network) { return network.contains(client); });
   const std::uint64_t budget = config.server.memory_budget;
   const MemoryNeed need = trusted ? MemoryNeed::message : MemoryNeed::stranger;
   if (!edge.has_memory(need, budget, session_memory, now)) {

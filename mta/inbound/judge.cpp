@@ -35,6 +35,7 @@ void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::P
   judged_.reset();
   trusted_.reset();
   certificate_problem_.clear();
+  for_now_ = false;
   permit_.reset();
   verified_ = false;
 }
@@ -61,16 +62,18 @@ const tls::Facts &ClientJudge::facts_against(const std::string &trust, const std
 std::string ClientJudge::missing_in_certificate(Now now) {
   if (facts_->chain.empty()) return "none was shown";
   const tls::CertificateFacts &leaf = facts_->chain.front();
-  if (is_pinned(listener_.required_pins, leaf)) return {};
+  const bool pinned = is_pinned(listener_.required_pins, leaf);
+  if (pinned && listener_.crls.empty()) return {};
   const std::string name =
       leaf.dns_names.empty() ? "without a DNS name" : "for " + smtp::escape(leaf.dns_names.front(), 100);
   if (listener_.required_ca.empty())
     return fmt::format("the key of the certificate {} is not among those required", name);
-  if (!listener_.required_names.empty() && tls::first_match(listener_.required_names, leaf.dns_names).empty())
+  if (!pinned && !listener_.required_names.empty() && tls::first_match(listener_.required_names, leaf.dns_names).empty())
     return fmt::format("one {} was shown, which is none of the names required ({})", name,
                        fmt::join(listener_.required_names, ", "));
-  const auto &verdict = facts_against(listener_.required_ca, {}, relay_purpose(), now).verdict;
+  const auto &verdict = facts_against(listener_.required_ca, listener_.crls, relay_purpose(), now).verdict;
   if (verdict->trusted) return {};
+  for_now_ = verdict->fault == tls::ChainFault::no_revocation;
   return fmt::format("one {} was shown, which is not trusted: {}", name, smtp::escape(verdict->reason, 150));
 }
 
@@ -79,6 +82,8 @@ std::optional<smtp::Reply> ClientJudge::judge_listener(Now now) {
   if (!listener_.require_client_certificate || facts_ == nullptr) return std::nullopt;
   const std::string missing = missing_in_certificate(now);
   if (missing.empty()) return std::nullopt;
+  if (for_now_) // a list that we lack is a fault near us
+    return make_reply(450, {4, 7, 1}, "this listener takes mail only from clients with a certificate: " + missing);
   return make_reply(550, {5, 7, 1}, "this listener takes mail only from clients with a certificate: " + missing);
 }
 
@@ -116,6 +121,7 @@ std::optional<smtp::Reply> ClientJudge::judge_recipient(const smtp::ForwardPath 
   if (facts.local == policy::LocalRecipient::not_ours || facts.is_caught) {
     facts.client_trusted = is_trusted(now);
     facts.why_untrusted = certificate_problem_;
+    facts.untrusted_for_now = for_now_;
   }
   return policy::judge_recipient(facts, path);
 }
@@ -147,19 +153,21 @@ std::string ClientJudge::find_certificate_problem(Now now) {
   if (facts_->chain.empty()) return "no client certificate was shown";
   const tls::CertificateFacts &leaf = facts_->chain.front();
   // The handshake proved possession of the leaf's key only: a pin on a certificate further up would prove nothing.
-  if (is_pinned(listener_.trusted_pins, leaf)) return {};
-  if (listener_.trusted_names.empty() || listener_.trusted_ca.empty())
+  const bool pinned = is_pinned(listener_.trusted_pins, leaf);
+  if (pinned && listener_.crls.empty()) return {};
+  if (!pinned && (listener_.trusted_names.empty() || listener_.trusted_ca.empty()))
     return "the key of the client certificate is not pinned";
-  if (tls::first_match(listener_.trusted_names, leaf.dns_names).empty()) {
+  if (!pinned && tls::first_match(listener_.trusted_names, leaf.dns_names).empty()) {
     if (leaf.dns_names.empty())
       return "the client certificate has no subjectAltName with a DNS name; a common name does not count";
     return fmt::format("no name of the client certificate ({}{}) is trusted", smtp::escape(leaf.dns_names.front(), 100),
                        leaf.dns_names.size() > 1 ? fmt::format(" and {} more", leaf.dns_names.size() - 1) : "");
   }
-  const tls::ChainVerdict verdict = *facts_against(listener_.trusted_ca, {}, relay_purpose(), now).verdict;
+  const tls::ChainVerdict verdict = *facts_against(listener_.trusted_ca, listener_.crls, relay_purpose(), now).verdict;
   if (verdict.trusted) return {};
+  for_now_ = verdict.fault == tls::ChainFault::no_revocation;
   // Asked for the words alone: such a chain is not verified for what it is shown for.
-  const auto store = snapshot_.trust_store(listener_.trusted_ca, {});
+  const auto store = snapshot_.trust_store(listener_.trusted_ca, listener_.crls);
   if (!listener_.accept_server_auth && store != nullptr &&
       tls::verify_chain(chain_.get(), *store, tls::Purpose::client_or_server, now).trusted) {
     return "the client certificate is for servers only: its extended key usage lacks clientAuth (accept_server_auth)";
@@ -170,7 +178,7 @@ std::string ClientJudge::find_certificate_problem(Now now) {
 bool ClientJudge::is_named(const std::vector<std::string> &names, Now now) {
   if (names.empty() || listener_.trusted_ca.empty() || facts_ == nullptr || facts_->chain.empty()) return false;
   if (tls::first_match(names, facts_->chain.front().dns_names).empty()) return false;
-  return facts_against(listener_.trusted_ca, {}, relay_purpose(), now).verdict->trusted;
+  return facts_against(listener_.trusted_ca, listener_.crls, relay_purpose(), now).verdict->trusted;
 }
 
 const policy::SenderPermit &ClientJudge::sender_permit(Now now) {
@@ -180,7 +188,9 @@ const policy::SenderPermit &ClientJudge::sender_permit(Now now) {
   for (const policy::AllowedSenders &block : listener_.allowed_senders) {
     const bool from_network = std::any_of(block.networks.begin(), block.networks.end(),
                                           [&](const smtp::Network &network) { return network.contains(client_); });
-    const bool by_key = facts_ != nullptr && !facts_->chain.empty() && is_pinned(block.pins, facts_->chain.front());
+    bool by_key = facts_ != nullptr && !facts_->chain.empty() && is_pinned(block.pins, facts_->chain.front());
+    if (by_key && !listener_.crls.empty()) // what was taken back speaks for nobody
+      by_key = facts_against(listener_.trusted_ca, listener_.crls, relay_purpose(), now).verdict->trusted;
     if (from_network || by_key || is_named(block.names, now)) blocks.push_back(&block);
   }
   return permit_.emplace(std::move(blocks));
@@ -196,7 +206,8 @@ ClientCertificate ClientJudge::certificate(Now now) {
     const std::string trust = listener_.trusted_ca.empty() ? "system" : listener_.trusted_ca;
     // For the purpose that counts here, so that the log does not call verified what may not relay.
     const auto purpose = listener_.trusted_ca.empty() ? tls::Purpose::client_or_server : relay_purpose();
-    if (snapshot_.trust_store(trust)) (void)facts_against(trust, {}, purpose, now);
+    const auto &crls = listener_.trusted_ca.empty() ? std::vector<std::string>() : listener_.crls;
+    if (snapshot_.trust_store(trust, crls)) (void)facts_against(trust, crls, purpose, now);
   }
   certificate.verified = verified_;
   return certificate;

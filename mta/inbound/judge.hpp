@@ -80,6 +80,7 @@ private:
   std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
   std::optional<bool> trusted_;
   std::string certificate_problem_;
+  bool for_now_ = false; ///< the certificate is refused since lists of revoked ones are missing or too old
   std::optional<policy::SenderPermit> permit_;
   bool verified_ = false; ///< some verdict was good
 };

@@ -237,8 +237,11 @@ namespace {
 void report_descriptors(MailLog &log, const DescriptorReserve &reserve, const Config &config) {
   const std::size_t sessions = reserve.room_for(DescriptorUse::session);
   const std::size_t deliveries = reserve.room_for(DescriptorUse::delivery) - sessions;
-  const std::size_t wanted = config.limits.connections + config.outbound.connections + own_descriptors;
-  const bool enough = wanted <= reserve.limit() && config.limits.connections + own_descriptors <= sessions;
+  // Two contexts of libunbound (mta/dns) have a socket for each packet under way; as many connections say QUIT.
+  const std::size_t resolver = std::min(2 * std::max<std::size_t>(2 * config.dns.questions, 64), reserve.limit() / 4);
+  const std::size_t own = own_descriptors + resolver;
+  const std::size_t wanted = config.limits.connections + config.outbound.connections + own;
+  const bool enough = wanted <= reserve.limit() && config.limits.connections + own <= sessions;
   std::string note;
   if (!enough)
     note = fmt::format("limits.connections = {} and outbound.connections = {} may need {} descriptors; raise the limit "

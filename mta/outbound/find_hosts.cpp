@@ -132,14 +132,19 @@ void permit(HostAddresses &found, const Config &config, const NextHost &host) {
   const smtp::IpAddress first = found.addresses.front();
   const auto forbidden = [&config](const smtp::IpAddress &address) {
     const auto scope = smtp::special_scope(address);
-    if (scope == "unspecified" || scope == "multicast") return true;
-    return !scope.empty() && !config.outbound.allow_private_addresses;
+    if (scope.empty()) return false;
+    if (scope == "loopback") return !config.outbound.allow_loopback_addresses;
+    // Nobody's mail host: the machine itself, everybody, or what only the cable knows (a cloud's metadata service).
+    if (scope == "unspecified" || scope == "multicast" || scope == "link-local") return true;
+    return !config.outbound.allow_private_addresses;
   };
   std::erase_if(found.addresses, forbidden);
   if (found.addresses.empty())
-    found.problem = fmt::format("its address {} is not of the internet: {}; [outbound] allow_private_addresses = {}",
+    found.problem = fmt::format("its address {} is not of the internet: {}; [outbound] allow_{}_addresses = {}",
                                 first.to_string(), smtp::special_scope(first),
-                                config.outbound.allow_private_addresses ? "true" : "false");
+                                smtp::special_scope(first) == "loopback" ? "loopback" : "private",
+                                smtp::special_scope(first) == "loopback" ? config.outbound.allow_loopback_addresses
+                                                                         : config.outbound.allow_private_addresses);
 }
 
 /// The addresses of one answer, or a note of why there are none.
@@ -169,6 +174,13 @@ HostsFailure as_failure_of(const Config &config, const smtp::Domain &domain, Hos
   failure.detail = fmt::format("{} is a domain of ours without a route that leads anywhere: {}", domain.ascii(), failure.detail);
   failure.reply = our_reply(451, {4, 3, 5}, failure.detail);
   return failure;
+}
+
+/// A host that our configuration names and that is not there is our own slip as well: the mail waits until it is mended.
+void wait_for_configured(HostAddresses &found, const NextHost &host) {
+  if (!host.configured || !found.addresses.empty() || found.is_us) return;
+  found.temporary = true;
+  found.problem += " (a route of the configuration names it)";
 }
 
 } // namespace
@@ -205,6 +217,7 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
       found.problem = fmt::format("{} is of a family that the configuration turns off", host.name);
     found.ttl = std::chrono::seconds(3600);
     permit(found, config, host);
+    wait_for_configured(found, host);
     co_return found;
   }
   found.secure = true; // until an answer says otherwise
@@ -233,6 +246,7 @@ Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, Nex
   } else {
     found.secure = false;
   }
+  wait_for_configured(found, host);
   co_return found;
 }
 

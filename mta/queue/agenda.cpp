@@ -285,6 +285,10 @@ void Agenda::end_all_backoffs() {
   while (!backing_off_.empty()) end_backoff(*backing_off_.begin());
 }
 
+void Agenda::end_idle_backoffs() {
+  for (Destination &destination : idle_) end_backoff(destination);
+}
+
 void Agenda::shift(WallTime::duration by) {
   for (auto &[key, destination] : destinations_) destination->backoff_until += by;
 }

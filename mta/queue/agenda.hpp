@@ -68,6 +68,8 @@ public:
   /// The destination is to be tried at once (an operator's act, a new configuration).
   void end_backoff(Destination &destination);
   void end_all_backoffs();
+  /// Those for which nothing waits: what is said of them may no longer be so, and the next message finds out.
+  void end_idle_backoffs();
   /// The clock was set by so much: what waits, waits as long as before. Units move with their messages.
   void shift(WallTime::duration by);
 

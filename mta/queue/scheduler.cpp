@@ -387,6 +387,7 @@ void Scheduler::reconfigure(Options options, const std::function<bool(const smtp
   impl_->options = std::move(options);
   impl_->agenda.set_limits(limits_of(impl_->options));
   if (impl_->hooks.is_ours) impl_->agenda.classify(impl_->hooks.is_ours);
+  impl_->agenda.end_idle_backoffs(); // no message can say whether the change concerns them
   impl_->begin_regrouping(concerns);
   impl_->process();
 }

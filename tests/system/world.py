@@ -28,7 +28,7 @@ connection_rate = 100000
 """
 
 # The receivers of a test have addresses that the internet does not reach.
-LOOPBACK = "allow_private_addresses = true\n"
+LOOPBACK = "allow_loopback_addresses = true\n"
 
 # Short waits, so that a test can see a second attempt.
 FAST_RETRY = """
@@ -85,7 +85,7 @@ class World:
             text += f'trust_anchor = ""\nextra_anchors = {json.dumps(anchors)}\n'
         else:
             text += "dnssec = false\n"
-        text += f"\n[outbound]\nport = {self.mx_port}\n{'' if 'allow_private_addresses' in outbound else LOOPBACK}{outbound}"
+        text += f"\n[outbound]\nport = {self.mx_port}\n{'' if 'allow_loopback_addresses' in outbound else LOOPBACK}{outbound}"
         if our_route:
             text += f'\n[[route]]\nname = "inside"\ndomains = ["ours.example"]\nhosts = ["127.0.0.1:{self.inside.port}"]\n'
         text += config

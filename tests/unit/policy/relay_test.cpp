@@ -56,6 +56,11 @@ const std::vector<Row> rows = {
      {relay, false, not_ours, false},
      "<a@other.example>",
      "550 5.7.1 relaying denied: <a@other.example> is not a recipient of this system"},
+    {"a client whose certificate cannot be checked now comes again",
+     {.role = relay, .why_untrusted = "no list of revoked certificates is in force", .untrusted_for_now = true},
+     "<a@other.example>",
+     "450 4.7.1 relaying denied: <a@other.example> is not a recipient of this system, and no list of revoked "
+     "certificates is in force"},
     {"relay refuses a literal from an untrusted client",
      {relay, false, not_ours, true},
      "<a@[192.0.2.1]>",

@@ -55,6 +55,10 @@ TEST(RecipientDelimiter, TakesATagBehindAKnownUser) {
     EXPECT_EQ(config.classify(path(known)), LocalRecipient::known) << known;
   for (const char *unknown : {"bob+x@example.org", "+alice@example.org", "x+alice@example.org", "alice-x@example.org"})
     EXPECT_EQ(config.classify(path(unknown)), LocalRecipient::unknown) << unknown;
+  // What stands behind the delimiter was written by a stranger: policy::judge_recipient looks for further hops in it.
+  EXPECT_FALSE(config.is_caught(path("alice@example.org")));
+  for (const char *caught : {"alice+x%evil.example@example.org", "alice+evil.example!x@example.org", "\"alice+x@evil.example\"@example.org"})
+    EXPECT_TRUE(config.is_caught(path(caught))) << caught;
   EXPECT_EQ(config.resolve_recipient(path("alice+x@example.org")).local_part(), "alice+x") << "the address is handed on whole";
 }
 

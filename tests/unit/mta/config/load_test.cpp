@@ -146,6 +146,7 @@ data_start_timeout = "16s"
 data_block_timeout = "17s"
 data_end_timeout = "18s"
 allow_private_addresses = true
+allow_loopback_addresses = true
 connections_per_address = 5
 reserved_percent = 6
 notices_percent = 7
@@ -235,10 +236,10 @@ accept_server_auth = true
                 13s,    14s,
                 15s,    16s,
                 17s,    18s,
-                true,   5,
-                6,      7,
-                8,      9216,
-                20s}));
+                true,   true,
+                5,      6,
+                7,      8,
+                9216,   20s}));
   EXPECT_EQ(config->queue.retry, (policy::RetrySchedule{{10s, 1h}, 48h, 0s, 0.5, 12h}));
   EXPECT_EQ(config->queue.postmaster->to_string(), "Ops@other.example");
   EXPECT_EQ(config->queue.bounce_sender_name, "Post");

@@ -192,6 +192,22 @@ TEST(ConnectionLimits, ATrustedClientIsCountedInTotalOnly) {
   EXPECT_FALSE(limits.admit(address, config, start, true)) << "the limit in total holds for everybody";
 }
 
+TEST(ConnectionLimits, StrangersLeaveAShareToThoseWhoAreExempt) {
+  ConnectionLimits limits;
+  LimitConfig config = make_limits(4, 10, 10, 10);
+  config.reserved_for_exempt = 1;
+  const ConnectionLimits::Clock::time_point start{std::chrono::hours(1)};
+  std::vector<Ticket> open;
+  for (const char *stranger : {"192.0.2.1", "192.0.2.2", "192.0.2.3"})
+    open.push_back(std::move(*limits.admit(IpAddress::parse(stranger).value(), config, start, false)));
+  const auto refused = limits.admit(IpAddress::parse("192.0.2.4").value(), config, start, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().detail, "too many connections, limit is 3");
+  EXPECT_TRUE(limits.admit(IpAddress::parse("192.0.2.5").value(), config, start, true)) << "trusted";
+  config.exempt_networks = {smtp::Network::parse("192.0.2.6/32").value()};
+  EXPECT_TRUE(limits.admit(IpAddress::parse("192.0.2.6").value(), config, start, false)) << "exempt";
+}
+
 TEST(ConnectionLimits, AClientThatShowsItsCertificateGivesBackItsPlaceAndItsRate) {
   ConnectionLimits limits;
   const LimitConfig config = make_limits(100, 1, 1, 1);

@@ -315,7 +315,7 @@ class DeliveryPlaces : public DeliveryTest, public testing::WithParamInterface<P
 TEST_P(DeliveryPlaces, strangers_may_not_send_us_inside_or_to_ourselves) {
   SmtpFixture server(SmtpScript{});
   config.outbound.port = server.port();
-  config.outbound.allow_private_addresses = false;
+  config.outbound.allow_loopback_addresses = false;
   GetParam().setup(config, dns, server.port());
   apply_config();
   const auto result = deliver_to(GetParam().to);
@@ -358,40 +358,59 @@ const PlaceRow place_rows[] = {
     {"a_private_literal", [](auto &, auto &, auto) {}, "root@[192.168.1.1]", Kind::permanent, "550 5.4.4"},
     {"the_switch_allows_loopback",
      [](auto &config, auto &dns, auto) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        mx_at(dns, "127.0.0.1");
      },
      "a@domain.test", Kind::delivered, "250"},
-    {"the_switch_does_not_allow_unspecified",
+    {"the_switch_for_private_ones_does_not_allow_loopback",
      [](auto &config, auto &dns, auto) {
        config.outbound.allow_private_addresses = true;
+       mx_at(dns, "127.0.0.1");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"no_switch_allows_link_local",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
+       mx_at(dns, "169.254.169.254");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"no_switch_allows_v6_link_local",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_private_addresses = true;
+       mx_at(dns, "fe80::1");
+     },
+     "a@domain.test", Kind::permanent, "550 5.4.4"},
+    {"the_switch_does_not_allow_unspecified",
+     [](auto &config, auto &dns, auto) {
+       config.outbound.allow_loopback_addresses = true;
        mx_at(dns, "0.0.0.0");
      },
      "a@domain.test", Kind::permanent, "550 5.4.4"},
     {"one_good_address_beside_a_bad_one",
      [](auto &config, auto &dns, auto) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        mx_at(dns, "0.0.0.0");
        dns.add_address("mx.domain.test", "127.0.0.1");
      },
      "a@domain.test", Kind::delivered, "250"},
     {"our_listener",
      [](auto &config, auto &dns, auto port) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        listen_at(config, "127.0.0.1", port);
        mx_at(dns, "127.0.0.1");
      },
      "a@domain.test", Kind::permanent, "550 5.4.6"},
     {"our_listener_for_all_addresses",
      [](auto &config, auto &dns, auto port) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        listen_at(config, "0.0.0.0", port);
        mx_at(dns, "127.0.0.1");
      },
      "a@domain.test", Kind::permanent, "550 5.4.6"},
     {"our_listener_at_another_port",
      [](auto &config, auto &dns, auto port) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        listen_at(config, "127.0.0.1", static_cast<std::uint16_t>(port - 1));
        mx_at(dns, "127.0.0.1");
      },
@@ -412,13 +431,13 @@ const PlaceRow place_rows[] = {
      "a@domain.test", Kind::temporary, "451 4.4.6"},
     {"a_numeric_mx_name",
      [](auto &config, auto &dns, auto) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        dns.add_mx("domain.test", 10, "127.0.0.1");
      },
      "a@domain.test", Kind::permanent, "550 5.4.4"},
     {"a_numeric_mx_name_beside_a_good_one",
      [](auto &config, auto &dns, auto) {
-       config.outbound.allow_private_addresses = true;
+       config.outbound.allow_loopback_addresses = true;
        dns.add_mx("domain.test", 5, "10.1.2.3");
        mx_at(dns, "127.0.0.1");
      },
