@@ -179,7 +179,12 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
   }
   const bool cut = socket.ended && (error == SSL_ERROR_SYSCALL ||
                                     ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
+  // No TLS record where one must be, behind those of the peer: somebody else put octets in between.
+  const bool injected = ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER && SSL_is_server(ssl) == 0 &&
+                        SSL_get_state(ssl) != TLS_ST_BEFORE && SSL_get_state(ssl) != TLS_ST_CW_CLNT_HELLO;
   const std::string text = take_error_text("no reason given");
+  if (injected)
+    return {ErrorCode::protocol, fmt::format("{}: octets in clear stand between the records of TLS", what)};
   if (socket.renegotiations > max_renegotiations)
     return {ErrorCode::protocol, fmt::format("{}: the peer asked to renegotiate TLS more than {} times, the limit",
                                              what, max_renegotiations)};

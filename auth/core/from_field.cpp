@@ -173,7 +173,7 @@ private:
             text_.substr(begin + 1, at_ - begin - 2).find_first_of("@<>\"\\") != std::string_view::npos;
       } else if (const std::size_t length = encoded_word_length(); length > 0) {
         // To some readers it is no atom: what they take for the quotes and brackets of the field may be in it.
-        if (text_.substr(at_, length).find_first_of("\"()<>@\\") != std::string_view::npos) doubtful_ = true;
+        if (text_.substr(at_, length).find_first_of("\"()<>@\\,;:") != std::string_view::npos) doubtful_ = true;
         at_ += length;
       } else if (is_atext(peek())) {
         while (!at_end() && is_atext(peek())) ++at_;

@@ -56,6 +56,7 @@ struct Connection {
 
   std::shared_ptr<OutboundLoad> load; ///< null: nobody counts
   OutboundLoad::Hold hold;            ///< of its address
+  bool hurry = false;                 ///< others wait for the place of the job that uses it
 
   // The times of session_io.
   using Clock = std::chrono::steady_clock;

@@ -218,6 +218,7 @@ HostWalk::Session session_of(const Connection &connection) {
 Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reused) {
   group.active.connection = connection.get();
   group.used = connection->address.address;
+  connection->hurry = group.job.hurry;
   for (bool first = true;; first = false) {
     const auto began = Clock::now();
     const bool on_kept = reused && first;
@@ -343,7 +344,7 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
     group.worker->services().log.write(to_fallback_event(attempt, step.reason));
   }
   const smtp::IpAddress request_address = step.addresses.front().address;
-  OpenRequest request{group.host_plan, step.addresses, step.in_clear, load};
+  OpenRequest request{group.host_plan, step.addresses, step.in_clear, load, group.job.hurry};
   auto opened = co_await open_connection(group.worker->worker(), group.active, std::move(request), attempt);
   HostWalk &walk = *group.walk;
   walk.tried(opened.tried);
@@ -417,7 +418,10 @@ std::vector<std::vector<std::size_t>> split_by_domain(const Job &job) {
   std::unordered_map<std::string, std::size_t> by_host;
   for (const auto index : job.recipients) {
     if (index >= job.message->recipients.size()) continue;
-    const auto [at, added] = by_host.try_emplace(job.message->recipients[index].recipient.mailbox.host(), parts.size());
+    const RecipientState &state = job.message->recipients[index];
+    // Those that a host may have taken already go there again, and nobody else with them.
+    const auto [at, added] =
+        by_host.try_emplace(state.recipient.mailbox.host() + ' ' + unsure_end(state), parts.size());
     if (added) parts.emplace_back();
     parts[at->second].push_back(index);
   }
@@ -495,7 +499,11 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
       continue;
     }
     const auto same = std::find_if(groups.begin(), groups.end(),
-                                   [&](const Group &group) { return may_share(*group.plan, *gathered.plan); });
+                                   [&](const Group &group) {
+                                     return may_share(*group.plan, *gathered.plan) &&
+                                            unsure_end(job.message->recipients[group.recipients.front()]) ==
+                                                unsure_end(job.message->recipients[part.front()]);
+                                   });
     if (same == groups.end())
       groups.push_back(Group{worker, job, active.active, std::move(gathered.plan), part});
     else

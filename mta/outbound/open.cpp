@@ -91,6 +91,10 @@ void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
     // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
     if (connection.stream.is_tls() && connection.wire_error && connection.wire_error->code == smtp::ErrorCode::tls)
       return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
+    if (connection.stream.is_tls() && connection.wire_error && connection.wire_error->code == smtp::ErrorCode::protocol) {
+      opening.opened.injected = true;
+      return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
+    }
     break;
   case Stage::greeting:
   case Stage::protocol:
@@ -195,6 +199,7 @@ std::unique_ptr<Connection> make_connection(Worker &worker, const OpenRequest &r
   connection->key = plan.connection_key;
   connection->fallback = request.in_clear;
   connection->load = request.load;
+  connection->hurry = request.hurry;
   begin_opening(*connection, plan.config().outbound);
   return connection;
 }
@@ -229,7 +234,7 @@ Task<Opened> open_connection(Worker &worker, ActiveConnection &active, OpenReque
     for (const auto &address : request.addresses) holds.emplace_back(request.load, address.address);
   ConnectOptions options;
   options.timeout = outbound.connect_timeout;
-  if (request.load && request.load->is_nearly_full(outbound.connections))
+  if (request.hurry || (request.load && request.load->is_nearly_full(outbound.connections)))
     options.timeout = std::min<std::chrono::milliseconds>(options.timeout, hurried_timeout / 3);
   options.head_start = outbound.ipv6_head_start;
   options.source_addresses = outbound.source_addresses;

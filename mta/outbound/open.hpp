@@ -23,6 +23,7 @@ struct OpenRequest {
   std::vector<smtp::SocketAddress> addresses;
   bool in_clear = false;                ///< the planned attempt without TLS, of an opportunistic requirement only
   std::shared_ptr<OutboundLoad> load{}; ///< counts the connection; null: nobody does
+  bool hurry = false;                   ///< others wait for the job's place
 };
 
 struct Opened {

@@ -1,6 +1,7 @@
 // Which unit of work is next: see agenda.hpp.
 #include "mta/queue/agenda.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace mta {
@@ -145,7 +146,23 @@ void Agenda::wake(WallTime now) {
     waiting_.erase(waiting_.begin());
     make_ready(unit);
   }
-  while (!backing_off_.empty() && backing_off_.begin()->backoff_until <= now) end_backoff(*backing_off_.begin());
+  while (!backing_off_.empty() && backing_off_.begin()->backoff_until <= now) {
+    Destination &destination = *backing_off_.begin();
+    if (destination.crowd_hook.is_linked() && destination.has_ready())
+      try_for_room(destination, now);
+    else
+      end_backoff(destination);
+  }
+}
+
+/// Nothing ended at its address for a while, or others stand before it: one job sees whether there is room, and it keeps
+/// its place in the line.
+void Agenda::try_for_room(Destination &destination, WallTime now) {
+  backing_off_.erase(backing_off_.iterator_to(destination));
+  destination.backoff_until = now + put_off_wait;
+  backing_off_.insert(destination);
+  destination.passes = 1;
+  place(destination);
 }
 
 Destination *Agenda::take_turn(Lane lane) {
@@ -196,6 +213,19 @@ Unit *Agenda::next() {
   return nullptr;
 }
 
+bool Agenda::is_pressed(const Unit &unit) const noexcept {
+  const auto lane = static_cast<Lane>(unit.counted);
+  std::size_t share = limits_.connections;
+  switch (lane) {
+  case Lane::notices: share = std::min(share, limits_.notices); break;
+  case Lane::unreached: share = std::min(share, limits_.unreached); break;
+  case Lane::dead: share = probe_limit(); break;
+  case Lane::ours:
+  case Lane::known: return false;
+  }
+  return share > 1 && count(lane) * 4 >= share * 3;
+}
+
 Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now,
                               double random, const std::optional<smtp::IpAddress> &address,
                               std::optional<std::size_t> worker) {
@@ -231,7 +261,7 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
   }
   place(destination);
   if (address && feedback != Feedback::put_off && (!crowds_.empty() || destination.is_backing_off()))
-    pass_on(destination, *address, worker);
+    pass_on(destination, *address, worker, now);
   return change;
 }
 
@@ -247,13 +277,26 @@ void Agenda::put_off(Destination &destination, WallTime now, const std::optional
     destination.worker = worker;
     return;
   }
-  if (address && !destination.crowd_hook.is_linked()) crowds_[*address].push_back(destination);
+  if (!address || destination.crowd_hook.is_linked()) return;
+  if (crowds_.size() >= 1024) std::erase_if(crowds_, [](const auto &crowd) { return crowd.second.empty(); });
+  crowds_[*address].push_back(destination);
 }
 
-void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker) {
-  // It has had its turn; when it has more, the next is behind all others.
-  if (from.is_backing_off() && !from.is_dead() && from.has_ready() && !from.crowd_hook.is_linked())
+void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker,
+                     WallTime now) {
+  // It has had its turn; when it has more, the next is behind all others that wait.
+  const auto waiting = crowds_.find(address);
+  const bool others_wait = waiting != crowds_.end() && !waiting->second.empty();
+  if (others_wait && !from.is_backing_off() && !from.is_dead() && !from.is_ours && from.has_ready()) {
+    leave_ring(from);
+    from.note_put_off(now);
+    backing_off_.insert(from);
+  }
+  if (from.is_backing_off() && !from.is_dead() && from.has_ready()) {
+    from.passes = 0;
+    from.crowd_hook.unlink();
     crowds_[address].push_back(from);
+  }
   const auto found = crowds_.find(address);
   if (found == crowds_.end()) return;
   Crowd &crowd = found->second;
@@ -261,7 +304,7 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     Destination &next = crowd.front();
     crowd.pop_front();
     if (!next.is_backing_off() || !next.has_ready()) continue;
-    ++next.passes;
+    next.passes = 1;
     next.worker = worker;
     place(next);
     break;

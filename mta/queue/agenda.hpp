@@ -59,6 +59,10 @@ public:
   /// The next unit to start, active now, with its slot; null when nothing may start.
   [[nodiscard]] Unit *next();
 
+  /// The unit, which was just started, took a place of a share that strangers could fill and that is nearly full: it is
+  /// to wait less for its host.
+  [[nodiscard]] bool is_pressed(const Unit &unit) const noexcept;
+
   enum class Change : std::uint8_t { none, died, stays_dead, recovered };
   /// The unit's job has ended: it is idle. `address` is where it talked to a host, which gives a place there to the next
   /// destination that waits for one; or, put off, where there was none. `worker` has a connection there, or an idle one.
@@ -96,8 +100,9 @@ private:
   void leave_ring(Destination &destination);
   void put_off(Destination &destination, WallTime now, const std::optional<smtp::IpAddress> &address,
                std::optional<std::size_t> worker);
+  void try_for_room(Destination &destination, WallTime now);
   /// A place at this address, with a connection at that worker, goes to the destination that has waited longest.
-  void pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker);
+  void pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker, WallTime now);
   void end_wait_for_room(Destination &destination) noexcept;
   [[nodiscard]] Lane lane_of(const Destination &destination) const noexcept;
   [[nodiscard]] bool has_room(Lane lane) const noexcept;

@@ -231,6 +231,7 @@ void Scheduler::Impl::start_job(Unit &unit) {
           .destination = unit.destination->key,
           .slot = unit.slot,
           .worker = std::exchange(unit.destination->worker, std::nullopt),
+          .hurry = agenda.is_pressed(unit),
           .message = hand_out(entry),
           .recipients = recipients};
   jobs.emplace(number, ActiveJob{.unit = &unit, .recipients = std::move(recipients)});

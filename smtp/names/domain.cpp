@@ -7,7 +7,9 @@
 #include <idn2.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <utility>
 
 namespace smtp {
 
@@ -57,6 +59,38 @@ Result<std::string> parse_ascii(std::string_view text) {
   return lower;
 }
 
+/// Default_Ignorable_Code_Point of Unicode, but for the joiners, which IDNA allows by their context (RFC 5892 appendix A).
+/// The mapping of UTS 46 drops them, and others take them for a space, or for a letter: one name would be two.
+bool has_ignorable(std::string_view text) noexcept {
+  static constexpr std::array<std::pair<char32_t, char32_t>, 14> ranges{{{0xAD, 0xAD},
+                                                                         {0x34F, 0x34F},
+                                                                         {0x61C, 0x61C},
+                                                                         {0x115F, 0x1160},
+                                                                         {0x17B4, 0x17B5},
+                                                                         {0x180B, 0x180F},
+                                                                         {0x200B, 0x200B},
+                                                                         {0x200E, 0x200F},
+                                                                         {0x2028, 0x202E},
+                                                                         {0x2060, 0x206F},
+                                                                         {0x3164, 0x3164},
+                                                                         {0xFE00, 0xFE0F},
+                                                                         {0xFEFF, 0xFEFF},
+                                                                         {0xFFA0, 0xFFA0}}};
+  for (std::size_t at = 0; at < text.size();) { // it is UTF-8
+    const auto first = static_cast<unsigned char>(text[at]);
+    const std::size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    char32_t point = length == 1 ? first : first & (0x7FU >> length);
+    for (std::size_t i = 1; i < length; ++i) point = (point << 6U) | (static_cast<unsigned char>(text[at + i]) & 0x3FU);
+    at += length;
+    if (point >= 0xE0000 && point <= 0xE0FFF) return true;
+    if (point >= 0xFFF0 && point <= 0xFFF8) return true;
+    if (std::any_of(ranges.begin(), ranges.end(),
+                    [point](const auto &range) { return point >= range.first && point <= range.second; }))
+      return true;
+  }
+  return false;
+}
+
 /// RFC 5891 section 5 (lookup protocol), with the mapping of UTS 46, non-transitional.
 Result<std::string> to_a_labels(std::string_view text) {
   if (text.size() > longest_unicode_input)
@@ -64,6 +98,7 @@ Result<std::string> to_a_labels(std::string_view text) {
                 fmt::format("domain is {} octets, limit is {}", text.size(), longest_unicode_input));
   if (!is_utf8(text)) return bad_domain(text, "is not UTF-8");
   if (text.find('\0') != std::string_view::npos) return bad_domain(text, "has an octet that no domain may have");
+  if (has_ignorable(text)) return bad_domain(text, "has a character that is not seen, which some programs leave out");
   const std::string terminated(text);
   char *raw = nullptr;
   const int status = idn2_to_ascii_8z(terminated.c_str(), &raw, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);

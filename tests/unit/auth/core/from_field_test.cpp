@@ -94,6 +94,9 @@ const Row accepted[] = {
 
 /// No RFC 5322, or read in different ways; but every "@" in them has the same domain.
 const Row salvaged[] = {
+    {.name = "a comma in an encoded word",
+     .value = "=?utf-8?Q?Doe,_Jane?= <jane@example.com>",
+     .domains = {"example.com"}},
     {.name = "an unquoted comma in the name", .value = "Doe, Jane <jane@example.com>", .domains = {"example.com"}},
     {.name = "two of them", .value = "Dr. Jane, MD, PhD <jane@example.com>", .domains = {"example.com"}},
     {.name = "brackets in the name", .value = "Team [Billing] <b@example.com>", .domains = {"example.com"}},

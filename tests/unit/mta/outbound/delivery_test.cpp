@@ -315,7 +315,7 @@ class DeliveryPlaces : public DeliveryTest, public testing::WithParamInterface<P
 TEST_P(DeliveryPlaces, strangers_may_not_send_us_inside_or_to_ourselves) {
   SmtpFixture server(SmtpScript{});
   config.outbound.port = server.port();
-  config.outbound.allow_loopback_addresses = false;
+  config.outbound.allow_private_addresses = config.outbound.allow_loopback_addresses = false;
   GetParam().setup(config, dns, server.port());
   apply_config();
   const auto result = deliver_to(GetParam().to);

@@ -51,7 +51,7 @@ protected:
     config.server.hostname = "out.example";
     config.outbound.connect_timeout = std::chrono::seconds(5);
     config.outbound.idle_timeout = std::chrono::seconds(60);
-    config.outbound.allow_loopback_addresses = true;
+    config.outbound.allow_private_addresses = config.outbound.allow_loopback_addresses = true;
   }
   ~OutboundTest() override {
     if (delivery) delivery->shut_down(std::chrono::seconds(0));

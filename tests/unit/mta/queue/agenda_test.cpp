@@ -1,6 +1,8 @@
 // Agenda: order of fairness, windows, slots, and dead destinations.
 #include "mta/queue/agenda.hpp"
 
+#include <map>
+
 #include <gtest/gtest.h>
 
 namespace {
@@ -215,6 +217,20 @@ TEST_F(AgendaTest, an_operator_ends_a_backoff) {
   EXPECT_EQ(start_all(), "d");
 }
 
+TEST_F(AgendaTest, a_change_ends_the_backoff_of_what_nothing_waits_for) {
+  Unit &unit = add("a");
+  ASSERT_EQ(agenda_.next(), &unit);
+  finish(unit, Feedback::failed);
+  Unit &other = add("b");
+  ASSERT_EQ(agenda_.next(), &other);
+  finish(other, Feedback::failed);
+  agenda_.detach(unit); // its message was bounced
+  agenda_.end_idle_backoffs();
+  EXPECT_FALSE(agenda_.destination("a").is_backing_off());
+  EXPECT_TRUE(agenda_.destination("b").is_backing_off()) << "whose messages say whether the change concerns it";
+  agenda_.attach(unit);
+}
+
 TEST_F(AgendaTest, trouble_of_our_own_says_nothing_of_the_destination) {
   add("a");
   add("a");
@@ -359,9 +375,9 @@ TEST_F(AgendaCrowd, destinations_of_one_full_host_take_turns_at_what_it_gives) {
   add("a");
   finish_at(*second, Feedback::reached, host_, 3);
   std::vector<Unit *> started;
-  EXPECT_EQ(start_all(&started), "ab") << "one place, to the one that has waited longest; a is in no backoff";
+  EXPECT_EQ(start_all(&started), "b") << "one place, to the one that has waited longest; a waits behind c now";
   EXPECT_EQ(agenda_.destination("b").worker, std::optional<std::size_t>(3));
-  finish_at(*started[1], Feedback::reached, host_, 3);
+  finish_at(*started[0], Feedback::reached, host_, 3);
   EXPECT_EQ(start_all(&started), "c") << "one place again, and c has waited longest";
 }
 
@@ -377,6 +393,45 @@ TEST_F(AgendaCrowd, an_idle_connection_elsewhere_lets_it_go_on_there_at_once) {
   EXPECT_EQ(agenda_.next(), nullptr) << "and then waits";
   advance(put_off_wait);
   EXPECT_EQ(agenda_.next(), unit) << "at most so long";
+}
+
+TEST_F(AgendaCrowd, who_waits_keeps_its_place_in_the_line_however_long_a_turn_takes) {
+  agenda_.set_limits({.connections = 8, .connections_per_destination = 1});
+  std::vector<Unit *> all;
+  for (const char *key : {"a", "b", "c", "d", "e"})
+    for (int i = 0; i < 8; ++i) all.push_back(&add(key));
+  Unit *running = agenda_.next(); // of a: the host takes one connection
+  std::map<std::string, int> served;
+  const auto start_others = [&] {
+    while (Unit *unit = agenda_.next()) {
+      finish_at(*unit, Feedback::put_off, host_);
+      agenda_.add(*unit, now_, now_);
+    }
+  };
+  start_others();
+  for (int turn = 0; turn < 20; ++turn) {
+    advance(3s); // a whole round takes 15 s, three times the wait
+    if (running == nullptr) break;
+    ++served[running->destination->key];
+    finish_at(*running, Feedback::reached, host_);
+    running = agenda_.next();
+    start_others();
+  }
+  for (const char *key : {"a", "b", "c", "d", "e"}) EXPECT_NEAR(served[key], 4, 1) << key;
+}
+
+TEST_F(AgendaShares, a_share_that_is_nearly_full_is_in_a_hurry) {
+  agenda_.set_limits({.connections = 16, .connections_per_destination = 20, .unreached = 4});
+  std::vector<bool> pressed;
+  for (const char *key : {"a", "b", "c", "d"}) {
+    add(key);
+    Unit *unit = agenda_.next();
+    ASSERT_NE(unit, nullptr);
+    pressed.push_back(agenda_.is_pressed(*unit));
+  }
+  EXPECT_EQ(pressed, (std::vector<bool>{false, false, true, true}));
+  add("e");
+  EXPECT_EQ(agenda_.next(), nullptr);
 }
 
 TEST_F(AgendaCrowd, what_went_on_at_an_idle_connection_goes_on) {
