@@ -8,8 +8,9 @@
 #include "auth/core/header_fields.hpp"
 #include "auth/core/results_field.hpp"
 #include "mta/auth/sign_message.hpp"
-#include "smtp/base/text.hpp"
 #include "mta/inbound/header_senders.hpp"
+#include "mta/inbound/named_authors.hpp"
+#include "smtp/base/text.hpp"
 
 namespace mta::inbound {
 
@@ -66,6 +67,7 @@ smtp::Result<void> Intake::end_header(std::size_t size, MessageWriter &writer) {
   header_ = {};
   if (const auto subjects = fields_->named("Subject"); !subjects.empty())
     subject_ = auth::unfold(subjects.front()->value.substr(0, subject_limit));
+  if (wants_authors_) authors_ = named_authors(*fields_);
   if (check_) check_->header(*fields_);
   return work(writer);
 }
@@ -81,6 +83,7 @@ smtp::Result<void> Intake::work(MessageWriter &writer) {
 
 smtp::Result<void> Intake::store_header(const auth::HeaderFields &fields, MessageWriter &writer) {
   if (!from_outside_) return sign_header(fields, writer);
+  if (as_it_is_) return store_section(fields.section(), writer);
   const auto cleaned = clean(fields);
   if (!cleaned) {
     begin_sealing(fields);

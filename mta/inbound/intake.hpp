@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/arc/seal.hpp"
 #include "auth/core/dns_facts.hpp"
@@ -57,6 +58,14 @@ public:
   /// continued. Once, after end() and when the check is settled.
   [[nodiscard]] smtp::Result<std::string> seal(std::string results);
 
+  /// Of a message that another hop of ours checked: every field stays as it is. Before the first octet.
+  void keep_as_it_is() noexcept { as_it_is_ = true; }
+  /// Notes the domains of header From, checked or not; before the first octet.
+  void want_authors() noexcept { wants_authors_ = true; }
+  /// Those domains; where nobody can tell who the author is, all that From names, since some reader shows one of them.
+  /// Empty unless they were wanted; after the header section.
+  [[nodiscard]] const std::vector<std::string> &authors() const noexcept { return authors_; }
+
   /// Null for mail that is not checked.
   [[nodiscard]] MessageCheck *check() noexcept { return check_.get(); }
   [[nodiscard]] auth::DnsFacts &facts() noexcept { return facts_; }
@@ -90,6 +99,9 @@ private:
 
   const Config &config_;
   bool from_outside_ = true;
+  bool as_it_is_ = false;
+  bool wants_authors_ = false;
+  std::vector<std::string> authors_;
   std::unique_ptr<MessageCheck> check_;
   std::optional<auth::DkimSigner> signer_;
   bool sealed_ = false;

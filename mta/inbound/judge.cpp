@@ -96,6 +96,17 @@ std::optional<policy::SenderVerdict> ClientJudge::judge_author(const smtp::Domai
   return judge_sender(smtp::ReversePath(std::move(*mailbox)), now);
 }
 
+bool ClientJudge::has_author_rules() {
+  if (author_rules_) return *author_rules_;
+  const auto &partners = snapshot_.config().partners.partners();
+  author_rules_ = std::any_of(partners.begin(), partners.end(), [this](const policy::Partner &partner) {
+    if (!partner.inbound || !partner.inbound->authors) return false;
+    const auto &listeners = partner.inbound->listeners;
+    return listeners.empty() || std::find(listeners.begin(), listeners.end(), listener_.name) != listeners.end();
+  });
+  return *author_rules_;
+}
+
 policy::SenderVerdict ClientJudge::judge_sender(const smtp::ReversePath &sender, Now now) {
   const policy::PartnerTable &partners = snapshot_.config().partners;
   policy::SenderFacts facts{.client = client_, .facts = facts_, .listener = listener_.name};

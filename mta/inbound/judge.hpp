@@ -37,6 +37,8 @@ public:
   [[nodiscard]] std::optional<smtp::Reply> judge_listener(Now now);
   /// The inbound rule of an author's domain (header From), where it says that it holds for authors; else nothing.
   [[nodiscard]] std::optional<policy::SenderVerdict> judge_author(const smtp::Domain &author, Now now);
+  /// Some rule holds for authors on this listener: what readers see has to be looked at, whoever the client is.
+  [[nodiscard]] bool has_author_rules();
   /// The partner table's inbound rules.
   [[nodiscard]] policy::SenderVerdict judge_sender(const smtp::ReversePath &sender, Now now);
   [[nodiscard]] std::optional<smtp::Reply> judge_recipient(const smtp::ForwardPath &path, Now now);
@@ -82,6 +84,7 @@ private:
   std::string certificate_problem_;
   bool for_now_ = false; ///< the certificate is refused since lists of revoked ones are missing or too old
   std::optional<policy::SenderPermit> permit_;
+  std::optional<bool> author_rules_;
   bool verified_ = false; ///< some verdict was good
 };
 

@@ -29,6 +29,10 @@ constexpr std::size_t refused_without_delay = 10;
 constexpr std::uint64_t usual_header = 32'768;
 /// What one octet of a header section costs until the end of the message: the text, and the fields that checks look at.
 constexpr std::uint64_t memory_of_header_octet = 2;
+/// Refusals of a session that have a line of their own between two accepted messages, where limits.errors does not say.
+constexpr std::uint64_t refusal_lines = 10;
+/// Of a client of ours: what became of its mail is asked for.
+constexpr std::uint64_t refusal_lines_of_ours = 1'000;
 
 smtp::Reply no_memory(std::uint64_t budget) {
   return make_reply(452, {4, 3, 1},
@@ -114,7 +118,7 @@ std::optional<Need> Receiver::take(smtp::Wait & /*action*/) {
 }
 
 std::optional<Need> Receiver::take(smtp::Send &action) {
-  note_refusals(action.octets);
+  note_refusals(action);
   if (output_.empty()) {
     output_ = std::move(action.octets);
   } else {
@@ -139,6 +143,7 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
     std::string reason = refusal->text;
     refuse(std::move(*refusal), {.command = "MAIL",
                                  .reason = std::move(reason),
+                                 .level = LogLevel::warning,
                                  .sender = action.sender.path.to_string(),
                                  .recipient = {}});
     return std::nullopt;
@@ -237,6 +242,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   begin_intake();
   header_memory_.emplace(edge_.shared().memory);
   failure_.reset();
+  policy_says_so_ = false;
   receiving_ = true;
   machine_.answer(smtp::Reply{.code = 354, .enhanced = std::nullopt, .text = "end data with <CRLF>.<CRLF>"});
   return std::nullopt;
@@ -316,7 +322,11 @@ std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
 
 std::optional<Need> Receiver::end_of_message() {
   ending_ = false;
-  if (!failure_ && intake_ && intake_->refusal()) failure_ = intake_->refusal();
+  if (!failure_ && intake_ && intake_->refusal()) {
+    failure_ = intake_->refusal();
+    policy_says_so_ = true;
+  }
+  if (!failure_ && intake_ && intake_->check() == nullptr && (failure_ = judge_authors())) policy_says_so_ = true;
   if (!failure_ && intake_)
     if (const auto ended = intake_->end(*writer_); !ended) {
       note_storage_failure("message", ended.error());
@@ -325,8 +335,9 @@ std::optional<Need> Receiver::end_of_message() {
   if (failure_) {
     end_message();
     const std::string reason = failure_->text;
+    const LogLevel level = policy_says_so_ ? LogLevel::warning : LogLevel::info;
     refuse(std::move(*std::exchange(failure_, std::nullopt)),
-           {.command = "message", .reason = reason, .sender = {}, .recipient = {}});
+           {.command = "message", .reason = reason, .level = level, .sender = {}, .recipient = {}});
     message_.reset();
     return std::nullopt;
   }
@@ -499,14 +510,17 @@ void Receiver::committed(const smtp::Result<void> &result) {
     return;
   }
   const QueueId id = message_->id;
-  log_accepted();
+  smtp::Reply reply = make_reply(250, {2, 0, 0}, "queued as " + id.to_string());
+  sum_up_refusals();
+  policy_refusals_ = 0;
+  log_accepted(reply);
   note_observed_message();
   ++accepted_;
   edge_.shared().messages_accepted.fetch_add(1, std::memory_order_relaxed);
   unconfirmed_ = id;
   edge_.shared().services.submit(std::move(message_));
   message_.reset();
-  machine_.answer(make_reply(250, {2, 0, 0}, "queued as " + id.to_string()));
+  machine_.answer(std::move(reply));
 }
 
 void Receiver::let_go() noexcept {
@@ -528,21 +542,44 @@ void Receiver::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::Peer
 }
 
 /// One Send may hold the replies to many commands. Those that refuse() gave are logged already.
-void Receiver::note_refusals(std::string_view replies) {
-  while (!replies.empty()) {
-    const std::string_view line = replies.substr(0, replies.find('\r'));
-    replies.remove_prefix(std::min(line.size() + 2, replies.size()));
+void Receiver::note_refusals(const smtp::Send &sent) {
+  const std::string_view replies = sent.octets;
+  std::size_t next = 0; // of the session's own
+  for (std::size_t at = 0; at < replies.size();) {
+    const std::string_view line = replies.substr(at, replies.find('\r', at) - at);
     const bool is_refusal = line.size() > 3 && (line[0] == '4' || line[0] == '5') && line[3] == ' ';
+    const bool is_own = is_refusal && next < sent.refusals.size() && sent.refusals[next].at <= at;
+    at += line.size() + 2;
     if (!is_refusal) continue;
-    if (refusals_ahead_ > 0) {
-      --refusals_ahead_;
+    if (is_own || refusals_ahead_ == 0) {
+      note_own_refusal(line, is_own ? &sent.refusals[next++] : nullptr);
     } else {
-      log_refusal(line, {.command = {}, .reason = {}, .sender = {}, .recipient = {}});
+      --refusals_ahead_;
     }
   }
 }
 
+void Receiver::note_own_refusal(std::string_view reply, const smtp::OwnRefusal *own) {
+  Refused about{.command = {}, .reason = {}, .sender = {}, .recipient = {}};
+  // A listener that demands TLS: a policy, as that for certificates is.
+  if (reply.starts_with("530 ")) about.level = LogLevel::warning;
+  std::string verb;
+  if (own != nullptr && own->message) {
+    about.command = "message";
+    if (message_) about.recipient = list_recipients(*message_);
+  } else if (own != nullptr) {
+    about.line = own->line;
+    verb = smtp::to_upper(about.line.substr(0, about.line.find_first_of(" :")));
+    about.command = verb;
+    if (verb == "MAIL") about.sender = fmt::format("<{}>", named_path(about.line));
+    if (verb == "RCPT") about.recipient = named_path(about.line);
+  }
+  log_refusal(reply, about);
+}
+
 void Receiver::refuse(smtp::Reply reply, const Refused &about) {
+  if (about.command == "message" || about.command == "DATA")
+    edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
   log_refusal(reply.to_line(), about);
   ++refusals_ahead_;
   machine_.answer(std::move(reply));
@@ -554,15 +591,14 @@ void Receiver::note_storage_failure(std::string_view command, const smtp::Error 
 }
 
 void Receiver::log_refusal(std::string_view reply, const Refused &about) {
-  const bool is_message = about.command == "message" || about.command == "DATA";
-  if (is_message) {
-    edge_.shared().messages_refused.fetch_add(1, std::memory_order_relaxed);
-  }
-  // As many lines as a session may make errors: a thousand unknown recipients make no thousand lines.
-  if (refused_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
   std::string sender = about.sender, recipient = about.recipient;
   if (sender.empty() && message_) sender = message_->envelope.sender.path.to_string();
+  const bool is_message = about.command == "message" || about.command == "DATA";
   if (recipient.empty() && is_message && message_) recipient = list_recipients(*message_);
+  const std::uint64_t errors = in_force_.snapshot->config().limits.smtp.errors;
+  // As many lines as a session may make errors: a thousand unknown recipients make no thousand lines.
+  const std::uint64_t most = trusted_ ? refusal_lines_of_ours : errors != 0 ? errors : refusal_lines;
+  if (!refusals_.takes(most, about.level, recipient)) return;
   edge_.log().write(Event("refused", about.level)
                         .with("session", session_)
                         .with("client", client_.to_string())
@@ -570,13 +606,27 @@ void Receiver::log_refusal(std::string_view reply, const Refused &about) {
                         .with_if("from", sender)
                         .with_if("to", recipient)
                         .with_if("command", about.command)
+                        .with_if("line", about.line)
                         .with("reply", reply)
                         .with_if("reason", about.reason));
 }
 
+void Receiver::sum_up_refusals() {
+  const auto rest = refusals_.close();
+  if (!rest) return;
+  edge_.log().write(Event("refused_more", rest->level)
+                        .with("session", session_)
+                        .with("client", client_.to_string())
+                        .with_if("helo", machine_.facts().helo)
+                        .with_if("to", rest->recipients)
+                        .with("count", rest->count)
+                        .with("reason", fmt::format("{} more refusals, which have no line of their own", rest->count)));
+}
+
 void Receiver::log_policy(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict) {
-  // Not for every message of a long session: each accepted message's own line says the same.
-  if (policy_lines_++ >= in_force_.snapshot->config().limits.smtp.errors) return;
+  // Of refusals some between two accepted messages, as of their own lines. Else not for every message of a long
+  // session: each accepted message's own line says the same.
+  if ((verdict.refusal ? policy_refusals_ : policy_lines_)++ >= refusal_lines) return;
   edge_.log().write(Event("inbound_policy", verdict.refusal ? LogLevel::warning : LogLevel::info)
                         .with("session", session_)
                         .with("client", client_.to_string())
@@ -589,7 +639,7 @@ void Receiver::log_policy(const smtp::ReversePath &sender, const policy::SenderV
                         .with("reason", verdict.reason));
 }
 
-void Receiver::log_accepted() {
+void Receiver::log_accepted(const smtp::Reply &reply) {
   const Envelope &envelope = message_->envelope;
   const bool has_one = message_->recipients.size() == 1;
   edge_.log().write(Event("accepted")
@@ -607,10 +657,12 @@ void Receiver::log_accepted() {
                                            : observed_failure_ ? "observed_failure"
                                                                : "satisfied")
                         .with_if("held", message_->held ? message_->hold_reason : std::string())
-                        .with_if("message_id", envelope.message_id));
+                        .with_if("message_id", envelope.message_id)
+                        .with_if("status", has_one ? "queued" : "")
+                        .with("reply", reply.to_line()));
   if (has_one) return;
   for (const RecipientState &state : message_->recipients)
-    edge_.log().write(recipient_event(message_->id, state, "queued"));
+    edge_.log().write(recipient_event(message_->id, state, "queued").with("reply", reply.to_line()));
 }
 
 } // namespace mta::inbound

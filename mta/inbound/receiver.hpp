@@ -13,6 +13,7 @@
 #include "mta/inbound/edge.hpp"
 #include "mta/inbound/intake.hpp"
 #include "mta/inbound/judge.hpp"
+#include "mta/inbound/refusal_log.hpp"
 #include "mta/queue/message.hpp"
 #include "mta/spool/spool.hpp"
 #include "smtp/message/header_gate.hpp"
@@ -86,7 +87,9 @@ public:
   /// The client said QUIT, or is gone: nothing has to be heard any more.
   [[nodiscard]] bool closes_at_clients_wish() const noexcept { return closes_at_clients_wish_; }
   [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_; }
-  [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+  [[nodiscard]] std::uint64_t refused() const noexcept { return refusals_.total(); }
+  /// Tells of the refusals that have no line of their own: at an accepted message, and at the session's end.
+  void sum_up_refusals();
   /// The message whose 250 is in output() and not yet written.
   [[nodiscard]] const std::optional<QueueId> &unconfirmed() const noexcept { return unconfirmed_; }
   void confirmed() noexcept { unconfirmed_.reset(); }
@@ -122,7 +125,8 @@ private:
   void end_message();
   /// Counts the header section with `more` octets of it; false: memory is short, and the message is to be refused.
   [[nodiscard]] bool hold_header(std::size_t more);
-  void judge_authors(policy::MessageDecision &decision);
+  /// The refusal, when the message names an author whose partner's rule it does not keep.
+  [[nodiscard]] std::optional<smtp::Reply> judge_authors();
   void quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
   void count_for_report(const policy::MessageDecision &decision);
@@ -131,11 +135,13 @@ private:
     std::string_view command;
     std::string_view reason;
     LogLevel level = LogLevel::info;
-    std::string sender;    ///< empty: that of the open transaction, if there is one
-    std::string recipient; ///< of RCPT; empty with a refused message: all that were accepted
+    std::string sender;      ///< empty: that of the open transaction, if there is one
+    std::string recipient;   ///< of RCPT; empty with a refused message: all that were accepted
+    std::string_view line{}; ///< the command line, where the session itself refused it
   };
   void refuse(smtp::Reply reply, const Refused &about);
-  void note_refusals(std::string_view replies);
+  void note_refusals(const smtp::Send &sent);
+  void note_own_refusal(std::string_view reply, const smtp::OwnRefusal *own);
   void note_storage_failure(std::string_view command, const smtp::Error &error);
   void log_refusal(std::string_view reply, const Refused &about);
   /// What we know of the sender's address, once the checks are done.
@@ -144,7 +150,7 @@ private:
   void observe(const smtp::ReversePath &sender, const policy::SenderVerdict &verdict);
   void note_observed_message();
   void add_report_copies();
-  void log_accepted();
+  void log_accepted(const smtp::Reply &reply);
 
   WorkerEdge &edge_;
   const ListenerInForce &in_force_;
@@ -163,6 +169,7 @@ private:
   std::string added_message_id_;
   bool fields_added_ = false;
   std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
+  bool policy_says_so_ = false;        ///< failure_ is the word of a policy that is enforced
   bool receiving_ = false;
   bool ending_ = false; ///< all octets of the message came; work is left
   std::optional<MemoryAccount::Charge> header_memory_; ///< while a message is read
@@ -177,10 +184,11 @@ private:
   std::string rule_;                                   ///< the inbound rule that the sender fell under
   bool sender_proven_ = false;                         ///< by what that rule demands
   bool observed_failure_ = false;                      ///< an observing rule would have refused this sender
-  std::uint64_t policy_lines_ = 0;
+  std::uint64_t policy_lines_ = 0;                     ///< about observing rules
+  std::uint64_t policy_refusals_ = 0;                  ///< since the last accepted message
   std::optional<QueueId> unconfirmed_;
   std::uint64_t accepted_ = 0;
-  std::uint64_t refused_ = 0;
+  RefusalLog refusals_;
   std::size_t refusals_ahead_ = 0; ///< given and logged, not yet come out as octets
 };
 

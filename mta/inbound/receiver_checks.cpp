@@ -74,6 +74,7 @@ void Receiver::judge_header_form() {
   if (gate_->is_refused()) {
     // RFC 3463: X.6.0, "some aspect of the message's content causes it to be considered undeliverable".
     failure_ = make_reply(550, {5, 6, 0}, problem + "; a header section is fields up to an empty line");
+    policy_says_so_ = true;
     return;
   }
   const bool own = from_client_of_ours();
@@ -112,18 +113,24 @@ void Receiver::begin_intake() {
   added_fields_.clear();
   added_message_id_.clear();
   fields_added_ = false;
+  // Such a rule holds as that for the envelope does: for clients of ours too, and whether or not senders are checked.
+  const bool by_author = judge_.has_author_rules();
   if (from_client_of_ours()) {
     const policy::SenderPermit &permit = judge_.sender_permit(now);
-    if (!config.dkim_keys.empty() || permit.is_restricted()) {
+    if (!config.dkim_keys.empty() || permit.is_restricted() || by_author) {
       intake_ = std::make_unique<Intake>(config, now);
       intake_->restrict_to(permit);
+      if (by_author) intake_->want_authors();
     }
     return;
   }
   const AuthenticationConfig &rules = config.authentication;
-  if (!in_force_.listener->check_senders) return; // another hop of ours did: what it wrote stays
-  if (!rules.enabled) {
+  const bool passed_on = !in_force_.listener->check_senders; // another hop of ours did: what it wrote stays
+  if (passed_on && !by_author) return;
+  if (passed_on || !rules.enabled) {
     intake_ = std::make_unique<Intake>(config);
+    if (passed_on) intake_->keep_as_it_is();
+    if (by_author) intake_->want_authors();
     return;
   }
   CheckRequest request;
@@ -140,6 +147,7 @@ void Receiver::begin_intake() {
   // Where several authors are let pass, each has to be proven.
   if (!rules.rules.refuse_several_authors) request.dmarc.several_authors = auth::SeveralAuthors::check_each;
   intake_ = std::make_unique<Intake>(config, std::move(request), wants_seal(config, *message_));
+  if (by_author) intake_->want_authors();
 }
 
 void Receiver::add_missing_fields() {
@@ -164,7 +172,13 @@ bool Receiver::checked(bool settled) {
         .code = 451, .enhanced = smtp::EnhancedCode{4, 7, 0}, .text = "the sender checks did not end, try again later"};
     decision.reasons = {"the checks ask for more DNS answers than the limit allows"};
   }
-  judge_authors(decision);
+  if (!decision.reply) {
+    if (auto refusal = judge_authors()) {
+      decision.action = refusal->is_permanent() ? policy::MessageAction::reject : policy::MessageAction::defer;
+      decision.reasons.push_back(refusal->text);
+      decision.reply = std::move(refusal);
+    }
+  }
   log_checks(decision);
   const auth::SpfVerdict &spf = check.results().spf.mail_from;
   spf_passed_ = settled && spf.result == auth::SpfResult::pass && observed_session_ && spf.domain == observed_session_->domain;
@@ -203,10 +217,9 @@ bool Receiver::checked(bool settled) {
 }
 
 /// Partners whose rule holds for the author too: what readers see is held to it, whatever envelope it comes in.
-void Receiver::judge_authors(policy::MessageDecision &decision) {
-  if (decision.reply) return;
+std::optional<smtp::Reply> Receiver::judge_authors() {
   const auto now = std::chrono::system_clock::now();
-  for (const std::string &name : intake_->check()->results().authors.domains) {
+  for (const std::string &name : intake_->authors()) {
     const auto domain = smtp::Domain::parse(name);
     if (!domain) continue;
     auto verdict = judge_.judge_author(*domain, now);
@@ -214,11 +227,9 @@ void Receiver::judge_authors(policy::MessageDecision &decision) {
     log_policy(message_->envelope.sender.path, *verdict);
     if (!verdict->refusal) continue;
     verdict->refusal->text = "the author's domain: " + verdict->refusal->text;
-    decision.action = verdict->refusal->is_permanent() ? policy::MessageAction::reject : policy::MessageAction::defer;
-    decision.reasons.push_back(verdict->refusal->text);
-    decision.reply = std::move(verdict->refusal);
-    return;
+    return std::move(verdict->refusal);
   }
+  return std::nullopt;
 }
 
 void Receiver::quarantine(const policy::MessageDecision &decision) {

@@ -153,6 +153,7 @@ void Session::log_tls() {
 }
 
 void Session::log_disconnect() {
+  receiver_.sum_up_refusals();
   edge_.log().write(
       Event("disconnect")
           .with("session", name_)

@@ -47,7 +47,7 @@ void ServerSession::Impl::refuse_chunk(const ChunkCommand &chunk, const Reply &r
     reply(refusal);
     return close("a refused chunk is too big to be read to its end");
   }
-  swallow_ = Swallow{chunk.size, refusal};
+  swallow_ = Swallow{chunk.size, refusal, std::string(about_line_.substr(0, 100))};
 }
 
 bool ServerSession::Impl::step_swallow() {
@@ -56,8 +56,11 @@ bool ServerSession::Impl::step_swallow() {
   swallow_->octets -= taken;
   if (swallow_->octets > 0) return false;
   const auto refusal = std::move(swallow_->reply);
+  const std::string line = std::move(swallow_->line);
   swallow_.reset();
+  about_line_ = line;
   refuse(refusal);
+  about_line_ = {};
   if (refusal.code == 421) close("421 was the answer");
   return true;
 }

@@ -60,6 +60,7 @@ struct ServerSession::Impl {
   struct Swallow {
     std::uint64_t octets = 0;
     Reply reply;
+    std::string line; ///< for the log, where the session itself refuses it
   };
 
   explicit Impl(ServerOptions given);
@@ -78,6 +79,8 @@ struct ServerSession::Impl {
   }
   void reply(const Reply &reply);
   void reply(std::uint16_t code, EnhancedCode enhanced, std::string_view text);
+  /// Says in `send`, which `refusal` is about to be added to, what it is about.
+  void note_own_refusal(Send &send, const Reply &refusal) const;
   /// A refusal that counts against Limits::errors.
   void refuse(const Reply &reply);
   void refuse(std::uint16_t code, EnhancedCode enhanced, std::string_view text);
@@ -144,6 +147,8 @@ struct ServerSession::Impl {
   std::size_t deferred_recipients_ = 0;
   std::size_t transactions_ = 0;
   std::optional<std::string> shut_down_;
+  std::string_view about_line_; ///< the command that is being run
+  bool about_message_ = false;  ///< octets of a message are being read
 };
 
 } // namespace smtp

@@ -18,8 +18,22 @@ constexpr std::size_t most_gathered = 8192;
 /// Recipients over the limit of one message, and others that are put off, are answered this many times the limit: a
 /// client may send a long list in one go, and hears what it is to send again (RFC 5321 section 4.5.3.1.10).
 constexpr std::size_t deferred_factor = 4;
+/// Of a refused command line, for the log.
+constexpr std::size_t most_shown = 300;
 /// A buffer that a body has made larger than this is given back when the message is done.
 constexpr std::size_t idle_buffer = 4096;
+
+/// What the log may show of a command line: nothing that could be a secret, as in AUTH and in what clients send behind
+/// it.
+std::string shown_line(std::string_view line) {
+  const CommandLine command = split_command(line);
+  switch (command.verb) {
+  case Verb::unknown:
+  case Verb::http: return {}; // the reply has as much of it as is of use
+  case Verb::not_implemented: return std::string(command.word);
+  default: return std::string(line.substr(0, most_shown));
+  }
+}
 
 } // namespace
 
@@ -29,11 +43,23 @@ void ServerSession::Impl::reply(const Reply &reply) {
   auto octets = format_reply(reply);
   if (actions_.size() > next_action_) {
     if (auto *send = std::get_if<Send>(&actions_.back())) {
+      note_own_refusal(*send, reply);
       send->octets += octets;
       return;
     }
   }
-  actions_.emplace_back(Send{std::move(octets)});
+  Send send;
+  note_own_refusal(send, reply);
+  send.octets = std::move(octets);
+  actions_.emplace_back(std::move(send));
+}
+
+void ServerSession::Impl::note_own_refusal(Send &send, const Reply &refusal) const {
+  // 421 is about the session, and what led to it was said before.
+  if (refusal.code < 400 || refusal.code == 421 || (about_line_.empty() && !about_message_)) return;
+  send.refusals.push_back({.at = send.octets.size(),
+                           .line = about_message_ ? std::string() : shown_line(about_line_),
+                           .message = about_message_});
 }
 
 void ServerSession::Impl::reply(std::uint16_t code, EnhancedCode enhanced, std::string_view text) {
@@ -131,7 +157,9 @@ bool ServerSession::Impl::step() {
   if (swallow_) {
     done = step_swallow();
   } else if (is_reading_body()) {
+    about_message_ = true;
     done = step_body();
+    about_message_ = false;
   } else {
     done = step_command();
   }
@@ -165,11 +193,13 @@ bool ServerSession::Impl::step_command() {
   line.remove_suffix(2);
   line = line.substr(0, line.find_last_not_of(" \t") + 1); // RFC 5321 section 4.1.1: tolerate white space at the end
   const auto command = split_command(line);
+  about_line_ = line;
   if (const auto limit = line_limit(command.verb, options_.limits.command_line); lf + 1 > limit) {
     refuse(500, {5, 5, 2}, fmt::format("the line is {} octets, limit is {}", lf + 1, limit));
   } else {
     run(command);
   }
+  about_line_ = {};
   return true;
 }
 

@@ -36,10 +36,17 @@ struct ServerOptions {
 struct Wait {
   friend bool operator==(const Wait &, const Wait &) = default;
 };
+/// What the session refused by itself, without a question, for the log.
+struct OwnRefusal {
+  std::size_t at = 0;   ///< where its reply begins in Send::octets
+  std::string line;     ///< the command line, cut at 300 octets; empty: no command of ours. Of AUTH the verb alone
+  bool message = false; ///< it is about the message that was being received, not about a command
+};
 /// Write these octets. The edge may gather several and write them at the next Wait, question or Close.
 struct Send {
   std::string octets;
-  friend bool operator==(const Send &, const Send &) = default;
+  std::vector<OwnRefusal> refusals = {}; ///< in the order of their replies
+  friend bool operator==(const Send &left, const Send &right) { return left.octets == right.octets; }
 };
 /// The 220 reply was sent as the action before; perform the handshake now, then call tls_done(), or drop the
 /// connection.

@@ -17,13 +17,14 @@ namespace support {
 struct LoggedEvent {
   std::string name;
   std::map<std::string, std::string, std::less<>> fields;
+  mta::LogLevel level = mta::LogLevel::info;
 };
 
 /// Thread-safe.
 class LogCapture : public mta::MailLog {
 public:
   void write(const mta::Event &event) override {
-    LoggedEvent logged{event.name(), {}};
+    LoggedEvent logged{event.name(), {}, event.level()};
     for (const auto &field : event.fields()) logged.fields[field.key] = field.value;
     const std::scoped_lock lock(mutex_);
     events_.push_back(std::move(logged));

@@ -1,4 +1,6 @@
 // Mail from outside is checked on its way into the spool: refusals, results in front, forged results left out, signatures.
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "auth/dkim/verify.hpp"
@@ -98,6 +100,107 @@ TEST(InboundChecks, APartnerRuleCanHoldForTheAuthorToo) {
     SmtpClient encrypted = fixture.encrypted();
     EXPECT_EQ(say(encrypted).substr(0, 3), "250");
   }
+}
+
+// ---- a rule for authors asks nobody whether senders are checked, nor whose client it is
+
+struct AuthorRow {
+  const char *name;
+  std::function<void(mta::Config &)> configure;
+  std::function<void(policy::InboundRule &)> rule;
+  std::string header;
+  bool refused;
+};
+
+const std::string partner_header = "From: <bob@partner.example>\r\nSubject: x\r\n";
+
+mta::Config with_author_rule(mta::Config config, const std::function<void(policy::InboundRule &)> &change) {
+  policy::Partner partner;
+  partner.name = "Partner";
+  partner.domains.push_back(smtp::DomainPattern::parse("partner.example").value());
+  policy::InboundRule rule;
+  rule.level = tls::Level::encrypted;
+  rule.authors = true;
+  if (change) change(rule);
+  partner.inbound = rule;
+  std::vector<policy::Partner> partners;
+  partners.push_back(std::move(partner));
+  config.partners = policy::PartnerTable::build(std::move(partners)).value();
+  return config;
+}
+
+void unchecked(mta::Config &config) {
+  config.listeners[0].check_senders = false;
+}
+void relaying(mta::Config &config) {
+  config.listeners[0].role = policy::ListenerRole::relay;
+  config.listeners[0].trusted_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+}
+
+const std::vector<AuthorRow> author_rows = {
+    {"a private network's listener", unchecked, {}, partner_header, true},
+    {"no checks at all", [](auto &config) { config.authentication.enabled = false; }, {}, partner_header, true},
+    {"a client of ours", relaying, {}, partner_header, true},
+    {"a stranger on a relay's listener",
+     [](auto &config) { config.listeners[0].role = policy::ListenerRole::relay; },
+     {},
+     partner_header,
+     true},
+    {"another author", unchecked, {}, "From: <bob@elsewhere.example>\r\n", false},
+    {"two From fields", unchecked, {}, "From: <bob@elsewhere.example>\r\n" + partner_header, true},
+    {"a From that cannot be read", unchecked, {}, "From: bob@partner.example <\r\n", true},
+    {"no From", unchecked, {}, "Subject: x\r\n", false},
+    {"a folded From of a client of ours", relaying, {}, "From: Bob\r\n <bob@partner.example>\r\n", true},
+    {"a rule of another listener", relaying, [](auto &rule) { rule.listeners = {"other"}; }, partner_header, false},
+    {"a rule of this listener", relaying,
+     [](auto &rule) {
+       rule.listeners = {"other", "test"};
+     },
+     partner_header, true},
+    {"a rule for the envelope alone", unchecked, [](auto &rule) { rule.authors = false; }, partner_header, false},
+    {"a rule that observes", unchecked, [](auto &rule) { rule.mode = policy::Mode::observe; }, partner_header, false},
+};
+
+TEST(InboundChecks, ARuleForAuthorsHoldsWhoeverTheClientIs) {
+  for (const AuthorRow &row : author_rows) {
+    SCOPED_TRACE(row.name);
+    test::FakeResolver dns;
+    zone(dns);
+    auto config = with_author_rule(checking_config(), row.rule);
+    config.authentication.rules.mode = policy::Mode::observe; // so that what cannot be read is not refused for that
+    row.configure(config);
+    InboundFixture fixture(std::move(config), {}, 2, &dns);
+    const auto say = [&row](SmtpClient &client) {
+      client.ask("MAIL FROM:<ann@sender.example>\r\n");
+      client.ask("RCPT TO:<alice@example.org>\r\n");
+      client.ask("DATA\r\n");
+      return client.ask(row.header + "\r\nhello\r\n.\r\n");
+    };
+    SmtpClient clear = fixture.greeted();
+    const std::string reply = say(clear);
+    EXPECT_EQ(reply.substr(0, 3), row.refused ? "550" : "250") << reply;
+    if (row.refused) {
+      EXPECT_TRUE(has(reply, "the author's domain: mail from partner.example")) << reply;
+      const auto told = fixture.log.wait_for("refused");
+      EXPECT_EQ(told.level, mta::LogLevel::warning);
+      EXPECT_EQ(told.fields.at("to"), "alice@example.org");
+    }
+    SmtpClient encrypted = fixture.encrypted();
+    EXPECT_EQ(say(encrypted).substr(0, 3), "250") << "who keeps it gets through";
+  }
+}
+
+TEST(InboundChecks, WhatIsOnlyLookedAtForItsAuthorStaysAsItCame) {
+  auto config = with_author_rule(checking_config(), {});
+  config.listeners[0].check_senders = false;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  const std::string theirs = "Authentication-Results: mx.example.org; spf=pass\r\n";
+  EXPECT_EQ(deliver(client, "ann@sender.example", theirs).substr(0, 3), "250");
+  const std::string whole = theirs + "From: <ann@sender.example>\r\nSubject: x\r\n\r\nhello\r\n";
+  EXPECT_EQ(fixture.spool.stored(1).body, whole) << "another hop of ours wrote it";
+  EXPECT_EQ(fixture.submitted().at(0)->envelope.body_size, whole.size());
+  EXPECT_EQ(fixture.submitted().at(0)->envelope.header_size, whole.size() - 7);
 }
 
 TEST(InboundChecks, ATemporaryFailureIs451AndNeverAPass) {

@@ -1,5 +1,7 @@
 // What InboundServer refuses, over a real socket, and with which words.
 #include <fstream>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -508,6 +510,225 @@ TEST(InboundRefuse, AFloodOfRefusalsMakesFewLines) {
   client.send(all);
   fixture.log.wait_for("disconnect");
   EXPECT_LE(fixture.log.count("refused"), 5U);
+}
+
+// ---- what the log says of a refusal
+
+struct LoggedRow {
+  const char *name;
+  std::function<void(mta::Config &)> configure;
+  std::vector<std::string> commands; ///< the last is refused
+  mta::LogLevel level;
+  std::map<std::string, std::string> fields; ///< empty value: the field is not there
+};
+
+void restricted_to_app(mta::Config &config) {
+  config.listeners[0].role = policy::ListenerRole::relay;
+  config.listeners[0].trusted_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+  policy::AllowedSenders block;
+  block.networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+  block.senders = {policy::SenderPattern::parse("app@ours.example").value()};
+  config.listeners[0].allowed_senders.push_back(std::move(block));
+}
+
+const std::string mail = "MAIL FROM:<ann@sender.example>\r\n", rcpt = "RCPT TO:<alice@example.org>\r\n";
+
+const std::vector<LoggedRow> logged_rows = {
+    {"an unknown recipient",
+     {},
+     {mail, "RCPT TO:<nobody@example.org>\r\n"},
+     mta::LogLevel::info,
+     {{"command", "RCPT"}, {"from", "<ann@sender.example>"}, {"to", "<nobody@example.org>"}, {"line", ""}}},
+    {"a recipient that is no address",
+     {},
+     {mail, "RCPT TO:<a@b@example.org>\r\n"},
+     mta::LogLevel::info,
+     {{"command", "RCPT"},
+      {"from", "<ann@sender.example>"},
+      {"to", "a@b@example.org"},
+      {"line", "RCPT TO:<a@b@example.org>"}}},
+    {"one recipient too many",
+     [](auto &config) { config.limits.smtp.recipients = 1; },
+     {mail, rcpt, "RCPT TO:<bob@example.org>\r\n"},
+     mta::LogLevel::info,
+     {{"command", "RCPT"},
+      {"from", "<ann@sender.example>"},
+      {"to", "bob@example.org"},
+      {"line", "RCPT TO:<bob@example.org>"}}},
+    {"a recipient before MAIL",
+     {},
+     {rcpt},
+     mta::LogLevel::info,
+     {{"command", "RCPT"}, {"from", ""}, {"to", "alice@example.org"}, {"line", "RCPT TO:<alice@example.org>"}}},
+    {"a sender that is no address",
+     {},
+     {"MAIL FROM:<ann@@sender.example> SIZE=3\r\n"},
+     mta::LogLevel::info,
+     {{"command", "MAIL"},
+      {"from", "<ann@@sender.example>"},
+      {"to", ""},
+      {"line", "MAIL FROM:<ann@@sender.example> SIZE=3"}}},
+    {"what is no command",
+     {},
+     {"XSECRET hunter2 hunter2 hunter2 hunter2\r\n"},
+     mta::LogLevel::info,
+     {{"command", ""}, {"line", ""}}},
+    {"credentials",
+     {},
+     {"AUTH PLAIN AGFubgBodW50ZXIy\r\n"},
+     mta::LogLevel::info,
+     {{"command", "AUTH"}, {"line", "AUTH"}}},
+    {"a chunk out of sequence",
+     {},
+     {"BDAT 3 LAST\r\nabc"},
+     mta::LogLevel::info,
+     {{"command", "BDAT"}, {"line", "BDAT 3 LAST"}}},
+    {"a message that is too big",
+     [](auto &config) { config.limits.smtp.message_size = 10; },
+     {mail, rcpt, "DATA\r\n", "more than ten octets\r\n.\r\n"},
+     mta::LogLevel::info,
+     {{"command", "message"}, {"from", "<ann@sender.example>"}, {"to", "alice@example.org"}, {"line", ""}}},
+    {"a NUL",
+     {},
+     {mail, rcpt, "DATA\r\n", std::string("a\0b\r\n.\r\n", 8)},
+     mta::LogLevel::info,
+     {{"command", "message"}, {"to", "alice@example.org"}}},
+    {"a listener that demands TLS",
+     [](auto &config) { config.listeners[0].require_tls = true; },
+     {mail},
+     mta::LogLevel::warning,
+     {{"command", "MAIL"}, {"from", "<ann@sender.example>"}}},
+    {"a sender that is not the client's",
+     restricted_to_app,
+     {mail},
+     mta::LogLevel::warning,
+     {{"command", "MAIL"}, {"from", "<ann@sender.example>"}, {"reason", "allowed_senders"}}},
+    {"an author that is not the client's",
+     restricted_to_app,
+     {"MAIL FROM:<app@ours.example>\r\n", rcpt, "DATA\r\n", "From: boss@ours.example\r\n\r\nx\r\n.\r\n"},
+     mta::LogLevel::warning,
+     {{"command", "message"}, {"from", "<app@ours.example>"}, {"to", "alice@example.org"}}},
+    {"a header that hides an author",
+     [](auto &config) { config.authentication.rules.mode = policy::Mode::enforce; },
+     {mail, rcpt, "DATA\r\n", " x\r\nFrom: boss@ours.example\r\n\r\nx\r\n.\r\n"},
+     mta::LogLevel::warning,
+     {{"command", "message"}, {"to", "alice@example.org"}}},
+};
+
+TEST(InboundRefuse, TheLogSaysWhoWasRefusedWhatAndHowSeriousItIs) {
+  for (const LoggedRow &row : logged_rows) {
+    SCOPED_TRACE(row.name);
+    auto config = base_config();
+    if (row.configure) row.configure(config);
+    InboundFixture fixture(std::move(config));
+    SmtpClient client = fixture.greeted();
+    std::string reply;
+    for (const std::string &command : row.commands) reply = client.ask(command);
+    ASSERT_TRUE(reply.starts_with('4') || reply.starts_with('5')) << reply;
+    const auto told = fixture.log.wait_for("refused");
+    EXPECT_EQ(told.level, row.level);
+    EXPECT_EQ(told.fields.at("helo"), "client.example");
+    EXPECT_EQ(told.fields.at("client"), "127.0.0.1");
+    EXPECT_EQ(told.fields.at("reply") + "\r\n", reply);
+    for (const auto &[field, value] : row.fields) {
+      const auto found = told.fields.find(field);
+      EXPECT_EQ(found == told.fields.end() ? "" : found->second, value) << field;
+    }
+    client.ask("QUIT\r\n");
+    fixture.log.wait_for("disconnect");
+    EXPECT_EQ(fixture.log.count("refused"), 1U) << "said once";
+  }
+}
+
+TEST(InboundRefuse, AListenerForCertificatesWarnsOfWhoHasNone) {
+  auto config = base_config();
+  config.listeners[0].require_tls = true;
+  config.listeners[0].require_client_certificate = true;
+  config.listeners[0].required_pins = {"sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.encrypted();
+  EXPECT_EQ(client.ask("MAIL FROM:<>\r\n").substr(0, 9), "550 5.7.1");
+  const auto told = fixture.log.wait_for("refused");
+  EXPECT_EQ(told.level, mta::LogLevel::warning);
+  EXPECT_EQ(told.fields.at("helo"), "client.example");
+}
+
+TEST(InboundRefuse, NoSessionFallsSilentAndNoneFloods) {
+  auto config = base_config();
+  config.limits.smtp.errors = 5;
+  mta::InboundOptions options;
+  options.recipient_delay = std::chrono::milliseconds(1);
+  InboundFixture fixture(std::move(config), options);
+  SmtpClient client = fixture.greeted();
+  for (const int round : {1, 2}) {
+    ASSERT_EQ(client.ask(mail).substr(0, 3), "250");
+    for (int i = 0; i < 12; ++i)
+      ASSERT_EQ(client.ask("RCPT TO:<nobody" + std::to_string(i) + "@example.org>\r\n").substr(0, 3), "550");
+    ASSERT_EQ(client.ask(rcpt).substr(0, 3), "250");
+    client.ask("DATA\r\n");
+    ASSERT_EQ(client.ask("From: <ann@sender.example>\r\n\r\nx\r\n.\r\n").substr(0, 3), "250");
+    const auto rest = fixture.log.wait_for("refused_more", static_cast<std::size_t>(round));
+    EXPECT_EQ(rest.fields.at("count"), "7");
+    EXPECT_EQ(rest.fields.at("to").substr(0, 42), "<nobody5@example.org>,<nobody6@example.org")
+        << "the others are named";
+    EXPECT_EQ(rest.fields.at("helo"), "client.example");
+    EXPECT_EQ(fixture.log.count("refused"), static_cast<std::size_t>(5 * round));
+  }
+  ASSERT_EQ(client.ask(mail).substr(0, 3), "250");
+  for (int i = 0; i < 6; ++i) client.ask("RCPT TO:<nobody@example.org>\r\n");
+  client.ask("QUIT\r\n");
+  EXPECT_EQ(fixture.log.wait_for("disconnect").fields.at("refused"), "30");
+  EXPECT_EQ(fixture.log.all("refused_more").at(2).fields.at("count"), "1") << "told at the session's end";
+}
+
+TEST(InboundRefuse, EachRefusalOfAClientOfOursHasItsLine) {
+  auto config = base_config();
+  config.limits.exempt_networks.push_back(smtp::Network::parse("127.0.0.0/8").value());
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  ASSERT_EQ(client.ask(mail).substr(0, 3), "250");
+  for (int i = 0; i < 60; ++i) ASSERT_EQ(client.ask("RCPT TO:<nobody@example.org>\r\n").substr(0, 3), "550");
+  client.ask("QUIT\r\n");
+  fixture.log.wait_for("disconnect");
+  EXPECT_EQ(fixture.log.count("refused"), 60U);
+  EXPECT_EQ(fixture.log.count("refused_more"), 0U);
+}
+
+TEST(InboundRefuse, RepliesOfOnePacketKeepTheirCommands) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  ASSERT_TRUE(client.send("MAIL FROM:<a@b@c>\r\n" + mail +
+                          "RCPT TO:<nobody@example.org>\r\nRCPT TO:<x@y@example.org>\r\n" + rcpt +
+                          "RCPT TO:<none@example.org>\r\nDATA x\r\nNOOP\r\nQUIT\r\n"));
+  fixture.log.wait_for("disconnect");
+  std::vector<std::string> told;
+  for (const auto &event : fixture.log.all("refused")) {
+    const auto to = event.fields.find("to");
+    told.push_back(event.fields.at("command") + " " + (to == event.fields.end() ? "" : to->second) + " " +
+                   event.fields.at("reply").substr(0, 3));
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"MAIL  501", "RCPT <nobody@example.org> 550", "RCPT x@y@example.org 501",
+                                            "RCPT <none@example.org> 550", "DATA alice@example.org 501"}));
+}
+
+TEST(InboundRefuse, TheLinesOfOneAndOfManyRecipientsSayTheSame) {
+  InboundFixture fixture;
+  SmtpClient client = fixture.greeted();
+  for (const int many : {1, 2}) {
+    client.ask(mail);
+    client.ask(rcpt);
+    if (many == 2) client.ask("RCPT TO:<bob@example.org>\r\n");
+    client.ask("DATA\r\n");
+    ASSERT_EQ(client.ask("From: <ann@sender.example>\r\n\r\nx\r\n.\r\n").substr(0, 3), "250");
+  }
+  const auto second = fixture.log.wait_for("recipient", 2);
+  const auto one = fixture.log.all("accepted").at(0);
+  for (const auto *line : {&one.fields, &second.fields}) {
+    EXPECT_EQ(line->at("status"), "queued");
+    EXPECT_EQ(line->at("reply"), "250 2.0.0 queued as " + line->at("id"));
+  }
+  EXPECT_EQ(one.fields.at("to"), "alice@example.org");
+  EXPECT_EQ(second.fields.at("to"), "bob@example.org");
 }
 
 } // namespace
