@@ -1,6 +1,7 @@
 // portcullis auth: the checks of mail outside of any session (check, batch), and ARC seals (arc-seal).
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -15,7 +16,7 @@
 #include "mta/cli/command.hpp"
 #include "mta/cli/dns_source.hpp"
 #include "mta/cli/files.hpp"
-#include "mta/config/load.hpp"
+#include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/message/header_scan.hpp"
 
@@ -28,10 +29,16 @@ namespace json = boost::json;
 constexpr std::size_t message_limit = std::size_t{256} * 1024 * 1024;
 constexpr std::size_t line_limit = std::size_t{64} * 1024 * 1024;
 
-/// How the daemon of this machine asks the DNS, when its configuration can be read here; else full recursion.
+/// How the daemon of this machine asks the DNS, by the last good configuration where the files are wrong; where there
+/// are none, or neither can be read (which is said), by full recursion.
 DnsConfig dns_of(const GlobalOptions &global) {
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  return loaded.config ? loaded.config->dns : DnsConfig{};
+  std::error_code error;
+  if (!std::filesystem::exists(global.config, error)) return DnsConfig{}; // no daemon's machine
+  if (const auto config = load_or_last_good(global)) return config->dns;
+  std::fprintf(stderr,
+               "portcullis: %s has mistakes (see portcullis check): the DNS is asked by full recursion, not by [dns]\n",
+               printable(global.config).c_str());
+  return DnsConfig{};
 }
 
 std::int64_t time_or_now(std::int64_t time) {

@@ -46,23 +46,47 @@ int run(CLI::App &program, GlobalOptions &global, int count, const char *const *
   return global.status;
 }
 
-std::shared_ptr<const Config> load_for_tool(GlobalOptions &global) {
+std::shared_ptr<const Config> load_or_last_good(const GlobalOptions &global) {
   const auto now = std::chrono::system_clock::now();
   const auto loaded = load_config(global.config, now);
   if (loaded.config) return loaded.config;
   const auto facts = read_start_facts(global.config);
   const auto kept = KeptFiles::open(last_good_folder(facts.spool_path), absolute_config_path(global.config));
-  if (kept) {
-    auto good = load_config(global.config, now, **kept);
-    if (good.config) {
-      if (!global.json)
-        std::fprintf(stderr, "portcullis: %s has mistakes (see portcullis check): this is by the last good configuration, of %s\n",
-                     printable(global.config).c_str(), printable((*kept)->saved()).c_str());
-      return good.config;
-    }
-  }
+  if (!kept) return nullptr;
+  auto good = load_config(global.config, now, **kept);
+  if (good.config && !global.json)
+    std::fprintf(stderr,
+                 "portcullis: %s has mistakes (see portcullis check): this is by the last good configuration, of %s\n",
+                 printable(global.config).c_str(), printable((*kept)->saved()).c_str());
+  return good.config;
+}
+
+std::shared_ptr<const Config> load_for_tool(GlobalOptions &global) {
+  if (auto config = load_or_last_good(global)) return config;
   fail(global, fmt::format("{} has mistakes: see portcullis check", global.config), 2);
   return nullptr;
+}
+
+DaemonPlaces find_places(const GlobalOptions &global) {
+  DaemonPlaces places;
+  places.config = load_or_last_good(global);
+  if (places.config) {
+    places.socket = places.config->control.socket;
+    places.spool = places.config->spool.path;
+    places.log_file = places.config->log.file;
+  } else {
+    if (!global.json)
+      std::fprintf(stderr,
+                   "portcullis: %s cannot be read as a whole (see portcullis check): only [control], [spool] and [log] "
+                   "are used\n",
+                   printable(global.config).c_str());
+    const auto facts = read_start_facts(global.config);
+    places.socket = facts.control.socket;
+    places.spool = facts.spool_path;
+    places.log_file = facts.log_file;
+  }
+  if (!global.socket.empty()) places.socket = global.socket;
+  return places;
 }
 
 std::optional<json::object> ask(GlobalOptions &global, const json::object &request) {

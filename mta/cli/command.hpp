@@ -50,6 +50,19 @@ void add_trace(CLI::App &program, GlobalOptions &global);
 /// can be had, which is printed.
 [[nodiscard]] std::shared_ptr<const Config> load_for_tool(GlobalOptions &global);
 
+/// The same without an end: null where neither can be had, which is not said. For commands that have use for less.
+[[nodiscard]] std::shared_ptr<const Config> load_or_last_good(const GlobalOptions &global);
+
+/// Where the daemon's things are, also when the files are wrong: then as the last good configuration says, or as those
+/// few keys do that can be read (read_start_facts).
+struct DaemonPlaces {
+  std::shared_ptr<const Config> config; ///< null: the files are wrong, and the last good ones cannot be had
+  std::string socket;                   ///< --socket, or control.socket
+  std::string spool;
+  std::string log_file;
+};
+[[nodiscard]] DaemonPlaces find_places(const GlobalOptions &global);
+
 /// Prints "portcullis: TEXT" to standard error (or {"ok":false,"error":TEXT} to standard output with --json).
 void fail(GlobalOptions &global, std::string_view text, int status);
 /// Strings that strangers wrote are made UTF-8, so that the line is JSON.

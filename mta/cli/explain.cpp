@@ -197,10 +197,9 @@ std::string to_text(const RecordedDecision &recorded) {
 }
 
 /// The message in the queue of the daemon, when one answers and has it.
-std::optional<json::object> find_waiting(const GlobalOptions &global, const std::string &configured,
-                                         const std::string &id) {
+std::optional<json::object> find_waiting(const std::string &socket, const std::string &id) {
   const json::object request{{"command", "queue"}, {"action", "show"}, {"id", id}};
-  const auto answer = call_daemon(global.socket.empty() ? configured : global.socket, request);
+  const auto answer = call_daemon(socket, request);
   if (!answer || !flag_at(*answer, "ok")) return std::nullopt;
   const auto *messages = answer->if_contains("messages");
   if (messages == nullptr || !messages->is_array() || messages->get_array().empty()) return std::nullopt;
@@ -226,17 +225,16 @@ void print_waiting(const json::object &message) {
 void explain_message(GlobalOptions &global, const std::string &text) {
   const auto id = QueueId::parse(text);
   if (!id) return fail(global, fmt::format("\"{}\" is no queue id", text), 2);
-  const auto config = load_for_tool(global);
-  if (!config) return;
-  const auto found = find_decisions(decision_files(tally_folder(*config)), id->value);
+  const DaemonPlaces places = find_places(global);
+  const auto found = find_decisions(decision_files(tally_folder(places.spool)), id->value);
   if (!found) return fail(global, found.error().detail, 2);
-  const auto waiting = find_waiting(global, config->control.socket, text);
+  const auto waiting = find_waiting(places.socket, text);
   if (found->empty() && !waiting)
     return fail(
         global,
         fmt::format("nothing is recorded of {}: no attempt was made, or it was in the last second or longer ago than "
-                    "tls_evidence.keep_days, {} days",
-                    text, config->tls_evidence.keep_days),
+                    "tls_evidence.keep_days{}",
+                    text, places.config ? fmt::format(", {} days", places.config->tls_evidence.keep_days) : ""),
         1);
   if (global.json) {
     json::array attempts;

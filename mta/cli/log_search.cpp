@@ -87,7 +87,16 @@ std::vector<std::string> addresses_of(std::string_view value) {
   return all;
 }
 
-constexpr std::array<std::string_view, 4> address_fields = {"to", "recipient", "from", "sender"};
+constexpr std::array<std::string_view, 5> address_fields = {"to", "recipient", "from", "sender", "redirected_to"};
+
+/// The end for this recipient: an attempt that was under way then and failed says nothing more.
+bool is_final(std::string_view status) {
+  return status == "failed" || status == "deleted" || status == "redirected";
+}
+
+bool is_refusal(std::string_view event) {
+  return event == "refused" || event == "refused_more";
+}
 
 bool has_text(std::string_view line, std::string_view lower) {
   return std::search(line.begin(), line.end(), lower.begin(), lower.end(),
@@ -100,7 +109,7 @@ std::string status_of(const LogLine &line) {
   if (event == "recipient") return std::string(line.at("status"));
   if (event == "accepted") return "queued";
   if (event == "recipient_failed") return "failed";
-  if (event == "refused") return "refused";
+  if (is_refusal(event)) return "refused";
   if (event != "delivery") return {};
   const std::string_view result = line.at("result");
   return result == "delivered" ? "delivered" : result == "permanent" ? "failed" : "deferred";
@@ -162,9 +171,12 @@ void LogSearch::look(std::string_view line) {
       by_id_ ? line.find(subject_) != std::string_view::npos || line.find("notice=") != std::string_view::npos
              : may_be_escaped_ || has_text(line, subject_);
   const bool may_be_notice = !ids_.empty() && line.find("bounce") != std::string_view::npos;
-  if (!may_fit && !may_be_notice) return;
+  const bool may_sum_up = !by_id_ && line.find("refused_more") != std::string_view::npos;
+  if (!may_fit && !may_be_notice && !may_sum_up) return;
   const auto parsed = parse_log_line(line);
   if (!parsed) return;
+  if (may_sum_up && parsed->at("event") == "refused_more" && parsed->at("to").ends_with("..."))
+    unnamed_ += smtp::parse_number(parsed->at("count")).value_or(0);
   const std::string_view id = parsed->at("id");
   if (ids_.size() + found_.size() >= message_limit) {
     full_ = true;
@@ -177,7 +189,7 @@ void LogSearch::look(std::string_view line) {
     ids_.emplace(id);
     return;
   }
-  if (parsed->at("event") != "refused") return;
+  if (!is_refusal(parsed->at("event"))) return;
   TracedMessage refused;
   note(refused, *parsed);
   refused.lines.emplace_back(without_line_end(line));
@@ -210,7 +222,7 @@ void LogSearch::note(TracedMessage &message, const LogLine &line) const {
   const std::string status = status_of(line);
   if (status.empty()) return;
   const std::string_view named = line.at("to").empty() ? line.at("recipient") : line.at("to");
-  const bool is_list = line.at("event") == "refused";
+  const bool is_list = is_refusal(line.at("event"));
   std::vector<std::string> addresses;
   if (is_list)
     addresses = addresses_of(named);
@@ -218,12 +230,13 @@ void LogSearch::note(TracedMessage &message, const LogLine &line) const {
     addresses.push_back(smtp::to_lower(without_brackets(named)));
   for (const std::string &address : addresses) {
     TracedRecipient &one = message.recipients[address];
-    // One that has failed or arrived stays so: an attempt's line says less than that of the end.
-    if (one.status == "failed" && status == "deferred") continue;
+    // An attempt's line says less than that of the end.
+    if (is_final(one.status) && status == "deferred") continue;
     one.status = status;
     one.time = line.at("time");
     one.host = line.at("host");
     one.reply = line.at("reply").empty() ? line.at("detail") : line.at("reply");
+    if (one.reply.empty()) one.reply = line.at("reason");
   }
 }
 

@@ -1,6 +1,7 @@
 // LogSearch: finds in the lines of our log what happened to a message, or to the mail of an address; no I/O.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -22,7 +23,8 @@ struct LogLine {
 
 /// What became of one recipient of a message, as its last line says.
 struct TracedRecipient {
-  std::string status; ///< "queued", "delivered", "deferred", "failed", "quarantined", "refused"
+  std::string
+      status; ///< "queued", "delivered", "deferred", "failed", "quarantined", "redirected", "deleted", "refused"
   std::string time;
   std::string host;
   std::string reply; ///< the reply, or why there is none
@@ -52,6 +54,8 @@ public:
   /// In the order in which the messages came.
   [[nodiscard]] std::vector<TracedMessage> take();
   [[nodiscard]] bool is_full() const noexcept { return full_; }
+  /// Refusals that sums of the log count without naming every recipient; some may be the subject's.
+  [[nodiscard]] std::uint64_t unnamed() const noexcept { return unnamed_; }
 
 private:
   [[nodiscard]] bool names_subject(const LogLine &line) const;
@@ -61,6 +65,7 @@ private:
   bool by_id_ = false;
   bool may_be_escaped_ = false; ///< the log would not show it as it is
   bool full_ = false;
+  std::uint64_t unnamed_ = 0;
   std::set<std::string, std::less<>> ids_;
   std::map<std::string, std::size_t, std::less<>> places_; ///< of an id in found_
   std::vector<TracedMessage> found_;

@@ -139,10 +139,9 @@ json::object whole_json(const StoredReport &stored) {
   return out;
 }
 
-/// The folder of the store; nothing: told already.
-std::optional<std::string> find_folder(GlobalOptions &global) {
-  if (const auto config = load_for_tool(global)) return reports_folder(config->spool.path);
-  return std::nullopt;
+/// The folder of the store.
+std::string find_folder(const GlobalOptions &global) {
+  return reports_folder(find_places(global).spool);
 }
 
 struct ListArguments {
@@ -184,9 +183,8 @@ void run_list(GlobalOptions &global, const ListArguments &arguments) {
     filter.since = *since;
   }
   const auto folder = find_folder(global);
-  if (!folder) return;
   const auto files = FileSystem::create();
-  const auto listed = list_reports(*files, *folder, filter);
+  const auto listed = list_reports(*files, folder, filter);
   if (!listed) return fail(global, listed.error().detail, 2);
   json::array reports, damaged;
   for (const ListedReport &entry : *listed) {
@@ -213,9 +211,8 @@ void run_list(GlobalOptions &global, const ListArguments &arguments) {
 
 void run_show(GlobalOptions &global, const std::string &id) {
   const auto folder = find_folder(global);
-  if (!folder) return;
   const auto files = FileSystem::create();
-  const auto stored = find_report(*files, *folder, id);
+  const auto stored = find_report(*files, folder, id);
   if (!stored) return fail(global, stored.error().detail, stored.error().code == smtp::ErrorCode::not_found ? 1 : 2);
   if (global.json) {
     json::object answer = whole_json(*stored);

@@ -115,13 +115,12 @@ std::string indented(const std::string &text) {
 }
 
 void show_policy(GlobalOptions &global, const std::string &text) {
-  const auto config = load_for_tool(global);
-  if (!config) return;
   const auto domain = parse_domain(global, text);
   if (!domain) return;
-  const auto kept = read_kept_policy(sts_folder(*config), *domain);
+  const std::string folder = sts_folder(find_places(global).spool);
+  const auto kept = read_kept_policy(folder, *domain);
   if (!kept && kept.error().code == smtp::ErrorCode::not_found)
-    return fail(global, fmt::format("no policy of {} is kept in {}", *domain, sts_folder(*config)), 1);
+    return fail(global, fmt::format("no policy of {} is kept in {}", *domain, folder), 1);
   if (!kept) return fail(global, fmt::format("{}: {}", *domain, kept.error().detail), 2);
   if (global.json) return print_json({{"ok", true}, {"policy", json_of(*kept)}});
   std::printf("%s: mode %s, id %s, fetched %s, %s\n%s", kept->domain.c_str(), policy::to_string(kept->policy.mode),
@@ -130,9 +129,7 @@ void show_policy(GlobalOptions &global, const std::string &text) {
 }
 
 void run_sts_list(GlobalOptions &global) {
-  const auto config = load_for_tool(global);
-  if (!config) return;
-  auto found = read_kept_policies(sts_folder(*config));
+  auto found = read_kept_policies(sts_folder(find_places(global).spool));
   if (!found) return fail(global, found.error().detail, 2);
   const auto by_domain = [](const auto &left, const auto &right) { return left.domain < right.domain; };
   std::sort(found->policies.begin(), found->policies.end(), by_domain);

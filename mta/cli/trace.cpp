@@ -13,7 +13,6 @@
 
 #include "mta/cli/command.hpp"
 #include "mta/cli/log_search.hpp"
-#include "mta/config/load.hpp"
 #include "mta/control/client.hpp"
 #include "mta/log/printable.hpp"
 #include "mta/log/time_stamp.hpp"
@@ -32,6 +31,8 @@ namespace json = boost::json;
 
 /// A longer line is none of ours.
 constexpr std::size_t longest_log_line = 262'144;
+/// Attempts from the daemon's record.
+constexpr std::size_t recorded_limit = 1'000;
 
 struct TraceArguments {
   std::string subject;
@@ -108,9 +109,7 @@ bool is_recent(std::string_view line, std::string_view since) {
 }
 
 /// What of it waits in the queue now, when a daemon answers.
-json::array find_queued(const GlobalOptions &global, const std::optional<Config> &config, const std::string &subject) {
-  const std::string socket = !global.socket.empty() ? global.socket : config ? config->control.socket : std::string();
-  if (socket.empty()) return {};
+json::array find_queued(const std::string &socket, const std::string &subject) {
   json::object request{{"command", "queue"}, {"action", "list"}, {"limit", 1000}};
   request[QueueId::parse(subject) ? "id" : "recipient"] = subject;
   const auto answer = call_daemon(socket, request);
@@ -157,35 +156,74 @@ json::object to_json(const TracedMessage &message) {
           {"lines", std::move(lines)}};
 }
 
-/// What the daemon's own record has of a message: each attempt with its outcome. It stands in for a log that is not
-/// there.
-std::vector<RecordedDecision> find_recorded(const std::optional<Config> &config, const std::string &subject) {
-  const auto id = QueueId::parse(subject);
-  if (!id || !config) return {};
-  auto found = find_decisions(decision_files(tally_folder(*config)), id->value);
-  return found ? std::move(*found) : std::vector<RecordedDecision>();
+/// What the daemon's own record has of a message, or of the mail of an address: each attempt with its outcome, the
+/// newest first. It stands in for a log that is not there.
+AddressDecisions find_recorded(const DaemonPlaces &places, const std::string &subject,
+                               std::chrono::system_clock::time_point since, std::vector<std::string> &problems) {
+  const DayFiles files = decision_files(tally_folder(places.spool));
+  AddressDecisions found;
+  if (const auto id = QueueId::parse(subject)) {
+    auto all = find_decisions(files, id->value);
+    if (!all) problems.push_back(all.error().detail);
+    if (all)
+      for (RecordedDecision &one : *all)
+        if (one.note.time >= since) found.notes.push_back(std::move(one.note));
+  } else if (auto of_address = find_attempts(files, subject, since, recorded_limit)) {
+    found = std::move(*of_address);
+  } else {
+    problems.push_back(of_address.error().detail);
+  }
+  return found;
 }
 
-json::array describe_recorded(const std::vector<RecordedDecision> &recorded) {
+json::array describe_recorded(const std::vector<DecisionNote> &recorded) {
   json::array rows;
-  for (const RecordedDecision &one : recorded)
-    rows.push_back(json::object{{"time", format_time_stamp(one.note.time)},
-                                {"domain", one.note.domain},
-                                {"host", one.note.host},
-                                {"result", one.note.result},
-                                {"reply", one.note.reply}});
+  for (const DecisionNote &note : recorded) {
+    json::array recipients;
+    for (const NotedRecipient &one : note.recipients)
+      recipients.push_back(json::object{
+          {"address", one.address}, {"status", one.status}, {"reply", one.reply.empty() ? note.reply : one.reply}});
+    rows.push_back(json::object{{"id", QueueId{note.id}.to_string()},
+                                {"time", format_time_stamp(note.time)},
+                                {"sender", note.sender},
+                                {"domain", note.domain},
+                                {"host", note.host},
+                                {"result", note.result},
+                                {"reply", note.reply},
+                                {"recipients", std::move(recipients)},
+                                {"recipients_left_out", note.recipients_left_out}});
+  }
   return rows;
 }
 
-void print_recorded(const std::string &id, const std::vector<RecordedDecision> &recorded) {
-  if (recorded.empty()) return;
-  std::printf("%s  attempts that are recorded, the newest first (portcullis explain --message tells more)\n",
-              id.c_str());
-  for (const RecordedDecision &one : recorded)
-    std::printf("  %s %s by %s: %s%s%s\n", format_time_stamp(one.note.time).c_str(), printable(one.note.domain).c_str(),
-                one.note.host.empty() ? "no host" : printable(one.note.host).c_str(),
-                printable(one.note.result).c_str(), one.note.reply.empty() ? "" : ": ",
-                printable(one.note.reply).c_str());
+void print_attempt(const DecisionNote &note, std::string_view whom, std::string_view status, const std::string &reply) {
+  std::printf("  %s %s: %s by %s%s%s\n", format_time_stamp(note.time).c_str(), printable(whom).c_str(),
+              printable(status).c_str(), note.host.empty() ? "no host" : printable(note.host).c_str(),
+              reply.empty() ? "" : ": ", printable(reply).c_str());
+}
+
+void print_recorded(const AddressDecisions &recorded) {
+  std::vector<std::uint64_t> ids; // in the order of their newest attempts
+  for (const DecisionNote &note : recorded.notes)
+    if (std::find(ids.begin(), ids.end(), note.id) == ids.end()) ids.push_back(note.id);
+  for (const std::uint64_t id : ids) {
+    bool first = true;
+    for (const DecisionNote &note : recorded.notes) {
+      if (note.id != id) continue;
+      if (std::exchange(first, false))
+        std::printf(
+            "%s  from %s: attempts that are recorded, the newest first (portcullis explain --message tells more)\n",
+            QueueId{id}.to_string().c_str(), note.sender.empty() ? "?" : printable(note.sender).c_str());
+      if (note.recipients.empty()) print_attempt(note, note.domain, note.result, note.reply);
+      for (const NotedRecipient &one : note.recipients)
+        print_attempt(note, one.address, one.status, one.reply.empty() ? note.reply : one.reply);
+      if (note.recipients_left_out > 0)
+        std::printf("  … and %llu more recipients, for whom there was no room\n",
+                    static_cast<unsigned long long>(note.recipients_left_out));
+    }
+  }
+  if (recorded.is_cut)
+    std::printf("there are more attempts than the limit of %zu: narrow it with --since\n", recorded_limit);
 }
 
 void trace(GlobalOptions &global, const TraceArguments &arguments) {
@@ -193,14 +231,15 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
   if (!QueueId::parse(subject) && subject.find('@') == std::string::npos)
     return fail(global, fmt::format("\"{}\" is neither a queue id nor an address", smtp::escape(subject, 100)), 2);
   std::string since;
+  std::chrono::system_clock::time_point recorded_since{};
   if (!arguments.since.empty()) {
     const auto age = parse_age(arguments.since);
     if (!age)
       return fail(global, fmt::format("--since {}: give a number with a unit, such as 2h or 3d", arguments.since), 2);
     since = time_before(*age);
+    recorded_since = std::chrono::system_clock::now() - *age;
   }
-  const auto loaded = load_config(global.config, std::chrono::system_clock::now());
-  const std::optional<Config> config = loaded.config ? std::optional<Config>(*loaded.config) : std::nullopt;
+  const DaemonPlaces places = find_places(global);
   std::vector<std::string> files;
   if (!arguments.logs.empty()) {
     for (const std::string &log : arguments.logs) {
@@ -208,8 +247,8 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
       if (found.empty()) return fail(global, fmt::format("there is no log file {}", smtp::escape(log)), 2);
       files.insert(files.end(), found.begin(), found.end());
     }
-  } else if (config && !config->log.file.empty()) {
-    files = find_log_files(config->log.file);
+  } else if (!places.log_file.empty()) {
+    files = find_log_files(places.log_file);
   }
 
   LogSearch search(subject);
@@ -223,14 +262,19 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
       if (first && !problem.empty()) problems.push_back(std::move(problem));
     }
   const auto found = search.take();
-  const json::array queued = find_queued(global, config, subject);
+  const json::array queued = find_queued(places.socket, subject);
   if (files.empty())
-    problems.emplace_back(
-        config ? "log.file is not set: the log goes to standard error, so look there (journalctl), or "
-                 "name a copy with --log"
-               : "the configuration cannot be read, so that the log file is not known: name it with --log");
-  const auto recorded = found.empty() ? find_recorded(config, subject) : std::vector<RecordedDecision>();
-  if (found.empty() && queued.empty() && recorded.empty()) {
+    problems.push_back(
+        places.log_file.empty()
+            ? "log.file is not set: the log goes to standard error, so look there (journalctl), or name a "
+              "copy with --log; the daemon's record has attempts alone, no refusals and no acts"
+            : fmt::format("{}: there is no such log file", smtp::escape(places.log_file)));
+  if (search.unnamed() > 0)
+    problems.push_back(fmt::format("{} refusals are counted in the log (event=refused_more) without naming every "
+                                   "recipient",
+                                   search.unnamed()));
+  const auto recorded = found.empty() ? find_recorded(places, subject, recorded_since, problems) : AddressDecisions();
+  if (found.empty() && queued.empty() && recorded.notes.empty()) {
     std::string text = fmt::format("nothing is known of {}", smtp::escape(subject, 300));
     for (const std::string &problem : problems) text += "; " + problem;
     return fail(global, text, 1);
@@ -241,12 +285,12 @@ void trace(GlobalOptions &global, const TraceArguments &arguments) {
     for (const std::string &problem : problems) texts.emplace_back(problem);
     return print_json({{"ok", true},
                        {"messages", std::move(messages)},
-                       {"recorded", describe_recorded(recorded)},
+                       {"recorded", describe_recorded(recorded.notes)},
                        {"queued", queued},
                        {"problems", std::move(texts)}});
   }
   for (const TracedMessage &message : found) print_message(message);
-  print_recorded(subject, recorded);
+  print_recorded(recorded);
   print_queued(queued);
   if (search.is_full())
     std::printf("there are more messages than the limit of %zu: narrow it with --since\n", LogSearch::message_limit);

@@ -68,6 +68,8 @@ StartFacts parse_start_facts(std::string_view text, std::string_view folder) {
   control.read("group", facts.control.group);
   const Part spool(text, "spool");
   spool.read_path("path", facts.spool_path, folder);
+  const Part log(text, "log");
+  log.read_path("file", facts.log_file, folder);
   const Part server(text, "server");
   server.read("user", facts.user);
   server.read("group", facts.group);

@@ -67,6 +67,11 @@ Event to_event(const Attempt &attempt) {
     if (!attempt.observed->ok()) event = std::move(event).with("would_refuse_reason", attempt.observed->reason);
   }
   event = std::move(event).with("result", to_string(attempt.result));
+  // As the line of one of several recipients has it (recipient_event).
+  if (attempt.recipients == 1)
+    event = std::move(event).with("status", attempt.result == AttemptResult::delivered   ? "delivered"
+                                            : attempt.result == AttemptResult::permanent ? "failed"
+                                                                                         : "deferred");
   if (attempt.cause != FailureCause::none) event = std::move(event).with("cause", to_string(attempt.cause));
   if (attempt.reply.code != 0) event = std::move(event).with("reply", attempt.reply.to_line());
   event = std::move(event).with_if("detail", attempt.detail);
@@ -74,7 +79,8 @@ Event to_event(const Attempt &attempt) {
   return std::move(event).with("ms", static_cast<std::int64_t>(attempt.duration.count()));
 }
 
-DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> decision) {
+DecisionNote to_note(const Attempt &attempt, const QueuedMessage &message,
+                     std::shared_ptr<const std::string> decision) {
   DecisionNote note;
   note.id = attempt.id.value;
   note.time = std::chrono::system_clock::now();
@@ -89,6 +95,16 @@ DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> 
   if (note.reason.empty()) note.reason = attempt.tls_problem.empty() ? attempt.detail : attempt.tls_problem;
   note.result = to_string(attempt.result);
   if (attempt.reply.code != 0) note.reply = attempt.reply.to_line();
+  note.sender = attempt.sender;
+  note.recipients.reserve(attempt.tried.size());
+  for (const TriedRecipient &one : attempt.tried) {
+    if (one.index >= message.recipients.size()) continue;
+    // The common reply is kept once.
+    const bool has_own = one.reply.code != 0 && !(one.reply == attempt.reply);
+    note.recipients.push_back({.address = message.recipients[one.index].recipient.mailbox.to_string(),
+                               .status = one.status,
+                               .reply = has_own ? one.reply.to_line() : std::string()});
+  }
   note.certificate = attempt.certificate;
   note.chain_digest = attempt.chain_digest;
   if (attempt.observed) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "mta/log/mail_log.hpp"
 #include "mta/queue/message.hpp"
@@ -26,11 +27,19 @@ enum class AttemptResult : std::uint8_t {
 };
 [[nodiscard]] const char *to_string(AttemptResult result) noexcept;
 
+/// One recipient of an attempt, and what became of it there.
+struct TriedRecipient {
+  std::size_t index = 0; ///< in the message
+  const char *status = "deferred";
+  smtp::Reply reply{}; ///< code 0: there is none
+};
+
 struct Attempt {
   QueueId id;
   std::string sender; ///< with angle brackets
   std::string to;     ///< the mailbox when it is one, else the domain or destination
   std::size_t recipients = 0;
+  std::vector<TriedRecipient> tried;
   std::size_t delivered = 0;
   std::size_t refused = 0;
   std::string domain;  ///< recipient domain whose policy decided
@@ -68,8 +77,9 @@ struct Attempt {
 
 /// event=delivery: info when delivered, warning when not.
 [[nodiscard]] Event to_event(const Attempt &attempt);
-/// What `explain --message` shows of it; `decision` is HostPlan::decision_text; null: there was none.
-[[nodiscard]] DecisionNote to_note(const Attempt &attempt, std::shared_ptr<const std::string> decision);
+/// What `explain --message` and `trace` show of it; `decision` is HostPlan::decision_text; null: there was none.
+[[nodiscard]] DecisionNote to_note(const Attempt &attempt, const QueuedMessage &message,
+                                   std::shared_ptr<const std::string> decision);
 /// event=tls_fallback: an opportunistic message goes out in clear, and why.
 [[nodiscard]] Event to_fallback_event(const Attempt &attempt, std::string_view reason);
 

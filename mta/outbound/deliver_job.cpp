@@ -57,6 +57,7 @@ Attempt begin_attempt(const Group &group) {
   attempt.id = group.message().id;
   attempt.sender = group.message().envelope.sender.path.to_string();
   attempt.recipients = open.size();
+  for (const std::size_t index : open) attempt.tried.push_back({.index = index});
   attempt.to =
       open.size() == 1 ? group.message().recipients[open.front()].recipient.mailbox.to_string() : group.plan->domain;
   attempt.domain = group.plan->domain;
@@ -77,7 +78,8 @@ void end_attempt(const Group &group, Attempt &attempt, Clock::time_point began) 
   const Delivery::Services &services = group.worker->services();
   services.log.write(to_event(attempt));
   if (services.decisions != nullptr)
-    services.decisions->note(to_note(attempt, group.host_plan ? group.host_plan->decision_text : nullptr));
+    services.decisions->note(
+        to_note(attempt, group.message(), group.host_plan ? group.host_plan->decision_text : nullptr));
 }
 
 /// Tells those who count sessions.
@@ -236,6 +238,8 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
       Attempt attempt = begin_attempt(group);
       note_connection(attempt, *connection);
       attempt.reused = reused || !first;
+      attempt.tried.clear();
+      for (const std::size_t index : batch) attempt.tried.push_back({.index = index});
       auto end = co_await send_batch(group, *connection, std::move(batch), on_kept, attempt);
       if (end.after == After::stale) {
         group.active.connection = nullptr;
@@ -455,7 +459,8 @@ void report_no_hosts(const DeliveryWorker &worker, const Job &job, const std::ve
   sum_up(attempt, made);
   worker.services().log.write(to_event(attempt));
   if (DecisionLog *decisions = worker.services().decisions; decisions != nullptr)
-    decisions->note(to_note(attempt, std::make_shared<const std::string>(format_decision(*gathered.plan))));
+    decisions->note(
+        to_note(attempt, *job.message, std::make_shared<const std::string>(format_decision(*gathered.plan))));
   std::move(made.begin(), made.end(), std::back_inserter(results));
 }
 

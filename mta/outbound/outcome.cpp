@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/queue/recipient_event.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -98,7 +99,9 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results) {
   attempt.recipients = results.size();
   std::size_t temporary = 0;
   const RecipientResult *failed = nullptr;
+  attempt.tried.clear();
   for (const auto &result : results) {
+    attempt.tried.push_back({.index = result.index, .status = status_word(result.kind), .reply = result.reply});
     if (result.kind == Kind::delivered)
       ++attempt.delivered;
     else if (result.kind == Kind::permanent)

@@ -3,6 +3,11 @@
 
 namespace mta {
 
+const char *status_word(RecipientResult::Kind kind) noexcept {
+  using Kind = RecipientResult::Kind;
+  return kind == Kind::delivered ? "delivered" : kind == Kind::permanent ? "failed" : "deferred";
+}
+
 Event recipient_event(QueueId id, const RecipientState &state, std::string_view status, LogLevel level) {
   return Event("recipient", level)
       .with("id", id.to_string())
@@ -13,9 +18,8 @@ Event recipient_event(QueueId id, const RecipientState &state, std::string_view 
 Event recipient_event(const QueuedMessage &message, const RecipientResult &result) {
   using Kind = RecipientResult::Kind;
   const bool good = result.kind == Kind::delivered;
-  const char *const status = good ? "delivered" : result.kind == Kind::permanent ? "failed" : "deferred";
-  Event event =
-      recipient_event(message.id, message.recipients[result.index], status, good ? LogLevel::info : LogLevel::warning);
+  Event event = recipient_event(message.id, message.recipients[result.index], status_word(result.kind),
+                                good ? LogLevel::info : LogLevel::warning);
   event = std::move(event).with_if("host", result.host);
   if (result.reply.code != 0) event = std::move(event).with("reply", result.reply.to_line());
   if (!good && result.cause != FailureCause::none) event = std::move(event).with("cause", to_string(result.cause));

@@ -9,6 +9,9 @@
 
 namespace mta {
 
+/// "delivered", "failed" or "deferred".
+[[nodiscard]] const char *status_word(RecipientResult::Kind kind) noexcept;
+
 /// event=recipient: "id", "to", "status": queued, delivered, deferred, failed, or what else became of it. Lines of one
 /// recipient alone (accepted, delivery) name it themselves. Every line of the log that concerns a recipient has its
 /// address under "to" or "recipient": `portcullis trace` and grep go by that.

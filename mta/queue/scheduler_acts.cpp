@@ -125,6 +125,14 @@ Event Scheduler::Impl::event_of(const Act &act, QueueId id) {
   return std::move(event).with_if("by", act.by).with_if("reason", act.reason);
 }
 
+/// An operator's act ends the message for this recipient: its line, beside that of the act.
+void Scheduler::Impl::log_act(const Entry &entry, const RecipientState &state, const Act &act,
+                              std::string_view status) {
+  Event event = recipient_event(entry.message->id, state, status, LogLevel::warning);
+  if (act.redirect) event = std::move(event).with("redirected_to", act.redirect->to.to_string());
+  log.write(std::move(event).with_if("by", act.by).with_if("reason", act.reason));
+}
+
 void Scheduler::Impl::close_act(const std::shared_ptr<Act> &act) {
   if (--act->open == 0 && act->done) std::exchange(act->done, nullptr)(act->touched);
 }
@@ -375,9 +383,7 @@ void Scheduler::Impl::redirect_recorded(Entry &entry, const Act &act, bool ok) {
     apply_redirect(message, *act.redirect, now());
     for (std::size_t i = 0; i < message.recipients.size(); ++i)
       if (message.recipients[i].recipient.mailbox != before->recipients[i].recipient.mailbox)
-        log.write(recipient_event(message.id, before->recipients[i], "redirected", LogLevel::warning)
-                      .with("redirected_to", act.redirect->to.to_string())
-                      .with("by", act.by));
+        log_act(entry, before->recipients[i], act, "redirected");
     ungroup(entry);
     group(entry);
   }
@@ -410,9 +416,12 @@ void Scheduler::remove(const QueueFilter &filter, std::string reason, std::strin
   impl_->process();
 }
 
-void Scheduler::Impl::removal_recorded(Entry &entry, const Act &, bool ok) {
+void Scheduler::Impl::removal_recorded(Entry &entry, const Act &act, bool ok) {
   entry.recording = false;
   entry.removed = ok;
+  if (ok)
+    for (const RecipientState &state : entry.message->recipients)
+      if (state.status == RecipientStatus::pending) log_act(entry, state, act, "deleted");
   if (!ok) {
     mark_dirty(entry);
     schedule(entry);

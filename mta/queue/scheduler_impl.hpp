@@ -147,6 +147,7 @@ struct Scheduler::Impl {
   using Recorded = void (Impl::*)(Entry &entry, const Act &act, bool ok);
   void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, Recorded recorded);
   [[nodiscard]] static Event event_of(const Act &act, QueueId id);
+  void log_act(const Entry &entry, const RecipientState &state, const Act &act, std::string_view status);
   void close_act(const std::shared_ptr<Act> &act);
   void hold_recorded(Entry &entry, const Act &act, bool ok);
   void release_recorded(Entry &entry, const Act &act, bool ok);

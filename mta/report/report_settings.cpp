@@ -11,7 +11,11 @@ constexpr int longest_walk = 24;
 } // namespace
 
 std::string tally_folder(const Config &config) {
-  return config.spool.path + "/tally";
+  return tally_folder(config.spool.path);
+}
+
+std::string tally_folder(const std::string &spool) {
+  return spool + "/tally";
 }
 
 DmarcReportSettings make_report_settings(const Config &config) {

@@ -21,6 +21,7 @@ namespace mta {
 
 /// Where the tally is: "…/tally" in the spool's folder.
 [[nodiscard]] std::string tally_folder(const Config &config);
+[[nodiscard]] std::string tally_folder(const std::string &spool);
 
 /// A CheckDestination once `resolver` is bound: asks until auth::judge_destination() misses nothing, or `timeout` has
 /// passed (temporary). The executor must run on one thread; `resolver` must outlive the coroutine.

@@ -394,7 +394,11 @@ Task<StsFacts> StsService::find(std::string domain) {
 }
 
 std::string sts_folder(const Config &config) {
-  return config.spool.path + "/sts";
+  return sts_folder(config.spool.path);
+}
+
+std::string sts_folder(const std::string &spool) {
+  return spool + "/sts";
 }
 
 } // namespace mta

@@ -58,5 +58,6 @@ private:
 
 /// <spool.path>/sts.
 [[nodiscard]] std::string sts_folder(const Config &config);
+[[nodiscard]] std::string sts_folder(const std::string &spool);
 
 } // namespace mta

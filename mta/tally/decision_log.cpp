@@ -3,6 +3,8 @@
 #include "mta/tally/decision_log.hpp"
 
 #include <algorithm>
+#include <deque>
+#include <iterator>
 #include <limits>
 #include <unordered_map>
 #include <utility>
@@ -11,12 +13,14 @@
 
 #include "mta/tally/row_octets.hpp"
 #include "mta/tally/tally_file.hpp"
+#include "smtp/base/text.hpp"
 
 namespace mta {
 
 namespace {
 
-constexpr std::uint64_t decision_row_version = 2;
+constexpr std::uint64_t decision_row_version = 3;
+constexpr std::uint64_t recipients_row_version = 3;     ///< the first with sender and recipients
 constexpr std::uint64_t first_decision_row_version = 1; ///< notes without certificate and observed verdict; still read
 enum class RowKind : std::uint8_t { text, note };
 
@@ -26,6 +30,10 @@ constexpr std::size_t name_limit = 255;
 constexpr std::size_t reason_limit = 500;
 constexpr std::size_t reply_limit = 500;
 constexpr std::size_t digest_limit = 64;
+constexpr std::size_t address_limit = 600; ///< a local part may have 256 octets, and a null sender is two
+constexpr std::size_t recipient_reply_limit = 200;
+constexpr std::size_t recipients_room = 40'000; ///< octets; with all the rest below longest_tally_row
+constexpr std::uint64_t most_recipients = recipients_room;
 constexpr auto last_verdict = policy::VerdictKind::outside_profile;
 constexpr std::uint64_t longest_number = std::numeric_limits<std::int64_t>::max() / 2;
 constexpr std::uint64_t largest_hash = longest_number;
@@ -44,6 +52,36 @@ std::string encode_text(std::uint64_t hash, std::size_t index, std::size_t parts
   out.number(parts);
   out.text(part, part_size);
   return std::move(out).take();
+}
+
+void encode_recipients(RowWriter &out, const DecisionNote &note) {
+  std::size_t kept = 0;
+  for (std::size_t room = recipients_room; kept < note.recipients.size(); ++kept) {
+    const NotedRecipient &one = note.recipients[kept];
+    const std::size_t needed = std::min(one.address.size(), address_limit) + std::min(one.status.size(), name_limit) +
+                               std::min(one.reply.size(), recipient_reply_limit) + 8;
+    if (needed > room) break;
+    room -= needed;
+  }
+  out.number(kept);
+  for (std::size_t i = 0; i < kept; ++i) {
+    out.text(note.recipients[i].address, address_limit);
+    out.text(note.recipients[i].status, name_limit);
+    out.text(note.recipients[i].reply, recipient_reply_limit);
+  }
+  out.number(note.recipients.size() - kept + note.recipients_left_out);
+}
+
+void read_recipients(RowReader &in, DecisionNote &note) {
+  const std::uint64_t count = in.number("recipients", most_recipients);
+  for (std::uint64_t i = 0; i < count && in.error().empty(); ++i) {
+    NotedRecipient one;
+    one.address = in.text("address", address_limit);
+    one.status = in.text("status", name_limit);
+    one.reply = in.text("reply", recipient_reply_limit);
+    note.recipients.push_back(std::move(one));
+  }
+  note.recipients_left_out = in.number("recipients left out", longest_number);
 }
 
 std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
@@ -66,6 +104,8 @@ std::string encode_note(const DecisionNote &note, std::uint64_t hash) {
   out.text(note.chain_digest, digest_limit);
   out.optional_word(note.observed);
   out.text(note.observed_reason, reason_limit);
+  out.text(note.sender, address_limit);
+  encode_recipients(out, note);
   return std::move(out).take();
 }
 
@@ -133,6 +173,10 @@ std::optional<StoredNote> read_note(RowReader &in, std::uint64_t version, std::u
     stored.note.observed = in.optional_word("observed verdict", last_verdict);
     stored.note.observed_reason = in.text("observed reason", reason_limit);
   }
+  if (version >= recipients_row_version) {
+    stored.note.sender = in.text("sender", address_limit);
+    read_recipients(in, stored.note);
+  }
   if (!in.error().empty() || !in.is_at_end()) return std::nullopt;
   return stored;
 }
@@ -159,6 +203,23 @@ smtp::Result<std::unordered_map<std::uint64_t, std::string>> read_texts(const Da
     if (hash_of(text) == hash) texts.emplace(hash, std::move(text));
   }
   return texts;
+}
+
+std::string_view without_angles(std::string_view path) noexcept {
+  const bool bracketed = path.size() > 1 && path.front() == '<' && path.back() == '>';
+  return bracketed ? path.substr(1, path.size() - 2) : path;
+}
+
+bool names_address(const DecisionNote &note, std::string_view address) {
+  return smtp::equals_ignoring_case(without_angles(note.sender), address) ||
+         std::any_of(note.recipients.begin(), note.recipients.end(),
+                     [&](const NotedRecipient &one) { return smtp::equals_ignoring_case(one.address, address); });
+}
+
+/// Cheaper than to take every row apart.
+bool may_name(std::string_view row, std::string_view lower) {
+  return std::search(row.begin(), row.end(), lower.begin(), lower.end(),
+                     [](char a, char b) { return smtp::to_lower(a) == b; }) != row.end();
 }
 
 } // namespace
@@ -295,6 +356,37 @@ smtp::Result<std::vector<RecordedDecision>> find_decisions(const DayFiles &files
     }
   }
   return result;
+}
+
+smtp::Result<AddressDecisions> find_attempts(const DayFiles &files, std::string_view address,
+                                             std::chrono::system_clock::time_point since, std::size_t most) {
+  const std::string lower = smtp::to_lower(without_angles(address));
+  AddressDecisions found;
+  const auto days = files.list();
+  if (!days) return tl::unexpected(days.error());
+  for (auto day = days->rbegin(); day != days->rend() && *day + std::chrono::days(1) > since; ++day) {
+    const std::size_t room = most - found.notes.size();
+    std::deque<DecisionNote> notes; // of the day, the oldest first
+    const auto scanned = files.scan(*day, [&](const TallyRecord &record) {
+      if (!may_name(record.row, lower)) return;
+      RowReader in(record.row);
+      const RowHead head = read_head(in);
+      if (head.kind != RowKind::note) return;
+      const std::uint64_t id = read_id(in);
+      auto stored = read_note(in, head.version, id);
+      if (!stored || stored->note.time < since || !names_address(stored->note, lower)) return;
+      notes.push_back(std::move(stored->note));
+      if (notes.size() <= room) return;
+      found.is_cut = true;
+      notes.pop_front();
+    });
+    if (!scanned) return tl::unexpected(scanned.error());
+    std::stable_sort(notes.begin(), notes.end(),
+                     [](const auto &left, const auto &right) { return left.time > right.time; });
+    std::move(notes.begin(), notes.end(), std::back_inserter(found.notes));
+    if (found.is_cut) break;
+  }
+  return found;
 }
 
 } // namespace mta

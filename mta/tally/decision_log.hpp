@@ -20,6 +20,13 @@
 
 namespace mta {
 
+/// What an attempt meant for one recipient.
+struct NotedRecipient {
+  std::string address;
+  std::string status; ///< "delivered", "failed", "deferred"
+  std::string reply;  ///< where it is another than the attempt's
+};
+
 /// One attempt of one message at one host.
 struct DecisionNote {
   std::uint64_t id = 0; ///< QueueId::value
@@ -33,6 +40,9 @@ struct DecisionNote {
   std::string reason;                         ///< of the verdict, or what went wrong
   std::string result;                         ///< "delivered", "temporary", …
   std::string reply;                          ///< one line
+  std::string sender;                         ///< with angle brackets
+  std::vector<NotedRecipient> recipients;     ///< as many as have room; rows of older versions have none
+  std::uint64_t recipients_left_out = 0;
   std::string certificate;  ///< the name that satisfied a reference, else the first name of the leaf; empty: none
   std::string chain_digest; ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
   std::optional<policy::VerdictKind> observed; ///< what an observing rule would have said; nothing: there was none
@@ -97,6 +107,18 @@ struct RecordedDecision {
 /// All that was noted for the message, the newest first. Ids rise with time, so the days that can have it are found by
 /// looking; reads every day of the folder in the worst case. Blocks on the disk.
 [[nodiscard]] smtp::Result<std::vector<RecordedDecision>> find_decisions(const DayFiles &files, std::uint64_t id);
+
+/// What is recorded of an address.
+struct AddressDecisions {
+  std::vector<DecisionNote> notes; ///< the newest first; without their decisions
+  bool is_cut = false;             ///< there were more
+};
+
+/// The attempts of mail to or from the address (letters of any case), at most the `most` newest of those not before
+/// `since`. Reads all that the days since then have; blocks on the disk.
+[[nodiscard]] smtp::Result<AddressDecisions> find_attempts(const DayFiles &files, std::string_view address,
+                                                           std::chrono::system_clock::time_point since,
+                                                           std::size_t most);
 
 /// The decisions in a tally's folder.
 [[nodiscard]] DayFiles decision_files(std::string folder);

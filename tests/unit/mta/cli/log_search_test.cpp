@@ -115,6 +115,75 @@ TEST_P(LogSearchTest, who_is_not_there_gives_nothing) {
   EXPECT_TRUE(search("00000000000ZZ", GetParam()).empty());
 }
 
+std::vector<TracedMessage> trace(const std::string &subject, const std::vector<Event> &events, bool as_json,
+                                 std::uint64_t unnamed = 0) {
+  LogSearch search(subject);
+  for (const bool looking : {true, false})
+    for (const Event &event : events) {
+      const std::string line = (as_json ? format_json(event, "T1") : format_logfmt(event, "T1")) + "\n";
+      looking ? search.look(line) : search.collect(line);
+    }
+  EXPECT_EQ(search.unnamed(), unnamed);
+  return search.take();
+}
+
+TEST_P(LogSearchTest, an_operators_act_is_the_end_of_a_recipient) {
+  const std::vector<Event> events = {
+      Event("accepted")
+          .with("id", first)
+          .with("from", "<ann@sender.example>")
+          .with("to", "bob@goal.example")
+          .with("status", "queued")
+          .with("reply", "250 ok"),
+      Event("queue_delete").with("id", first).with("by", "op"),
+      Event("recipient")
+          .with("id", first)
+          .with("to", "bob@goal.example")
+          .with("status", "deleted")
+          .with("by", "op")
+          .with("reason", "spam"),
+      Event("delivery")
+          .with("id", first)
+          .with("to", "bob@goal.example")
+          .with("result", "temporary")
+          .with("reply", "451 later"),
+      Event("accepted").with("id", second).with("from", "<ann@sender.example>").with("to", "carol@goal.example"),
+      Event("recipient")
+          .with("id", second)
+          .with("to", "carol@goal.example")
+          .with("status", "redirected")
+          .with("redirected_to", "desk@goal.example"),
+  };
+  const auto bob = trace("bob@goal.example", events, GetParam());
+  ASSERT_EQ(bob.size(), 1U);
+  EXPECT_EQ(bob[0].recipients.at("bob@goal.example").status, "deleted")
+      << "an attempt that was under way changes nothing";
+  EXPECT_EQ(bob[0].recipients.at("bob@goal.example").reply, "spam");
+  const auto desk = trace("desk@goal.example", events, GetParam());
+  ASSERT_EQ(desk.size(), 1U) << "to whom it was redirected";
+  EXPECT_EQ(desk[0].recipients.at("carol@goal.example").status, "redirected");
+}
+
+TEST_P(LogSearchTest, a_sum_of_refusals_names_whom_it_can) {
+  const std::vector<Event> events = {
+      Event("refused_more")
+          .with("session", "1")
+          .with("to", "<x@goal.example>,<bob@goal.example>")
+          .with("count", 2)
+          .with("reason", "2 more"),
+      Event("refused_more")
+          .with("session", "2")
+          .with("to", "<y@goal.example>,...")
+          .with("count", 40)
+          .with("reason", "40 more"),
+  };
+  const auto bob = trace("bob@goal.example", events, GetParam(), 40);
+  ASSERT_EQ(bob.size(), 1U);
+  EXPECT_EQ(bob[0].recipients.at("bob@goal.example").status, "refused");
+  EXPECT_TRUE(trace("z@goal.example", events, GetParam(), 40).empty());
+  EXPECT_TRUE(trace(first, events, GetParam(), 0).empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Forms, LogSearchTest, testing::Values(false, true),
                          [](const auto &row) { return row.param ? "json" : "logfmt"; });
 

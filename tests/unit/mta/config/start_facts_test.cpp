@@ -8,7 +8,8 @@ namespace {
 using namespace mta;
 
 TEST(StartFacts, AreReadFromFilesThatAreWrongElsewhere) {
-  const std::string good = "[server]\nhostname = \"mx.example.org\"\nuser = \"mail\"\n[spool]\npath = \"sp\"\n[control]\nsocket = \"/run/x.sock\"\n";
+  const std::string good = "[server]\nhostname = \"mx.example.org\"\nuser = \"mail\"\n[spool]\npath = "
+                           "\"sp\"\n[log]\nfile = \"mail.log\"\n[control]\nsocket = \"/run/x.sock\"\n";
   for (const std::string &wrong :
        {std::string(), std::string("[limits]\nerrors = \"many\"\n"), std::string("[[domain]]\nrecipients = [\"a\n"),
         std::string("a stray line\n"), std::string("[control\n"), std::string("[unknown]\nx = 1\n")}) {
@@ -18,6 +19,7 @@ TEST(StartFacts, AreReadFromFilesThatAreWrongElsewhere) {
       EXPECT_EQ(facts.control.socket, "/run/x.sock");
       EXPECT_EQ(facts.spool_path, "/etc/p/sp");
       EXPECT_EQ(facts.user, "mail");
+      EXPECT_EQ(facts.log_file, "/etc/p/mail.log");
       EXPECT_TRUE(facts.start_with_last_good);
     }
   }

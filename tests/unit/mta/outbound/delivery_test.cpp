@@ -535,6 +535,11 @@ TEST_P(DeliveryDns, failures_are_temporary_or_permanent) {
   ASSERT_TRUE(found);
   ASSERT_EQ(found->size(), 1U) << "an attempt that came to no host is recorded too";
   EXPECT_TRUE((*found)[0].note.reply.starts_with(GetParam().reply)) << (*found)[0].note.reply;
+  const std::string status = GetParam().kind == Kind::permanent ? "failed" : "deferred";
+  EXPECT_EQ(log.events("delivery")[0].at("status"), status) << "as the lines of several recipients have it";
+  ASSERT_EQ((*found)[0].note.recipients.size(), 1U);
+  EXPECT_EQ((*found)[0].note.recipients[0].address, "a@domain.test");
+  EXPECT_EQ((*found)[0].note.recipients[0].status, status);
   EXPECT_NE((*found)[0].decision.find(R"("requirement":{"level":"opportunistic")"), std::string::npos)
       << (*found)[0].decision;
   delivery->shut_down(std::chrono::seconds(0));

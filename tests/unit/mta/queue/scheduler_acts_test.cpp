@@ -124,6 +124,22 @@ TEST_F(ActTest, remove_is_durable_then_logged_then_gone) {
   EXPECT_TRUE(asked_.empty()) << "an operator's removal is told to nobody";
 }
 
+TEST_F(ActTest, each_recipient_that_a_removal_ends_has_its_line) {
+  start();
+  submit(message(1, {"p@a.example", "q@a.example"}));
+  finish_at(0, {Kind::delivered, Kind::temporary});
+  spool_.hold_commits();
+  scheduler_->remove({}, "spam", "op@desk", count_to());
+  settle();
+  EXPECT_EQ(log_.count({"event=recipient ", "status=deleted"}), 0U) << "not before the disk has it";
+  spool_.release();
+  settle();
+  EXPECT_EQ(log_.count({"event=recipient ", "id=" + QueueId{1}.to_string(), "to=q@a.example", "status=deleted",
+                        "by=op@desk", "reason=spam"}),
+            1U);
+  EXPECT_EQ(log_.count({"event=recipient ", "to=p@a.example", "status=deleted"}), 0U) << "it had arrived";
+}
+
 TEST_F(ActTest, removal_of_a_message_in_delivery_waits_for_the_jobs_end) {
   start();
   submit(message(1, {"p@a.example", "q@b.example"}));
@@ -359,6 +375,9 @@ TEST_F(ActTest, bounce_ends_delivery_with_a_notice_and_is_durable_first) {
   EXPECT_EQ(asked_[0].request.message->recipients[0].cause, FailureCause::operator_act);
   EXPECT_EQ(asked_[0].request.message->recipients[0].detail, "a broken script");
   EXPECT_EQ(log_.count({"event=queue_bounce", "by=op", "reason=\"a broken script\""}), 1U);
+  for (const char *recipient : {"recipient=p@a.example", "recipient=q@a.example"})
+    EXPECT_EQ(log_.count({"event=recipient_failed", recipient, "cause=operator", "detail=\"a broken script\""}), 1U)
+        << "each of them has its line";
   advance(2h);
   EXPECT_EQ(running(), "") << "no further attempt";
   store_notice(true);
@@ -408,7 +427,10 @@ TEST_F(ActTest, redirect_puts_one_mailbox_in_the_place_of_those_that_wait) {
   EXPECT_EQ(stored.recipients[0].recipient.mailbox, desk);
   EXPECT_EQ(stored.recipients[0].redirected_from, "p@a.example");
   EXPECT_EQ(stored.recipients[1].status, RecipientStatus::delivered);
-  EXPECT_EQ(log_.count({"event=recipient", "status=redirected", "to=p@a.example", "redirected_to=desk@b.example"}), 1U);
+  EXPECT_EQ(log_.count({"event=recipient", "status=redirected", "to=p@a.example", "redirected_to=desk@b.example",
+                        "by=op", "reason=moved"}),
+            1U);
+  EXPECT_EQ(log_.count({"event=recipient", "status=redirected", "to=q@a.example"}), 1U);
   scheduler_->redirect({1}, {"", desk}, "again", "op", count_to());
   settle();
   EXPECT_EQ(touched_, 0U) << "not while it is being delivered";

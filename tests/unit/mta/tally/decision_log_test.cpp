@@ -198,4 +198,73 @@ TEST_F(DecisionLogTest, hostile_texts_are_cut) {
   EXPECT_EQ(found[0].decision.size(), 1'048'576U);
 }
 
+// ---- by address
+
+class AddressTest : public DecisionLogTest {
+protected:
+  static DecisionNote to(std::uint64_t id, const std::vector<std::string> &recipients,
+                         std::chrono::system_clock::time_point time = noon) {
+    DecisionNote made = note(id, text("{}"), time);
+    made.sender = "<Ann@sender.example>";
+    for (const auto &one : recipients) made.recipients.push_back({.address = one, .status = "delivered", .reply = {}});
+    return made;
+  }
+  std::string ids(std::string_view address, std::chrono::system_clock::time_point since = {}, std::size_t most = 100) {
+    EXPECT_TRUE(log_of_decisions_->flush());
+    const auto found = find_attempts(decision_files(folder_.file("tally")), address, since, most);
+    EXPECT_TRUE(found);
+    std::string all;
+    for (const auto &one : found->notes) all += std::to_string(one.id) + " ";
+    return all + (found->is_cut ? "cut" : "");
+  }
+};
+
+TEST_F(AddressTest, the_attempts_of_an_address_are_found_the_newest_first) {
+  log_of_decisions_->note(to(1, {"bob@goal.example"}));
+  log_of_decisions_->note(to(2, {"carol@goal.example", "Bob@Goal.example"}, noon + 1min));
+  log_of_decisions_->note(to(3, {"carol@goal.example"}, noon + 2min));
+  log_of_decisions_->note(to(4, {"bob@goal.example"}, noon + 24h));
+  log_of_decisions_->note(note(5, nullptr));
+  EXPECT_EQ(ids("bob@goal.example"), "4 2 1 ");
+  EXPECT_EQ(ids("<BOB@goal.example>"), "4 2 1 ");
+  EXPECT_EQ(ids("bob@goal.exampl"), "") << "not a part of one";
+  EXPECT_EQ(ids("ann@sender.example"), "4 3 2 1 ") << "as the sender";
+  EXPECT_EQ(ids("example.gov.uk"), "") << "a domain is no address";
+  EXPECT_EQ(ids("bob@goal.example", noon + 30s), "4 2 ");
+  EXPECT_EQ(ids("bob@goal.example", noon + 36h), "");
+  EXPECT_EQ(ids("bob@goal.example", {}, 2), "4 2 cut");
+  EXPECT_EQ(ids("ann@sender.example", {}, 3), "4 3 2 cut");
+  EXPECT_EQ(ids("ann@sender.example", {}, 4), "4 3 2 1 ");
+}
+
+TEST_F(AddressTest, a_recipient_comes_back_whole) {
+  auto made = to(7, {"bob@goal.example"});
+  made.recipients.push_back({.address = "gone@goal.example", .status = "failed", .reply = "550 5.1.1 gone"});
+  log_of_decisions_->note(made);
+  const auto found = find(7);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].note.sender, "<Ann@sender.example>");
+  ASSERT_EQ(found[0].note.recipients.size(), 2U);
+  EXPECT_EQ(found[0].note.recipients[1].address, "gone@goal.example");
+  EXPECT_EQ(found[0].note.recipients[1].status, "failed");
+  EXPECT_EQ(found[0].note.recipients[1].reply, "550 5.1.1 gone");
+  EXPECT_EQ(found[0].note.recipients_left_out, 0U);
+}
+
+TEST_F(AddressTest, a_row_holds_as_many_recipients_as_have_room) {
+  std::vector<std::string> many;
+  for (int i = 0; i < 5000; ++i) many.push_back("someone" + std::to_string(i) + "@goal.example");
+  auto made = to(8, many);
+  for (auto &one : made.recipients) one.reply.assign(10'000, 'r');
+  log_of_decisions_->note(made);
+  log_of_decisions_->note(to(9, many));
+  for (const std::uint64_t id : {8, 9}) {
+    const auto found = find(id);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_GT(found[0].note.recipients.size(), id == 8 ? 100U : 900U);
+    EXPECT_EQ(found[0].note.recipients.size() + found[0].note.recipients_left_out, 5000U);
+  }
+  EXPECT_EQ(log_of_decisions_->dropped(), 0U);
+}
+
 } // namespace
