@@ -59,34 +59,105 @@ std::string media_type(std::string_view value) {
   return type;
 }
 
-/// RFC 2045 section 5.1: boundary=token or boundary="quoted".
+constexpr std::size_t longest_boundary = 998;
+constexpr std::size_t most_boundary_sections = 100;
+
+/// What stands behind '=' (RFC 2045 section 5.1): a token, or a quoted string.
+std::string parameter_value(std::string_view text) {
+  std::string value;
+  if (!text.starts_with('"')) return std::string(text.substr(0, text.find_first_of("; \t(")));
+  for (std::size_t i = 1; i < text.size() && text[i] != '"'; ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    value += text[i];
+  }
+  return value;
+}
+
+int hexadecimal_digit(char c) noexcept {
+  if (c >= '0' && c <= '9') return c - '0';
+  c = to_lower(c);
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/// RFC 2231 section 4: "%20"; in the first section behind charset'language'.
+std::string without_percents(std::string_view text, bool first) {
+  if (const auto quote = text.find('\''); first && quote != std::string_view::npos)
+    if (const auto second = text.find('\'', quote + 1); second != std::string_view::npos)
+      text.remove_prefix(second + 1);
+  std::string octets;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? hexadecimal_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hexadecimal_digit(text[i + 2]) : -1;
+    if (low < 0) {
+      octets += text[i];
+    } else {
+      octets += static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+  }
+  return octets;
+}
+
+/// "boundary", "boundary*", "boundary*3" or "boundary*3*" (RFC 2231 sections 3 and 4.1).
+struct BoundaryName {
+  std::optional<std::size_t> section;
+  bool extended = false;
+};
+
+std::optional<BoundaryName> boundary_name(std::string_view name) {
+  if (!starts_with_ignoring_case(name, "boundary")) return std::nullopt;
+  name.remove_prefix(8);
+  BoundaryName parsed;
+  if (name.empty()) return parsed;
+  if (!name.starts_with('*')) return std::nullopt;
+  name.remove_prefix(1);
+  std::size_t number = 0;
+  std::size_t digits = 0;
+  for (; digits < name.size() && digits < 3 && name[digits] >= '0' && name[digits] <= '9'; ++digits)
+    number = 10 * number + static_cast<std::size_t>(name[digits] - '0');
+  name.remove_prefix(digits);
+  if (digits > 0) parsed.section = number;
+  parsed.extended = digits == 0 || name == "*";
+  const bool known = digits == 0 ? name.empty() : name.empty() || name == "*";
+  return known && number < most_boundary_sections ? std::optional(parsed) : std::nullopt;
+}
+
+/// Of a Content-Type: in one piece, or the pieces of RFC 2231 in their order, up to the first that is missing.
 std::string boundary_of(std::string_view value) {
+  std::optional<std::string> boundary;
+  std::vector<std::optional<std::string>> sections;
   bool quoted = false;
-  for (std::size_t at = 0; at < value.size(); ++at) {
+  for (std::size_t at = 0; at < value.size() && !boundary; ++at) {
     if (value[at] == '\\' && quoted) {
       ++at;
     } else if (value[at] == '"') {
       quoted = !quoted;
     } else if (value[at] == ';' && !quoted) {
-      std::string_view rest = trim(value.substr(at + 1));
-      if (!starts_with_ignoring_case(rest, "boundary")) continue;
-      rest = trim(rest.substr(8));
-      if (!rest.starts_with('=')) continue;
-      rest = trim(rest.substr(1));
-      std::string boundary;
-      if (rest.starts_with('"')) {
-        for (std::size_t i = 1; i < rest.size() && rest[i] != '"'; ++i) {
-          if (rest[i] == '\\' && i + 1 < rest.size()) ++i;
-          boundary += rest[i];
-        }
-      } else {
-        boundary = std::string(rest.substr(0, rest.find_first_of("; \t(")));
+      const std::string_view rest = trim(value.substr(at + 1));
+      const auto equals = rest.substr(0, 40).find('=');
+      if (equals == std::string_view::npos) continue;
+      const auto name = boundary_name(trim(rest.substr(0, equals)));
+      if (!name) continue;
+      std::string text = parameter_value(trim(rest.substr(equals + 1)));
+      if (name->extended) text = without_percents(text, name->section.value_or(0) == 0);
+      if (!name->section && !name->extended) {
+        boundary = std::move(text);
+        continue;
       }
-      while (boundary.ends_with(' ')) boundary.pop_back();
-      return boundary.size() <= 998 ? boundary : std::string();
+      const std::size_t number = name->section.value_or(0);
+      if (sections.size() <= number) sections.resize(number + 1);
+      if (!sections[number]) sections[number] = std::move(text);
     }
   }
-  return {};
+  if (!boundary) {
+    boundary.emplace();
+    for (const auto &section : sections) {
+      if (!section) break;
+      *boundary += *section;
+    }
+  }
+  while (boundary->ends_with(' ')) boundary->pop_back();
+  return boundary->size() <= longest_boundary ? *boundary : std::string();
 }
 
 std::string_view without_end(std::string_view line) noexcept {
@@ -196,19 +267,27 @@ void SevenBitConverter::end_header(std::string &out) {
   const std::string encoding = encoding_value ? media_type(*encoding_value) : "7bit";
   const bool wide = encoding == "8bit" || encoding == "binary";
   const bool encoded = encoding == "quoted-printable" || encoding == "base64";
-  const std::string boundary = type.starts_with("multipart/") && !encoded ? boundary_of(*type_value) : std::string();
+  const bool of_multipart = type.starts_with("multipart/");
+  const bool of_message = type == "message/rfc822";
+  const std::string boundary = of_multipart ? boundary_of(*type_value) : std::string();
   const bool is_multipart = !boundary.empty() && open_.size() < deepest_multipart;
-  const bool is_message = type == "message/rfc822" && !encoded && open_.size() < deepest_multipart;
+  // Without a survey nobody knows whether such a label tells the truth, as some senders' does.
+  const bool is_message = of_message && !(encoded && mode_ == Mode::as_labelled) && open_.size() < deepest_multipart;
   if (mode_ == Mode::survey) parts_.push_back(false);
   const std::size_t number = part_++;
+  const bool found = mode_ == Mode::as_found && number < parts_.size() && parts_[number];
 
   if (is_multipart || is_message) {
     // RFC 2045 section 6.4: of these types only 7bit, 8bit and binary are allowed, and what is in them will be 7bit.
-    changes_ = changes_ || wide;
-    if (mode_ == Mode::survey)
+    // Another label says nothing of what is inside; it is mended where 8-bit content shows that it is wrong.
+    const bool relabel = wide || (encoded && (found || mode_ == Mode::as_labelled));
+    changes_ = changes_ || relabel;
+    if (mode_ == Mode::survey) {
       header_.clear();
-    else
-      write_header(wide ? "7bit" : "", false, out);
+      if (encoded) mislabelled_.push_back({number, open_.size(), is_multipart});
+    } else {
+      write_header(relabel ? "7bit" : "", false, out);
+    }
     if (is_multipart) {
       open_.push_back({boundary, type == "multipart/digest"});
       place_ = Place::masked;
@@ -221,7 +300,7 @@ void SevenBitConverter::end_header(std::string &out) {
   bool convert = false;
   switch (mode_) {
   case Mode::survey: break;
-  case Mode::as_found: convert = number < parts_.size() && parts_[number]; break;
+  case Mode::as_found: convert = found; break;
   case Mode::as_labelled: convert = wide; break;
   }
   place_ = Place::copy;
@@ -231,7 +310,8 @@ void SevenBitConverter::end_header(std::string &out) {
   }
   if (!convert) return write_header("", false, out);
   changes_ = true;
-  if (encoded) { // and not true to its word
+  // A multipart whose parts cannot be found is kept whole: of its text nothing may be left out.
+  if (encoded && !of_multipart && !of_message) { // and not true to its word
     place_ = encoding == "base64" ? Place::repair_base64 : Place::repair_quoted;
     return write_header("", false, out);
   }
@@ -273,6 +353,9 @@ bool SevenBitConverter::take_boundary(std::string_view line, std::string &out) {
     end_part(out);
     if (mode_ != Mode::survey) out += line;
     open_.resize(closes ? depth : depth + 1);
+    std::erase_if(mislabelled_, [&](const Mislabelled &part) {
+      return depth < part.depth || (closes && part.is_multipart && depth == part.depth);
+    });
     place_ = closes ? Place::masked : Place::header;
     part_begins_ = !closes;
     return true;
@@ -295,6 +378,8 @@ void SevenBitConverter::take_body_line(std::string_view line, std::string &out) 
         std::count_if(line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) > 127; });
     size_ += 2 * static_cast<std::uint64_t>(octets);
     if (place_ != Place::masked && part_ > 0) parts_[part_ - 1] = true;
+    for (const Mislabelled &part : mislabelled_) parts_[part.number] = true;
+    mislabelled_.clear(); // all is known of these
     return;
   }
   switch (place_) {

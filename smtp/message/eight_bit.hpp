@@ -14,7 +14,8 @@ namespace smtp {
 using EightBitParts = std::vector<bool>;
 
 /// One message, header and body, in pieces of any cut. Parts become quoted-printable (text) or base64 (anything else),
-/// multiparts and message/rfc822 say 7bit, a message that is not MIME becomes MIME (RFC 1428: charset unknown-8bit).
+/// multiparts and message/rfc822 say 7bit (also those that said base64 or quoted-printable, which RFC 2045 section 6.4
+/// forbids, and hold 8-bit content), a message that is not MIME becomes MIME (RFC 1428: charset unknown-8bit).
 /// Octets above 127 in a header section go on as they came: nothing else could say them. In
 /// front of, between and behind the parts of a multipart, where nobody reads, they become "?".
 /// Memory: the header section of one part (over `longest_header` it goes on unconverted) and one line.
@@ -50,6 +51,13 @@ private:
     bool digest = false; ///< parts are message/rfc822 unless they say something else
   };
 
+  /// A multipart or message/rfc822 that says base64 or quoted-printable.
+  struct Mislabelled {
+    std::size_t number = 0; ///< in parts_
+    std::size_t depth = 0;  ///< multiparts around it
+    bool is_multipart = false;
+  };
+
   void take_line(std::string_view line, std::string &out);
   void take_header_line(std::string_view line, std::string &out);
   void end_header(std::string &out);
@@ -70,6 +78,7 @@ private:
   bool part_begins_ = false;    ///< the header section is the first behind a delimiter
   std::size_t part_ = 0;        ///< header sections that ended
   std::vector<Multipart> open_; ///< the innermost last
+  std::vector<Mislabelled> mislabelled_; ///< survey: those that we are in, and in which nothing was found yet
   std::string group_;           ///< base64: octets of an incomplete line
   bool line_end_waits_ = false; ///< base64: a CRLF that is the delimiter's if one follows
 };
