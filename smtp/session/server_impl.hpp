@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct ServerSession::Impl {
   };
   /// From the positive answer to BeginBody until the message is complete or refused; with BDAT also between the chunks.
   struct ReceivingBody {
-    explicit ReceivingBody(DataDecoder given) noexcept : decoder(given) {}
+    explicit ReceivingBody(DataDecoder given) noexcept : decoder(std::move(given)) {}
     DataDecoder decoder;
     std::uint64_t size = 0;       ///< handed out
     std::uint64_t drained = 0;    ///< read and thrown away since the refusal

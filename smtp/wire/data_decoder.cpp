@@ -1,6 +1,8 @@
-// DataDecoder: see data_decoder.hpp. Lines are found with memchr; a run of lines without a leading dot is one view.
+// DataDecoder: see data_decoder.hpp. Lines are found with memchr; a run of lines without a leading dot is one view, and
+// lines around stuffed dots are gathered, so that a message of nothing else makes no step for each of its lines.
 #include "smtp/wire/data_decoder.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace smtp {
@@ -9,8 +11,14 @@ namespace {
 
 constexpr std::string_view crlf = "\r\n";
 constexpr std::string_view lone_dot = ".\r\n";
+/// Lines are gathered up to this, and only lines up to that: a long one is cheaper as a view.
+constexpr std::size_t gathered_enough = 8'192;
+constexpr std::size_t gathered_line = 1'024;
 
 std::size_t find(std::string_view text, char c, std::size_t from, std::size_t to) noexcept {
+  // Lines of a few octets, of which an unkind message may consist: a call for each would cost more than they do.
+  for (const std::size_t near = std::min(to, from + 8); from < near; ++from)
+    if (text[from] == c) return from;
   const void *at = to > from ? std::memchr(text.data() + from, c, to - from) : nullptr;
   return at ? static_cast<std::size_t>(static_cast<const char *>(at) - text.data()) : std::string_view::npos;
 }
@@ -39,9 +47,52 @@ DataStep DataDecoder::hand_out(std::string_view octets) noexcept {
   return {DataEvent::octets, octets};
 }
 
-DataStep DataDecoder::next(std::string_view &input) noexcept {
+std::string_view DataDecoder::gather(std::string_view &input) {
+  const bool dots = framing_ == Framing::dot;
+  const char *at = input.data();
+  const char *const end = at + input.size();
+  gathered_.resize(gathered_enough + gathered_line + crlf.size());
+  char *const begin = gathered_.data();
+  char *out = begin;
+  while (at != end && out < begin + gathered_enough) {
+    const char *line = at;
+    bool lone = false;
+    if (dots && *line == '.') {
+      if (end - line < 2) break;
+      lone = line[1] == '\r' || line[1] == '\n';
+      if (!lone) ++line; // stuffing
+    }
+    const char *const limit = line + std::min(static_cast<std::size_t>(end - line), gathered_line);
+    char *next = out; // what is written there counts only when the whole line is in order
+    while (line != limit && *line != '\r' && *line != '\n') *next++ = *line++;
+    if (line == limit) break;
+    const bool after_cr = *line == '\r';
+    if (after_cr && (++line == end || *line != '\n')) break;
+    // A lone dot is content only where its line began or ends with a bare LF.
+    if (lone && after_cr && line_began_after_crlf_) break;
+    if (!after_cr && bare_lf_ == BareLf::refuse) break;
+    if (!lone && static_cast<std::size_t>(next - out) + crlf.size() > line_limit_) break;
+    *next++ = '\r';
+    *next++ = '\n';
+    out = next;
+    line_began_after_crlf_ = after_cr;
+    at = line + 1;
+  }
+  input.remove_prefix(static_cast<std::size_t>(at - input.data()));
+  return {begin, static_cast<std::size_t>(out - begin)};
+}
+
+DataStep DataDecoder::next(std::string_view &input) {
   while (!input.empty()) {
     const bool dots = framing_ == Framing::dot;
+    if (!discarding_ && state_ == State::line_start &&
+        ((dots && input.front() == '.') || bare_lf_ == BareLf::convert)) {
+      if (const auto lines = gather(input); !lines.empty()) {
+        const auto step = hand_out(lines);
+        if (step.event != DataEvent::need_more) return step;
+        continue;
+      }
+    }
     if (dots && state_ == State::line_start && input.front() == '.') {
       state_ = State::dot;
       input.remove_prefix(1);
@@ -133,7 +184,7 @@ DataStep DataDecoder::run(std::string_view &input) noexcept {
   return take(at);
 }
 
-DataStep DataDecoder::finish() noexcept {
+DataStep DataDecoder::finish() {
   switch (state_) {
   case State::cr: return {DataEvent::bare_cr, {}};
   case State::line_start: return {DataEvent::end, {}};

@@ -1,9 +1,10 @@
-// DataDecoder: message octets as DATA or BDAT carries them, with dot-stuffing undone and every line end checked,
-// without copying.
+// DataDecoder: message octets as DATA or BDAT carries them, with dot-stuffing undone and every line end checked; copied
+// are only lines around a stuffed dot or a bare LF that is converted.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace smtp {
@@ -17,7 +18,7 @@ enum class Framing : std::uint8_t { dot, counted };
 /// What the decoder met.
 enum class DataEvent : std::uint8_t {
   need_more,     ///< all input is used up
-  octets,        ///< message octets; `DataStep::octets` is a view of the input, or of a constant
+  octets,        ///< message octets; `DataStep::octets` is a view of the input, of the decoder, or of a constant
   end,           ///< the message is complete; what is left of the input is not part of it
   bare_cr,       ///< CR without LF: the octets that follow cannot be trusted to be data or commands
   bare_lf,       ///< LF without CR, where that is refused
@@ -46,11 +47,11 @@ public:
       : framing_(framing), bare_lf_(bare_lf), line_limit_(line_limit) {}
 
   /// Takes octets from the front of `input`. Call until need_more or end; after bare_cr or bare_lf it is of no more
-  /// use.
-  [[nodiscard]] DataStep next(std::string_view &input) noexcept;
+  /// use. A view that is handed out holds until the next call.
+  [[nodiscard]] DataStep next(std::string_view &input);
   /// Counted framing: the last chunk is used up. octets when a final CRLF is missing (to be handed out, then call
   /// again), bare_cr, or end.
-  [[nodiscard]] DataStep finish() noexcept;
+  [[nodiscard]] DataStep finish();
   /// Hand out nothing any more, only find the end and the bare line ends before it.
   void discard() noexcept { discarding_ = true; }
 
@@ -59,6 +60,9 @@ private:
   [[nodiscard]] DataStep after_dot(std::string_view &input) noexcept;
   [[nodiscard]] DataStep run(std::string_view &input) noexcept;
   [[nodiscard]] DataStep hand_out(std::string_view octets) noexcept;
+  /// At the start of a line: puts whole short lines that are in order into `gathered_`, as they are to be handed out.
+  /// Stops in front of anything else: the end, what is to be refused, a line that is not complete.
+  [[nodiscard]] std::string_view gather(std::string_view &input);
   void begin_line(bool after_crlf) noexcept;
   /// Adds to the current line's length. False: the line has just become too long.
   [[nodiscard]] bool count(std::size_t octets) noexcept;
@@ -71,6 +75,7 @@ private:
   bool line_was_too_long_ = false;
   std::size_t line_limit_;
   std::size_t line_length_ = 0;
+  std::string gathered_; ///< room for lines, once one had to be copied
 };
 
 } // namespace smtp

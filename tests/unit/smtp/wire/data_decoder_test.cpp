@@ -161,6 +161,40 @@ TEST(DataDecoder, hands_out_runs_of_lines_without_copying) {
   EXPECT_EQ(decoder.next(input).event, DataEvent::end);
 }
 
+TEST(DataDecoder, makes_no_step_for_each_short_line) {
+  struct Lines {
+    const char *name;
+    std::string line;
+    BareLf bare_lf;
+    std::string body;
+  };
+  for (const Lines &row :
+       {Lines{"dots", "..\r\n", BareLf::refuse, ".\r\n"},
+        Lines{"a dot before a text", "..\r\nabc\r\n", BareLf::refuse, ".\r\nabc\r\n"},
+        Lines{"dots that are dropped", ".a\r\n\r\n", BareLf::refuse, "a\r\n\r\n"},
+        Lines{"no dots", "x\r\n", BareLf::refuse, "x\r\n"}, Lines{"bare LF", "\n", BareLf::convert, "\r\n"},
+        Lines{"lone dots that are text", "\n.\n.\r\n\n", BareLf::convert, "\r\n.\r\n.\r\n\r\n"},
+        Lines{"dots between bare LF", "..\n..\r\n", BareLf::convert, ".\r\n.\r\n"}}) {
+    SCOPED_TRACE(row.name);
+    std::string octets, wanted;
+    while (octets.size() < 65'536) {
+      octets += row.line;
+      wanted += row.body;
+    }
+    octets += "\r\n.\r\n";
+    wanted += "\r\n";
+    DataDecoder decoder(Framing::dot, row.bare_lf, 100);
+    std::string_view input = octets;
+    std::string body;
+    std::size_t steps = 0;
+    auto step = decoder.next(input);
+    for (; step.event == DataEvent::octets; step = decoder.next(input), ++steps) body += step.octets;
+    EXPECT_EQ(step.event, DataEvent::end);
+    EXPECT_EQ(body, wanted);
+    EXPECT_LE(steps, 2 * wanted.size() / 8'192 + 4);
+  }
+}
+
 TEST(DataDecoder, hands_out_nothing_after_discard) {
   DataDecoder decoder(Framing::dot, BareLf::convert, 100);
   decoder.discard();
