@@ -30,6 +30,17 @@ int accept_any_certificate(X509_STORE_CTX *store, void *) {
   return 1;
 }
 
+/// A client's too; but what any stranger may show is bounded before it is kept: a parsed certificate takes many times
+/// its octets.
+int accept_short_chain(X509_STORE_CTX *store, void *unused) {
+  const STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(store); // the leaf is the first of them
+  if (shown != nullptr && static_cast<std::size_t>(sk_X509_num(shown)) > max_chain_certificates) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_CHAIN_TOO_LONG);
+    return 0;
+  }
+  return accept_any_certificate(store, unused);
+}
+
 int choose_by_name(SSL *ssl, int *, void *) {
   const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (asked == nullptr) return SSL_TLSEXT_ERR_NOACK;
@@ -203,7 +214,7 @@ private:
     if (auto applied = apply_profile(context, profile_); !applied) return applied;
     SSL_CTX_set_app_data(&context, &impl_);
     SSL_CTX_set_tlsext_servername_callback(&context, choose_by_name);
-    SSL_CTX_set_cert_verify_callback(&context, accept_any_certificate, nullptr);
+    SSL_CTX_set_cert_verify_callback(&context, accept_short_chain, nullptr);
     SSL_CTX_set_num_tickets(&context, 0); // the stream sends one with its first write
     bool done = set_session_context(context, options_, profile_);
     if (impl_.tickets) {

@@ -118,4 +118,23 @@ std::shared_ptr<const PeerChain> peer_chain_of(SSL &ssl) {
   return std::make_shared<const PeerChain>(std::move(impl));
 }
 
+std::size_t certificate_octets_of(SSL &ssl) {
+  std::size_t sum = 0;
+  const auto add = [&](X509 *certificate) {
+    const int octets = i2d_X509(certificate, nullptr);
+    if (octets > 0) sum += static_cast<std::size_t>(octets);
+  };
+  if (X509 *leaf = SSL_get0_peer_certificate(&ssl); leaf != nullptr) add(leaf);
+  STACK_OF(X509) *sent = SSL_get_peer_cert_chain(&ssl);
+  for (int i = SSL_is_server(&ssl) != 0 ? 0 : 1; i < sk_X509_num(sent); ++i) add(sk_X509_value(sent, i));
+  ERR_clear_error();
+  return sum;
+}
+
+void forget_client_chain(SSL &ssl) {
+  // The stack is the session's own, which nobody shares: with a client certificate it is neither cached nor resumed.
+  STACK_OF(X509) *sent = SSL_is_server(&ssl) != 0 ? SSL_get_peer_cert_chain(&ssl) : nullptr;
+  while (sent != nullptr && sk_X509_num(sent) > 0) X509_free(sk_X509_pop(sent));
+}
+
 } // namespace tls

@@ -16,5 +16,9 @@ namespace tls {
 [[nodiscard]] Facts facts_of(SSL &ssl);
 /// Null when the peer showed no certificate.
 [[nodiscard]] std::shared_ptr<const PeerChain> peer_chain_of(SSL &ssl);
+/// DER octets of the certificates that the peer showed.
+[[nodiscard]] std::size_t certificate_octets_of(SSL &ssl);
+/// Frees what OpenSSL keeps of a client's certificates beside the leaf, which it needs. At the server's side only.
+void forget_client_chain(SSL &ssl);
 
 } // namespace tls

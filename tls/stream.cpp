@@ -71,9 +71,9 @@ Stream::Stream(asio::ip::tcp::socket socket) : socket_(std::move(socket)) {
 Stream::Stream(Stream &&other) noexcept
     : socket_(std::move(other.socket_)), ssl_(std::exchange(other.ssl_, nullptr)), context_(std::move(other.context_)),
       facts_(std::move(other.facts_)), peer_chain_(std::move(other.peer_chain_)),
-      deadline_(std::exchange(other.deadline_, std::nullopt)), state_(std::exchange(other.state_, State::closed)),
-      drained_(other.drained_), finished_(other.finished_), ended_in_order_(other.ended_in_order_),
-      ticket_due_(other.ticket_due_), immediate_(other.immediate_) {}
+      certificate_octets_(other.certificate_octets_), deadline_(std::exchange(other.deadline_, std::nullopt)),
+      state_(std::exchange(other.state_, State::closed)), drained_(other.drained_), finished_(other.finished_),
+      ended_in_order_(other.ended_in_order_), ticket_due_(other.ticket_due_), immediate_(other.immediate_) {}
 
 Stream &Stream::operator=(Stream &&other) noexcept {
   if (this == &other) return *this;
@@ -83,6 +83,7 @@ Stream &Stream::operator=(Stream &&other) noexcept {
   context_ = std::move(other.context_);
   facts_ = std::move(other.facts_);
   peer_chain_ = std::move(other.peer_chain_);
+  certificate_octets_ = other.certificate_octets_;
   deadline_ = std::exchange(other.deadline_, std::nullopt);
   state_ = std::exchange(other.state_, State::closed);
   drained_ = other.drained_;
@@ -182,7 +183,12 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
   // No TLS record where one must be, behind those of the peer: somebody else put octets in between.
   const bool injected = ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER && SSL_is_server(ssl) == 0 &&
                         SSL_get_state(ssl) != TLS_ST_BEFORE && SSL_get_state(ssl) != TLS_ST_CW_CLNT_HELLO;
-  const std::string text = take_error_text("no reason given");
+  const bool excessive = ERR_GET_REASON(ERR_peek_error()) == SSL_R_EXCESSIVE_MESSAGE_SIZE;
+  std::string text = take_error_text("no reason given");
+  if (SSL_is_server(ssl) != 0 && SSL_get_verify_result(ssl) == X509_V_ERR_CERT_CHAIN_TOO_LONG)
+    text = fmt::format("the client showed too many certificates, limit is {}", max_chain_certificates);
+  else if (SSL_is_server(ssl) != 0 && excessive)
+    text += fmt::format(" (of a client's certificates at most {} octets are taken)", max_client_chain_octets);
   if (injected)
     return {ErrorCode::protocol, fmt::format("{}: octets in clear stand between the records of TLS", what)};
   if (socket.renegotiations > max_renegotiations)
@@ -394,11 +400,18 @@ void Stream::note_handshake(std::shared_ptr<const Context> context, SSL *ssl, Ro
   ssl_ = ssl;
   facts_ = std::make_unique<Facts>(facts_of(*ssl));
   peer_chain_ = peer_chain_of(*ssl);
+  certificate_octets_ = certificate_octets_of(*ssl);
   ticket_due_ =
       role == Role::server && context->impl().tickets && facts_->version == Version::tls1_3 && peer_chain_ == nullptr;
   context_ = std::move(context);
   SSL_set_msg_callback(ssl, count_record);
   SSL_set_msg_callback_arg(ssl, &socket_state(*SSL_get_rbio(ssl)));
+}
+
+void Stream::forget_client_certificates() noexcept {
+  peer_chain_.reset();
+  if (facts_) std::vector<CertificateFacts>().swap(facts_->chain);
+  if (ssl_ != nullptr) forget_client_chain(*ssl_);
 }
 
 void Stream::finish_writing() noexcept {

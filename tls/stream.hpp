@@ -61,6 +61,12 @@ public:
   /// The peer's chain, or null.
   [[nodiscard]] std::shared_ptr<const PeerChain> peer_chain() const noexcept { return peer_chain_; }
 
+  /// DER octets of the peer's certificates, as they came; they stay in memory with the session, several times over.
+  [[nodiscard]] std::size_t certificate_octets() const noexcept { return certificate_octets_; }
+  /// A server that has seen all it wanted of the client's certificates keeps nothing of them: neither facts().chain nor
+  /// peer_chain(), and of what OpenSSL holds the leaf alone.
+  void forget_client_certificates() noexcept;
+
   /// The peer ended its side with close_notify: what was read before it is whole. Never without TLS.
   [[nodiscard]] bool ended_in_order() const noexcept { return ended_in_order_; }
 
@@ -102,6 +108,7 @@ private:
   std::shared_ptr<const Context> context_;
   std::unique_ptr<Facts> facts_;
   std::shared_ptr<const PeerChain> peer_chain_;
+  std::size_t certificate_octets_ = 0;
   std::optional<Clock::time_point> deadline_;
   State state_ = State::open;
   bool drained_ = false;        ///< the last plain read emptied the socket: wait before the next one

@@ -38,6 +38,22 @@ void ClientJudge::tls_done(const tls::Facts &facts, std::shared_ptr<const tls::P
   for_now_ = false;
   permit_.reset();
   verified_ = false;
+  remembered_.reset();
+}
+
+bool ClientJudge::needs_certificates() const {
+  const auto by_certificate = [](const policy::AllowedSenders &block) {
+    return !block.names.empty() || !block.pins.empty();
+  };
+  return listener_.require_client_certificate || !listener_.trusted_names.empty() || !listener_.trusted_pins.empty() ||
+         std::any_of(listener_.allowed_senders.begin(), listener_.allowed_senders.end(), by_certificate) ||
+         !snapshot_.config().partners.partners().empty();
+}
+
+void ClientJudge::forget_certificates(Now now) {
+  remembered_ = certificate(now);
+  chain_.reset();
+  judged_.reset();
 }
 
 const tls::Facts &ClientJudge::facts_against(const std::string &trust, const std::vector<std::string> &crls,
@@ -208,6 +224,7 @@ const policy::SenderPermit &ClientJudge::sender_permit(Now now) {
 }
 
 ClientCertificate ClientJudge::certificate(Now now) {
+  if (remembered_) return *remembered_;
   ClientCertificate certificate;
   if (facts_ == nullptr || facts_->chain.empty()) return certificate;
   const tls::CertificateFacts &leaf = facts_->chain.front();

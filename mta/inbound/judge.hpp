@@ -33,6 +33,12 @@ public:
   /// The handshake is done; everything judged before it is forgotten.
   void tls_done(const tls::Facts &facts, std::shared_ptr<const tls::PeerChain> chain);
 
+  /// Something that this listener decides or counts may ask for the client's certificates again: names, keys or a CA of
+  /// its own, or a rule or the evidence of a partner.
+  [[nodiscard]] bool needs_certificates() const;
+  /// What certificate() says stays; the chain is forgotten. Only where nothing needs it, and facts() forget it too.
+  void forget_certificates(Now now);
+
   /// What the listener demands of everybody: the refusal that says what was missing, or nothing.
   [[nodiscard]] std::optional<smtp::Reply> judge_listener(Now now);
   /// The inbound rule of an author's domain (header From), where it says that it holds for authors; else nothing.
@@ -79,6 +85,7 @@ private:
   smtp::IpAddress client_;
   const tls::Facts *facts_ = nullptr; ///< null: no TLS
   std::shared_ptr<const tls::PeerChain> chain_;
+  std::optional<ClientCertificate> remembered_; ///< of a chain that was forgotten
   std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
   std::optional<bool> trusted_;
   std::string certificate_problem_;

@@ -34,9 +34,17 @@ constexpr std::uint64_t refusal_lines = 10;
 /// Of a client of ours: what became of its mail is asked for.
 constexpr std::uint64_t refusal_lines_of_ours = 1'000;
 
-smtp::Reply no_memory(std::uint64_t budget) {
+/// What a recipient holds until the end of the transaction: itself, in a vector that may have grown to twice its need,
+/// its strings, and once more what the spool is given of it.
+std::uint64_t memory_of(const smtp::Recipient &recipient) {
+  std::uint64_t text = recipient.mailbox.to_string().size();
+  if (recipient.parameters.orcpt) text += recipient.parameters.orcpt->address.size();
+  return 2 * sizeof(RecipientState) + 2 * text;
+}
+
+smtp::Reply no_memory(std::uint64_t budget, std::string_view what = "messages") {
   return make_reply(452, {4, 3, 1},
-                    fmt::format("memory for messages is used up, limit is {} octets; try again later", budget));
+                    fmt::format("memory for {} is used up, limit is {} octets; try again later", what, budget));
 }
 
 smtp::ServerOptions options_for(const ListenerInForce &in_force) {
@@ -113,7 +121,7 @@ Need Receiver::advance() {
 
 std::optional<Need> Receiver::take(smtp::Wait & /*action*/) {
   // After RSET or EHLO nothing says that the transaction is gone but this.
-  if (message_ && !receiving_ && machine_.is_idle()) message_.reset();
+  if (message_ && !receiving_ && machine_.is_idle()) drop_message();
   return Need::octets;
 }
 
@@ -128,12 +136,12 @@ std::optional<Need> Receiver::take(smtp::Send &action) {
 }
 
 std::optional<Need> Receiver::take(smtp::StartTls & /*action*/) {
-  message_.reset();
+  drop_message();
   return Need::handshake;
 }
 
 std::optional<Need> Receiver::take(smtp::AskSender &action) {
-  message_.reset();
+  drop_message();
   rule_.clear();
   sender_proven_ = false;
   spf_passed_ = false;
@@ -222,9 +230,26 @@ std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
         {.command = "RCPT", .reason = "requiretls", .sender = {}, .recipient = action.path.to_string()});
     return std::nullopt;
   }
+  if (!hold_recipient(recipient, action.path)) return std::nullopt;
   message_->recipients.emplace_back(std::move(recipient));
   machine_.answer(make_reply(250, {2, 1, 5}, "recipient ok"));
   return std::nullopt;
+}
+
+bool Receiver::hold_recipient(const smtp::Recipient &recipient, const smtp::ForwardPath &path) {
+  const std::uint64_t more = memory_of(recipient);
+  const std::uint64_t budget = in_force_.snapshot->config().server.memory_budget;
+  const MemoryNeed need = trusted_ ? MemoryNeed::message : MemoryNeed::stranger;
+  if (!edge_.has_memory(need, budget, more, std::chrono::steady_clock::now())) {
+    auto reply = no_memory(MemoryAccount::share(need, budget), "recipients");
+    edge_.note_resource_refusal(Resource::memory, client_, "RCPT", reply,
+                                fmt::format("server.memory_budget is {} octets", budget));
+    refuse(std::move(reply), {.command = "RCPT", .reason = "memory", .sender = {}, .recipient = path.to_string()});
+    return false;
+  }
+  if (!recipient_memory_) recipient_memory_.emplace(edge_.shared().memory);
+  recipient_memory_->set(recipient_memory_->octets() + more);
+  return true;
 }
 
 std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
@@ -338,7 +363,7 @@ std::optional<Need> Receiver::end_of_message() {
     const LogLevel level = policy_says_so_ ? LogLevel::warning : LogLevel::info;
     refuse(std::move(*std::exchange(failure_, std::nullopt)),
            {.command = "message", .reason = reason, .level = level, .sender = {}, .recipient = {}});
-    message_.reset();
+    drop_message();
     return std::nullopt;
   }
   if (intake_ && intake_->check() != nullptr) return Need::checks;
@@ -361,6 +386,11 @@ bool Receiver::hold_header(std::size_t more) {
   if (!edge_.has_memory(need, budget, next - header_memory_->octets(), std::chrono::steady_clock::now())) return false;
   header_memory_->set(next);
   return true;
+}
+
+void Receiver::drop_message() noexcept {
+  message_.reset();
+  recipient_memory_.reset();
 }
 
 void Receiver::end_message() {
@@ -506,7 +536,7 @@ void Receiver::committed(const smtp::Result<void> &result) {
     note_storage_failure("message", result.error());
     refuse(storage_reply(result.error()),
            {.command = "message", .reason = result.error().detail, .sender = {}, .recipient = {}});
-    message_.reset();
+    drop_message();
     return;
   }
   const QueueId id = message_->id;
@@ -519,13 +549,13 @@ void Receiver::committed(const smtp::Result<void> &result) {
   edge_.shared().messages_accepted.fetch_add(1, std::memory_order_relaxed);
   unconfirmed_ = id;
   edge_.shared().services.submit(std::move(message_));
-  message_.reset();
+  drop_message();
   machine_.answer(std::move(reply));
 }
 
 void Receiver::let_go() noexcept {
   end_message();
-  message_.reset();
+  drop_message();
 }
 
 void Receiver::trust_client() noexcept {

@@ -71,6 +71,7 @@ public:
   void abandon() noexcept {
     writer_.reset();
     header_memory_.reset();
+    recipient_memory_.reset();
   }
   /// Lets go of the message that is being read; the session is about to end.
   void let_go() noexcept;
@@ -123,6 +124,10 @@ private:
   /// A client of ours may be restricted to certain senders.
   [[nodiscard]] bool may_use(const smtp::Mailbox &sender);
   void end_message();
+  /// Lets go of the transaction and of what was counted for it.
+  void drop_message() noexcept;
+  /// Counts one more recipient; false: memory is short, and the recipient has been refused.
+  [[nodiscard]] bool hold_recipient(const smtp::Recipient &recipient, const smtp::ForwardPath &path);
   /// Counts the header section with `more` octets of it; false: memory is short, and the message is to be refused.
   [[nodiscard]] bool hold_header(std::size_t more);
   /// The refusal, when the message names an author whose partner's rule it does not keep.
@@ -172,6 +177,7 @@ private:
   bool policy_says_so_ = false;        ///< failure_ is the word of a policy that is enforced
   bool receiving_ = false;
   bool ending_ = false; ///< all octets of the message came; work is left
+  std::optional<MemoryAccount::Charge> recipient_memory_; ///< of message_
   std::optional<MemoryAccount::Charge> header_memory_; ///< while a message is read
 
   std::string output_;

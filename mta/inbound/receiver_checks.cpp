@@ -189,7 +189,7 @@ bool Receiver::checked(bool settled) {
     const LogLevel level = settled ? LogLevel::warning : LogLevel::info;
     refuse(std::move(*decision.reply),
            {.command = "message", .reason = reason, .level = level, .sender = {}, .recipient = {}});
-    message_.reset();
+    drop_message();
     return false;
   }
   std::string tls;

@@ -16,6 +16,11 @@ namespace {
 
 /// A peer that always has octets ready lets the others of its worker in after this many.
 constexpr std::size_t yield_after = 262'144;
+/// Likewise after so much work: octets differ in what they cost, and everybody behind waits for the sum.
+constexpr std::chrono::milliseconds yield_after_work{1};
+/// What a parsed certificate and the facts of it take, for each octet of it and beside that.
+constexpr std::uint64_t memory_of_certificate_octet = 10;
+constexpr std::uint64_t memory_of_certificate = 4'096;
 /// How much of a message whose refusal was said too early for the client is read away: all of it, and some more.
 std::uint64_t most_listened_to(const LimitConfig &limits) {
   return std::max<std::uint64_t>(2 * std::min<std::uint64_t>(limits.smtp.message_size, UINT64_MAX / 2), 1'048'576);
@@ -118,6 +123,33 @@ bool Session::count_octets(std::size_t octets) {
   window_start_ = now;
   window_octets_ = 0;
   return fast_enough;
+}
+
+bool Session::hold_certificates() {
+  const std::size_t octets = stream_.certificate_octets();
+  if (octets == 0) return true;
+  const bool needed = receiver_.judge().needs_certificates();
+  const std::size_t count = needed ? stream_.facts().chain.size() : 1;
+  if (!needed) {
+    receiver_.judge().forget_certificates(std::chrono::system_clock::now());
+    stream_.forget_client_certificates();
+  }
+  // OpenSSL keeps the leaf in any case, which may be nearly all of them.
+  const std::uint64_t held = count * memory_of_certificate + (needed ? memory_of_certificate_octet : 3) * octets;
+  const std::uint64_t budget = in_force_.snapshot->config().server.memory_budget;
+  const MemoryNeed need = receiver_.is_trusted() ? MemoryNeed::message : MemoryNeed::stranger;
+  if (!edge_.has_memory(need, budget, held, Clock::now())) {
+    const auto reply =
+        make_reply(421, {4, 3, 2},
+                   fmt::format("{} is out of memory for client certificates, limit is {} octets; try again later",
+                               in_force_.snapshot->config().server.hostname, MemoryAccount::share(need, budget)));
+    edge_.note_resource_refusal(Resource::memory, client_.address, "STARTTLS", reply,
+                                fmt::format("server.memory_budget is {} octets", budget));
+    receiver_.machine().refuse(reply);
+    return false;
+  }
+  memory_->set(session_memory + held);
+  return true;
 }
 
 void Session::end(std::string reason) {
@@ -244,6 +276,7 @@ Task<bool> shake_hands(Session &session) {
   session.receiver_.tls_done(session.stream_.facts(), session.stream_.peer_chain());
   session.look_at_trust();
   session.log_tls();
+  (void)session.hold_certificates(); // where it cannot, the machine has its last reply
   co_return true;
 }
 
@@ -328,7 +361,10 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
       break;
     }
     session.stop_if_asked();
-    switch (session.receiver_.advance()) {
+    const auto began = Session::Clock::now();
+    const Need need = session.receiver_.advance();
+    session.worked_since_yield_ += Session::Clock::now() - began;
+    switch (need) {
     case Need::octets: {
       open = co_await write_output(session);
       if (!open) break;
@@ -350,8 +386,9 @@ Task<> serve(WorkerEdge &edge, Arrival arrival) {
       if (!session.count_octets(*octets)) {
         open = false;
         co_await end_reading(session, std::nullopt);
-      } else if (session.octets_since_yield_ >= yield_after) {
+      } else if (session.octets_since_yield_ >= yield_after || session.worked_since_yield_ >= yield_after_work) {
         session.octets_since_yield_ = 0;
+        session.worked_since_yield_ = {};
         co_await asio::post(session.stream_.get_executor(), asio::use_awaitable);
       }
       break;

@@ -65,6 +65,9 @@ private:
   /// False when the peer is slower than limits.minimum_rate allows.
   [[nodiscard]] bool count_octets(std::size_t octets);
   void stop_if_asked();
+  /// After a handshake: what is kept of the client's certificates is counted, or let go where nothing needs it. False:
+  /// there is no memory for it, and the client has been told.
+  [[nodiscard]] bool hold_certificates();
   void end(std::string reason);
   void log_connect();
   void log_tls();
@@ -84,6 +87,7 @@ private:
   Clock::time_point window_start_{}; ///< of the floor for slow clients
   std::uint64_t window_octets_ = 0;
   std::size_t octets_since_yield_ = 0;
+  Clock::duration worked_since_yield_{0};
   bool in_window_ = false;
   bool waiting_ = false; ///< suspended until octets come
   bool stop_asked_ = false;

@@ -245,6 +245,7 @@ ServerSession::ServerSession(ServerSession &&) noexcept = default;
 ServerSession &ServerSession::operator=(ServerSession &&) noexcept = default;
 
 void ServerSession::greet() {
+  if (std::holds_alternative<Impl::Closed>(impl_->state_)) return; // refused before it began
   impl_->reply(Reply{220, std::nullopt, impl_->options_.hostname + " ESMTP"});
 }
 

@@ -316,6 +316,22 @@ TEST_F(Handshake, a_client_may_show_many_names_and_not_without_end) {
   }
 }
 
+TEST_F(Handshake, a_server_can_forget_what_the_client_showed) {
+  test::Leaf leaf = ca_.intermediate("Test Intermediate").issue({.names = {"gateway.example.net"}});
+  leaf.write_to(folder_, "forgotten");
+  test::StreamPair pair;
+  const auto server =
+      serve({.profile = "ncsc", .certificates = {ecdsa_}, .ask_client_certificate = true, .client_ca_hints = ""});
+  ASSERT_TRUE(pair.handshake(ask("ncsc", tls::KeyPairFiles{leaf.chain_file, leaf.key_file}), server).ok());
+  ASSERT_EQ(pair.server->facts().chain.size(), 2U);
+  EXPECT_GT(pair.server->certificate_octets(), 500U);
+  pair.server->forget_client_certificates();
+  EXPECT_TRUE(pair.server->facts().chain.empty());
+  EXPECT_TRUE(pair.server->facts().encrypted);
+  EXPECT_EQ(pair.server->peer_chain(), nullptr);
+  EXPECT_EQ(pair.client->facts().chain.size(), 1U);
+}
+
 TEST_F(Handshake, hints_name_the_cas) {
   for (const bool with : {true, false}) {
     const auto server = serve({.profile = "ncsc",

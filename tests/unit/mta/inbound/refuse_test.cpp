@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "tests/support/inbound_fixture.hpp"
 
@@ -473,6 +474,89 @@ TEST(InboundRefuse, NewSessionsOverTheMemoryBudget) {
   EXPECT_EQ(reply.substr(0, 9), "421 4.3.2");
   EXPECT_TRUE(contains(reply, "memory")) << reply;
   EXPECT_TRUE(client.is_closed());
+}
+
+std::uint64_t resident_octets() {
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t size = 0, pages = 0;
+  file >> size >> pages;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(InboundRefuse, RecipientsOverTheMemoryBudget) {
+  constexpr std::uint64_t room = 16'777'216;
+  { // what the first server takes stays with the process
+    InboundFixture warm;
+    (void)warm.greeted();
+  }
+  auto config = base_config();
+  config.limits.smtp.recipients = 40'000;
+  config.limits.smtp.text_line = 2'000;
+  config.server.memory_budget = (resident_octets() + room) / 7 * 8;
+  InboundFixture fixture(std::move(config));
+  SmtpClient client = fixture.greeted();
+  EXPECT_EQ(client.ask("MAIL FROM:<ann@sender.example>\r\n").substr(0, 3), "250");
+  const std::string command = "RCPT TO:<alice@example.org> ORCPT=rfc822;" + std::string(480, 'q') + "\r\n";
+  std::string hundred;
+  for (int i = 0; i < 100; ++i) hundred += command;
+  std::size_t accepted = 0;
+  std::string refusal;
+  for (int round = 0; round < 400 && refusal.empty(); ++round) {
+    ASSERT_TRUE(client.send(hundred));
+    for (int i = 0; i < 100; ++i) {
+      const std::string reply = client.reply();
+      if (reply.starts_with("250"))
+        ++accepted;
+      else
+        refusal = reply;
+    }
+  }
+  EXPECT_EQ(refusal.substr(0, 9), "452 4.3.1") << refusal;
+  EXPECT_TRUE(contains(refusal, "memory for recipients is used up, limit is ")) << refusal;
+  EXPECT_GT(accepted, 1'000U);
+  EXPECT_EQ(fixture.log.wait_for("resource_refusal").fields.at("reason"), "memory");
+  // What was accepted is delivered, and what it held is given back.
+  EXPECT_EQ(client.ask("DATA\r\n").substr(0, 3), "354");
+  EXPECT_EQ(client.ask("From: <ann@sender.example>\r\n\r\nx\r\n.\r\n").substr(0, 3), "250");
+}
+
+/// A chain of so many certificates: the client's own, and the same other one again and again.
+tls::KeyPairFiles padded_chain(const ::test::TempFolder &folder, int certificates) {
+  const auto read = [](const std::string &path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const Certificates &made = Certificates::instance();
+  std::string chain = read(made.client.certificate);
+  for (int i = 1; i < certificates; ++i) chain += read(made.other.certificate);
+  return {.certificate = folder.write("chain" + std::to_string(certificates) + ".pem", chain), .key = made.client.key};
+}
+
+TEST(InboundRefuse, AClientsChainIsShort) {
+  const ::test::TempFolder folder;
+  for (const int certificates : {1, 10, 11, 71}) {
+    SCOPED_TRACE(certificates);
+    InboundFixture fixture;
+    SmtpClient client = fixture.greeted();
+    EXPECT_EQ(client.ask("STARTTLS\r\n").substr(0, 3), "220");
+    const tls::KeyPairFiles files = padded_chain(folder, certificates);
+    const bool shaken = client.start_tls(&files); // TLS 1.3: our verdict comes later
+    if (certificates <= 10) {
+      ASSERT_TRUE(shaken);
+      EXPECT_EQ(client.ask("EHLO client.example\r\n").substr(0, 3), "250");
+      EXPECT_EQ(fixture.log.wait_for("tls").fields.at("certificate"), "gateway.partner.example");
+      client.ask("MAIL FROM:<ann@sender.example>\r\n");
+      client.ask("RCPT TO:<alice@example.org>\r\n");
+      client.ask("DATA\r\n");
+      EXPECT_EQ(client.ask("From: <ann@sender.example>\r\n\r\nx\r\n.\r\n").substr(0, 3), "250");
+      ASSERT_EQ(fixture.submitted().size(), 1U);
+      // Nothing of them is kept, but for the name.
+      EXPECT_TRUE(contains(fixture.submitted()[0]->envelope.trace, "gateway.partner.example"));
+    } else {
+      EXPECT_TRUE(!shaken || client.ask("EHLO client.example\r\n").empty());
+      EXPECT_TRUE(contains(fixture.log.wait_for("tls_failed").fields.at("reason"), "limit is "));
+    }
+  }
 }
 
 TEST(InboundRefuse, UnknownRecipientsAfterTheTenthAreAnsweredLaterEach) {
