@@ -1,13 +1,18 @@
 // portcullis status, metrics, reload and drain: the running daemon as a whole.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/json.hpp>
 
+#include "mta/cli/check_system.hpp"
 #include "mta/cli/command.hpp"
 #include "mta/cli/metrics.hpp"
+#include "mta/config/load.hpp"
 
 namespace mta::cli {
 
@@ -92,6 +97,30 @@ std::optional<json::object> ask_for(GlobalOptions &global, std::string_view comm
   return ask(global, request);
 }
 
+/// Before a reload: what of the daemon's files this machine would not let a start do, which a reload does not notice (a user
+/// that is not there, an address of another machine): a restart would end, and the last good configuration would be that
+/// one. Sets the status; gives what is to be said beside the reload. What cannot be read here the daemon judges.
+std::vector<std::string> judge_files_of_daemon(GlobalOptions &global, bool force) {
+  std::vector<std::string> notes;
+  GlobalOptions quiet = global;
+  const auto status = ask_for(quiet, "status");
+  if (!status) {
+    global.status = quiet.status;
+    return notes;
+  }
+  const LoadedConfig loaded = load_config(text_at(*status, "config"), std::chrono::system_clock::now());
+  if (!loaded.config) return notes;
+  std::string errors;
+  for (const Finding &finding : check_system(*loaded.config)) {
+    if (finding.severity == Severity::error) errors += "\n  " + finding.to_string();
+    if (finding.severity == Severity::warning && finding.file.starts_with(loaded.config->server.partners + "/"))
+      notes.push_back(finding.to_string());
+  }
+  if (!errors.empty() && !force)
+    fail(global, "not reloaded: the daemon would not start with this configuration (--force takes it for now)" + errors, 1);
+  return notes;
+}
+
 } // namespace
 
 void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
@@ -119,8 +148,12 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
       "reload", "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
                 "wrong the configuration in force is kept, and the mistakes are listed.");
   auto force = std::make_shared<bool>(false);
-  reload->add_flag("--force", *force, "take a list of recipients although it is empty or lost half of its entries or more");
+  reload->add_flag("--force", *force,
+                   "take a list of recipients although it is empty or lost half of its entries or more, and a configuration "
+                   "that this machine would not start with");
   reload->callback([&global, force] {
+    const std::vector<std::string> notes = judge_files_of_daemon(global, *force);
+    if (global.status != 0) return;
     json::object request;
     request["command"] = "reload";
     request["force"] = *force;
@@ -130,6 +163,7 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
     std::printf("the new configuration is in force\n");
     if (const auto *findings = answer->if_contains("findings"); findings && findings->is_array())
       for (const auto &finding : findings->get_array()) std::printf("  %s\n", json::value_to<std::string>(finding).c_str());
+    for (const std::string &note : notes) std::printf("  %s\n", note.c_str());
   });
 
   auto off = std::make_shared<bool>(false);
