@@ -4,8 +4,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -24,8 +26,7 @@ namespace json = boost::json;
 
 /// Octets of a message in one request: its base64 must fit into a request line of 64 KiB.
 constexpr std::size_t import_part = 45'000;
-constexpr std::size_t envelope_file_limit = 60'000;
-constexpr std::size_t envelope_read_limit = 16U << 20U;
+constexpr std::size_t envelope_read_limit = 256U << 20U; // what the daemon's answer may be
 
 /// The content, part by part.
 std::optional<std::string> fetch_content(GlobalOptions &global, const std::string &id, const std::string &part,
@@ -104,6 +105,30 @@ void export_messages(GlobalOptions &global, const ExportArguments &arguments) {
   if (total > ids.size()) std::printf("%zu more fit: export these, delete them, and go on\n", total - ids.size());
 }
 
+/// The envelope with as many recipients as one request takes; the others are in `more`, a part for each request.
+json::object first_request(const json::object &envelope, std::vector<json::array> &more) {
+  const auto *all = envelope.if_contains("recipients");
+  if (all == nullptr || !all->is_array()) return envelope;
+  json::array part;
+  json::object first = envelope;
+  first["recipients"] = json::array();
+  std::size_t size = json::serialize(first).size();
+  std::vector<json::array> parts;
+  for (const json::value &recipient : all->get_array()) {
+    const std::size_t octets = json::serialize(recipient).size() + 1;
+    if (!part.empty() && size + octets > import_part) {
+      parts.push_back(std::exchange(part, {}));
+      size = 0;
+    }
+    part.push_back(recipient);
+    size += octets;
+  }
+  parts.push_back(std::move(part));
+  first["recipients"] = std::move(parts.front());
+  more.assign(std::make_move_iterator(parts.begin() + 1), std::make_move_iterator(parts.end()));
+  return first;
+}
+
 /// The queue id that the message got, or nothing (the problem was printed).
 std::optional<std::string> import_one(GlobalOptions &global, const std::string &path, const std::string &reason) {
   std::filesystem::path beside(path);
@@ -119,22 +144,23 @@ std::optional<std::string> import_one(GlobalOptions &global, const std::string &
     fail(global, fmt::format("{} is no JSON object", beside.string()), 2);
     return std::nullopt;
   }
-  if (json::serialize(envelope).size() > envelope_file_limit) {
-    fail(global,
-         fmt::format("{} is longer than {} octets: split its recipients over two files", beside.string(),
-                     envelope_file_limit),
-         2);
-    return std::nullopt;
-  }
+  std::vector<json::array> more;
+  const json::object first = first_request(envelope.get_object(), more);
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     fail(global, fmt::format("{} cannot be read", path), 2);
     return std::nullopt;
   }
   const auto begun =
-      ask(global, {{"command", "message"}, {"action", "import-begin"}, {"envelope", envelope}, {"reason", reason}});
+      ask(global, {{"command", "message"}, {"action", "import-begin"}, {"envelope", first}, {"reason", reason}});
   if (!begun) return std::nullopt;
   const std::string token = text_at(*begun, "token");
+  for (json::array &recipients : more)
+    if (!ask(global, {{"command", "message"},
+                      {"action", "import-recipients"},
+                      {"token", token},
+                      {"recipients", std::move(recipients)}}))
+      return std::nullopt;
   std::string part(import_part, '\0');
   for (;;) {
     file.read(part.data(), static_cast<std::streamsize>(part.size()));

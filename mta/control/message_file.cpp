@@ -18,7 +18,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::int64_t file_format = 1;
-constexpr std::size_t file_recipient_limit = 65'536;
+constexpr std::size_t file_text_limit = 1'000;
 
 std::string file_time(WallTime time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
@@ -55,9 +55,35 @@ smtp::Result<smtp::Notify> read_notify_words(std::string_view words) {
   return notify;
 }
 
-bool file_flag(const json::object &object, std::string_view key) {
+bool file_flag(const json::object &object, std::string_view key, bool otherwise = false) {
   const auto *value = object.if_contains(key);
-  return value != nullptr && value->is_bool() && value->get_bool();
+  return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+}
+
+/// A level below would let it leave with less than the rules of the host that takes it.
+bool is_carried(const policy::OperatorOverride &given) noexcept {
+  return given.level == tls::Level::encrypted || given.level == tls::Level::authenticated;
+}
+
+smtp::Result<std::optional<policy::OperatorOverride>> read_file_override(const json::object &file, WallTime arrival) {
+  const auto wrong = [](std::string text) {
+    return smtp::fail(smtp::ErrorCode::bad_syntax, "tls_override: " + std::move(text));
+  };
+  const auto *value = file.if_contains("tls_override");
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_object()) return wrong("it is no object");
+  const json::object &row = value->get_object();
+  const std::string word = text_of(row, "level");
+  const auto level = tls::parse_level(word);
+  policy::OperatorOverride given;
+  if (level) given.level = *level;
+  if (!level || !is_carried(given))
+    return wrong(fmt::format("level: \"{}\" is none of encrypted, authenticated", smtp::escape(word, 40)));
+  given.reason = text_of(row, "reason").substr(0, file_text_limit);
+  given.by = text_of(row, "by").substr(0, file_text_limit);
+  const auto when = parse_report_time(text_of(row, "when"));
+  given.when = when ? WallTime(*when) : arrival;
+  return given;
 }
 
 smtp::Result<RecipientState> read_file_recipient(const json::value &value) {
@@ -98,6 +124,7 @@ json::object describe_envelope(const QueuedMessage &message) {
   file["smtputf8"] = parameters.smtputf8;
   file["requiretls"] = parameters.requiretls;
   file["tls_optional"] = envelope.tls_optional;
+  file["from_outside"] = envelope.from_outside;
   file["ret"] = parameters.ret == smtp::DsnReturn::full      ? "FULL"
                 : parameters.ret == smtp::DsnReturn::headers ? "HDRS"
                                                              : "";
@@ -111,6 +138,11 @@ json::object describe_envelope(const QueuedMessage &message) {
   file["message_id"] = envelope.message_id;
   file["held"] = message.held;
   file["hold_reason"] = message.hold_reason;
+  if (const auto &given = message.tls_override; given && is_carried(*given))
+    file["tls_override"] = json::object{{"level", tls::to_string(given->level)},
+                                        {"reason", given->reason},
+                                        {"by", given->by},
+                                        {"when", file_time(given->when)}};
   json::array recipients;
   for (const RecipientState &state : message.recipients) {
     if (state.status != RecipientStatus::pending) continue;
@@ -154,28 +186,40 @@ smtp::Result<QueuedMessage> read_envelope_file(const json::object &file) {
                    : ret == "HDRS" ? smtp::DsnReturn::headers
                                    : smtp::DsnReturn::unspecified;
   parameters.envid = text_of(file, "envid").substr(0, 500);
-  envelope.tls_optional = file_flag(file, "tls_optional");
+  // RFC 8689 section 4.1: with REQUIRETLS "the TLS-Required header field MUST be ignored".
+  envelope.tls_optional = file_flag(file, "tls_optional") && !parameters.requiretls;
+  // Whose it was is not known of a file that does not say so: the wish of a stranger may do less.
+  envelope.from_outside = file_flag(file, "from_outside", true);
   envelope.is_notification = file_flag(file, "notification");
   envelope.is_report = file_flag(file, "report");
   envelope.is_tls_report = file_flag(file, "tls_report");
   envelope.failures_only = file_flag(file, "failures_only");
-  envelope.client = text_of(file, "client").substr(0, 1000);
-  envelope.tls_in = text_of(file, "tls_in").substr(0, 1000);
+  envelope.client = text_of(file, "client").substr(0, file_text_limit);
+  envelope.tls_in = text_of(file, "tls_in").substr(0, file_text_limit);
   message.held = file_flag(file, "held");
-  message.hold_reason = text_of(file, "hold_reason").substr(0, 1000);
+  message.hold_reason = text_of(file, "hold_reason").substr(0, file_text_limit);
   if (message.held && message.hold_reason.empty()) message.hold_reason = "held when it was exported";
+  auto given = read_file_override(file, envelope.arrival);
+  if (!given) return tl::unexpected(given.error());
+  message.tls_override = std::move(*given);
   const auto *recipients = file.if_contains("recipients");
   if (recipients == nullptr || !recipients->is_array() || recipients->get_array().empty())
     return wrong("recipients: there is none");
-  if (recipients->get_array().size() > file_recipient_limit)
-    return wrong(
-        fmt::format("recipients: there are {}, limit is {}", recipients->get_array().size(), file_recipient_limit));
-  for (const json::value &value : recipients->get_array()) {
+  if (auto read = read_more_recipients(recipients->get_array(), message); !read) return tl::unexpected(read.error());
+  return message;
+}
+
+smtp::Result<void> read_more_recipients(const json::array &rows, QueuedMessage &message) {
+  const std::size_t count = message.recipients.size() + rows.size();
+  if (count > most_queued_recipients)
+    return smtp::fail(smtp::ErrorCode::too_long,
+                      fmt::format("recipients: there are {}, limit is {}", count, most_queued_recipients));
+  for (const json::value &value : rows) {
     auto state = read_file_recipient(value);
     if (!state) return tl::unexpected(state.error());
     message.recipients.push_back(std::move(*state));
   }
-  return message;
+  return {};
 }
 
 } // namespace mta

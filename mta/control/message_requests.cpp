@@ -161,6 +161,20 @@ json::object MessageRequests::begin_import(const json::object &request) {
   return answer;
 }
 
+json::object MessageRequests::take_recipients(const json::object &request) {
+  const auto found = imports_.find(text_of(request, "token"));
+  if (found == imports_.end()) return failure("there is no such import, or it took too long");
+  Import &import = found->second;
+  import.last = std::chrono::steady_clock::now();
+  const auto *rows = request.if_contains("recipients");
+  const auto taken = rows != nullptr && rows->is_array()
+                         ? read_more_recipients(rows->get_array(), *import.message)
+                         : smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: there is none");
+  if (taken) return well();
+  imports_.erase(found);
+  return failure("the envelope: " + taken.error().detail);
+}
+
 json::object MessageRequests::take_import(const json::object &request) {
   const auto found = imports_.find(text_of(request, "token"));
   if (found == imports_.end()) return failure("there is no such import, or it took too long");
@@ -193,21 +207,31 @@ Task<json::object> MessageRequests::end_import(std::string token, ControlPeer pe
   envelope.body_size = facts.size;
   envelope.header_size = facts.header_size;
   envelope.has_8bit = facts.has_8bit;
-  envelope.needs_smtputf8 = facts.header_has_8bit;
+  // As of mail that a client brings (RFC 6531 section 3): an octet above 127 alone asks for nothing.
+  envelope.needs_smtputf8 = envelope.sender.parameters.smtputf8 && facts.header_has_8bit;
   envelope.message_id = facts.message_id;
   // It gets the whole time to be delivered, whatever it waited elsewhere: else an import would be a bounce.
   const WallTime now = std::chrono::system_clock::now();
   if (envelope.arrival > now) envelope.arrival = now;
   message.expires = now + snapshot->config().queue.retry.give_up_after;
   if (message.held) message.held_since = envelope.arrival;
+  merge_recipients(message);
   for (RecipientState &state : message.recipients) state.next_attempt = now;
   const auto start = [&](auto done) { import.writer->commit(encode_envelope(message), done); };
   const auto committed = co_await await_callback<smtp::Result<void>>(start);
   if (!committed) co_return failure(committed.error().detail);
+  if (message.tls_override) { // on disk before the first attempt, which it is to bind
+    const auto write = [&](auto done) {
+      services_.spool.update_durably(message.id, encode_update(message), std::move(done));
+    };
+    const auto written = co_await await_callback<smtp::Result<void>>(write);
+    if (!written) co_return failure(fmt::format("{}: its override is not stored: {}", token, written.error().detail));
+  }
   services_.log.write(Event("queue_import")
                           .with("id", message.id.to_string())
                           .with("from", envelope.sender.path.to_string())
                           .with("to_count", static_cast<std::uint64_t>(message.recipients.size()))
+                          .with_if("override", message.tls_override ? tls::to_string(message.tls_override->level) : "")
                           .with("by", peer.user)
                           .with("reason", import.reason));
   for (const RecipientState &state : message.recipients)
@@ -230,6 +254,7 @@ Task<json::object> MessageRequests::answer_message(json::object request, Control
     co_return answer;
   }
   if (action == "import-begin") co_return begin_import(request);
+  if (action == "import-recipients") co_return take_recipients(request);
   if (action == "import-data") co_return take_import(request);
   if (action == "import-end") co_return co_await end_import(text_of(request, "token"), std::move(peer));
   co_return failure(fmt::format("unknown message action \"{}\"", smtp::escape(action, 40)));

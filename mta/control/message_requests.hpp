@@ -35,7 +35,8 @@ public:
   static constexpr std::chrono::seconds import_time{60}; ///< between two parts of one
   explicit MessageRequests(Services services) : services_(services) {}
 
-  /// Answers {"command":"message","action":…}: content, envelope, import-begin, import-data, import-end.
+  /// Answers {"command":"message","action":…}: content, envelope, import-begin, import-recipients,
+  /// import-data, import-end.
   Task<boost::json::object> answer_message(boost::json::object request, ControlPeer peer);
   /// Answers {"command":"hold-rule","action":…}: add, list, remove.
   Task<boost::json::object> answer_hold_rule(boost::json::object request, ControlPeer peer);
@@ -51,6 +52,7 @@ private:
   [[nodiscard]] std::shared_ptr<const QueuedMessage> find(const std::string &id) const;
   [[nodiscard]] boost::json::object content(const boost::json::object &request, const ControlPeer &peer);
   [[nodiscard]] boost::json::object begin_import(const boost::json::object &request);
+  [[nodiscard]] boost::json::object take_recipients(const boost::json::object &request);
   [[nodiscard]] boost::json::object take_import(const boost::json::object &request);
   Task<boost::json::object> end_import(std::string token, ControlPeer peer);
 

@@ -16,7 +16,6 @@
 #include <unordered_map>
 
 #include "mta/queue/octets.hpp"
-#include "smtp/wire/limits.hpp"
 #include "smtp/base/text.hpp"
 
 namespace mta {
@@ -31,8 +30,6 @@ constexpr std::size_t address_limit = 1024;
 constexpr std::size_t line_limit = 4096;
 constexpr std::size_t reply_limit = 65'536; // as ReplyParser
 constexpr std::size_t trace_limit = 1'048'576;
-/// The configuration takes no more than smtp::most_recipients; copies that we add ourselves come on top.
-constexpr std::size_t recipient_limit = 2 * smtp::most_recipients;
 /// What the texts of an update may take together: the spool takes blobs up to 64 MiB.
 constexpr std::size_t all_texts_limit = 48U << 20U;
 
@@ -193,8 +190,8 @@ void read_envelope(OctetReader &in, QueuedMessage &message, std::uint8_t version
   message.held = !message.hold_reason.empty();
   if (message.held) message.held_since = envelope.arrival;
   const auto count = in.number<std::uint32_t>("recipient count");
-  if (count > recipient_limit)
-    return in.set_error(fmt::format("field recipient count is {}, limit is {}", count, recipient_limit));
+  if (count > most_queued_recipients)
+    return in.set_error(fmt::format("field recipient count is {}, limit is {}", count, most_queued_recipients));
   if (count > in.remaining() / 6) // a recipient is at least 4 + 1 + 1 octets: no room is made for a false count
     return in.set_error(fmt::format("field recipient count is {}, but {} octets follow", count, in.remaining()));
   message.recipients.reserve(count);

@@ -12,11 +12,16 @@
 #include "policy/tls_sources.hpp"
 #include "smtp/names/mailbox.hpp"
 #include "smtp/wire/envelope.hpp"
+#include "smtp/wire/limits.hpp"
 #include "smtp/wire/reply.hpp"
 
 namespace mta {
 
 using WallTime = std::chrono::system_clock::time_point;
+
+/// Of one message. The configuration lets clients name no more than smtp::most_recipients; copies that we add ourselves
+/// come on top.
+inline constexpr std::size_t most_queued_recipients = 2 * smtp::most_recipients;
 
 enum class RecipientStatus : std::uint8_t { pending, delivered, failed };
 

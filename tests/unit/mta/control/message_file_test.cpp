@@ -26,7 +26,8 @@ QueuedMessage sample() {
   envelope.arrival = WallTime(std::chrono::hours(500'000));
   envelope.standing = SenderStanding::passed;
   envelope.failures_only = true;
-  envelope.tls_optional = true;
+  envelope.tls_optional = false; // with REQUIRETLS it says nothing
+  envelope.from_outside = true;
   envelope.client = "192.0.2.7 (x)";
   envelope.tls_in = "TLSv1.3";
   message.held = true;
@@ -63,6 +64,56 @@ TEST(MessageFileTest, the_null_sender_comes_back) {
   EXPECT_TRUE(after->envelope.is_notification);
 }
 
+TEST(MessageFileTest, whose_it_was_comes_back_and_is_a_strangers_where_the_file_does_not_say) {
+  for (const bool outside : {true, false}) {
+    QueuedMessage message = sample();
+    message.envelope.sender.parameters.requiretls = false;
+    message.envelope.tls_optional = true;
+    message.envelope.from_outside = outside;
+    json::object file = describe_envelope(message);
+    EXPECT_EQ(read_envelope_file(file).value().envelope, message.envelope);
+    file.erase("from_outside");
+    const auto after = read_envelope_file(file);
+    ASSERT_TRUE(after) << after.error().detail;
+    EXPECT_TRUE(after->envelope.from_outside);
+    EXPECT_TRUE(after->envelope.tls_optional);
+    file["requiretls"] = true; // RFC 8689 section 4.1
+    EXPECT_FALSE(read_envelope_file(file).value().envelope.tls_optional);
+  }
+}
+
+TEST(MessageFileTest, an_override_is_carried_where_it_demands_tls) {
+  QueuedMessage message = sample();
+  for (const auto level :
+       {tls::Level::none, tls::Level::opportunistic, tls::Level::encrypted, tls::Level::authenticated}) {
+    SCOPED_TRACE(tls::to_string(level));
+    message.tls_override = policy::OperatorOverride{level, "incident 5", "Ann (user root)", message.envelope.arrival};
+    const auto after = read_envelope_file(describe_envelope(message));
+    ASSERT_TRUE(after) << after.error().detail;
+    if (level >= tls::Level::encrypted)
+      EXPECT_EQ(after->tls_override, message.tls_override);
+    else
+      EXPECT_FALSE(after->tls_override);
+  }
+}
+
+TEST(MessageFileTest, recipients_come_in_parts_up_to_what_the_queue_stores) {
+  QueuedMessage message = read_envelope_file(describe_envelope(sample())).value();
+  const std::size_t before = message.recipients.size();
+  const auto row = describe_envelope(sample()).at("recipients").as_array().front();
+  ASSERT_TRUE(read_more_recipients(json::array(1'000, row), message));
+  EXPECT_EQ(message.recipients.size(), before + 1'000);
+  message.recipients.resize(most_queued_recipients - 1, message.recipients.front());
+  ASSERT_TRUE(read_more_recipients(json::array(1, row), message));
+  const auto more = read_more_recipients(json::array(1, row), message);
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().detail, "recipients: there are 131073, limit is 131072");
+  // The clients' own limit is within it, and so are copies of ours beside that.
+  EXPECT_GT(most_queued_recipients, smtp::most_recipients);
+  const auto stored = decode_message(message.id, encode_envelope(message), encode_update(message));
+  EXPECT_TRUE(stored) << stored.error().detail;
+}
+
 TEST(MessageFileTest, what_is_wrong_is_named) {
   struct Row {
     std::string name;
@@ -74,6 +125,13 @@ TEST(MessageFileTest, what_is_wrong_is_named) {
            {"a sender that is none", [](json::object &file) { file["sender"] = "alice"; }, "sender: "},
            {"no time", [](json::object &file) { file["arrival"] = "yesterday"; }, "arrival: "},
            {"a standing that is none", [](json::object &file) { file["standing"] = "good"; }, "standing: \"good\""},
+           {"an override that lowers",
+            [](json::object &file) {
+              file["tls_override"] = json::object{{"level", "none"}};
+            },
+            "tls_override: level: \"none\""},
+           {"an override that is none", [](json::object &file) { file["tls_override"] = "none"; },
+            "tls_override: it is no object"},
            {"no recipients", [](json::object &file) { file["recipients"] = json::array(); },
             "recipients: there is none"},
            {"a recipient that is no object", [](json::object &file) { file["recipients"].as_array()[0] = 7; },
