@@ -40,6 +40,15 @@ bool is_completion_or_refusal(const Reply &reply) noexcept {
   return (reply.code < 300 && reply.code != 220 && reply.code != 221) || reply.code >= 400;
 }
 
+/// RFC 5321 section 4.5.3.1.10: 552 to RCPT means too many recipients, and is to be treated as 452. With 5.2.2 it is a
+/// full mailbox, which the queue waits for a time of its own (policy::RetrySchedule). Another enhanced code (no such
+/// user, too big, forbidden) is believed: waiting would not change it. One of class 4 does not fit the reply, and is
+/// not read as one.
+bool is_passing_552(const Reply &reply) noexcept {
+  if (reply.code != 552) return false;
+  return !reply.enhanced || *reply.enhanced == EnhancedCode{5, 2, 2} || *reply.enhanced == EnhancedCode{5, 5, 3};
+}
+
 } // namespace
 
 ClientTransaction::ClientTransaction(Transaction transaction, const Capabilities &offered, bool reset_first)
@@ -192,9 +201,7 @@ void ClientTransaction::on_recipient_reply(std::size_t recipient, Reply reply) {
     ++accepted_;
     return;
   }
-  // RFC 5321 section 4.5.3.1.10: 552 to RCPT means too many recipients, and is to be treated as 452. With 5.2.2 it is a
-  // full mailbox, which the queue waits for a time of its own (policy::RetrySchedule).
-  const auto kind = reply.code == 552 ? Kind::temporary : kind_of(reply);
+  const auto kind = is_passing_552(reply) ? Kind::temporary : kind_of(reply);
   decide(recipient, {.kind = kind, .reply = std::move(reply), .local = false, .dsn_passed = false});
 }
 

@@ -85,6 +85,21 @@ inline std::vector<Dialogue> transaction_dialogues() {
                             {body_on_wire, "250 queued\r\n"},
                             bye},
                   .outcomes = {"permanent 550 5.1.1", "delivered 250", "temporary 450 4.2.1", "temporary 552"}});
+  rows.push_back(
+      {.name = "552 to RCPT passes as too many recipients or a full mailbox; what its enhanced code says else is final",
+       .options = options(),
+       .messages = {message(
+           {"a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@x.example", "f@x.example", "g@x.example"})},
+       .steps = {{"", greeting},
+                 {ehlo, pipelining},
+                 {mail + rcpt("a@x.example") + rcpt("b@x.example") + rcpt("c@x.example") + rcpt("d@x.example") +
+                      rcpt("e@x.example") + rcpt("f@x.example") + rcpt("g@x.example") + "DATA\r\n",
+                  "250 ok\r\n552 5.2.2 full\r\n552 5.5.3 too many\r\n552 4.5.3 too many\r\n"
+                  "552 5.1.1 no such user\r\n552 5.3.4 too big\r\n552 5.7.1 forbidden\r\n"
+                  "552 5.2.1 turned off\r\n554 no recipients\r\n"},
+                 bye},
+       .outcomes = {"temporary 552 5.2.2", "temporary 552 5.5.3", "temporary 552", "permanent 552 5.1.1",
+                    "permanent 552 5.3.4", "permanent 552 5.7.1", "permanent 552 5.2.1"}});
   rows.push_back({.name = "when all recipients are refused and DATA is taken nevertheless, only a dot goes out",
                   .options = options(),
                   .messages = {message({"b@x.example"})},
