@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "mta/config/own_addresses.hpp"
 #include "mta/config/units.hpp"
 #include "smtp/base/text.hpp"
 
@@ -26,14 +27,33 @@ bool serves_reports_only(const Config &config, const DomainConfig &domain) {
   });
 }
 
-/// The listener to which a route host leads back; null: none.
-const ListenerConfig *leads_back(const Config &config, const policy::RouteHost &host) {
+/// RFC 6761 section 6.3: the names of the loopback addresses.
+bool is_localhost(std::string_view name) {
+  const std::string lower = smtp::to_lower(name.ends_with('.') ? name.substr(0, name.size() - 1) : name);
+  return lower == "localhost" || lower == "localhost.localdomain" || lower == "ip6-localhost" ||
+         lower.ends_with(".localhost");
+}
+
+/// What of ours a route's host is, without asking the DNS; empty: nothing. A host that is looked up by MX may have our
+/// own name: our MX is then another host, and delivery looks.
+std::string leads_back(const Config &config, const policy::RouteHost &host, bool look_up_mx) {
   const auto address = smtp::IpAddress::parse(host.host);
-  const bool own_name = !address && smtp::equals_ignoring_case(host.host, config.server.hostname);
+  std::vector<smtp::IpAddress> addresses;
+  if (address) addresses.push_back(*address);
+  if (!address && is_localhost(host.host))
+    addresses = {smtp::IpAddress::parse("127.0.0.1").value(), smtp::IpAddress::parse("::1").value()};
+  for (const smtp::IpAddress &one : addresses) {
+    if (const ListenerConfig *listener = listener_at(config, {one, host.port}))
+      return fmt::format("our own listener \"{}\"", listener->name);
+    if (leads_to_us(config, {one, host.port})) return "our own address in server.outside_addresses";
+  }
+  if (look_up_mx || !smtp::equals_ignoring_case(host.host, config.server.hostname)) return {};
   for (const ListenerConfig &listener : config.listeners)
     for (const smtp::SocketAddress &bound : listener.addresses)
-      if (bound.port == host.port && (own_name || (address && *address == bound.address))) return &listener;
-  return nullptr;
+      if (bound.port == host.port) return fmt::format("our own listener \"{}\"", listener.name);
+  // Behind a port that is handed on, the listener has another one.
+  if (host.port == 25 && !config.server.outside_addresses.empty()) return "our own name, server.hostname";
+  return {};
 }
 
 void check_route(const Config &config, const DomainConfig &domain, std::vector<Finding> &findings) {
@@ -48,13 +68,14 @@ void check_route(const Config &config, const DomainConfig &domain, std::vector<F
                     name)));
     return;
   }
-  if (route->look_up_mx) return;
   for (const policy::RouteHost &host : route->hosts)
-    if (const ListenerConfig *listener = leads_back(config, host))
-      findings.push_back(finding_at(Severity::fault, route->place.empty() ? domain.place : route->place, "route",
-                                    fmt::format("mail for {} would go to {} port {}, which is our own listener \"{}\": it "
-                                                "would come back for ever",
-                                                name, host.host, host.port, listener->name)));
+    if (const std::string what = leads_back(config, host, route->look_up_mx); !what.empty())
+      findings.push_back(
+          finding_at(Severity::fault, route->place.empty() ? domain.place : route->place, "route",
+                     fmt::format("mail for {} would go to {} port {}, which is {}: it would come back for "
+                                 "ever. An inner server on this machine needs an address or a port of "
+                                 "its own",
+                                 name, host.host, host.port, what)));
 }
 
 } // namespace

@@ -6,7 +6,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <fmt/format.h>
 
-#include "mta/outbound/own_addresses.hpp"
+#include "mta/config/own_addresses.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/dns/hosts.hpp"
 #include "smtp/names/address_scope.hpp"
@@ -86,15 +86,19 @@ Task<std::optional<HostsFailure>> add_mx_hosts(HostList &list, const Config &con
   co_return std::nullopt;
 }
 
-Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &route, const Config &config,
-                                                          Resolver &resolver, const RandomIndex &random) {
+Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &route, bool for_own_domain,
+                                                          const Config &config, Resolver &resolver,
+                                                          const RandomIndex &random) {
   HostList list;
   list.route = &route;
   list.trust = policy::NameTrust::configured;
   list.ttl = std::chrono::seconds(3600);
   auto configured = route.hosts;
-  const auto mark_configured = [&list] {
-    for (auto &host : list.hosts) host.configured = true;
+  const auto mark_configured = [&list, for_own_domain] {
+    for (auto &host : list.hosts) {
+      host.configured = true;
+      host.for_own_domain = for_own_domain;
+    }
   };
   shuffle_equal(configured, random);
   std::optional<HostsFailure> failure;
@@ -116,11 +120,12 @@ Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &r
   co_return list;
 }
 
-/// What strangers may name: see find_hosts.hpp.
+/// What strangers may name, and routes of our own domains: see find_hosts.hpp.
 void permit(HostAddresses &found, const Config &config, const NextHost &host) {
-  if (host.configured || found.addresses.empty()) return;
+  if (found.addresses.empty() || (host.configured && !host.for_own_domain)) return;
   const auto ours = std::find_if(found.addresses.begin(), found.addresses.end(), [&](const auto &address) {
-    return is_own_address(config, {address, host.port});
+    const smtp::SocketAddress at{address, host.port};
+    return host.configured ? leads_to_us(config, at) : is_own_address(config, at);
   });
   if (ours != found.addresses.end()) {
     found.problem =
@@ -129,6 +134,7 @@ void permit(HostAddresses &found, const Config &config, const NextHost &host) {
     found.addresses.clear();
     return;
   }
+  if (host.configured) return;
   const smtp::IpAddress first = found.addresses.front();
   const auto forbidden = [&config](const smtp::IpAddress &address) {
     const auto scope = smtp::special_scope(address);
@@ -188,7 +194,8 @@ void wait_for_configured(HostAddresses &found, const NextHost &host) {
 Task<tl::expected<HostList, HostsFailure>> find_hosts(const Config &config, Resolver &resolver, smtp::Domain domain,
                                                       const RandomIndex &random) {
   if (const policy::Route *route = config.find_route(domain)) {
-    auto routed = co_await hosts_of_route(*route, config, resolver, random);
+    const bool for_own_domain = config.domains.contains(domain.ascii());
+    auto routed = co_await hosts_of_route(*route, for_own_domain, config, resolver, random);
     if (!routed) co_return tl::unexpected(as_failure_of(config, domain, std::move(routed.error())));
     co_return routed;
   }

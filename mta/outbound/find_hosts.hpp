@@ -23,6 +23,7 @@ struct NextHost {
   std::uint16_t port = 25;
   std::optional<smtp::IpAddress> address; ///< set when the name is an address: nothing is looked up
   bool configured = false;                ///< of a route: what the operator wants, wherever it is
+  bool for_own_domain = false;            ///< of a route for a domain of ours: anywhere but to ourselves
 };
 
 struct HostList {
@@ -61,7 +62,8 @@ struct HostAddresses {
 /// Asks for the address families that the configuration allows. What strangers' records and literals lead to is looked
 /// at: addresses that nobody else may have (unspecified, multicast) never count, those that the internet does not reach
 /// (private and the like) only with allow_private_addresses, loopback only with allow_loopback_addresses; unspecified,
-/// multicast and link-local ones never. Own: see own_addresses.hpp.
+/// multicast and link-local ones never. Routes are free, but those of our own domains may not lead to ourselves. Own:
+/// see mta/config/own_addresses.hpp.
 [[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
 
 } // namespace mta

@@ -12,13 +12,15 @@ using namespace std::chrono_literals;
 const auto today = std::chrono::sys_days(2027y / 1 / 15) + 12h;
 
 /// `listeners` and `more` around our domain, whose own keys are `domain`.
-LoadedConfig load(const std::string &listeners, const std::string &domain, const std::string &more = {}) {
+LoadedConfig load(const std::string &listeners, const std::string &domain, const std::string &more = {},
+                  const std::string &server = {}) {
   test::MemoryFiles files;
   files.every_file_exists = true;
   LoadTextOptions options;
   options.folder = "/etc/p";
   options.now = today;
-  return load_config_text("[server]\nhostname = \"mx.example.org\"\n[queue]\npostmaster = \"alice@example.org\"\n" + listeners +
+  return load_config_text("[server]\nhostname = \"mx.example.org\"\n" + server +
+                              "[queue]\npostmaster = \"alice@example.org\"\n" + listeners +
                               "[[domain]]\ndomain = \"example.org\"\nrecipients = [\"alice\"]\n" + domain + more,
                           options, files);
 }
@@ -27,10 +29,18 @@ const std::string mx = "[[listener]]\nname = \"mx\"\naddresses = [\"192.0.2.1:25
 const std::string relay =
     "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:25\"]\nrole = \"relay\"\ntls = \"none\"\ntrusted_networks = [\"10.0.0.0/8\"]\n";
 
+const std::string everywhere =
+    "[[listener]]\nname = \"mx\"\naddresses = [\"0.0.0.0:25\", \"[::]:25\"]\ntls = \"none\"\n";
+const std::string everywhere_v4 = "[[listener]]\nname = \"mx\"\naddresses = [\"0.0.0.0:25\"]\ntls = \"none\"\n";
+const std::string submission = "[[listener]]\nname = \"inside\"\naddresses = [\"0.0.0.0:2587\"]\nrole = \"relay\"\ntls "
+                               "= \"none\"\ntrusted_networks = [\"10.0.0.0/8\"]\n";
+const std::string outside = "outside_addresses = [\"203.0.113.9\"]\n";
+
 struct RouteRow {
   const char *name;
   std::string listeners, domain, more;
   std::string found; ///< part of the fault; empty: none
+  std::string server{};
 };
 
 TEST(FindFaults, DomainsThatLeadBackToUs) {
@@ -38,20 +48,51 @@ TEST(FindFaults, DomainsThatLeadBackToUs) {
       {"no route at all", mx, "", "", "example.org has no route"},
       {"catch_all makes no difference", mx, "catch_all = true\n", "", "example.org has no route"},
       {"a route of its own", mx, "route = [\"store.example.org:25\"]\n", "", ""},
-      {"a [[route]] that names it", mx, "", "[[route]]\ndomains = [\"example.org\"]\nhosts = [\"store.example.org\"]\n", ""},
+      {"a [[route]] that names it", mx, "", "[[route]]\ndomains = [\"example.org\"]\nhosts = [\"store.example.org\"]\n",
+       ""},
       {"a smart host for everything", mx, "", "[[route]]\ndomains = [\"*\"]\nhosts = [\"hub.example.org\"]\n", ""},
-      {"a [[route]] for others", mx, "", "[[route]]\ndomains = [\"other.example\"]\nhosts = [\"hub.example.org\"]\n", "no route"},
+      {"a [[route]] for others", mx, "", "[[route]]\ndomains = [\"other.example\"]\nhosts = [\"hub.example.org\"]\n",
+       "no route"},
       {"a second MX says so", mx, "route = { hosts = [\"example.org\"], look_up_mx = true }\n", "", ""},
       {"a route to our own name", mx, "route = [\"MX.example.org:25\"]\n", "", "our own listener"},
       {"a route to our own name at a port that is not ours", mx, "route = [\"mx.example.org:2626\"]\n", "", ""},
       {"a route to our own address", mx, "route = [\"192.0.2.1:25\"]\n", "", "our own listener"},
       {"a route to a server on this host", mx, "route = [\"127.0.0.1:25\"]\n", "", ""},
+      {"a wildcard listener takes the loopback address", everywhere, "route = [\"127.0.0.1\"]\n", "",
+       "our own listener \"mx\""},
+      {"and all of its network", everywhere, "route = [\"127.0.0.5:25\"]\n", "", "our own listener"},
+      {"and of IPv6", everywhere, "route = [\"[::1]:25\"]\n", "", "our own listener"},
+      {"an address of IPv6 is not taken at 0.0.0.0", everywhere_v4, "route = [\"[::1]:25\"]\n", "", ""},
+      {"the address that stands for all", everywhere, "route = [\"0.0.0.0\"]\n", "", "our own listener"},
+      {"localhost", everywhere, "route = [\"localhost\"]\n", "", "our own listener"},
+      {"localhost in full", everywhere_v4, "route = [\"LOCALHOST.localdomain:25\"]\n", "", "our own listener"},
+      {"an inner server on this machine, at another port", everywhere, "route = [\"127.0.0.1:2525\"]\n", "", ""},
+      {"by its name", everywhere, "route = [\"localhost:2525\"]\n", "", ""},
+      {"our own name there", everywhere, "route = [\"mx.example.org:2525\"]\n", "", ""},
+      {"a relay listener of ours goes the same way again", everywhere + submission, "route = [\"127.0.0.1:2587\"]\n",
+       "", "our own listener \"inside\""},
+      {"another machine", everywhere, "route = [\"198.51.100.7\"]\n", "", ""},
+      {"our address outside", everywhere, "route = [\"203.0.113.9\"]\n", "", "server.outside_addresses", outside},
+      {"our address outside, at a port that may be handed on to another", everywhere,
+       "route = [\"203.0.113.9:2525\"]\n", "", "", outside},
+      {"a port that is handed on to us", mx, "route = [\"mx.example.org\"]\n", "", "our own listener", outside},
+      {"port 25 is handed on to our own",
+       relay + "[[listener]]\nname = \"mx\"\naddresses = [\"10.0.0.2:10025\"]\ntls = \"none\"\n",
+       "route = [\"203.0.113.9\"]\n", "", "server.outside_addresses", outside},
+      {"the second of two hosts", everywhere, "route = [\"store.example.org\", \"127.0.0.1\"]\n", "",
+       "our own listener"},
+      {"a [[route]] for all that leads back", everywhere, "", "[[route]]\ndomains = [\"*\"]\nhosts = [\"localhost\"]\n",
+       "our own listener"},
+      {"localhost has no MX", everywhere, "route = { hosts = [\"localhost\"], look_up_mx = true }\n", "",
+       "our own listener"},
+      {"our own name by MX may be another host", everywhere,
+       "route = { hosts = [\"mx.example.org\"], look_up_mx = true }\n", "", ""},
       {"no mx listener: the domain only signs here", relay, "", "", ""},
       {"every mailbox is read as reports", mx, "", "[received_reports]\nrecipients = [\"alice@example.org\"]\n", ""},
   };
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
-    const auto loaded = load(row.listeners, row.domain, row.more);
+    const auto loaded = load(row.listeners, row.domain, row.more, row.server);
     ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
     const auto faults = find_faults(*loaded.config, today);
     EXPECT_EQ(faults.size(), row.found.empty() ? 0U : 1U) << test::text_of(faults);

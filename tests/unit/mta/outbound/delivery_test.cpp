@@ -337,6 +337,15 @@ void listen_at(mta::Config &config, const std::string &address, std::uint16_t po
   config.listeners.push_back(std::move(listener));
 }
 
+void route_own_domain(mta::Config &config, const std::string &host, std::uint16_t port) {
+  mta::DomainConfig own{smtp::Domain::parse("domain.test").value(), false, {}, {}, std::nullopt, {}, {}};
+  config.domains.emplace("domain.test", std::move(own));
+  mta::RouteConfig route;
+  route.domains.push_back(smtp::DomainPattern::parse("domain.test").value());
+  route.route.hosts.push_back({host, port, 10});
+  config.routes.push_back(std::move(route));
+}
+
 const PlaceRow place_rows[] = {
     {"loopback", [](auto &, auto &dns, auto) { mx_at(dns, "127.0.0.1"); }, "a@domain.test", Kind::permanent,
      "550 5.4.4"},
@@ -429,6 +438,46 @@ const PlaceRow place_rows[] = {
        mx_at(dns, "192.0.2.9");
      },
      "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"a_route_of_our_own_domain_to_our_listener_waits",
+     [](auto &config, auto &, auto port) {
+       listen_at(config, "0.0.0.0", port);
+       route_own_domain(config, "127.0.0.1", port);
+     },
+     "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"by_a_name_too",
+     [](auto &config, auto &dns, auto port) {
+       listen_at(config, "127.0.0.1", port);
+       dns.add_address("inner.test", "127.0.0.1");
+       route_own_domain(config, "inner.test", port);
+     },
+     "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"and_by_mx",
+     [](auto &config, auto &dns, auto port) {
+       listen_at(config, "127.0.0.1", port);
+       mx_at(dns, "127.0.0.1");
+       route_own_domain(config, "domain.test", port);
+       config.routes.back().route.look_up_mx = true;
+     },
+     "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"and_to_our_outside_address",
+     [](auto &config, auto &, auto) {
+       config.server.outside_addresses.push_back(smtp::IpAddress::parse("192.0.2.9").value());
+       route_own_domain(config, "192.0.2.9", 25);
+     },
+     "a@domain.test", Kind::temporary, "451 4.4.6"},
+    {"a_route_of_our_own_domain_to_an_inner_server_on_this_machine",
+     [](auto &config, auto &, auto port) {
+       listen_at(config, "0.0.0.0", static_cast<std::uint16_t>(port - 1));
+       route_own_domain(config, "127.0.0.1", port);
+     },
+     "a@domain.test", Kind::delivered, "250"},
+    {"an_outside_address_may_hand_another_port_on",
+     [](auto &config, auto &, auto port) {
+       config.server.outside_addresses.push_back(smtp::IpAddress::parse("127.0.0.1").value());
+       listen_at(config, "0.0.0.0", static_cast<std::uint16_t>(port - 1));
+       route_own_domain(config, "127.0.0.1", port);
+     },
+     "a@domain.test", Kind::delivered, "250"},
     {"a_numeric_mx_name",
      [](auto &config, auto &dns, auto) {
        config.outbound.allow_loopback_addresses = true;
@@ -469,6 +518,22 @@ TEST_F(DeliveryTest, a_host_that_greets_with_our_name_is_a_loop_unless_a_route_l
   EXPECT_TRUE(result.results[0].reply.to_line().starts_with("550 5.4.6 mail loops back to us"))
       << result.results[0].detail;
   EXPECT_EQ(deliver_to("a@routed.test").results[0].kind, Kind::delivered);
+}
+
+TEST_F(DeliveryTest, a_greeting_with_our_name_is_a_loop_for_our_own_domains_where_we_may_listen) {
+  SmtpScript ours;
+  ours.replies = {{"CONNECT", "220 out.example ESMTP"}};
+  SmtpFixture server(ours);
+  route_own_domain(config, "127.0.0.1", server.port());
+  apply_config();
+  EXPECT_EQ(deliver_to("a@domain.test").results[0].kind, Kind::delivered)
+      << "an inner server on this machine, with our name";
+  listen_at(config, "192.0.2.1", server.port()); // as behind a port that is handed on
+  apply_config();
+  const auto result = deliver_to("a@domain.test");
+  EXPECT_EQ(result.results[0].kind, Kind::temporary);
+  EXPECT_TRUE(result.results[0].reply.to_line().starts_with("451 4.4.6 mail loops back to us"))
+      << result.results[0].detail;
 }
 
 TEST_F(DeliveryTest, an_address_takes_no_more_connections_than_configured_whatever_the_domains) {

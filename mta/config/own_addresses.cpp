@@ -1,5 +1,5 @@
 // is_own_address: see own_addresses.hpp.
-#include "mta/outbound/own_addresses.hpp"
+#include "mta/config/own_addresses.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -45,18 +45,40 @@ bool is_of_this_machine(const smtp::IpAddress &address) noexcept {
 bool takes(const smtp::SocketAddress &listener, const smtp::SocketAddress &address) {
   if (listener.port == 0 || listener.port != address.port) return false;
   if (listener.address == address.address) return true;
-  return is_wildcard(listener.address) && is_of_this_machine(address.address);
+  // A listener at [::] takes IPv6 only (listen_sockets).
+  return is_wildcard(listener.address) && listener.address.is_v6() == address.address.is_v6() &&
+         is_of_this_machine(address.address);
+}
+
+bool is_outside_address(const Config &config, const smtp::IpAddress &address) {
+  const auto &outside = config.server.outside_addresses;
+  return std::find(outside.begin(), outside.end(), address) != outside.end();
 }
 
 } // namespace
 
-bool is_own_address(const Config &config, const smtp::SocketAddress &address) {
-  const auto &outside = config.server.outside_addresses;
-  if (std::find(outside.begin(), outside.end(), address.address) != outside.end()) return true;
-  return std::any_of(config.listeners.begin(), config.listeners.end(), [&](const ListenerConfig &listener) {
+const ListenerConfig *listener_at(const Config &config, const smtp::SocketAddress &address) {
+  for (const ListenerConfig &listener : config.listeners)
+    for (const smtp::SocketAddress &bound : listener.addresses)
+      if (takes(bound, address)) return &listener;
+  return nullptr;
+}
+
+bool is_port_of_ours(const Config &config, std::uint16_t port) {
+  if (port == 25) return true;
+  return std::any_of(config.listeners.begin(), config.listeners.end(), [port](const ListenerConfig &listener) {
     return std::any_of(listener.addresses.begin(), listener.addresses.end(),
-                       [&](const auto &bound) { return takes(bound, address); });
+                       [port](const smtp::SocketAddress &bound) { return bound.port == port; });
   });
+}
+
+bool leads_to_us(const Config &config, const smtp::SocketAddress &address) {
+  if (is_outside_address(config, address.address) && is_port_of_ours(config, address.port)) return true;
+  return listener_at(config, address) != nullptr;
+}
+
+bool is_own_address(const Config &config, const smtp::SocketAddress &address) {
+  return is_outside_address(config, address.address) || listener_at(config, address) != nullptr;
 }
 
 } // namespace mta
