@@ -73,7 +73,9 @@ void Scheduler::Impl::notice_stored(QueueId id, NotificationRequest::Kind kind,
       one.in_flight = false;
       one.ask_again = now() + first_wait(options.retry);
     }
-    log.write(Event("notice_not_stored", LogLevel::error).with("id", id.to_string()));
+    // A word about a delay that finds no room is put off; whoever builds notices has said so, once for all of them.
+    if (kind != NotificationRequest::Kind::delay)
+      log.write(Event("notice_not_stored", LogLevel::error).with("id", id.to_string()));
   }
   set_deadline(*entry);
   finish_if_done(*entry);

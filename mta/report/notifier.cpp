@@ -140,6 +140,18 @@ bool Notifier::take_postmaster_turn() {
   return turns_++ < postmaster_limit;
 }
 
+/// A full queue is full of late mail, each of which asks again and again: one line for all of an hour.
+void Notifier::put_off(const smtp::Error &error) {
+  const std::lock_guard lock(turns_mutex_);
+  ++put_off_;
+  const WallTime now = services_.now();
+  if (put_off_told_ && now >= *put_off_told_ && now - *put_off_told_ < std::chrono::hours(1)) return;
+  services_.log.write(
+      Event("delay_notices_put_off", LogLevel::warning).with("count", put_off_).with("detail", error.detail));
+  put_off_told_ = now;
+  put_off_ = 0;
+}
+
 void Notifier::notify(NotificationRequest request, std::function<void(bool ok)> stored) {
   const QueuedMessage &message = *request.message;
   const auto snapshot = services_.snapshot.get();
@@ -235,14 +247,19 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &to
   const auto snapshot = services_.snapshot.get();
   const Config &config = snapshot->config();
   const auto refuse = [&](const smtp::Error &error) {
+    if (request.kind == Kind::delay && error.code == smtp::ErrorCode::full) {
+      put_off(error);
+      return stored(false);
+    }
     services_.log.write(Event("bounce_failed", LogLevel::error)
                             .with("id", request.message->id.to_string())
                             .with("kind", to_string(request.kind))
                             .with("detail", error.detail));
     stored(false);
   };
-  // What ends a message takes its place, and may pass over the limits that are meant for strangers; a word about a delay
-  // can wait.
+  // What ends a message takes its place, and may pass over the limits that are meant for strangers. A word about a
+  // delay takes nothing's place: a queue full of late mail would use up the reserve that failures need, so it waits for
+  // room.
   auto writer = services_.spool.begin(request.kind == Kind::delay ? Admission::ordinary : Admission::own);
   if (!writer) return refuse(writer.error());
   const QueueId id = (*writer)->id();
@@ -262,6 +279,10 @@ void Notifier::store(const NotificationRequest &request, const smtp::Mailbox &to
   std::shared_ptr<MessageWriter> kept = std::move(*writer);
   kept->commit(std::move(blob), [this, kept, notice, kind = request.kind, about = request.message->id,
                                  stored = std::move(stored)](smtp::Result<void> committed) {
+    if (!committed && kind == Kind::delay && committed.error().code == smtp::ErrorCode::full) {
+      put_off(committed.error());
+      return stored(false);
+    }
     if (!committed) {
       services_.log.write(Event("bounce_failed", LogLevel::error)
                               .with("id", about.to_string())

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "mta/config/snapshot.hpp"
@@ -18,7 +19,8 @@ namespace mta {
 /// Thread-safe; reads the original from the page cache, so it may block shortly. It must outlive the spool's commits.
 /// NOTIFY and RET are obeyed. Never a notice to the sender of a notice, to <>, or to an address that SPF says the mail
 /// is not from; of success and delay only those hear who are ours or shown to be the sender, and no programs and lists.
-/// A failure of mail from <> is told to our own postmaster, `postmaster_limit` times in an hour.
+/// A failure of mail from <> is told to our own postmaster, `postmaster_limit` times in an hour. Notices
+/// of a delay that find no room are put off.
 class Notifier {
 public:
   static constexpr std::size_t postmaster_limit = 20;
@@ -43,6 +45,7 @@ private:
                                                           const RecipientState &state, const Config &config) const;
   [[nodiscard]] bool is_automatic(const QueuedMessage &message) const;
   [[nodiscard]] bool take_postmaster_turn();
+  void put_off(const smtp::Error &error);
   void store(const NotificationRequest &request, const smtp::Mailbox &to, std::function<void(bool ok)> stored);
   [[nodiscard]] smtp::Result<std::string> build(const NotificationRequest &request, const smtp::Mailbox &to,
                                                 const Config &config, QueueId id) const;
@@ -51,6 +54,8 @@ private:
   std::mutex turns_mutex_;
   WallTime turns_since_{}; ///< of the hour that is counted
   std::size_t turns_ = 0;
+  std::optional<WallTime> put_off_told_{}; ///< when notices of delay that found no room were told of last
+  std::uint64_t put_off_ = 0;              ///< since then
 };
 
 } // namespace mta

@@ -128,6 +128,30 @@ TEST_F(NotifierTest, a_remote_reply_is_quoted) {
   EXPECT_FALSE(has(notice(), "carol@example.net")) << "only those asked for";
 }
 
+TEST_F(NotifierTest, delays_that_find_no_room_are_put_off_in_one_line) {
+  using Step = support::MemorySpool::Step;
+  for (const Step step : {Step::begin, Step::append, Step::commit}) {
+    spool_.fail(step, smtp::Error{smtp::ErrorCode::full, "the queue holds 10 messages, limit is 10"});
+    for (int i = 0; i < 100; ++i) {
+      notify(Kind::delay);
+      EXPECT_EQ(stored_, false) << "it is asked for again";
+    }
+    spool_.repair(step);
+  }
+  EXPECT_EQ(log_.lines.size(), 1U);
+  EXPECT_EQ(log_.count({"event=delay_notices_put_off ", "level=warning", "limit is 10"}), 1U);
+  // Another trouble is an error of each, and so is a failure that finds no room.
+  spool_.fail(Step::begin, smtp::Error{smtp::ErrorCode::io, "broken"});
+  notify(Kind::delay);
+  spool_.fail(Step::begin, smtp::Error{smtp::ErrorCode::full, "full"});
+  notify(Kind::failure);
+  EXPECT_EQ(log_.count({"event=bounce_failed "}), 2U);
+  spool_.repair(Step::begin);
+  notify(Kind::delay);
+  EXPECT_EQ(stored_, true) << "there is room again";
+  EXPECT_EQ(spool_.last_admission(), Admission::ordinary) << "the reserve is for what ends a message";
+}
+
 TEST_F(NotifierTest, a_delay_says_until_when_we_try) {
   notify(Kind::delay);
   EXPECT_TRUE(has(notice(), "Action: delayed"));
