@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,8 @@ public:
   ~TrustStore();
   struct Impl;
   [[nodiscard]] const Impl &impl() const noexcept { return *impl_; }
+  /// Of the certificates and lists as they were loaded, in whatever order: tells whether another load brought others.
+  [[nodiscard]] std::uint64_t digest() const noexcept;
   explicit TrustStore(std::unique_ptr<Impl> impl);
 
 private:

@@ -157,6 +157,7 @@ struct TrustStore::Impl {
   StorePtr store;
   bool revocation = false; ///< chains are checked against the store's lists
   bool named = false;      ///< of a file of the operator's: each certificate in it is an anchor
+  std::uint64_t digest = 0;
 };
 
 struct PeerChain::Impl {

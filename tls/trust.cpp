@@ -1,4 +1,8 @@
 // TrustStore and verify_chain: see context.hpp.
+#include <array>
+#include <cstdint>
+#include <cstring>
+
 #include <fmt/format.h>
 
 #include "tls/crl.hpp"
@@ -83,6 +87,26 @@ smtp::Result<std::unique_ptr<TrustStore::Impl>> load_system() {
   return impl;
 }
 
+/// The sum of what the objects hash to: a store has each once, and no order of its own.
+std::uint64_t digest_of(X509_STORE &store) {
+  std::uint64_t sum = 0;
+  const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(&store);
+  for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+    const X509_OBJECT *object = sk_X509_OBJECT_value(objects, i);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned length = 0;
+    if (const X509 *certificate = X509_OBJECT_get0_X509(object)) {
+      X509_digest(certificate, EVP_sha256(), digest.data(), &length);
+    } else if (const X509_CRL *list = X509_OBJECT_get0_X509_CRL(object)) {
+      X509_CRL_digest(list, EVP_sha256(), digest.data(), &length);
+    }
+    std::uint64_t one = 0;
+    std::memcpy(&one, digest.data(), sizeof one);
+    sum += one;
+  }
+  return sum;
+}
+
 smtp::Result<std::unique_ptr<TrustStore::Impl>> load_file(const std::string &path) {
   auto certificates = load_pem_certificates(path);
   if (!certificates) return tl::unexpected(certificates.error());
@@ -139,6 +163,10 @@ std::string failure_text(X509_STORE_CTX &context) {
 TrustStore::TrustStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TrustStore::~TrustStore() = default;
 
+std::uint64_t TrustStore::digest() const noexcept {
+  return impl_->digest;
+}
+
 smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::load(const std::string &trust,
                                                                  const std::vector<CrlFile> &crls) {
   auto impl = trust == "system" ? load_system() : load_file(trust);
@@ -147,6 +175,7 @@ smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::load(const std::stri
     if (auto added = add_crls(*(*impl)->store, file); !added) return tl::unexpected(std::move(added.error()));
   }
   (*impl)->revocation = !crls.empty();
+  (*impl)->digest = digest_of(*(*impl)->store);
   return std::make_shared<const TrustStore>(std::move(*impl));
 }
 
@@ -157,6 +186,7 @@ smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::system() {
 smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::from_file(const std::string &path) {
   auto impl = load_file(path);
   if (!impl) return tl::unexpected(std::move(impl.error()));
+  (*impl)->digest = digest_of(*(*impl)->store);
   return std::make_shared<const TrustStore>(std::move(*impl));
 }
 

@@ -19,7 +19,6 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
-#include "mta/app/delivery_changes.hpp"
 #include "mta/app/describe_certificates.hpp"
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
@@ -29,6 +28,7 @@
 #include "mta/app/tls_services.hpp"
 #include "mta/base/files.hpp"
 #include "mta/base/version.hpp"
+#include "mta/config/delivery_changes.hpp"
 #include "mta/config/faults.hpp"
 #include "mta/config/last_good.hpp"
 #include "mta/config/load.hpp"
@@ -429,10 +429,10 @@ Task<ReloadOutcome> Running::reload(bool force) {
   snapshot_.set(*loaded->snapshot);
   // Plans are made anew; a kept connection is judged again by the new plan before it is used.
   delivery_->forget_plans();
-  const auto changes = std::make_shared<DeliveryChanges>(replaced->config_pointer(), loaded->config.config);
+  tls_->reconfigure(*loaded->config.config); // before the first attempt under the new rules
+  const auto changes = std::make_shared<DeliveryChanges>(replaced, *loaded->snapshot);
   scheduler_->reconfigure(scheduler_options(*loaded->config.config),
                           [changes](const smtp::Mailbox &mailbox) { return changes->concern(mailbox); });
-  tls_->reconfigure(*loaded->config.config);
   last_good_.clear();
   keep(loaded->config.config, std::move(loaded->seen));
   outcome.ok = true;
@@ -455,6 +455,11 @@ Task<> Running::renew_trust() {
   if (snapshot_.get() != before) co_return; // a reload came between, and has read them itself
   snapshot_.set(renewed->snapshot);
   delivery_->close_idle();
+  if (!renewed->is_changed) co_return;
+  // Mail that waited for a list goes on with it.
+  const auto changes = std::make_shared<DeliveryChanges>(before, renewed->snapshot);
+  scheduler_->reconfigure(scheduler_options(renewed->snapshot->config()),
+                          [changes](const smtp::Mailbox &mailbox) { return changes->concern(mailbox); });
 }
 
 /// Lists in local files are replaced by whoever looks after them.

@@ -83,6 +83,7 @@ struct CertificateConfig {
   std::vector<std::string> dns_names{};
   std::optional<std::chrono::system_clock::time_point> not_after{};
   bool is_self_signed = false;
+  std::string fingerprint{}; ///< of the leaf: the files may have other content after a reload
   friend bool operator==(const CertificateConfig &, const CertificateConfig &) = default;
 };
 

@@ -46,6 +46,7 @@ void check_files(Section &section, CertificateConfig &certificate, const std::st
     loading.leaves.emplace(certificate.name, leaf);
     certificate.dns_names = leaf.dns_names;
     certificate.not_after = leaf.not_after;
+    certificate.fingerprint = leaf.fingerprint_sha256;
     certificate.is_self_signed = !leaf.subject.empty() && leaf.subject == leaf.issuer;
     check_dates(section, smtp::escape(certificate_path), chain->front(), loading.now);
   }

@@ -151,10 +151,12 @@ Snapshot::Renewed Snapshot::renew_crls() const {
   for (auto &[key, trust] : snapshot->trust_) {
     if (trust.crls.empty()) continue;
     auto store = load_trust(*config_, trust.name, trust.crls);
-    if (store)
+    if (store) {
+      renewed.is_changed = renewed.is_changed || (*store)->digest() != trust.store->digest();
       trust.store = std::move(*store);
-    else
+    } else {
       renewed.problems.push_back(fmt::format("trust \"{}\": {}", trust.name, store.error().detail));
+    }
   }
   renewed.snapshot = std::move(snapshot);
   return renewed;

@@ -55,6 +55,7 @@ private:
 
 struct Snapshot::Renewed {
   std::shared_ptr<const Snapshot> snapshot; ///< never null
+  bool is_changed = false;                  ///< some store has other lists than before
   std::vector<std::string> problems;        ///< "trust \"system\": /etc/…/list.crl: no such file or directory"
 };
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "mta/config/config.hpp"
+#include "mta/config/snapshot.hpp"
 #include "smtp/base/text_map.hpp"
 
 namespace mta {
@@ -13,17 +13,18 @@ namespace mta {
 /// Asked for each recipient of the queue; remembers what it found for a domain.
 class DeliveryChanges {
 public:
-  DeliveryChanges(std::shared_ptr<const Config> before, std::shared_ptr<const Config> after);
+  DeliveryChanges(std::shared_ptr<const Snapshot> before, std::shared_ptr<const Snapshot> after);
 
   /// True when how mail for the mailbox is delivered may differ: its route, what is demanded of its hosts (defaults,
-  /// the partner's rule, exceptions), or something that holds for all deliveries.
+  /// the partner's rule, exceptions, the memory's protection), by what files that these name it is proven (CAs, lists
+  /// of revoked certificates, our certificate), or something that holds for all deliveries.
   [[nodiscard]] bool concern(const smtp::Mailbox &mailbox);
   [[nodiscard]] bool concern_all() const noexcept { return all_; }
 
 private:
   [[nodiscard]] bool differs(const smtp::Domain &domain) const;
-  std::shared_ptr<const Config> before_;
-  std::shared_ptr<const Config> after_;
+  std::shared_ptr<const Snapshot> before_;
+  std::shared_ptr<const Snapshot> after_;
   bool all_;
   smtp::TextMap<bool> known_;
 };
