@@ -37,12 +37,13 @@
 #include "mta/control/server.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
+#include "mta/queue/damaged_files.hpp"
 #include "mta/queue/hold_rules.hpp"
 #include "mta/queue/partner_queue.hpp"
+#include "mta/queue/unreadable.hpp"
 #include "mta/received/report_intake.hpp"
 #include "mta/report/hold_reminder.hpp"
 #include "mta/report/notifier.hpp"
-#include "mta/queue/unreadable.hpp"
 #include "mta/report/report_settings.hpp"
 
 namespace mta {
@@ -181,6 +182,7 @@ private:
   PartnerQueue partner_queue_;
   asio::steady_timer unreadable_reminder_{main_};
   std::vector<UnreadableMessage> unreadable_;
+  std::unique_ptr<DamagedFiles> damaged_;
   std::unique_ptr<ControlServer> control_;
   ListenSockets sockets_; ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
@@ -247,6 +249,10 @@ smtp::Result<Recovery> Running::open() {
   auto spool = Spool::open(options, recovery);
   if (!spool) return tl::unexpected(spool.error());
   spool_ = std::move(*spool);
+  damaged_ = std::make_unique<DamagedFiles>(wanted.path);
+  if (const auto noted = damaged_->note(recovery.damage, std::chrono::system_clock::now()); !noted)
+    log_->write(
+        Event("spool", LogLevel::error).with("problem", "what recovery lost is not kept: " + noted.error().detail));
   inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
       workers_, snapshot_, *spool_, *log_,
       [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }});
@@ -359,6 +365,7 @@ void Running::start_control() {
   services.messages = messages_.get();
   services.memory = tls_->memory();
   services.unreadable = &unreadable_;
+  services.damaged = damaged_.get();
   services.forget_plans = [this] { delivery_->close_idle(); };
   services.ask_anew = [this] { delivery_->forget_plans(); };
   services.load = &delivery_->load();
@@ -516,11 +523,13 @@ Task<> Running::watch_partners() {
 /// What waits unread is not forgotten.
 Task<> Running::remind_of_unreadable() {
   while (!stopping_) {
-    if (!unreadable_.empty())
+    const auto damaged = damaged_->list();
+    if (!unreadable_.empty() || !damaged.empty())
       log_->write(Event("unreadable", LogLevel::warning)
                       .with("messages", static_cast<std::uint64_t>(unreadable_.size()))
-                      .with("first", unreadable_.front().id.to_string())
-                      .with("problem", unreadable_.front().problem)
+                      .with("damaged", static_cast<std::uint64_t>(damaged.size()))
+                      .with("first", unreadable_.empty() ? damaged.front().name : unreadable_.front().id.to_string())
+                      .with("problem", unreadable_.empty() ? damaged.front().problem : unreadable_.front().problem)
                       .with("note", "nobody delivers them: portcullis queue unreadable"));
     unreadable_reminder_.expires_after(unreadable_interval);
     const auto [error] = co_await unreadable_reminder_.async_wait(asio::as_tuple(asio::use_awaitable));

@@ -77,6 +77,9 @@ void print_status(const json::object &answer) {
   if (flag_at(spool, "on_reserve")) std::printf("               THE DISK IS FULL: what is written goes into the reserve\n");
   if (count(spool, "unreadable") != 0)
     std::printf("               %lld messages CANNOT BE READ and wait: portcullis queue unreadable\n", count(spool, "unreadable"));
+  if (count(spool, "damaged") != 0)
+    std::printf("               %lld files with what A RECOVERY COULD NOT READ: portcullis queue unreadable\n",
+                count(spool, "damaged"));
   if (const auto resources = section(inbound, "resource_refusals"); !resources.empty()) {
     std::string text;
     for (const auto &[reason, value] : resources)

@@ -55,6 +55,8 @@ constexpr std::array metrics = {
     Metric{"spool", "on_reserve", "spool_on_reserve", "gauge", "1 while the disk is full and the reserve is written."},
     Metric{"spool", "unreadable", "spool_unreadable_messages", "gauge",
            "Messages of the spool that the queue cannot read: nobody delivers them."},
+    Metric{"spool", "damaged", "spool_damaged_files", "gauge",
+           "Files with what a recovery could not read and set aside, until an operator removes them."},
     Metric{"log", "lost_lines", "log_lost_lines_total", "counter", "Lines of the log that could not be written."},
     Metric{"spool", "messages", "spool_messages", "gauge", "Messages in the spool."},
     Metric{"spool", "octets", "spool_live_bytes", "gauge", "Octets of them on disk."},

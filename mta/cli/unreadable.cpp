@@ -31,6 +31,31 @@ json::object request_of(const char *action, const std::string &id) {
   return request;
 }
 
+/// A file of what recoveries set aside, under its own name.
+bool export_damaged(GlobalOptions &global, const std::string &folder, const std::string &name) {
+  json::object request = request_of("read", {});
+  request["file"] = name;
+  std::string octets;
+  for (;;) {
+    request["offset"] = octets.size();
+    const auto answer = ask(global, request);
+    if (!answer) return false;
+    const auto part = smtp::from_base64(text_at(*answer, "body"));
+    if (!part || part->empty()) break;
+    octets += *part;
+  }
+  const auto written = write_new(folder + "/" + name, octets, 0600);
+  if (!written) fail(global, written.error().detail, 1);
+  return written.has_value();
+}
+
+/// The daemon's word names a file here: letters, digits, '-' and '.', and not hidden.
+bool is_file_name(const std::string &name) {
+  return !name.empty() && name.front() != '.' &&
+         name.find_first_not_of("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-.") ==
+             std::string::npos;
+}
+
 /// ID.eml (the body as it was stored, without what we put in front), ID.envelope, ID.state and ID.txt.
 bool export_one(GlobalOptions &global, const std::string &folder, const std::string &id) {
   json::object request = request_of("read", id);
@@ -60,8 +85,10 @@ bool export_one(GlobalOptions &global, const std::string &folder, const std::str
 
 void run_unreadable(GlobalOptions &global, const UnreadableArguments &arguments) {
   if (arguments.remove) {
-    if (arguments.id.empty()) return fail(global, "queue unreadable --delete needs a queue id", 2);
-    json::object request = request_of("delete", arguments.id);
+    if (arguments.id.empty()) return fail(global, "queue unreadable --delete needs a queue id, or a file's name", 2);
+    const bool is_id = QueueId::parse(arguments.id).has_value();
+    json::object request = request_of("delete", is_id ? arguments.id : std::string());
+    if (!is_id) request["file"] = arguments.id;
     request["reason"] = arguments.reason;
     const auto answer = ask(global, request);
     if (!answer) return;
@@ -84,10 +111,23 @@ void run_unreadable(GlobalOptions &global, const UnreadableArguments &arguments)
                   format_octets(static_cast<std::uint64_t>(number_at(row, "body_size"))).c_str(),
                   text_at(row, "problem").c_str());
   }
-  if (!arguments.id.empty() && exported == 0)
+  std::size_t files = 0;
+  for (const auto &entry : answer->at("damaged").as_array()) {
+    const auto &row = entry.as_object();
+    const auto name = text_at(row, "file");
+    if (!arguments.id.empty() && name != arguments.id) continue;
+    if (!is_file_name(name)) return fail(global, "the daemon's answer holds a name that is none of a file", 1);
+    if (!arguments.export_to.empty() && !export_damaged(global, arguments.export_to, name)) return;
+    ++files;
+    if (!global.json)
+      std::printf("%s  %s  %s  %s\n", name.c_str(), text_at(row, "time").c_str(),
+                  format_octets(static_cast<std::uint64_t>(number_at(row, "size"))).c_str(),
+                  text_at(row, "problem").c_str());
+  }
+  if (!arguments.id.empty() && exported + files == 0)
     return fail(global, fmt::format("no unreadable message \"{}\" is in the spool", arguments.id), 1);
   if (global.json) return print_json(*answer);
-  std::printf("%zu messages%s\n", exported,
+  std::printf("%zu messages, %zu files of what recoveries set aside%s\n", exported, files,
               arguments.export_to.empty() ? "" : (" written to " + arguments.export_to).c_str());
 }
 
@@ -97,11 +137,12 @@ void add_queue_unreadable(CLI::App &queue, GlobalOptions &global) {
   auto arguments = std::make_shared<UnreadableArguments>();
   auto *action = queue.add_subcommand(
       "unreadable",
-      "List the messages of the spool whose envelope the daemon cannot read: they wait, and nobody delivers them.");
-  action->add_option("id", arguments->id, "a queue id");
-  auto *out =
-      action->add_option("--export", arguments->export_to,
-                         "write each into this folder: ID.eml, ID.envelope, ID.state, and ID.txt with the reason");
+      "List the messages of the spool whose envelope the daemon cannot read, and what recoveries of the spool have set "
+      "aside: nobody delivers them.");
+  action->add_option("id", arguments->id, "a queue id, or the name of a file that was set aside");
+  auto *out = action->add_option("--export", arguments->export_to,
+                                 "write each into this folder: ID.eml, ID.envelope, ID.state, and ID.txt with the "
+                                 "reason; files under their names");
   auto *remove = action->add_flag("--delete", arguments->remove, "remove it for ever");
   auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged with your name");
   remove->needs(reason)->excludes(out);

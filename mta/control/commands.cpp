@@ -234,6 +234,7 @@ json::object Commands::status() const {
   store["writable"] = spool.healthy;
   store["on_reserve"] = spool.on_reserve;
   store["unreadable"] = services_.unreadable != nullptr ? services_.unreadable->size() : 0;
+  store["damaged"] = services_.damaged != nullptr ? services_.damaged->count() : 0;
   store["messages"] = spool.messages;
   store["octets"] = spool.octets;
   store["segments"] = spool.segments;
@@ -380,8 +381,8 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
   }
   if (command == "unreadable") {
     std::vector<UnreadableMessage> none;
-    co_return answer_unreadable(services_.unreadable != nullptr ? *services_.unreadable : none, services_.spool,
-                                services_.log, request, peer.user);
+    co_return answer_unreadable(services_.unreadable != nullptr ? *services_.unreadable : none, services_.damaged,
+                                services_.spool, services_.log, request, peer.user);
   }
   if (command == "tls-memory") {
     if (services_.memory == nullptr) co_return failure("tls_memory.enabled is false: nothing is remembered");

@@ -11,9 +11,10 @@
 #include "mta/control/server.hpp"
 #include "mta/inbound/server.hpp"
 #include "mta/outbound/explain.hpp"
-#include "mta/tally/tls_memory.hpp"
+#include "mta/queue/damaged_files.hpp"
 #include "mta/queue/scheduler.hpp"
 #include "mta/queue/unreadable.hpp"
+#include "mta/tally/tls_memory.hpp"
 
 namespace mta {
 
@@ -48,6 +49,7 @@ public:
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
     std::function<void(boost::json::object &)> describe{}; ///< adds to the answer of `status`
     std::vector<UnreadableMessage> *unreadable = nullptr;  ///< of the spool; null: none
+    DamagedFiles *damaged = nullptr;                       ///< what recoveries set aside; null: nothing is told of it
   };
   explicit Commands(Services services) : services_(std::move(services)) {}
 

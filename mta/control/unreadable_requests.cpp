@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <boost/json.hpp>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
@@ -37,10 +38,52 @@ void add_body(boost::json::object &answer, Spool &spool, const UnreadableMessage
   answer["body"] = smtp::to_base64(part);
 }
 
+/// What recoveries set aside: "read" and "delete" of one file.
+boost::json::object answer_damaged(DamagedFiles &damaged, MailLog &log, const boost::json::object &request,
+                                   const std::string &by) {
+  boost::json::object answer;
+  answer["ok"] = true;
+  const auto name = text_of(request, "file");
+  const auto action = text_of(request, "action");
+  if (action == "read") {
+    const auto *offset = request.if_contains("offset");
+    const std::int64_t at =
+        offset != nullptr && offset->is_int64() ? std::max<std::int64_t>(offset->get_int64(), 0) : 0;
+    const auto part = damaged.read(name, static_cast<std::uint64_t>(at), body_part_limit);
+    if (!part) return failure(part.error().detail);
+    answer["body"] = smtp::to_base64(*part);
+    return answer;
+  }
+  if (action != "delete") return failure(fmt::format("unknown action \"{}\"", smtp::escape(action, 40)));
+  const auto reason = text_of(request, "reason");
+  if (smtp::trim(reason).empty()) return failure("delete needs a reason (--reason), which is logged");
+  if (const auto removed = damaged.remove(name); !removed) return failure(removed.error().detail);
+  log.write(Event("queue_delete", LogLevel::warning)
+                .with("file", name)
+                .with("by", by)
+                .with("reason", smtp::escape(reason, 1'000))
+                .with("note", "a recovery had set it aside"));
+  return answer;
+}
+
+boost::json::array list_damaged(const DamagedFiles &damaged) {
+  boost::json::array rows;
+  for (const DamagedFiles::File &file : damaged.list()) {
+    boost::json::object row;
+    row["file"] = file.name;
+    row["size"] = file.size;
+    row["time"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(file.time)));
+    row["problem"] = file.problem;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 } // namespace
 
-boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, Spool &spool, MailLog &log,
-                                      const boost::json::object &request, const std::string &by) {
+boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, DamagedFiles *damaged, Spool &spool,
+                                      MailLog &log, const boost::json::object &request, const std::string &by) {
+  if (damaged != nullptr && request.contains("file")) return answer_damaged(*damaged, log, request, by);
   boost::json::object answer;
   answer["ok"] = true;
   const auto action = text_of(request, "action");
@@ -54,6 +97,7 @@ boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, 
       rows.push_back(std::move(row));
     }
     answer["messages"] = std::move(rows);
+    answer["damaged"] = damaged != nullptr ? list_damaged(*damaged) : boost::json::array();
     return answer;
   }
   const auto text = text_of(request, "id");

@@ -7,15 +7,16 @@
 #include <boost/json/object.hpp>
 
 #include "mta/log/mail_log.hpp"
+#include "mta/queue/damaged_files.hpp"
 #include "mta/queue/unreadable.hpp"
 
 namespace mta {
 
 /// Answers {"command":"unreadable","action":"list"|"read"|"delete",…}: "read" gives the blobs of one message, and a
 /// part of its body from "offset", in base64. "ok" is false, with "error", when it is refused. A deletion is logged
-/// with `by`.
-[[nodiscard]] boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, Spool &spool,
-                                                    MailLog &log, const boost::json::object &request,
+/// with `by`. With "file" in place of "id" the same of what recoveries set aside (`damaged`; null: nothing).
+[[nodiscard]] boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, DamagedFiles *damaged,
+                                                    Spool &spool, MailLog &log, const boost::json::object &request,
                                                     const std::string &by);
 
 } // namespace mta

@@ -118,11 +118,32 @@ bool MessageTable::assemble(Copy &copy, std::vector<Extent> &parts) {
   return complete;
 }
 
+/// Of the copy that has most of the body: its size stood in the envelope, so it is what the parts reach.
+std::vector<Extent> MessageTable::rest_of(Message &message) {
+  std::vector<Extent> most;
+  std::uint64_t most_octets = 0;
+  for (Copy &copy : message.copies) {
+    copy.body_size = 0;
+    for (const Part &part : copy.parts)
+      copy.body_size = std::max(copy.body_size, std::min(part.offset, max_body) + part.extent.length);
+    std::vector<Extent> parts;
+    static_cast<void>(assemble(copy, parts));
+    std::erase_if(parts, [](const Extent &part) { return part.segment == 0; });
+    std::uint64_t octets = 0;
+    for (const Extent &part : parts) octets += part.length;
+    if (octets <= most_octets) continue;
+    most_octets = octets;
+    most = std::move(parts);
+  }
+  return most;
+}
+
 void MessageTable::finish(Index &index, std::uint64_t durable) {
   for (auto &[id, message] : messages_) decide(id, message, index, durable);
   messages_.clear();
   std::sort(report_.messages.begin(), report_.messages.end(),
             [](const RecoveredMessage &left, const RecoveredMessage &right) { return left.id < right.id; });
+  std::sort(lost_.begin(), lost_.end(), [](const Lost &left, const Lost &right) { return left.id < right.id; });
 }
 
 void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable) {
@@ -147,8 +168,7 @@ void MessageTable::decide(std::uint64_t id, Message &message, Index &index, std:
     for (const Copy &copy : message.copies)
       if (copy.sequence != 0) orphans_.push_back({copy.envelope, copy.sequence});
     orphans_.insert(orphans_.end(), message.stale.begin(), message.stale.end());
-    if (message.envelope_lost)
-      report_.damage.push_back(fmt::format("message {}: its envelope is lost, and with it the message", name));
+    if (message.envelope_lost) lost_.push_back({id, rest_of(message)});
     return;
   }
   if (!chosen_is_complete) {

@@ -41,6 +41,12 @@ public:
   };
   [[nodiscard]] const std::vector<Orphan> &orphans() const noexcept { return orphans_; }
   [[nodiscard]] std::uint64_t highest_id() const noexcept { return highest_id_; }
+  /// Messages whose envelope was durable and is lost, by id; valid after finish(). What is left of the body, in order.
+  struct Lost {
+    std::uint64_t id = 0;
+    std::vector<Extent> body;
+  };
+  [[nodiscard]] const std::vector<Lost> &lost() const noexcept { return lost_; }
 
 private:
   struct Part {
@@ -68,6 +74,7 @@ private:
   void add_done(std::uint64_t id, std::uint32_t segment);
   void decide(std::uint64_t id, Message &message, Index &index, std::uint64_t durable);
   [[nodiscard]] static Copy &copy_of(Message &message, std::uint32_t number);
+  [[nodiscard]] static std::vector<Extent> rest_of(Message &message);
   /// The extents of the body in order; a part that is missing has segment 0. Whether the copy is complete.
   [[nodiscard]] static bool assemble(Copy &copy, std::vector<Extent> &parts);
 
@@ -76,6 +83,7 @@ private:
   std::unordered_map<std::uint64_t, std::uint32_t> done_in_; ///< removed message, segment of the removal
   std::vector<Grave> graves_;
   std::vector<Orphan> orphans_;
+  std::vector<Lost> lost_;
   std::uint64_t highest_id_ = 0;
 };
 

@@ -38,6 +38,7 @@ public:
     for (const auto &[checkpoint, abandoned] : checkpoints_) index_.abandon(checkpoint, abandoned);
     for (const MessageTable::Orphan &orphan : table_.orphans())
       salvage_.erase(*known_.at(orphan.envelope.segment), orphan.envelope, orphan.sequence);
+    for (const MessageTable::Lost &lost : table_.lost()) salvage_.keep_rest(lost.id, lost.body, known_);
     for (const auto &[number, segment] : known_) index_.seal(number);
     choose_next_id();
     return std::move(end_);

@@ -78,6 +78,38 @@ void Salvage::erase(Segment &segment, const Extent &record, std::uint64_t sequen
   overwrite(segment, record.offset(), {.type = RecordType::gap, .length = record.length, .sequence = sequence});
 }
 
+void Salvage::keep_rest(std::uint64_t id, const std::vector<Extent> &body,
+                        const std::map<std::uint32_t, std::shared_ptr<Segment>> &segments) {
+  const std::string name = QueueId{id}.to_string();
+  const std::string path = fmt::format("{}/damaged/{}.eml", folder_, name);
+  std::string rest = "nothing of its body is left";
+  if (!body.empty()) {
+    Result<void> copied = files_.make_folder(folder_ + "/damaged");
+    std::unique_ptr<File> file;
+    if (copied) {
+      auto made = files_.open(path, FileSystem::Access::create_new);
+      if (made)
+        file = std::move(*made);
+      else
+        copied = tl::unexpected(made.error());
+    }
+    std::uint64_t written = 0;
+    for (const Extent &part : body) {
+      if (!copied) break;
+      std::string octets(part.length, '\0');
+      copied = read_exactly(segments.at(part.segment)->file(), part.offset() + record_header_size, octets);
+      if (copied) copied = write_all(*file, written, octets);
+      written += part.length;
+    }
+    if (copied) copied = file->sync_data();
+    if (copied) copied = files_.sync_folder(folder_ + "/damaged");
+    if (copied) copied = files_.sync_folder(folder_);
+    rest = copied ? fmt::format("{} octets of its body are set aside in {}", written, path)
+                  : "its body is not set aside: " + copied.error().detail;
+  }
+  report_.damage.push_back(fmt::format("message {}: its envelope is lost, and with it the message; {}", name, rest));
+}
+
 void Salvage::seal(Segment &segment, SegmentImage &image, const SegmentScan &scan, bool end_is_lost) {
   const std::uint64_t begin = scan.end;
   if (end_is_lost) {

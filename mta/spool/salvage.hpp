@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mta/spool/segment.hpp"
 #include "mta/spool/segment_scan.hpp"
@@ -29,6 +32,9 @@ public:
   void bridge(Segment &segment, SegmentImage &image, const BadRegion &region, bool was_durable);
   /// Makes a record void: nothing of it counts from now on.
   void erase(Segment &segment, const Extent &record, std::uint64_t sequence);
+  /// Copies what is left of a message without an envelope to damaged/: its octets would be reused.
+  void keep_rest(std::uint64_t id, const std::vector<Extent> &body,
+                 const std::map<std::uint32_t, std::shared_ptr<Segment>> &segments);
   /// Ends a segment that has no seal. `end_is_lost`: records behind its last one were durable.
   void seal(Segment &segment, SegmentImage &image, const SegmentScan &scan, bool end_is_lost);
 

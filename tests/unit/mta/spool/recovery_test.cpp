@@ -137,7 +137,34 @@ TEST_F(SpoolRecovery, ALostEnvelopeIsNamed) {
   spool = open();
   EXPECT_EQ(found(), std::vector<std::uint64_t>{second.value});
   ASSERT_EQ(recovery.damage.size(), 2U);
-  EXPECT_EQ(recovery.damage[1], "message " + first.to_string() + ": its envelope is lost, and with it the message");
+  const std::string path = "/spool/damaged/" + first.to_string() + ".eml";
+  EXPECT_EQ(recovery.damage[1], "message " + first.to_string() +
+                                    ": its envelope is lost, and with it the message; 4 octets "
+                                    "of its body are set aside in " +
+                                    path);
+  const std::string_view body = "body";
+  ASSERT_EQ(disk->files(".eml"), std::vector<std::string>{path});
+  EXPECT_TRUE(std::ranges::equal(disk->contents(path), body));
+  kill(spool);
+  spool = open();
+  EXPECT_EQ(recovery.damage, std::vector<std::string>{}) << "once";
+}
+
+TEST_F(SpoolRecovery, WhatIsLeftOfTheBodyOfALostEnvelopeIsKept) {
+  auto spool = open();
+  const std::string body = make_octets(random, 700'000); // several parts
+  const QueueId first = store(*spool, body, "1");
+  const QueueId second = store(*spool, {}, "2");
+  store(*spool, "third", "3");
+  kill(spool);
+  flip(*find(first, RecordType::envelope), record_header_size);
+  flip(*find(second, RecordType::envelope), record_header_size);
+  spool = open();
+  const auto files = disk->files(".eml");
+  ASSERT_EQ(files.size(), 1U);
+  EXPECT_TRUE(std::ranges::equal(disk->contents(files[0]), body));
+  ASSERT_FALSE(recovery.damage.empty());
+  EXPECT_TRUE(recovery.damage.back().ends_with("nothing of its body is left")) << recovery.damage.back();
 }
 
 TEST_F(SpoolRecovery, ADamagedRecordHeaderCostsOnlyThatRecord) {
