@@ -241,6 +241,7 @@ json::object Commands::status() const {
   store["free_octets"] = spool.free_octets;
   store["committed"] = spool.committed;
   store["commits"] = spool.commits;
+  store["moved"] = spool.moved;
   answer["spool"] = std::move(store);
 
   if (services_.describe) services_.describe(answer);

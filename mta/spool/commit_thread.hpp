@@ -57,6 +57,7 @@ public:
   [[nodiscard]] bool is_stopped() const noexcept { return stopped_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t syncs() const noexcept { return syncs_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t committed() const noexcept { return committed_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t moved() const noexcept { return compactor_.moved(); }
 
   /// Octets of bodies in memory: with the sessions and in the queue.
   std::atomic<std::uint64_t> buffered{0};

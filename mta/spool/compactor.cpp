@@ -64,6 +64,7 @@ void Compactor::apply_durable() {
   for (Moved &moved : moved_) {
     if (moved.sequence <= log_.durable()) {
       index_.replace(moved.id, std::move(moved.entry), log_.sequence());
+      moved_messages_.fetch_add(1, std::memory_order_relaxed);
     } else {
       moved.entry.for_each_part([this](const Extent &part) { index_.drop({&part, 1}, log_.sequence()); });
     }

@@ -1,6 +1,7 @@
 // Compactor: moves the live messages out of a segment that is mostly done, a bounded slice at a time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,6 +26,8 @@ public:
   [[nodiscard]] smtp::Result<bool> step();
   /// After a write error: what was being moved is void.
   void reset();
+  /// Messages moved so far. Any thread.
+  [[nodiscard]] std::uint64_t moved() const noexcept { return moved_messages_.load(std::memory_order_relaxed); }
 
   static constexpr std::size_t slice_octets = 1U << 20U;
   /// At most so much is rewritten: some segments, and four octets for each that came in. Whatever the messages are
@@ -68,6 +71,7 @@ private:
   std::vector<std::string> payloads_; ///< of the slice, until it is written
   std::size_t slice_used_ = 0;
   std::uint64_t rewritten_ = 0;
+  std::atomic<std::uint64_t> moved_messages_{0};
 };
 
 } // namespace mta::spool

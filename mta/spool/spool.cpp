@@ -199,6 +199,7 @@ public:
     }
     status.commits = core_->commit_thread().syncs();
     status.committed = core_->commit_thread().committed();
+    status.moved = core_->commit_thread().moved();
     return status;
   }
 

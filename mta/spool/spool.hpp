@@ -107,6 +107,7 @@ struct SpoolStatus {
   std::uint64_t free_octets = 0; ///< on the disk
   std::uint64_t commits = 0;     ///< fdatasync calls so far
   std::uint64_t committed = 0;   ///< messages committed so far
+  std::uint64_t moved = 0;       ///< by compaction, so that segments can be used again
 };
 
 /// All members are thread-safe. The states of a message, and what a crash leaves of it (docs/spool.md has the whole
