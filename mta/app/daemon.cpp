@@ -34,6 +34,8 @@
 #include "mta/config/load.hpp"
 #include "mta/control/commands.hpp"
 #include "mta/control/message_requests.hpp"
+#include "mta/control/on_thread.hpp"
+#include "mta/control/queue_look.hpp"
 #include "mta/control/server.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
@@ -52,10 +54,13 @@ namespace {
 
 constexpr auto ticket_rotation = std::chrono::hours(12);
 constexpr auto trim_interval = std::chrono::seconds(10);
-constexpr auto trim_interval_when_short = std::chrono::seconds(1);
+/// When memory is short; but a hundred times as long as the last trim took, for the allocator's locks stop everybody.
+constexpr auto shortest_trim_interval = std::chrono::seconds(1);
+constexpr auto longest_trim_interval = std::chrono::seconds(30);
+constexpr int trim_share = 100;
 constexpr auto list_interval = std::chrono::hours(1);
 constexpr auto partner_interval = std::chrono::seconds(30);
-constexpr std::size_t partner_step = 1'000; ///< messages looked at before others have their turn
+constexpr std::size_t partner_step = 2'000; ///< messages and recipients looked at before others have their turn
 constexpr auto unreadable_interval = std::chrono::hours(1);
 constexpr std::uint64_t spool_reserve = 8U << 20U; ///< octets kept for a full disk
 constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
@@ -173,6 +178,7 @@ private:
   Workers workers_;
   asio::thread_pool notices_{1}; ///< builds and signs notices
   asio::thread_pool loader_{1}; ///< reads the configuration of a reload, so that the queue goes on meanwhile
+  asio::thread_pool files_{1};  ///< waits for the disk in place of operators' requests, and for the allocator
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
@@ -347,8 +353,8 @@ void Running::try_again(const std::string &domain) {
   filter.recipient_domain = domain;
   filter.reason = "_mta-sts." + domain;
   filter.held = false;
-  delivery_->close_idle(); // and plans that say to wait
-  scheduler_->retry(filter, [](std::size_t) {});
+  delivery_->forget_plans(domain); // those that say to wait
+  scheduler_->retry_at(domain, filter, [](std::size_t) {});
 }
 
 void Running::start_control() {
@@ -361,9 +367,10 @@ void Running::start_control() {
   };
   services.is_draining = [this] { return draining_; };
   messages_ =
-      std::make_unique<MessageRequests>(MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_});
+      std::make_unique<MessageRequests>(MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_, files_.get_executor()});
   services.messages = messages_.get();
   services.memory = tls_->memory();
+  services.files = files_.get_executor();
   services.unreadable = &unreadable_;
   services.damaged = damaged_.get();
   services.forget_plans = [this] { delivery_->close_idle(); };
@@ -489,16 +496,28 @@ Task<> Running::remind_of_holds() {
     const auto [error] = co_await reminder_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
     if (interval.count() == 0) continue;
+    const std::size_t total = scheduler_->count({}).held;
+    if (total == 0) continue;
     QueueFilter filter;
     filter.held = true;
-    auto held = scheduler_->list(filter, reminded_messages);
-    if (held.empty()) continue;
-    const std::size_t total = scheduler_->count(filter).messages;
+    std::vector<std::shared_ptr<const QueuedMessage>> held;
+    const std::function<bool(const Scheduler::Match &)> take = [&held](const Scheduler::Match &match) {
+      held.push_back(std::make_shared<QueuedMessage>(match.message));
+      return held.size() < reminded_messages;
+    };
+    std::optional<std::uint64_t> next = 0;
+    while (next && held.size() < reminded_messages) {
+      next = scheduler_->visit(filter, *next, Scheduler::step, take);
+      if (next) co_await give_way();
+    }
+    if (held.empty()) continue; // released meanwhile
     log_->write(Event("held_mail", LogLevel::warning)
                     .with("messages", static_cast<std::uint64_t>(total))
                     .with("first", held.front()->id.to_string())
                     .with("reason", held.front()->hold_reason));
-    notifier_->remind_of_holds(std::move(held), total);
+    asio::post(notices_, [this, held = std::move(held), total]() mutable {
+      notifier_->remind_of_holds(std::move(held), total);
+    });
   }
 }
 
@@ -573,12 +592,20 @@ Task<> Running::rotate_tickets() {
 /// Many handshakes at once leave holes between the sessions that stay, which the allocator does not give back by itself:
 /// with 2,000 idle sessions that made 52 KiB each instead of 26.
 Task<> Running::return_memory() {
+  std::chrono::steady_clock::duration took{};
   while (!stopping_) {
     // What a flood of large messages has left behind is not to keep honest ones out for long.
-    trim_.expires_after(inbound_ && inbound_->is_short_of_memory() ? trim_interval_when_short : trim_interval);
+    const bool is_short = inbound_ && inbound_->is_short_of_memory();
+    const auto soon = std::clamp<std::chrono::steady_clock::duration>(trim_share * took, shortest_trim_interval,
+                                                                      longest_trim_interval);
+    trim_.expires_after(is_short ? soon : std::max<std::chrono::steady_clock::duration>(soon, trim_interval));
     const auto [error] = co_await trim_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
-    if (::mallinfo2().fordblks > trim_above) ::malloc_trim(0);
+    took = co_await on_thread<std::chrono::steady_clock::duration>(files_.get_executor(), [] {
+      const auto began = std::chrono::steady_clock::now();
+      if (::mallinfo2().fordblks > trim_above) ::malloc_trim(0);
+      return std::chrono::steady_clock::now() - began;
+    });
   }
 }
 
@@ -618,10 +645,12 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, watch_partners(), asio::detached);
   asio::co_spawn(main_, remind_of_unreadable(), asio::detached);
   workers_.start();
+  log_->keep_brief();
   main_.run();
   workers_.stop();
   workers_.join();
   loader_.join();
+  files_.join();
   fetches_.stop();
   names_.stop();
   notices_.join();

@@ -8,6 +8,7 @@
 
 #include "mta/cli/command.hpp"
 #include "mta/cli/queue_files.hpp"
+#include "mta/cli/queue_list.hpp"
 
 namespace mta::cli {
 
@@ -56,6 +57,9 @@ void print_recipients(const json::object &message, bool detailed) {
     if (const auto time = text_at(row, "last_attempt"); !time.empty())
       std::printf("      last attempt: %s\n", time.c_str());
   }
+  if (const auto more = number_at(message, "more_recipients"); more > 0)
+    std::printf("    … and %lld more recipients; --domain and --recipient show those that they mean\n",
+                static_cast<long long>(more));
 }
 
 void print_list(const json::object &answer, bool detailed) {
@@ -86,7 +90,9 @@ void print_list(const json::object &answer, bool detailed) {
   }
   const auto total = number_at(answer, "total");
   if (!detailed && total != static_cast<std::int64_t>(messages.size()))
-    std::printf("%zu of %lld messages shown; --limit shows more\n", messages.size(), static_cast<long long>(total));
+    std::printf("%zu of %lld messages shown; --limit shows more, and filters (--domain, --recipient, --sender, --reason, "
+                "--older-than, --held) fewer\n",
+                messages.size(), static_cast<long long>(total));
   else if (!detailed)
     std::printf("%lld messages\n", static_cast<long long>(total));
 }
@@ -108,14 +114,16 @@ void run(GlobalOptions &global, const std::string &action, const QueueArguments 
   if (arguments.allow_none) request["allow_none"] = true;
   if (arguments.held) request["held"] = true;
   if (arguments.all) request["all"] = true;
-  if (arguments.limit != 0) request["limit"] = arguments.limit;
   if (!arguments.older_than.empty()) {
     const auto age = parse_age(arguments.older_than);
     if (!age)
       return fail(global, fmt::format("--older-than {}: give a number with a unit, such as 90s, 15m, 2h or 3d", arguments.older_than), 2);
     request["older_than"] = age->count();
   }
-  const auto answer = ask(global, request);
+  const auto ask_daemon = [&global](const json::object &what) { return ask(global, what); };
+  const auto answer = action == "list"
+                          ? list_queue(request, arguments.limit != 0 ? arguments.limit : usual_list_limit, ask_daemon)
+                          : ask(global, request);
   if (!answer) return;
   if (global.json) return print_json(*answer);
   if (action == "list" || action == "show") return print_list(*answer, action == "show");
@@ -139,6 +147,8 @@ CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &
     auto *reason = action->add_option("--reason", arguments->reason, "why you read it: it is logged with your name");
     content->needs(reason);
     reason->needs(content);
+    action->add_option("--domain", arguments->domain, "of many recipients, those in this domain (or *.domain)");
+    action->add_option("--recipient", arguments->recipient, "of many recipients, this one");
     action->callback([&global, part, arguments] {
       if (part->empty()) return run(global, "show", *arguments);
       print_content(global, arguments->id, *part, arguments->reason);
@@ -158,7 +168,7 @@ CLI::App *add_action(CLI::App &queue, GlobalOptions &global, const std::string &
                        "only messages whose last failure contains this text (cause, reply or detail)");
     action->add_flag("--held", arguments->held, "only held messages");
   }
-  if (name == "list") action->add_option("--limit", arguments->limit, "show at most so many messages");
+  if (name == "list") action->add_option("--limit", arguments->limit, "show at most so many messages (10,000)");
   if (name == "retry" || name == "hold" || name == "release" || name == "bounce" || name == "delete") {
     action->add_flag("--all", arguments->all, "needed when neither an id nor a filter is given");
     auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged with your name");

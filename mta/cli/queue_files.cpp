@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "mta/cli/files.hpp"
+#include "mta/cli/queue_list.hpp"
 #include "mta/log/printable.hpp"
 #include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
@@ -79,7 +80,8 @@ void export_messages(GlobalOptions &global, const ExportArguments &arguments) {
   if (!arguments.recipient.empty()) request["recipient"] = arguments.recipient;
   if (!arguments.sender.empty()) request["sender"] = arguments.sender;
   if (arguments.held) request["held"] = true;
-  const auto answer = ask(global, request);
+  const auto answer =
+      list_queue(request, usual_list_limit, [&global](const json::object &what) { return ask(global, what); });
   if (!answer) return;
   std::vector<std::string> ids;
   for (const auto &entry : answer->at("messages").as_array()) ids.push_back(text_at(entry.as_object(), "id"));

@@ -13,6 +13,7 @@
 
 #include "mta/cli/command.hpp"
 #include "mta/cli/log_search.hpp"
+#include "mta/cli/queue_list.hpp"
 #include "mta/control/client.hpp"
 #include "mta/log/printable.hpp"
 #include "mta/log/time_stamp.hpp"
@@ -110,10 +111,14 @@ bool is_recent(std::string_view line, std::string_view since) {
 
 /// What of it waits in the queue now, when a daemon answers.
 json::array find_queued(const std::string &socket, const std::string &subject) {
-  json::object request{{"command", "queue"}, {"action", "list"}, {"limit", 1000}};
+  json::object request{{"command", "queue"}, {"action", "list"}};
   request[QueueId::parse(subject) ? "id" : "recipient"] = subject;
-  const auto answer = call_daemon(socket, request);
-  if (!answer || !flag_at(*answer, "ok")) return {};
+  const auto answer = list_queue(std::move(request), 1'000, [&](const json::object &what) -> std::optional<json::object> {
+    auto part = call_daemon(socket, what);
+    if (!part || !flag_at(*part, "ok")) return std::nullopt;
+    return std::move(*part);
+  });
+  if (!answer) return {};
   const auto *messages = answer->if_contains("messages");
   return messages != nullptr && messages->is_array() ? messages->get_array() : json::array();
 }

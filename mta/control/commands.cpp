@@ -2,6 +2,8 @@
 #include "mta/control/commands.hpp"
 
 #include "mta/control/answers.hpp"
+#include "mta/control/on_thread.hpp"
+#include "mta/control/queue_look.hpp"
 #include "mta/control/tls_memory_requests.hpp"
 #include "mta/control/unreadable_requests.hpp"
 
@@ -21,7 +23,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t list_limit = 10'000; ///< messages in one answer, unless the request asks for fewer
 constexpr std::size_t reason_limit = 1'000;
 constexpr std::size_t name_limit = 200; ///< of the person who answers for an override
 
@@ -45,15 +46,6 @@ std::optional<std::int64_t> number_of(const json::object &request, std::string_v
 std::string time_text(WallTime time) {
   if (time == WallTime{}) return {};
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
-}
-
-const char *to_text(RecipientStatus status) noexcept {
-  switch (status) {
-  case RecipientStatus::pending: return "pending";
-  case RecipientStatus::delivered: return "delivered";
-  case RecipientStatus::failed: return "failed";
-  }
-  return "pending";
 }
 
 /// The filter of a queue request, or what is wrong with it.
@@ -105,62 +97,6 @@ bool selects_everything(const QueueFilter &filter) {
 
 } // namespace
 
-json::object describe_message(const QueuedMessage &message, WallTime now, bool detailed) {
-  json::object object;
-  const auto &envelope = message.envelope;
-  object["id"] = message.id.to_string();
-  object["arrival"] = time_text(envelope.arrival);
-  object["age"] = std::chrono::duration_cast<std::chrono::seconds>(now - envelope.arrival).count();
-  object["size"] = envelope.trace.size() + envelope.body_size;
-  object["sender"] = envelope.sender.path.to_string();
-  object["held"] = message.held;
-  if (message.held) {
-    object["hold_reason"] = message.hold_reason;
-    object["held_since"] = time_text(message.held_since);
-  }
-  if (envelope.sender.parameters.requiretls) object["tls_wish"] = "REQUIRETLS";
-  if (envelope.tls_optional) object["tls_wish"] = "TLS-Required: No";
-  if (const auto &given = message.tls_override) {
-    json::object row;
-    row["level"] = tls::to_string(given->level);
-    row["reason"] = smtp::escape(given->reason);
-    row["by"] = smtp::escape(given->by);
-    row["when"] = time_text(given->when);
-    object["tls_override"] = std::move(row);
-  }
-  json::array recipients;
-  for (const auto &state : message.recipients) {
-    json::object row;
-    row["address"] = state.recipient.mailbox.to_string();
-    row["status"] = to_text(state.status);
-    if (!state.redirected_from.empty()) row["redirected_from"] = state.redirected_from;
-    row["attempts"] = state.attempts;
-    if (state.status == RecipientStatus::pending && state.next_attempt > now)
-      row["next_attempt"] = time_text(state.next_attempt);
-    row["cause"] = to_string(state.cause);
-    row["reason"] = !state.detail.empty() ? smtp::escape(state.detail, 500)
-                    : state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500)
-                                                 : std::string();
-    if (detailed) {
-      row["last_attempt"] = time_text(state.last_attempt);
-      row["last_host"] = state.last_host;
-      row["last_reply"] = state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500) : std::string();
-    }
-    recipients.push_back(std::move(row));
-  }
-  object["recipients"] = std::move(recipients);
-  if (detailed) {
-    object["client"] = envelope.client;
-    object["sender_standing"] = to_string(envelope.standing);
-    object["tls_in"] = envelope.tls_in;
-    object["message_id"] = smtp::escape(envelope.message_id);
-    object["expires"] = time_text(message.expires);
-    object["trace"] = smtp::escape(envelope.trace, 4'000);
-    object["notification"] = envelope.is_notification;
-  }
-  return object;
-}
-
 json::object Commands::status() const {
   auto answer = success();
   const auto snapshot = services_.snapshot.get();
@@ -195,10 +131,9 @@ json::object Commands::status() const {
   if (services_.memory != nullptr) {
     json::object memory;
     memory["domains"] = services_.memory->size();
-    const auto failing = services_.memory->list(list_limit, true);
-    memory["without_tls"] = failing.size();
-    memory["held"] =
-        std::count_if(failing.begin(), failing.end(), [](const RememberedDomain &one) { return one.facts.protect; });
+    const auto failing = services_.memory->count_failing();
+    memory["without_tls"] = failing.domains;
+    memory["held"] = failing.held;
     if (const auto damaged = services_.memory->damaged_since())
       memory["damaged_since"] = time_text(WallTime(*damaged));
     answer["tls_memory"] = std::move(memory);
@@ -270,23 +205,13 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
   if (!filter) co_return failure(filter.error().detail);
   const auto now = std::chrono::system_clock::now();
 
-  if (action == "list" || action == "show") {
-    const auto limit = static_cast<std::size_t>(
-        number_of(request, "limit").value_or(static_cast<std::int64_t>(list_limit)));
-    const bool detailed = action == "show";
-    if (detailed && !filter->id) co_return failure("show needs a queue id");
-    const auto messages = services_.scheduler.list(*filter, std::min(limit, list_limit));
-    if (detailed && messages.empty())
-      co_return failure(fmt::format("no message {} is in the queue", filter->id->to_string()));
-    auto answer = success();
-    json::array rows;
-    for (const auto &message : messages) rows.push_back(describe_message(*message, now, detailed));
-    answer["messages"] = std::move(rows);
-    answer["total"] = services_.scheduler.count(*filter).messages;
-    co_return answer;
+  if (action == "list") co_return co_await answer_queue_list(services_.scheduler, std::move(request), *filter, now);
+  if (action == "show") {
+    if (!filter->id) co_return failure("show needs a queue id");
+    co_return answer_queue_show(services_.scheduler, *filter, now);
   }
   if (action == "count") {
-    const auto counts = services_.scheduler.count(*filter);
+    const auto counts = co_await count_in_steps(services_.scheduler, *filter);
     auto answer = success();
     answer["messages"] = counts.messages;
     answer["recipients"] = counts.recipients;
@@ -382,8 +307,14 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
   }
   if (command == "unreadable") {
     std::vector<UnreadableMessage> none;
-    co_return answer_unreadable(services_.unreadable != nullptr ? *services_.unreadable : none, services_.damaged,
-                                services_.spool, services_.log, request, peer.user);
+    auto &messages = services_.unreadable != nullptr ? *services_.unreadable : none;
+    auto answer = answer_unreadable(messages, services_.damaged, services_.spool, services_.log, request, peer.user);
+    if (const auto wanted = part_of_unreadable(messages, request); wanted && answer.at("ok").as_bool()) {
+      auto part = co_await on_thread<UnreadablePart>(
+          services_.files, [&spool = services_.spool, wanted = *wanted] { return read_unreadable(spool, wanted); });
+      add_part(answer, std::move(part));
+    }
+    co_return answer;
   }
   if (command == "tls-memory") {
     if (services_.memory == nullptr) co_return failure("tls_memory.enabled is false: nothing is remembered");

@@ -41,6 +41,7 @@ public:
     std::function<void(bool draining)> set_draining;
     std::function<bool()> is_draining;
     WallTime started;
+    asio::any_io_executor files{};            ///< where the spool is read; none: here
     TlsMemory *memory = nullptr;              ///< null: nothing is remembered
     std::function<void()> forget_plans{};     ///< what delivery has settled is to be settled anew
     std::function<void()> ask_anew{};         ///< delivery is to ask the DNS and the policies again
@@ -63,8 +64,5 @@ private:
   boost::json::object status() const;
   Services services_;
 };
-
-/// One message of the queue as JSON; `detailed` adds each recipient's history.
-[[nodiscard]] boost::json::object describe_message(const QueuedMessage &message, WallTime now, bool detailed);
 
 } // namespace mta

@@ -6,12 +6,15 @@
 #include <span>
 #include <utility>
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
 #include "mta/control/message_file.hpp"
+#include "mta/control/on_thread.hpp"
+#include "mta/control/queue_look.hpp"
 #include "mta/queue/recipient_event.hpp"
 #include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
@@ -38,6 +41,28 @@ std::string problem_of_reason(std::string_view act, std::string_view reason) {
   if (reason.size() > act_reason_limit)
     return fmt::format("the reason is {} octets, limit is {}", reason.size(), act_reason_limit);
   return {};
+}
+
+/// The message from the offset on, trace and body as if they were one. Waits for the disk.
+smtp::Result<std::string> read_part(Spool &spool, const QueuedMessage &message, std::uint64_t offset,
+                                    std::uint64_t total) {
+  constexpr std::size_t part_size = MessageRequests::part_size;
+  const std::string &trace = message.envelope.trace;
+  auto reader = spool.read_body(message.id);
+  if (!reader) return tl::unexpected(reader.error());
+  std::string part;
+  if (offset < trace.size()) part = trace.substr(static_cast<std::size_t>(offset), part_size);
+  while (part.size() < part_size && offset + part.size() < total) {
+    const std::uint64_t at = offset + part.size() - trace.size();
+    const std::size_t before = part.size();
+    part.resize(before +
+                static_cast<std::size_t>(std::min<std::uint64_t>(part_size - before, total - offset - before)));
+    const auto count = (*reader)->read(at, std::span<char>(part.data() + before, part.size() - before));
+    if (!count) return tl::unexpected(count.error());
+    part.resize(before + *count);
+    if (*count == 0) return smtp::fail(smtp::ErrorCode::io, "the message is shorter than it should be");
+  }
+  return part;
 }
 
 json::object describe_rule(const HoldRule &rule) {
@@ -90,20 +115,18 @@ std::shared_ptr<const QueuedMessage> MessageRequests::find(const std::string &id
   return found.empty() ? nullptr : found.front();
 }
 
-json::object MessageRequests::content(const json::object &request, const ControlPeer &peer) {
+Task<json::object> MessageRequests::content(json::object request, ControlPeer peer) {
   const auto id = text_of(request, "id");
   const auto message = find(id);
-  if (!message) return failure(fmt::format("no message {} is in the queue", smtp::escape(id, 40)));
+  if (!message) co_return failure(fmt::format("no message {} is in the queue", smtp::escape(id, 40)));
   const bool whole = text_of(request, "part") == "all";
   const std::string reason = text_of(request, "reason");
   if (auto problem = problem_of_reason("reading a message", reason); !problem.empty())
-    return failure(std::move(problem));
+    co_return failure(std::move(problem));
   const auto *asked = request.if_contains("offset");
   const std::uint64_t offset = asked != nullptr && asked->is_int64() && asked->get_int64() > 0
                                    ? static_cast<std::uint64_t>(asked->get_int64())
                                    : 0;
-  auto reader = services_.spool.read_body(message->id);
-  if (!reader) return failure(reader.error().detail);
   // Said before a word of it is handed out.
   if (offset == 0)
     services_.log.write(Event("queue_content", LogLevel::warning)
@@ -113,22 +136,13 @@ json::object MessageRequests::content(const json::object &request, const Control
                             .with("reason", reason));
   const Envelope &envelope = message->envelope;
   const std::uint64_t total = envelope.trace.size() + (whole ? envelope.body_size : envelope.header_size);
-  std::string part;
-  if (offset < envelope.trace.size()) part = envelope.trace.substr(static_cast<std::size_t>(offset), part_size);
-  while (part.size() < part_size && offset + part.size() < total) {
-    const std::uint64_t at = offset + part.size() - envelope.trace.size();
-    const std::size_t before = part.size();
-    part.resize(before +
-                static_cast<std::size_t>(std::min<std::uint64_t>(part_size - before, total - offset - before)));
-    const auto count = (*reader)->read(at, std::span<char>(part.data() + before, part.size() - before));
-    if (!count) return failure(count.error().detail);
-    part.resize(before + *count);
-    if (*count == 0) return failure("the message is shorter than it should be");
-  }
+  const auto part = co_await on_thread<smtp::Result<std::string>>(
+      services_.files, [&spool = services_.spool, message, offset, total] { return read_part(spool, *message, offset, total); });
+  if (!part) co_return failure(part.error().detail);
   auto answer = well();
   answer["total"] = total;
-  answer["data"] = smtp::to_base64(part);
-  return answer;
+  answer["data"] = smtp::to_base64(*part);
+  co_return answer;
 }
 
 json::object MessageRequests::begin_import(const json::object &request) {
@@ -244,7 +258,7 @@ Task<json::object> MessageRequests::end_import(std::string token, ControlPeer pe
 
 Task<json::object> MessageRequests::answer_message(json::object request, ControlPeer peer) {
   const auto action = text_of(request, "action");
-  if (action == "content") co_return content(request, peer);
+  if (action == "content") co_return co_await content(std::move(request), std::move(peer));
   if (action == "envelope") {
     const auto id = text_of(request, "id");
     const auto message = find(id);
@@ -260,58 +274,75 @@ Task<json::object> MessageRequests::answer_message(json::object request, Control
   co_return failure(fmt::format("unknown message action \"{}\"", smtp::escape(action, 40)));
 }
 
+Task<smtp::Result<HoldRule>> MessageRequests::change_rules(std::function<smtp::Result<HoldRules::Change>()> plan) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer turn(executor);
+  while (rules_change_) {
+    turn.expires_after(std::chrono::milliseconds(5));
+    co_await turn.async_wait(asio::use_awaitable);
+  }
+  auto change = plan();
+  if (!change) co_return tl::unexpected(change.error());
+  rules_change_ = true;
+  const auto written =
+      co_await on_thread<smtp::Result<void>>(services_.files, [changed = *change] { return changed.write(); });
+  rules_change_ = false;
+  if (!written) co_return tl::unexpected(written.error());
+  HoldRule subject = change->subject;
+  services_.holds.take(std::move(*change));
+  co_return subject;
+}
+
+/// One look at the queue for all rules.
+Task<json::object> MessageRequests::list_rules() {
+  std::map<std::uint32_t, std::size_t> held;
+  QueueFilter filter;
+  filter.held = true;
+  const std::function<bool(const Scheduler::Match &)> add = [&held](const Scheduler::Match &match) {
+    if (const auto number = hold_number_of(match.message.hold_reason)) ++held[*number];
+    return true;
+  };
+  std::optional<std::uint64_t> next = 0;
+  while (next) {
+    next = services_.scheduler.visit(filter, *next, Scheduler::step, add);
+    if (next) co_await give_way();
+  }
+  json::array rows;
+  for (const HoldRule &rule : services_.holds.rules()) {
+    json::object row = describe_rule(rule);
+    row["messages"] = held[rule.number];
+    rows.push_back(std::move(row));
+  }
+  auto answer = well();
+  answer["rules"] = std::move(rows);
+  co_return answer;
+}
+
 Task<json::object> MessageRequests::answer_hold_rule(json::object request, ControlPeer peer) {
   const auto action = text_of(request, "action");
   auto answer = well();
-  if (action == "list") {
-    json::array rows;
-    for (const HoldRule &rule : services_.holds.rules()) {
-      json::object row = describe_rule(rule);
-      QueueFilter filter;
-      filter.held = true;
-      filter.reason = hold_prefix_of(rule.number);
-      row["messages"] = services_.scheduler.count(filter).messages;
-      rows.push_back(std::move(row));
-    }
-    answer["rules"] = std::move(rows);
-    co_return answer;
-  }
+  if (action == "list") co_return co_await list_rules();
   if (action == "add") {
     auto rule = parse_rule(request, peer);
     if (!rule) co_return failure(rule.error().detail);
-    const auto number = services_.holds.add(*rule);
-    if (!number) co_return failure(number.error().detail);
-    rule->number = *number;
+    const auto added = co_await change_rules([this, rule = *rule] { return services_.holds.plan_add(rule); });
+    if (!added) co_return failure(added.error().detail);
+    rule->number = added->number;
     services_.log.write(Event("hold_rule_added", LogLevel::warning)
-                            .with("number", static_cast<std::uint64_t>(*number))
+                            .with("number", static_cast<std::uint64_t>(rule->number))
                             .with_if("domain", rule->recipient_domain)
                             .with_if("recipient", rule->recipient)
                             .with_if("sender", rule->sender)
                             .with_if("client", rule->client ? rule->client->to_string() : std::string())
                             .with("by", rule->by)
                             .with("reason", rule->reason));
-    // What waits already is held too; by one pass, for a client is no part of a filter.
-    std::size_t held = 0;
-    QueueFilter filter;
-    filter.recipient_domain = rule->recipient_domain;
-    filter.recipient = rule->recipient;
-    filter.sender = rule->sender;
+    // What waits already is held too.
+    QueueFilter filter = filter_of(*rule);
     filter.held = false;
     const std::string reason = hold_reason_of(*rule);
-    if (!rule->client) {
-      const auto hold = [&](auto done) { services_.scheduler.hold(filter, reason, peer.user, done); };
-      held = co_await await_callback<std::size_t>(hold);
-    } else {
-      for (const auto &message : services_.scheduler.list(filter, SIZE_MAX)) {
-        if (!matches(*rule, *message)) continue;
-        QueueFilter one;
-        one.id = message->id;
-        const auto hold = [&](auto done) { services_.scheduler.hold(one, reason, peer.user, done); };
-        const auto count = co_await await_callback<std::size_t>(hold);
-        held += count;
-      }
-    }
-    answer["number"] = *number;
+    const auto hold = [&](auto done) { services_.scheduler.hold(filter, reason, peer.user, done); };
+    const std::size_t held = co_await await_callback<std::size_t>(hold);
+    answer["number"] = rule->number;
     answer["messages"] = held;
     co_return answer;
   }
@@ -322,7 +353,8 @@ Task<json::object> MessageRequests::answer_hold_rule(json::object request, Contr
     const std::string reason = text_of(request, "reason");
     if (auto problem = problem_of_reason("hold-rule remove", reason); !problem.empty())
       co_return failure(std::move(problem));
-    const auto gone = services_.holds.remove(static_cast<std::uint32_t>(number->get_int64()));
+    const auto wanted = static_cast<std::uint32_t>(number->get_int64());
+    const auto gone = co_await change_rules([this, wanted] { return services_.holds.plan_removal(wanted); });
     if (!gone) co_return failure(gone.error().detail);
     services_.log.write(Event("hold_rule_removed", LogLevel::warning)
                             .with("number", static_cast<std::uint64_t>(gone->number))
@@ -337,7 +369,8 @@ Task<json::object> MessageRequests::answer_hold_rule(json::object request, Contr
     if (release != nullptr && release->is_bool() && release->get_bool())
       released = co_await await_callback<std::size_t>(let_go);
     answer["messages"] = released;
-    answer["still_held"] = services_.scheduler.count(filter).messages;
+    const QueueCounts counts = co_await count_in_steps(services_.scheduler, filter);
+    answer["still_held"] = counts.messages;
     co_return answer;
   }
   co_return failure(fmt::format("unknown hold-rule action \"{}\"", smtp::escape(action, 40)));

@@ -29,6 +29,7 @@ public:
     CurrentSnapshot &snapshot;
     MailLog &log;
     HoldRules &holds;
+    asio::any_io_executor files{}; ///< where the disk is waited for; none: here
   };
   static constexpr std::size_t part_size = 262'144;      ///< of a message that is read
   static constexpr std::size_t import_limit = 8;         ///< imports under way
@@ -50,13 +51,17 @@ private:
     std::chrono::steady_clock::time_point last;
   };
   [[nodiscard]] std::shared_ptr<const QueuedMessage> find(const std::string &id) const;
-  [[nodiscard]] boost::json::object content(const boost::json::object &request, const ControlPeer &peer);
+  Task<boost::json::object> content(boost::json::object request, ControlPeer peer);
+  /// One change at a time, each made of the rules that are in force by then; the disk is waited for elsewhere.
+  Task<smtp::Result<HoldRule>> change_rules(std::function<smtp::Result<HoldRules::Change>()> plan);
+  Task<boost::json::object> list_rules();
   [[nodiscard]] boost::json::object begin_import(const boost::json::object &request);
   [[nodiscard]] boost::json::object take_recipients(const boost::json::object &request);
   [[nodiscard]] boost::json::object take_import(const boost::json::object &request);
   Task<boost::json::object> end_import(std::string token, ControlPeer peer);
 
   Services services_;
+  bool rules_change_ = false;
   std::map<std::string, Import> imports_; ///< by the queue id that the message will have
 };
 

@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,6 +25,7 @@
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
+#include "mta/control/user_names.hpp"
 #include "mta/log/printable.hpp"
 #include "smtp/base/text.hpp"
 
@@ -39,11 +39,6 @@ namespace json = boost::json;
 constexpr std::size_t request_limit = 65'536;
 constexpr std::size_t connection_limit = 32;
 constexpr auto value_token = asio::as_tuple(asio::use_awaitable);
-
-std::string user_name(unsigned uid) {
-  if (const passwd *entry = ::getpwuid(uid)) return entry->pw_name;
-  return std::to_string(uid);
-}
 
 /// True when a daemon answers on the socket file.
 bool is_alive(const sockaddr_un &address) {
@@ -88,6 +83,7 @@ struct ControlServer::State : std::enable_shared_from_this<ControlServer::State>
   std::string path;
   ControlOptions options;
   ControlHandler handler;
+  UserNames names;
   std::set<Open *> open;
   int spare = -1; ///< given up for a connection when there is no other descriptor
   bool stopped = false;
@@ -122,7 +118,8 @@ Task<> ControlServer::State::serve(std::shared_ptr<State> state, stream_protocol
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) co_return;
-  const ControlPeer peer{credentials.uid, user_name(credentials.uid)};
+  ControlPeer peer{credentials.uid, {}};
+  state->names.prepare(peer.uid);
   // Held by the timer's waits as well: they may end after this coroutine.
   const auto connection = std::make_shared<Open>(std::move(socket), state->acceptor.get_executor());
   state->open.insert(connection.get());
@@ -142,6 +139,10 @@ Task<> ControlServer::State::serve(std::shared_ptr<State> state, stream_protocol
     } else {
       std::string line(static_cast<const char *>(buffer.data().data()), length);
       buffer.consume(length);
+      if (peer.user.empty()) {
+        auto name = co_await state->names.name(peer.uid);
+        peer.user = std::move(name);
+      }
       reply = co_await answer(state, std::move(line), peer);
     }
     make_utf8(reply); // the client would refuse the whole answer for one octet of a stranger

@@ -17,7 +17,7 @@ namespace mta {
 /// Who is on the other end, as the kernel says (SO_PEERCRED): for the log of an operator's acts.
 struct ControlPeer {
   unsigned uid = 0;
-  std::string user; ///< name, or the number when there is none
+  std::string user; ///< name, or the number when there is none, or none comes in time
 };
 
 /// Answers one request. Runs on the server's io_context.

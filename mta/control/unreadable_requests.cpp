@@ -17,25 +17,11 @@ namespace {
 
 constexpr std::size_t body_part_limit = 1'048'576;
 
-/// A part of the body; what cannot be read of it ends it, with the reason in the answer.
-void add_body(boost::json::object &answer, Spool &spool, const UnreadableMessage &message, std::uint64_t offset) {
-  auto reader = spool.read_body(message.id);
-  if (!reader) {
-    answer["body_problem"] = reader.error().detail;
-    return;
-  }
-  std::string part(static_cast<std::size_t>(std::min<std::uint64_t>(
-                       body_part_limit, (*reader)->size() - std::min(offset, (*reader)->size()))),
-                   '\0');
-  std::size_t filled = 0;
-  while (filled < part.size()) {
-    const auto got = (*reader)->read(offset + filled, std::span<char>(part).subspan(filled));
-    if (!got) answer["body_problem"] = got.error().detail;
-    if (!got || *got == 0) break;
-    filled += *got;
-  }
-  part.resize(filled);
-  answer["body"] = smtp::to_base64(part);
+/// Where the body is read from; 0: from its beginning, with the blobs.
+std::uint64_t offset_of(const boost::json::object &request) {
+  const auto *offset = request.if_contains("offset");
+  if (offset == nullptr || !offset->is_int64() || offset->get_int64() <= 0) return 0;
+  return static_cast<std::uint64_t>(offset->get_int64());
 }
 
 /// What recoveries set aside: "read" and "delete" of one file.
@@ -81,6 +67,41 @@ boost::json::array list_damaged(const DamagedFiles &damaged) {
 
 } // namespace
 
+std::optional<WantedPart> part_of_unreadable(const std::vector<UnreadableMessage> &messages,
+                                             const boost::json::object &request) {
+  if (text_of(request, "action") != "read") return std::nullopt;
+  const auto id = QueueId::parse(text_of(request, "id"));
+  const bool is_there = id && std::any_of(messages.begin(), messages.end(),
+                                          [&](const UnreadableMessage &message) { return message.id == *id; });
+  return is_there ? std::optional(WantedPart{*id, offset_of(request)}) : std::nullopt;
+}
+
+UnreadablePart read_unreadable(Spool &spool, const WantedPart &wanted) {
+  UnreadablePart part;
+  auto reader = spool.read_body(wanted.id);
+  if (!reader) {
+    part.problem = reader.error().detail;
+    return part;
+  }
+  const std::uint64_t size = (*reader)->size();
+  const std::uint64_t left = size - std::min(wanted.offset, size);
+  part.octets.resize(static_cast<std::size_t>(std::min<std::uint64_t>(body_part_limit, left)));
+  std::size_t filled = 0;
+  while (filled < part.octets.size()) {
+    const auto got = (*reader)->read(wanted.offset + filled, std::span<char>(part.octets).subspan(filled));
+    if (!got) part.problem = got.error().detail;
+    if (!got || *got == 0) break;
+    filled += *got;
+  }
+  part.octets.resize(filled);
+  return part;
+}
+
+void add_part(boost::json::object &answer, UnreadablePart part) {
+  if (!part.problem.empty()) answer["body_problem"] = std::move(part.problem);
+  answer["body"] = smtp::to_base64(part.octets);
+}
+
 boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, DamagedFiles *damaged, Spool &spool,
                                       MailLog &log, const boost::json::object &request, const std::string &by) {
   if (damaged != nullptr && request.contains("file")) return answer_damaged(*damaged, log, request, by);
@@ -107,15 +128,12 @@ boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, 
   if (found == messages.end())
     return failure(fmt::format("no unreadable message \"{}\" is in the spool", smtp::escape(text, 40)));
   if (action == "read") {
-    const auto *offset = request.if_contains("offset");
-    const bool is_start = offset == nullptr || !offset->is_int64() || offset->get_int64() <= 0;
-    if (is_start) {
+    if (offset_of(request) == 0) {
       answer["envelope"] = smtp::to_base64(found->envelope);
       answer["update"] = smtp::to_base64(found->update);
       answer["problem"] = found->problem;
       answer["body_size"] = found->body_size;
     }
-    add_body(answer, spool, *found, is_start ? 0 : static_cast<std::uint64_t>(offset->get_int64()));
     return answer;
   }
   if (action == "delete") {

@@ -3,6 +3,7 @@
 #include "mta/log/mail_log.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -266,8 +267,9 @@ public:
       if (line.empty()) return;
       const auto has_room = [&] { return my.lines.size() < buffer_limit; };
       if (!has_room() && !my.stalled)
-        my.stalled =
-            !my.written.wait_for(lock, patience_.full_buffer, [&] { return has_room() || my.stalled; }) || my.stalled;
+        my.stalled = !my.written.wait_for(lock, patience_here(patience_.full_buffer),
+                                          [&] { return has_room() || my.stalled; }) ||
+                     my.stalled;
       if (!has_room()) {
         my.lose(1);
         return;
@@ -284,7 +286,7 @@ public:
 
   void reopen() override {
     if (lines_->config.file.empty()) return;
-    flush();
+    flush_for(patience_here(patience_.flush));
     auto file = LogFile::open(lines_->config.file);
     if (!file) {
       write(Event("log_reopen_failed", LogLevel::error).with("detail", file.error().detail));
@@ -307,17 +309,25 @@ public:
     return lines_->lost;
   }
 
-  void flush() override {
+  void keep_brief() override { brief_.store(std::this_thread::get_id()); }
+
+  void flush() override { flush_for(patience_.flush); }
+
+private:
+  [[nodiscard]] std::chrono::milliseconds patience_here(std::chrono::milliseconds usual) const {
+    return brief_.load() == std::this_thread::get_id() ? std::min(usual, patience_.brief) : usual;
+  }
+  void flush_for(std::chrono::milliseconds patience) {
     std::unique_lock lock(lines_->mutex);
     const std::uint64_t target = lines_->line_count;
     lines_->urgent = lines_->urgent || !lines_->lines.empty();
     lines_->changed.notify_all();
-    lines_->written.wait_for(lock, lines_->stalled ? std::chrono::milliseconds(0) : patience_.flush,
+    lines_->written.wait_for(lock, lines_->stalled ? std::chrono::milliseconds(0) : patience,
                              [&] { return lines_->lines_written >= target || lines_->ended; });
   }
 
-private:
   const LogPatience patience_;
+  std::atomic<std::thread::id> brief_{std::thread::id()};
   const std::shared_ptr<Lines> lines_;
   std::thread thread_; ///< last: it uses everything above
 };

@@ -72,6 +72,7 @@ using EventCounts = std::map<std::string, std::uint64_t, std::less<>>;
 struct LogPatience {
   std::chrono::milliseconds full_buffer{2'000}; ///< a writer waits so long for room; then lines are dropped until there is
   std::chrono::milliseconds flush{2'000};       ///< flush(), and the end of the daemon
+  std::chrono::milliseconds brief{200};         ///< instead of both, on the thread that is kept brief
 };
 
 /// Thread-safe.
@@ -83,6 +84,8 @@ public:
   virtual void write(const Event &event) = 0;
   /// Reopens the file (log rotation, SIGUSR1, SIGHUP).
   virtual void reopen() = 0;
+  /// The calling thread serves everybody: from now on its write() and reopen() wait less (LogPatience::brief).
+  virtual void keep_brief() {}
   /// Waits until what was written so far is out, for a bounded time.
   virtual void flush() = 0;
   /// Lines that were dropped because nobody took them for too long, or because they could not be written.

@@ -55,6 +55,10 @@ void Delivery::forget_plans() {
   impl_->on_each([](const std::shared_ptr<DeliveryWorker> &part) { part->forget_plans(); });
 }
 
+void Delivery::forget_plans(const std::string &domain) {
+  impl_->on_each([domain](const std::shared_ptr<DeliveryWorker> &part) { part->forget_plans(domain); });
+}
+
 const OutboundLoad &Delivery::load() const noexcept {
   return *impl_->load;
 }

@@ -49,6 +49,8 @@ public:
   /// Forgets every plan, and so what failed in one: the next message asks the DNS and the policies anew. Jobs that are
   /// handed over afterwards see it.
   void forget_plans();
+  /// Those of mail to this domain; everybody else's stay, and so do kept connections.
+  void forget_plans(const std::string &domain);
   /// Idle connections are closed with QUIT; running jobs end when their transaction does, or at `hard` time as
   /// temporary failures.
   void shut_down(std::chrono::seconds grace);

@@ -192,6 +192,15 @@ void DeliveryWorker::forget_plans() {
   host_plans_.clear();
 }
 
+void DeliveryWorker::forget_plans(const std::string &domain) {
+  // As plan_key() and host_key() begin.
+  const auto is_meant = [&](const std::string &name) {
+    return name.starts_with(domain) && (name.size() == domain.size() || name[domain.size()] == ' ');
+  };
+  plans_.erase_if(is_meant);
+  host_plans_.erase_if(is_meant);
+}
+
 void DeliveryWorker::stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace) {
   stopping_ = true;
   close_idle();

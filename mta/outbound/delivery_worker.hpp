@@ -65,6 +65,8 @@ public:
   void close_idle();
   /// Every plan is made anew; connections stay.
   void forget_plans();
+  /// Those of mail to this domain.
+  void forget_plans(const std::string &domain);
   /// No further job begins; those that run after `grace` are ended.
   void stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace);
   [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }

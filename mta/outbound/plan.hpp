@@ -124,6 +124,10 @@ public:
     entries_.insert_or_assign(name, Entry{std::move(value), now + lifetime});
   }
   void clear() { entries_.clear(); }
+  /// Of these names.
+  template <typename IsMeant> void erase_if(IsMeant is_meant) {
+    std::erase_if(entries_, [&](const auto &entry) { return is_meant(entry.first); });
+  }
 
 private:
   static constexpr std::size_t entry_limit = 10'000;

@@ -10,6 +10,8 @@ namespace {
 
 /// Destinations without work that are remembered with their window, for the next message.
 constexpr std::size_t idle_limit = 1024;
+/// What is due beyond has the next turn of the timer, at once.
+constexpr std::size_t woken_in_a_row = 50'000;
 
 } // namespace
 
@@ -22,6 +24,7 @@ Agenda::~Agenda() {
   for (auto &[key, destination] : destinations_) {
     destination->ready.clear();
     destination->ready_notices.clear();
+    destination->all.clear();
   }
 }
 
@@ -38,6 +41,11 @@ Destination &Agenda::destination(std::string_view key) {
   return destination;
 }
 
+const Destination *Agenda::find(std::string_view key) const {
+  const auto found = destinations_.find(key);
+  return found == destinations_.end() ? nullptr : found->second.get();
+}
+
 void Agenda::set_ours(Destination &destination, bool is_ours) {
   if (destination.is_ours == is_ours) return;
   leave_ring(destination);
@@ -52,12 +60,14 @@ void Agenda::classify(const std::function<bool(std::string_view)> &is_ours) {
 void Agenda::attach(Unit &unit) {
   Destination &destination = *unit.destination;
   ++destination.units;
+  destination.all.push_back(unit);
   if (destination.idle_hook.is_linked()) idle_.erase(idle_.iterator_to(destination));
 }
 
 void Agenda::detach(Unit &unit) {
   assert(unit.state == Unit::State::idle);
   Destination &destination = *unit.destination;
+  unit.destination_hook.unlink();
   if (--destination.units > 0) return;
   destination.grouping_unit = nullptr;
   idle_.push_back(destination);
@@ -141,7 +151,7 @@ bool Agenda::has_room(Lane lane) const noexcept {
 }
 
 void Agenda::wake(WallTime now) {
-  while (!waiting_.empty() && waiting_.begin()->due <= now) {
+  for (std::size_t woken = 0; woken < woken_in_a_row && !waiting_.empty() && waiting_.begin()->due <= now; ++woken) {
     Unit &unit = *waiting_.begin();
     waiting_.erase(waiting_.begin());
     make_ready(unit);

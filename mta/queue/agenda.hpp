@@ -42,6 +42,8 @@ public:
 
   /// The destination with that key, made when it is new. It lives while a unit refers to it, and some time longer.
   [[nodiscard]] Destination &destination(std::string_view key);
+  /// Null: nothing of the kind is remembered.
+  [[nodiscard]] const Destination *find(std::string_view key) const;
   void set_ours(Destination &destination, bool is_ours);
   /// set_ours() for every destination.
   void classify(const std::function<bool(std::string_view)> &is_ours);
@@ -54,7 +56,8 @@ public:
   /// Takes a unit that waits or is ready out again.
   void remove(Unit &unit);
 
-  /// What has become due is made ready; backoffs that are over end.
+  /// What has become due is made ready, as much as one turn takes on (next_event() tells of the rest); backoffs that are
+  /// over end.
   void wake(WallTime now);
   /// The next unit to start, active now, with its slot; null when nothing may start.
   [[nodiscard]] Unit *next();
@@ -80,6 +83,8 @@ public:
   /// When wake() has something to do.
   [[nodiscard]] std::optional<WallTime> next_event() const noexcept;
   [[nodiscard]] std::size_t active() const noexcept { return active_; }
+  /// Destinations that a unit refers to.
+  [[nodiscard]] std::size_t in_use() const noexcept { return destinations_.size() - idle_.size(); }
 
 private:
   struct Earlier {

@@ -34,14 +34,24 @@ struct Unit {
   State state = State::idle;
   std::uint8_t counted = 0; ///< active: in which of the agenda's lanes it is counted
   bool is_notice = false;   ///< the message is from <>
+  bool try_again = false;   ///< active: the rule under which the attempt began is another now
   bool is_first = false;    ///< stands before the others in its destination's line: an operator's act for this message
   std::uint32_t slot = 0;
   boost::intrusive::list_member_hook<> ready_hook;
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> destination_hook;
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> waiting_hook;
 };
 
 using ReadyLine = boost::intrusive::list<
     Unit, boost::intrusive::member_hook<Unit, boost::intrusive::list_member_hook<>, &Unit::ready_hook>>;
+
+/// Whatever their state.
+using DestinationUnits = boost::intrusive::list<
+    Unit,
+    boost::intrusive::member_hook<
+        Unit, boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
+        &Unit::destination_hook>,
+    boost::intrusive::constant_time_size<false>>;
 
 /// What a job says of its destination.
 enum class Feedback : std::uint8_t {
@@ -68,6 +78,7 @@ struct Destination {
   double window = initial_window; ///< how many jobs may run; grows with success
   std::size_t active = 0;
   std::size_t units = 0;      ///< that refer to this
+  DestinationUnits all;       ///< these
   std::uint32_t failures = 0; ///< in a row; above zero it is dead, and one job at a time tries it
   WallTime backoff_until{};
   /// Jobs that may start during the backoff: of those that wait for room at an address, one for each that ends there.

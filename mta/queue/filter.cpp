@@ -38,11 +38,28 @@ bool matches_reason(std::string_view reason, const RecipientState &state) {
          contains_ignoring_case(state.detail, reason);
 }
 
+/// The address at the front of Envelope::client, "192.0.2.7 (mail.example.org)".
+bool matches_client(const smtp::Network &network, const QueuedMessage &message) {
+  const std::string_view client = message.envelope.client;
+  const auto address = smtp::IpAddress::parse(client.substr(0, client.find(' ')));
+  return address && network.contains(*address);
+}
+
+bool matches_address(const QueueFilter &filter, const smtp::Mailbox &mailbox) {
+  if (!filter.recipient_domain.empty() && !matches_host(filter.recipient_domain, mailbox.host())) return false;
+  return filter.recipient.empty() || smtp::equals_ignoring_case(filter.recipient, mailbox.to_string());
+}
+
 } // namespace
+
+bool matches_recipient(const QueueFilter &filter, const RecipientState &state) {
+  return matches_address(filter, state.recipient.mailbox) &&
+         (filter.reason.empty() || matches_reason(filter.reason, state));
+}
 
 bool matches_everything(const QueueFilter &filter) noexcept {
   return !filter.id && filter.recipient_domain.empty() && filter.recipient.empty() && filter.sender.empty() &&
-         !filter.older_than && filter.reason.empty() && !filter.held;
+         !filter.older_than && filter.reason.empty() && !filter.held && !filter.client;
 }
 
 bool matches(const QueueFilter &filter, const QueuedMessage &message, WallTime now, const Reasons &reason_of) {
@@ -50,14 +67,13 @@ bool matches(const QueueFilter &filter, const QueuedMessage &message, WallTime n
   if (filter.held && *filter.held != message.held) return false;
   if (filter.older_than && now - message.envelope.arrival < *filter.older_than) return false;
   if (!filter.sender.empty() && !matches_sender(filter.sender, message.envelope.sender.path)) return false;
+  if (filter.client && !matches_client(*filter.client, message)) return false;
   if (filter.recipient_domain.empty() && filter.recipient.empty() && filter.reason.empty()) return true;
   const bool hold_fits = message.held && contains_ignoring_case(message.hold_reason, filter.reason);
   for (std::size_t i = 0; i < message.recipients.size(); ++i) {
     const RecipientState &state = message.recipients[i];
     if (state.status != RecipientStatus::pending) continue;
-    const smtp::Mailbox &mailbox = state.recipient.mailbox;
-    if (!filter.recipient_domain.empty() && !matches_host(filter.recipient_domain, mailbox.host())) continue;
-    if (!filter.recipient.empty() && !smtp::equals_ignoring_case(filter.recipient, mailbox.to_string())) continue;
+    if (!matches_address(filter, state.recipient.mailbox)) continue;
     if (filter.reason.empty() || hold_fits || matches_reason(filter.reason, reason_of ? reason_of(i) : state))
       return true;
   }

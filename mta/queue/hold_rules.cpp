@@ -2,6 +2,7 @@
 #include "mta/queue/hold_rules.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,13 +18,6 @@ namespace {
 constexpr std::string_view hold_file_magic = "PTCHOLD1";
 constexpr std::size_t hold_file_limit = 16U << 20U;
 constexpr std::size_t hold_text_limit = 4'096;
-
-/// The address at the front of Envelope::client, "192.0.2.7 (mail.example.org)".
-std::optional<smtp::IpAddress> client_of(const QueuedMessage &message) {
-  const std::string_view client = message.envelope.client;
-  const auto address = smtp::IpAddress::parse(client.substr(0, client.find(' ')));
-  return address ? std::optional(*address) : std::nullopt;
-}
 
 std::string encode(const std::vector<HoldRule> &rules, std::uint32_t last) {
   OctetWriter out(256 * (rules.size() + 1));
@@ -64,19 +58,31 @@ HoldRule read_rule(OctetReader &in) {
 
 } // namespace
 
-bool matches(const HoldRule &rule, const QueuedMessage &message) {
+QueueFilter filter_of(const HoldRule &rule) {
   QueueFilter filter;
   filter.recipient_domain = rule.recipient_domain;
   filter.recipient = rule.recipient;
   filter.sender = rule.sender;
-  if (!matches(filter, message, message.envelope.arrival)) return false;
-  if (!rule.client) return true;
-  const auto client = client_of(message);
-  return client && rule.client->contains(*client);
+  filter.client = rule.client;
+  return filter;
+}
+
+bool matches(const HoldRule &rule, const QueuedMessage &message) {
+  return matches(filter_of(rule), message, message.envelope.arrival);
 }
 
 std::string hold_prefix_of(std::uint32_t number) {
   return fmt::format("hold-rule {}:", number);
+}
+
+std::optional<std::uint32_t> hold_number_of(std::string_view reason) {
+  constexpr std::string_view before = "hold-rule ";
+  if (!reason.starts_with(before)) return std::nullopt;
+  reason.remove_prefix(before.size());
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(reason.data(), reason.data() + reason.size(), number);
+  if (error != std::errc() || end == reason.data() + reason.size() || *end != ':') return std::nullopt;
+  return number;
 }
 
 std::string hold_reason_of(const HoldRule &rule) {
@@ -107,33 +113,51 @@ const HoldRule *HoldRules::find(const QueuedMessage &message) const {
   return nullptr;
 }
 
-smtp::Result<std::uint32_t> HoldRules::add(HoldRule rule) {
+smtp::Result<HoldRules::Change> HoldRules::plan_add(HoldRule rule) const {
   if (rules_.size() >= limit)
     return smtp::fail(smtp::ErrorCode::too_long,
                       fmt::format("there are {} standing holds, limit is {}", rules_.size(), limit));
   rule.number = last_ + 1;
-  std::vector<HoldRule> changed = rules_;
-  changed.push_back(std::move(rule));
-  if (auto written = write(changed, last_ + 1); !written) return tl::unexpected(written.error());
-  rules_ = std::move(changed);
-  return ++last_;
+  Change change{.path = path_, .rules = rules_, .last = last_ + 1, .subject = rule};
+  change.rules.push_back(std::move(rule));
+  return change;
+}
+
+smtp::Result<HoldRules::Change> HoldRules::plan_removal(std::uint32_t number) const {
+  Change change{.path = path_, .rules = rules_, .last = last_, .subject = {}};
+  const auto found = std::find_if(change.rules.begin(), change.rules.end(),
+                                  [&](const HoldRule &rule) { return rule.number == number; });
+  if (found == change.rules.end())
+    return smtp::fail(smtp::ErrorCode::not_found, fmt::format("there is no standing hold {}", number));
+  change.subject = std::move(*found);
+  change.rules.erase(found);
+  return change;
+}
+
+smtp::Result<void> HoldRules::Change::write() const {
+  return replace_file(path + ".new", path, encode(rules, last));
+}
+
+void HoldRules::take(Change change) {
+  rules_ = std::move(change.rules);
+  last_ = change.last;
+}
+
+smtp::Result<std::uint32_t> HoldRules::add(HoldRule rule) {
+  auto change = plan_add(std::move(rule));
+  if (!change) return tl::unexpected(change.error());
+  if (auto written = change->write(); !written) return tl::unexpected(written.error());
+  take(std::move(*change));
+  return last_;
 }
 
 smtp::Result<HoldRule> HoldRules::remove(std::uint32_t number) {
-  std::vector<HoldRule> changed = rules_;
-  const auto found =
-      std::find_if(changed.begin(), changed.end(), [&](const HoldRule &rule) { return rule.number == number; });
-  if (found == changed.end())
-    return smtp::fail(smtp::ErrorCode::not_found, fmt::format("there is no standing hold {}", number));
-  HoldRule gone = std::move(*found);
-  changed.erase(found);
-  if (auto written = write(changed, last_); !written) return tl::unexpected(written.error());
-  rules_ = std::move(changed);
+  auto change = plan_removal(number);
+  if (!change) return tl::unexpected(change.error());
+  if (auto written = change->write(); !written) return tl::unexpected(written.error());
+  HoldRule gone = change->subject;
+  take(std::move(*change));
   return gone;
-}
-
-smtp::Result<void> HoldRules::write(const std::vector<HoldRule> &rules, std::uint32_t last) const {
-  return replace_file(path_ + ".new", path_, encode(rules, last));
 }
 
 } // namespace mta

@@ -28,12 +28,17 @@ struct HoldRule {
 };
 
 [[nodiscard]] bool matches(const HoldRule &rule, const QueuedMessage &message);
+/// The same question to the queue.
+[[nodiscard]] QueueFilter filter_of(const HoldRule &rule);
 /// "hold-rule 3: " and the reason: of a message that the rule holds. Its beginning finds them all
 /// (QueueFilter::reason).
 [[nodiscard]] std::string hold_reason_of(const HoldRule &rule);
 [[nodiscard]] std::string hold_prefix_of(std::uint32_t number);
+/// The number of the rule that holds, by the reason of the hold; nothing: a person holds it.
+[[nodiscard]] std::optional<std::uint32_t> hold_number_of(std::string_view reason);
 
-/// The rules in force, kept in a file. Not thread-safe; add() and remove() wait for the disk.
+/// The rules in force, kept in a file. Not thread-safe. add() and remove() wait for the disk; where nobody may wait the
+/// three steps of a change are taken one by one: plan, write (on any thread), take, and no other change between them.
 class HoldRules {
 public:
   static constexpr std::size_t limit = 1'000;
@@ -44,6 +49,20 @@ public:
   [[nodiscard]] const std::vector<HoldRule> &rules() const noexcept { return rules_; }
   /// The first that fits; null: none.
   [[nodiscard]] const HoldRule *find(const QueuedMessage &message) const;
+  struct Change {
+    std::string path;
+    std::vector<HoldRule> rules; ///< that will be in force
+    std::uint32_t last = 0;
+    HoldRule subject; ///< that is added, with its number, or removed
+    /// Waits for the disk. Errors: io.
+    [[nodiscard]] smtp::Result<void> write() const;
+  };
+  /// Errors: too_long (limit).
+  [[nodiscard]] smtp::Result<Change> plan_add(HoldRule rule) const;
+  /// Errors: not_found.
+  [[nodiscard]] smtp::Result<Change> plan_removal(std::uint32_t number) const;
+  /// The change, which is written, is in force.
+  void take(Change change);
   /// Gives the rule its number. Errors: too_long (limit), io; then nothing changes.
   [[nodiscard]] smtp::Result<std::uint32_t> add(HoldRule rule);
   /// Errors: not_found, io.
@@ -51,7 +70,6 @@ public:
 
 private:
   explicit HoldRules(std::string path) : path_(std::move(path)) {}
-  [[nodiscard]] smtp::Result<void> write(const std::vector<HoldRule> &rules, std::uint32_t last) const;
 
   std::string path_;
   std::vector<HoldRule> rules_;

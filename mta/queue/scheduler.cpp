@@ -12,7 +12,7 @@ namespace {
 
 /// Recipients in one transaction. RFC 5321 section 4.5.3.1.8: a server takes at least 100.
 constexpr std::size_t recipients_per_job = 100;
-constexpr std::size_t regrouped_in_a_row = 1000; ///< messages, some milliseconds
+constexpr std::size_t regrouped_in_a_row = 2'000; ///< messages and recipients, some milliseconds
 /// The clock is looked at this often, in case that it was set.
 constexpr auto longest_sleep = std::chrono::seconds(60);
 
@@ -143,6 +143,7 @@ void Scheduler::Impl::admit(std::shared_ptr<QueuedMessage> message, bool recover
   resume_bounce(entry);
   schedule(entry);
   set_deadline(entry);
+  tally(entry);
 }
 
 /// In memory at once; a crash before the update is on disk finds the rule still in force.
@@ -252,6 +253,7 @@ void Scheduler::Impl::finish_job(JobResult result) {
 
   if (entry.is_leaving()) return finish_if_done(entry);
   if (result.put_off && now() < entry.message->expires) { // it was not tried: nothing is written of it
+    unit.try_again = false;
     if (!entry.bounce_reason.empty()) end_by_operator(entry);
     if (!entry.regroup || entry.jobs > 0) schedule(entry, unit);
     if (entry.regroup && entry.jobs == 0) {
@@ -267,10 +269,9 @@ void Scheduler::Impl::finish_job(JobResult result) {
   }
   Applied applied = apply(writable(entry), result, options.retry, now(), hooks.random(), entry.begun);
   mark_dirty(entry);
-  if (entry.try_again) {
+  if (std::exchange(unit.try_again, false)) {
     for (const std::size_t index : applied.retried) writable(entry).recipients[index].next_attempt = now();
     agenda.end_backoff(*unit.destination);
-    entry.try_again = entry.jobs > 0;
   }
   if (!entry.bounce_reason.empty() && !applied.retried.empty()) end_by_operator(entry);
   if (!applied.failure.empty()) {
@@ -324,7 +325,26 @@ void Scheduler::Impl::finish_if_done(Entry &entry) {
   erase(entry);
 }
 
+void Scheduler::Impl::tally(Entry &entry) {
+  Entry::Share share;
+  if (!entry.is_leaving()) {
+    share.is_there = true;
+    share.is_held = entry.message->held;
+    for (const RecipientState &state : entry.message->recipients)
+      if (state.status == RecipientStatus::pending) ++share.pending;
+  }
+  totals.messages += share.is_there;
+  totals.messages -= entry.share.is_there;
+  totals.held += share.is_held;
+  totals.held -= entry.share.is_held;
+  totals.recipients += share.pending;
+  totals.recipients -= entry.share.pending;
+  entry.share = share;
+}
+
 void Scheduler::Impl::erase(Entry &entry) {
+  entry.removed = true; // of the counters
+  tally(entry);
   clear_deadline(entry);
   ungroup(entry);
   entries.erase(entry.message->id.value);
@@ -343,6 +363,7 @@ void Scheduler::Impl::write_updates() {
     if (found == entries.end()) continue;
     Entry &entry = found->second;
     entry.dirty = false;
+    tally(entry);
     if (!entry.is_leaving()) spool.update(entry.message->id, encode_update(*entry.message));
   }
   dirty.clear();
@@ -410,12 +431,13 @@ void Scheduler::Impl::begin_regrouping(std::function<bool(const smtp::Mailbox &)
 void Scheduler::Impl::regroup_some() {
   if (!regroup_from) return;
   auto at = entries.lower_bound(*regroup_from);
-  for (std::size_t count = 0; at != entries.end() && count < regrouped_in_a_row; ++at, ++count) {
+  for (std::size_t count = 0; at != entries.end() && count < regrouped_in_a_row; ++at) {
     Entry &entry = at->second;
+    count += 1 + entry.message->recipients.size();
     const bool is_meant = bring_forward(entry, regroup_concerns);
     entry.regroup = entry.jobs > 0;
     if (entry.regroup) {
-      entry.try_again = entry.try_again || is_meant; // the attempt under way began under the old rule
+      if (is_meant) try_again_what_runs(entry);
       continue;
     }
     ungroup(entry);

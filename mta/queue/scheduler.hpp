@@ -76,17 +76,34 @@ public:
   /// are tried at once; everybody else's wait stays as it is. Without `concerns` the change concerns all.
   void reconfigure(Options options, const std::function<bool(const smtp::Mailbox &)> &concerns = {});
 
+  /// At once: for one id, or a short queue.
   [[nodiscard]] std::vector<std::shared_ptr<const QueuedMessage>> list(const QueueFilter &filter,
                                                                        std::size_t limit) const;
+  /// Without a filter from counters, which costs nothing however long the queue is; else at once, as list().
   [[nodiscard]] QueueCounts count(const QueueFilter &filter) const;
-  /// Shows up to `most` messages from the id on, in their order, so that a look at the whole queue can be taken in steps;
-  /// each with how long it has waited by the queue's clock, which no setting of the wall clock moves. The id to go on from;
-  /// nothing: that was the last.
+
+  /// How much a step of a look at the queue takes on, in messages and recipients together: some milliseconds.
+  static constexpr std::size_t step = 5'000;
+  /// Shows messages from the id on, in their order, until `most` messages and recipients were looked at, so that a look
+  /// at the whole queue can be taken in steps; each with how long it has waited by the queue's clock, which no setting of
+  /// the wall clock moves. The id to go on from; nothing: that was the last.
   using Show = std::function<void(const QueuedMessage &message, std::chrono::seconds waited)>;
   [[nodiscard]] std::optional<std::uint64_t> visit(std::uint64_t from, std::size_t most, const Show &show) const;
-  /// Each returns how many messages it touched; each act is logged with who and why, and durable before `done` is
-  /// called.
+  /// A message that fits a filter.
+  struct Match {
+    const QueuedMessage &message;
+    const Reasons &state_of; ///< each recipient as it is shown: with the reason of a destination that it waits for
+  };
+  /// The same of messages that fit. Ends early when `show` says false: then the result is the id behind that message.
+  [[nodiscard]] std::optional<std::uint64_t> visit(const QueueFilter &filter, std::uint64_t from, std::size_t most,
+                                                   const std::function<bool(const Match &)> &show) const;
+
+  /// Each tells how many messages it touched; each act is logged with who and why, and durable before `done` is called.
+  /// A long queue is gone through in steps, between which others have their turn, and the spool is given no more at once
+  /// than it writes: what comes meanwhile is not touched.
   void retry(const QueueFilter &filter, std::function<void(std::size_t)> done);
+  /// retry() of what waits at this destination, without a look at the rest of the queue.
+  void retry_at(std::string_view destination, const QueueFilter &filter, std::function<void(std::size_t)> done);
   void hold(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void release(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);
   void remove(const QueueFilter &filter, std::string reason, std::string by, std::function<void(std::size_t)> done);

@@ -21,16 +21,60 @@ void let_go(QueuedMessage &message) {
 
 } // namespace
 
+/// What an act may have given to the spool without an answer: a million updates at once would only fill memory.
+constexpr std::size_t open_records = 1'024;
+/// To change a message, and to write it, is so many times the work of a look at it.
+constexpr std::size_t cost_of_touch = 5;
+
+class Scheduler::Impl::ShownStates {
+public:
+  explicit ShownStates(const Entry &entry) : entry_(entry) {
+    const auto &recipients = entry.message->recipients;
+    if (entry.message->held) return;
+    for (const auto &unit : entry.units) {
+      if (!unit->destination->is_dead()) continue;
+      awaited_.resize(recipients.size());
+      if (unit->recipients.empty()) std::fill(awaited_.begin(), awaited_.end(), unit->destination);
+      for (const std::uint32_t index : unit->recipients) awaited_[index] = unit->destination;
+    }
+    if (awaited_.empty()) return;
+    for (const Settling &one : entry.settling)
+      if (one.kind != NotificationRequest::Kind::delay) awaited_[one.index] = nullptr;
+  }
+
+  /// False: every recipient is shown as it is.
+  [[nodiscard]] bool has_any() const noexcept { return !awaited_.empty(); }
+  [[nodiscard]] RecipientState state_of(std::size_t index) const {
+    RecipientState state = entry_.message->recipients[index];
+    const Destination *destination = awaited_.empty() ? nullptr : awaited_[index];
+    if (destination == nullptr || state.status != RecipientStatus::pending) return state;
+    take_reason(state, *destination);
+    if (destination->is_backing_off()) state.next_attempt = std::max(state.next_attempt, destination->backoff_until);
+    return state;
+  }
+
+private:
+  const Entry &entry_;
+  std::vector<const Destination *> awaited_; ///< the dead destination that each waits for; empty: there is none
+};
+
+bool Scheduler::Impl::fits(const Entry &entry, const QueueFilter &filter, const Reasons &state_of) const {
+  if (entry.is_leaving()) return false;
+  // How old it is says the queue's clock: a wall clock that is set makes nothing older.
+  const WallTime as_old = entry.message->envelope.arrival + (now() - entry.came);
+  return matches(filter, *entry.message, as_old, state_of);
+}
+
+/// Calls `visit` with the entry and its states, until it says false.
 template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter &filter, Visit visit) {
-  const WallTime time = now();
-  const auto fits = [&](const Entry &entry) {
-    const auto reason_of = [&entry](std::size_t index) { return shown_state(entry, index); };
-    // How old it is says the queue's clock: a wall clock that is set makes nothing older.
-    const WallTime as_old = entry.message->envelope.arrival + (time - entry.came);
-    return filter.reason.empty() ? matches(filter, *entry.message, as_old)
-                                 : matches(filter, *entry.message, as_old, reason_of);
+  const auto consider = [&](Entry &entry) {
+    std::optional<ShownStates> states; // few are asked for
+    const Reasons state_of = [&entry, &states](std::size_t index) {
+      if (!states) states.emplace(entry);
+      return states->state_of(index);
+    };
+    return !fits(entry, filter, state_of) || visit(entry, state_of);
   };
-  const auto consider = [&](Entry &entry) { return entry.is_leaving() || !fits(entry) || visit(entry); };
   if (filter.id) {
     if (Entry *entry = find(*filter.id)) consider(*entry);
     return;
@@ -39,38 +83,18 @@ template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter
     if (!consider(entry)) return;
 }
 
-const Destination *Scheduler::Impl::awaited_destination(const Entry &entry, std::size_t index) {
-  if (entry.message->held || !is_open(entry, index)) return nullptr;
-  for (const auto &unit : entry.units) {
-    if (!unit->destination->is_dead()) continue;
-    const auto &own = unit->recipients;
-    if (own.empty() || std::find(own.begin(), own.end(), index) != own.end()) return unit->destination;
-  }
-  return nullptr;
-}
-
-RecipientState Scheduler::Impl::shown_state(const Entry &entry, std::size_t index) {
-  RecipientState state = entry.message->recipients[index];
-  if (const Destination *destination = awaited_destination(entry, index)) {
-    take_reason(state, *destination);
-    if (destination->is_backing_off()) state.next_attempt = std::max(state.next_attempt, destination->backoff_until);
-  }
-  return state;
-}
-
 std::shared_ptr<const QueuedMessage> Scheduler::Impl::shown(const Entry &entry) const {
-  const bool waits = !entry.message->held && std::any_of(entry.units.begin(), entry.units.end(),
-                                                         [](const auto &unit) { return unit->destination->is_dead(); });
-  if (!waits) return hand_out(entry);
+  const ShownStates states(entry);
+  if (!states.has_any()) return hand_out(entry);
   auto copy = std::make_shared<QueuedMessage>(*entry.message);
-  for (std::size_t i = 0; i < copy->recipients.size(); ++i) copy->recipients[i] = shown_state(entry, i);
+  for (std::size_t i = 0; i < copy->recipients.size(); ++i) copy->recipients[i] = states.state_of(i);
   return copy;
 }
 
 std::vector<std::shared_ptr<const QueuedMessage>> Scheduler::list(const QueueFilter &filter, std::size_t limit) const {
   std::vector<std::shared_ptr<const QueuedMessage>> found;
   if (limit == 0) return found;
-  impl_->for_each_match(filter, [&](Entry &entry) {
+  impl_->for_each_match(filter, [&](Entry &entry, const Reasons &) {
     found.push_back(impl_->shown(entry));
     return found.size() < limit;
   });
@@ -78,9 +102,15 @@ std::vector<std::shared_ptr<const QueuedMessage>> Scheduler::list(const QueueFil
 }
 
 QueueCounts Scheduler::count(const QueueFilter &filter) const {
+  if (matches_everything(filter)) {
+    QueueCounts counts = impl_->totals;
+    counts.active_jobs = impl_->jobs.size();
+    counts.destinations = impl_->agenda.in_use();
+    return counts;
+  }
   QueueCounts counts;
   std::unordered_set<const Destination *> destinations;
-  impl_->for_each_match(filter, [&](Entry &entry) {
+  impl_->for_each_match(filter, [&](Entry &entry, const Reasons &) {
     ++counts.messages;
     counts.active_jobs += entry.jobs;
     if (entry.message->held) ++counts.held;
@@ -91,6 +121,79 @@ QueueCounts Scheduler::count(const QueueFilter &filter) const {
   });
   counts.destinations = destinations.size();
   return counts;
+}
+
+std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t most, const Show &show) const {
+  const WallTime now = impl_->now();
+  auto at = impl_->entries.lower_bound(from);
+  for (std::size_t seen = 0; at != impl_->entries.end() && seen < most; ++at) {
+    seen += 1 + at->second.message->recipients.size();
+    show(*at->second.message, std::chrono::duration_cast<std::chrono::seconds>(now - at->second.came));
+  }
+  if (at == impl_->entries.end()) return std::nullopt;
+  return at->first;
+}
+
+std::optional<std::uint64_t> Scheduler::visit(const QueueFilter &filter, std::uint64_t from, std::size_t most,
+                                              const std::function<bool(const Match &)> &show) const {
+  auto at = impl_->entries.lower_bound(filter.id ? std::max(from, filter.id->value) : from);
+  bool goes_on = true;
+  for (std::size_t seen = 0; at != impl_->entries.end() && seen < most && goes_on; ++at) {
+    const Entry &entry = at->second;
+    if (filter.id && at->first > filter.id->value) return std::nullopt;
+    seen += 1 + entry.message->recipients.size();
+    std::optional<Impl::ShownStates> states;
+    const Reasons state_of = [&entry, &states](std::size_t index) {
+      if (!states) states.emplace(entry);
+      return states->state_of(index);
+    };
+    if (impl_->fits(entry, filter, state_of)) goes_on = show({*entry.message, state_of});
+  }
+  if (at == impl_->entries.end()) return std::nullopt;
+  return at->first;
+}
+
+void Scheduler::Impl::begin_act(const std::shared_ptr<Act> &act, const QueueFilter &filter, Touch touch) {
+  act->filter = filter;
+  act->touch = touch;
+  if (filter.id && !act->ids) act->ids = {filter.id->value};
+  act->last = entries.empty() ? 0 : entries.rbegin()->first;
+  walk(act);
+  process();
+}
+
+void Scheduler::Impl::walk(const std::shared_ptr<Act> &act) {
+  // The next entry to look at; null: there is none.
+  const auto next = [&]() -> Entry * {
+    if (!act->ids) {
+      const auto at = entries.lower_bound(act->next);
+      if (at == entries.end() || at->first > act->last) return nullptr;
+      act->next = at->first + 1;
+      return &at->second;
+    }
+    while (act->next_of_ids < act->ids->size())
+      if (Entry *entry = find({(*act->ids)[act->next_of_ids++]})) return entry;
+    return nullptr;
+  };
+  for (std::size_t cost = 0; cost < step;) {
+    if (act->open > open_records) {
+      act->waits_for_spool = true; // close_act() goes on
+      return;
+    }
+    Entry *entry = next();
+    if (entry == nullptr) return close_act(act);
+    const std::size_t size = 1 + entry->message->recipients.size();
+    cost += size;
+    std::optional<ShownStates> states;
+    const Reasons state_of = [entry, &states](std::size_t index) {
+      if (!states) states.emplace(*entry);
+      return states->state_of(index);
+    };
+    if (!fits(*entry, act->filter, state_of)) continue;
+    cost += cost_of_touch * size;
+    (this->*act->touch)(*entry, act);
+  }
+  Inbox::add(inbox, &Inbox::Contents::others, std::function<void(Impl &)>([act](Impl &impl) { impl.walk(act); }));
 }
 
 /// Writes the blob durably, then calls `recorded` on the executor and counts the message.
@@ -134,25 +237,45 @@ void Scheduler::Impl::log_act(const Entry &entry, const RecipientState &state, c
 }
 
 void Scheduler::Impl::close_act(const std::shared_ptr<Act> &act) {
-  if (--act->open == 0 && act->done) std::exchange(act->done, nullptr)(act->touched);
+  --act->open;
+  if (act->waits_for_spool && act->open <= open_records / 2) {
+    act->waits_for_spool = false;
+    walk(act);
+    return;
+  }
+  if (act->open == 0 && act->done) std::exchange(act->done, nullptr)(act->touched);
 }
 
 void Scheduler::retry(const QueueFilter &filter, std::function<void(std::size_t)> done) {
   const auto act = std::make_shared<Impl::Act>();
   act->name = "retry";
   act->done = std::move(done);
-  const WallTime time = impl_->now();
-  impl_->for_each_match(filter, [&](Entry &entry) {
-    if (entry.message->held) return true; // release() is the act for those
-    for (RecipientState &state : impl_->writable(entry).recipients)
-      if (state.status == RecipientStatus::pending) state.next_attempt = time;
-    for (const auto &unit : entry.units) impl_->agenda.end_backoff(*unit->destination);
-    impl_->schedule(entry);
-    impl_->record(entry, act, encode_update(*entry.message), &Impl::retry_recorded);
-    return true;
-  });
-  impl_->close_act(act);
-  impl_->process();
+  impl_->begin_act(act, filter, &Impl::retry_one);
+}
+
+void Scheduler::retry_at(std::string_view destination, const QueueFilter &filter,
+                         std::function<void(std::size_t)> done) {
+  constexpr std::size_t longest_list = 10'000; // behind it a look at the whole queue, in steps, costs little more
+  const auto act = std::make_shared<Impl::Act>();
+  act->name = "retry";
+  act->done = std::move(done);
+  const Destination *found = impl_->agenda.find(destination);
+  if (found == nullptr || found->units <= longest_list) {
+    act->ids.emplace();
+    if (found != nullptr)
+      for (const Unit &unit : found->all) act->ids->push_back(unit.entry->message->id.value);
+  }
+  impl_->begin_act(act, filter, &Impl::retry_one);
+}
+
+void Scheduler::Impl::retry_one(Entry &entry, const std::shared_ptr<Act> &act) {
+  if (entry.message->held) return; // release() is the act for those
+  const WallTime time = now();
+  for (RecipientState &state : writable(entry).recipients)
+    if (state.status == RecipientStatus::pending) state.next_attempt = time;
+  for (const auto &unit : entry.units) agenda.end_backoff(*unit->destination);
+  schedule(entry);
+  record(entry, act, encode_update(*entry.message), &Impl::retry_recorded);
 }
 
 void Scheduler::Impl::retry_recorded(Entry &, const Act &, bool) {}
@@ -164,20 +287,20 @@ void Scheduler::hold(const QueueFilter &filter, std::string reason, std::string 
   act->reason = std::move(reason);
   act->by = std::move(by);
   act->done = std::move(done);
-  impl_->for_each_match(filter, [&](Entry &entry) {
-    if (entry.message->held) return true;
-    QueuedMessage &message = impl_->writable(entry);
-    message.held = true;
-    message.hold_reason = act->reason;
-    message.held_since = impl_->now();
-    message.passes_holds = false;
-    impl_->unschedule(entry);
-    impl_->set_deadline(entry);
-    impl_->record(entry, act, encode_update(message), &Impl::hold_recorded);
-    return true;
-  });
-  impl_->close_act(act);
-  impl_->process();
+  impl_->begin_act(act, filter, &Impl::hold_one);
+}
+
+void Scheduler::Impl::hold_one(Entry &entry, const std::shared_ptr<Act> &act) {
+  if (entry.message->held) return;
+  QueuedMessage &message = writable(entry);
+  message.held = true;
+  message.hold_reason = act->reason;
+  message.held_since = now();
+  message.passes_holds = false;
+  tally(entry);
+  unschedule(entry);
+  set_deadline(entry);
+  record(entry, act, encode_update(message), &Impl::hold_recorded);
 }
 
 void Scheduler::Impl::hold_recorded(Entry &entry, const Act &, bool ok) {
@@ -198,18 +321,17 @@ void Scheduler::release(const QueueFilter &filter, std::string reason, std::stri
   act->reason = std::move(reason);
   act->by = std::move(by);
   act->done = std::move(done);
-  const WallTime time = impl_->now();
-  impl_->for_each_match(filter, [&](Entry &entry) {
-    if (!entry.message->held) return true;
-    QueuedMessage released = *entry.message; // it stays held until the release is on disk
-    let_go(released);
-    for (RecipientState &state : released.recipients)
-      if (state.status == RecipientStatus::pending) state.next_attempt = time;
-    impl_->record(entry, act, encode_update(released), &Impl::release_recorded);
-    return true;
-  });
-  impl_->close_act(act);
-  impl_->process();
+  impl_->begin_act(act, filter, &Impl::release_one);
+}
+
+void Scheduler::Impl::release_one(Entry &entry, const std::shared_ptr<Act> &act) {
+  if (!entry.message->held) return;
+  QueuedMessage released = *entry.message; // it stays held until the release is on disk
+  let_go(released);
+  const WallTime time = now();
+  for (RecipientState &state : released.recipients)
+    if (state.status == RecipientStatus::pending) state.next_attempt = time;
+  record(entry, act, encode_update(released), &Impl::release_recorded);
 }
 
 void Scheduler::Impl::release_recorded(Entry &entry, const Act &, bool ok) {
@@ -240,7 +362,7 @@ void Scheduler::override_tls(QueueId id, std::optional<policy::OperatorOverride>
   QueueFilter only;
   only.id = id;
   const WallTime time = impl_->now();
-  impl_->for_each_match(only, [&](Entry &entry) {
+  impl_->for_each_match(only, [&](Entry &entry, const Reasons &) {
     if (entry.message->is_finished()) return true; // its notice is on its way; nothing will be sent
     if (!act->tls_override && !entry.message->tls_override) return true;
     QueuedMessage changed = *entry.message; // the old rule holds until the new one is on disk
@@ -264,8 +386,12 @@ void Scheduler::Impl::override_recorded(Entry &entry, const Act &act, bool ok) {
   mark_dirty(entry); // an attempt that ended meanwhile wrote the old rule again
   if (!act.tls_override) return;
   let_go(message);
-  entry.try_again = entry.jobs > 0;
+  try_again_what_runs(entry);
   try_now(entry);
+}
+
+void Scheduler::Impl::try_again_what_runs(Entry &entry) {
+  for (const auto &unit : entry.units) unit->try_again = unit->state == Unit::State::active;
 }
 
 bool Scheduler::Impl::is_under_way(const Entry &entry, std::size_t index) const {
@@ -283,20 +409,19 @@ void Scheduler::bounce(const QueueFilter &filter, std::string reason, std::strin
   act->reason = std::move(reason);
   act->by = std::move(by);
   act->done = std::move(done);
-  impl_->for_each_match(filter, [&](Entry &entry) {
-    QueuedMessage ending = *entry.message; // pending with this cause: a restart goes on with the notice
-    bool has_open = false;
-    for (std::size_t i = 0; i < ending.recipients.size(); ++i) {
-      if (!Impl::is_open(entry, i)) continue;
-      ending.recipients[i].cause = FailureCause::operator_act;
-      ending.recipients[i].detail = act->reason;
-      has_open = true;
-    }
-    if (has_open) impl_->record(entry, act, encode_update(ending), &Impl::bounce_recorded);
-    return true;
-  });
-  impl_->close_act(act);
-  impl_->process();
+  impl_->begin_act(act, filter, &Impl::bounce_one);
+}
+
+void Scheduler::Impl::bounce_one(Entry &entry, const std::shared_ptr<Act> &act) {
+  QueuedMessage ending = *entry.message; // pending with this cause: a restart goes on with the notice
+  bool has_open = false;
+  for (std::size_t i = 0; i < ending.recipients.size(); ++i) {
+    if (!is_open(entry, i)) continue;
+    ending.recipients[i].cause = FailureCause::operator_act;
+    ending.recipients[i].detail = act->reason;
+    has_open = true;
+  }
+  if (has_open) record(entry, act, encode_update(ending), &Impl::bounce_recorded);
 }
 
 void Scheduler::Impl::bounce_recorded(Entry &entry, const Act &act, bool ok) {
@@ -361,11 +486,12 @@ void Scheduler::redirect(QueueId id, Redirect redirect, std::string reason, std:
   act->done = std::move(done);
   QueueFilter only;
   only.id = id;
-  impl_->for_each_match(only, [&](Entry &entry) {
+  impl_->for_each_match(only, [&](Entry &entry, const Reasons &) {
     if (entry.jobs > 0 || !entry.settling.empty()) return true; // its outcome would be another recipient's
     QueuedMessage changed = *entry.message;
     if (!apply_redirect(changed, *act->redirect, impl_->now())) return true;
     entry.recording = true; // no job begins before the new address is on disk
+    impl_->tally(entry);
     impl_->unschedule(entry);
     impl_->clear_deadline(entry);
     impl_->record(entry, act, encode_update(changed), &Impl::redirect_recorded);
@@ -399,21 +525,21 @@ void Scheduler::remove(const QueueFilter &filter, std::string reason, std::strin
   act->reason = std::move(reason);
   act->by = std::move(by);
   act->done = std::move(done);
-  impl_->for_each_match(filter, [&](Entry &entry) {
-    QueuedMessage gone = *entry.message;
-    for (RecipientState &state : gone.recipients) {
-      if (state.status != RecipientStatus::pending) continue;
-      state.status = RecipientStatus::failed;
-      state.cause = FailureCause::operator_act;
-    }
-    entry.recording = true;
-    impl_->unschedule(entry);
-    impl_->clear_deadline(entry);
-    impl_->record(entry, act, encode_update(gone), &Impl::removal_recorded);
-    return true;
-  });
-  impl_->close_act(act);
-  impl_->process();
+  impl_->begin_act(act, filter, &Impl::remove_one);
+}
+
+void Scheduler::Impl::remove_one(Entry &entry, const std::shared_ptr<Act> &act) {
+  QueuedMessage gone = *entry.message;
+  for (RecipientState &state : gone.recipients) {
+    if (state.status != RecipientStatus::pending) continue;
+    state.status = RecipientStatus::failed;
+    state.cause = FailureCause::operator_act;
+  }
+  entry.recording = true;
+  tally(entry);
+  unschedule(entry);
+  clear_deadline(entry);
+  record(entry, act, encode_update(gone), &Impl::removal_recorded);
 }
 
 void Scheduler::Impl::removal_recorded(Entry &entry, const Act &act, bool ok) {
@@ -428,15 +554,6 @@ void Scheduler::Impl::removal_recorded(Entry &entry, const Act &act, bool ok) {
     set_deadline(entry);
   }
   finish_if_done(entry); // a job that runs is waited for
-}
-
-std::optional<std::uint64_t> Scheduler::visit(std::uint64_t from, std::size_t most, const Show &show) const {
-  const WallTime now = impl_->now();
-  auto entry = impl_->entries.lower_bound(from);
-  for (; entry != impl_->entries.end() && most > 0; ++entry, --most)
-    show(*entry->second.message, std::chrono::duration_cast<std::chrono::seconds>(now - entry->second.came));
-  if (entry == impl_->entries.end()) return std::nullopt;
-  return entry->first;
 }
 
 } // namespace mta

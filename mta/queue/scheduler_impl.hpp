@@ -41,7 +41,13 @@ struct Entry {
   bool regroup = false;            ///< destinations changed while a job ran
   std::string bounce_reason{};     ///< not empty: an operator has ended its delivery
   bool recovered = false;          ///< its times come from an earlier process
-  bool try_again = false;          ///< an override came while a job ran: it began under the old rule
+  /// Its part of the queue's counters.
+  struct Share {
+    bool is_there = false;
+    bool is_held = false;
+    std::uint32_t pending = 0;
+  };
+  Share share;
   boost::intrusive::set_member_hook<boost::intrusive::optimize_size<true>> deadline_hook;
 
   [[nodiscard]] bool is_leaving() const noexcept { return recording || removed; }
@@ -71,6 +77,8 @@ struct Scheduler::Impl {
     std::vector<std::size_t> recipients;
   };
 
+  struct Act;
+  using Touch = void (Impl::*)(Entry &entry, const std::shared_ptr<Act> &act);
   /// An operator's act over many messages, until the last of them is durable.
   struct Act {
     std::string name; ///< "hold"
@@ -81,6 +89,15 @@ struct Scheduler::Impl {
     std::size_t open = 1; ///< one for the act itself, until all messages were seen
     std::size_t touched = 0;
     std::function<void(std::size_t)> done;
+
+    // How far it is.
+    QueueFilter filter;
+    Touch touch = nullptr;                         ///< what is done to each message that fits
+    std::optional<std::vector<std::uint64_t>> ids; ///< only these are looked at
+    std::size_t next_of_ids = 0;
+    std::uint64_t next = 0; ///< the first id that was not looked at
+    std::uint64_t last = 0; ///< what comes later is not meant
+    bool waits_for_spool = false;
   };
 
   Impl(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
@@ -108,6 +125,8 @@ struct Scheduler::Impl {
   /// The entry may be gone afterwards.
   void finish_if_done(Entry &entry);
   void erase(Entry &entry);
+  /// Brings the counters up to date with the entry; to be called whenever what is counted of it may have changed.
+  void tally(Entry &entry);
   void mark_dirty(Entry &entry);
   void write_updates();
   void arm_timer();
@@ -138,12 +157,19 @@ struct Scheduler::Impl {
 
   // scheduler_acts.cpp: what operators do and see.
   template <typename Visit> void for_each_match(const QueueFilter &filter, Visit visit);
-  /// The dead destination that the recipient waits for; null: it waits for its own time.
-  [[nodiscard]] static const Destination *awaited_destination(const Entry &entry, std::size_t index);
-  /// The recipient as it is shown: one that was never tried because its destination is dead has that one's reason, and
-  /// none is tried before the destination is.
-  [[nodiscard]] static RecipientState shown_state(const Entry &entry, std::size_t index);
+  [[nodiscard]] bool fits(const Entry &entry, const QueueFilter &filter, const Reasons &state_of) const;
+  /// The recipients of a message as they are shown: one that was never tried because its destination is dead has that
+  /// one's reason, and none is tried before the destination is.
+  class ShownStates;
   [[nodiscard]] std::shared_ptr<const QueuedMessage> shown(const Entry &entry) const;
+  void begin_act(const std::shared_ptr<Act> &act, const QueueFilter &filter, Touch touch);
+  /// The next step of an act; it posts the one after it.
+  void walk(const std::shared_ptr<Act> &act);
+  void retry_one(Entry &entry, const std::shared_ptr<Act> &act);
+  void hold_one(Entry &entry, const std::shared_ptr<Act> &act);
+  void release_one(Entry &entry, const std::shared_ptr<Act> &act);
+  void bounce_one(Entry &entry, const std::shared_ptr<Act> &act);
+  void remove_one(Entry &entry, const std::shared_ptr<Act> &act);
   using Recorded = void (Impl::*)(Entry &entry, const Act &act, bool ok);
   void record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, Recorded recorded);
   [[nodiscard]] static Event event_of(const Act &act, QueueId id);
@@ -153,6 +179,8 @@ struct Scheduler::Impl {
   void release_recorded(Entry &entry, const Act &act, bool ok);
   void override_recorded(Entry &entry, const Act &act, bool ok);
   void try_now(Entry &entry);
+  /// Attempts that run began under an old rule: another follows each.
+  static void try_again_what_runs(Entry &entry);
   void bounce_recorded(Entry &entry, const Act &act, bool ok);
   void redirect_recorded(Entry &entry, const Act &act, bool ok);
   /// What is open and not under way fails, as the operator said.
@@ -190,6 +218,7 @@ struct Scheduler::Impl {
   bool regroup_posted = false;
   std::function<bool(const smtp::Mailbox &)> regroup_concerns; ///< whom the change concerns; none: destinations alone
   bool regroup_ends_backoffs = false;                          ///< when all have been looked at
+  QueueCounts totals; ///< messages, recipients and held; the rest is counted where it is kept
   std::size_t notices_in_flight = 0;
   std::vector<std::uint64_t> dirty;
   bool started = false;

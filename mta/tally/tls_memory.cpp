@@ -301,6 +301,18 @@ std::optional<RememberedDomain> TlsMemory::show(std::string_view domain) const {
   return RememberedDomain{found->second.memory, facts_of(found->second.memory, now())};
 }
 
+TlsMemory::Failing TlsMemory::count_failing() const {
+  Failing count;
+  const std::scoped_lock lock(mutex_);
+  const auto time = now();
+  for (const auto &[name, entry] : domains_) {
+    if (entry.memory.failing_since == never) continue;
+    ++count.domains;
+    if (facts_of(entry.memory, time).protect) ++count.held;
+  }
+  return count;
+}
+
 std::vector<RememberedDomain> TlsMemory::list(std::size_t limit, bool failing_only) const {
   std::vector<RememberedDomain> result;
   {

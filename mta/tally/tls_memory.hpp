@@ -73,6 +73,11 @@ public:
   /// Those that fail now first, then by name; at most `limit`. `failing_only` leaves the others out.
   [[nodiscard]] std::vector<RememberedDomain> list(std::size_t limit, bool failing_only) const;
   [[nodiscard]] std::size_t size() const;
+  struct Failing {
+    std::size_t domains = 0;
+    std::size_t held = 0; ///< of them: whose mail waits
+  };
+  [[nodiscard]] Failing count_failing() const;
   /// When a part of the memory was found damaged; nothing when that does not count (any more).
   [[nodiscard]] std::optional<std::chrono::sys_seconds> damaged_since() const;
 

@@ -188,6 +188,20 @@ TEST_F(StalledLogTest, writers_wait_once_and_then_lines_are_dropped_and_counted)
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(25)) << "and the end does not wait for ever";
 }
 
+TEST_F(StalledLogTest, a_thread_that_serves_everybody_waits_less) {
+  log_.reset();
+  auto log = mta::MailLog::open(config_, {.full_buffer = std::chrono::seconds(60),
+                                          .flush = std::chrono::milliseconds(200),
+                                          .brief = std::chrono::milliseconds(50)});
+  ASSERT_TRUE(log) << log.error().detail;
+  log_ = std::move(*log);
+  log_->keep_brief();
+  const auto started = std::chrono::steady_clock::now();
+  overflow();
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(30));
+  EXPECT_GT(log_->lost_lines(), 0U);
+}
+
 TEST_F(StalledLogTest, what_was_lost_is_told_when_somebody_reads_again) {
   overflow();
   const std::uint64_t lost = log_->lost_lines();

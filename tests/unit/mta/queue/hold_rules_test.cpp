@@ -81,6 +81,32 @@ TEST(HoldRulesTest, rules_outlive_the_process_and_numbers_are_not_used_again) {
   EXPECT_EQ(hold_reason_of(*found), "hold-rule 4: incident 12");
 }
 
+TEST(HoldRulesTest, a_change_is_in_force_when_it_is_taken_and_kept_when_it_is_written) {
+  const test::TempFolder folder;
+  const std::string path = folder.file("holds");
+  auto rules = HoldRules::open(path);
+  ASSERT_TRUE(rules);
+  auto change = rules->plan_add(rule_of("goal.example", "", "", ""));
+  ASSERT_TRUE(change);
+  EXPECT_EQ(change->subject.number, 1U);
+  EXPECT_TRUE(rules->rules().empty());
+  ASSERT_TRUE(change->write());
+  EXPECT_TRUE(rules->rules().empty());
+  rules->take(std::move(*change));
+  EXPECT_EQ(rules->rules().size(), 1U);
+  EXPECT_EQ(HoldRules::open(path)->rules(), rules->rules());
+  EXPECT_FALSE(rules->plan_removal(2));
+  EXPECT_EQ(rules->plan_removal(1)->subject, rules->rules().front());
+}
+
+TEST(HoldRulesTest, the_reason_of_a_hold_names_its_rule) {
+  HoldRule rule = rule_of("goal.example", "", "", "");
+  rule.number = 12;
+  EXPECT_EQ(hold_number_of(hold_reason_of(rule)), 12U);
+  for (const char *text : {"", "hold-rule", "hold-rule 12", "hold-rule x: y", "a hold-rule 12: y", "hold-rule 12 :", "hold-rule -1:"})
+    EXPECT_FALSE(hold_number_of(text)) << text;
+}
+
 TEST(HoldRulesTest, a_damaged_file_is_an_error_and_no_empty_list) {
   const test::TempFolder folder;
   const std::string path = folder.file("holds");

@@ -1,0 +1,20 @@
+// on_thread: has something that waits for a disk done elsewhere, while others have their turn.
+#pragma once
+
+#include <utility>
+
+#include "mta/base/async.hpp"
+
+namespace mta {
+
+/// What `act` returns, which runs on `executor` (none: here). What it refers to must outlive it.
+template <typename T, typename Act> Task<T> on_thread(asio::any_io_executor executor, Act act) {
+  if (!executor) co_return act();
+  const auto begin = [&](auto done) {
+    asio::post(executor, [act = std::move(act), done = std::move(done)]() mutable { done(act()); });
+  };
+  auto result = co_await await_callback<T>(begin);
+  co_return result;
+}
+
+} // namespace mta
