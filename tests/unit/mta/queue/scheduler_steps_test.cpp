@@ -1,5 +1,5 @@
-// Scheduler: a long queue keeps nobody waiting: counters agree with a full count whatever happens, and looks and acts go
-// in steps.
+// Scheduler: a long queue keeps nobody waiting: counters agree with a full count whatever happens, and looks and acts
+// go in steps.
 #include <random>
 
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
@@ -55,7 +55,9 @@ protected:
 TEST_F(StepsTest, counters_agree_with_a_full_count_whatever_happens) {
   for (const unsigned seed : {1U, 2U, 3U, 4U}) {
     std::mt19937 random(seed);
-    const auto pick = [&](std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random); };
+    const auto pick = [&](std::size_t count) {
+      return std::uniform_int_distribution<std::size_t>(0, count - 1)(random);
+    };
     running_.clear();
     asked_.clear();
     routes_.clear();
@@ -73,7 +75,8 @@ TEST_F(StepsTest, counters_agree_with_a_full_count_whatever_happens) {
       case 2: {
         std::vector<std::string> recipients;
         for (std::size_t i = 0; i <= pick(4); ++i)
-          recipients.push_back("p" + std::to_string(i) + "@" + std::string(1, static_cast<char>('a' + pick(4))) + ".example");
+          recipients.push_back("p" + std::to_string(i) + "@" + std::string(1, static_cast<char>('a' + pick(4))) +
+                               ".example");
         standing_hold_ = pick(5) == 0 ? "a.example" : "";
         submit(message(++last, recipients, pick(3) == 0 ? "" : "alice@example.org"));
         act = "submit";
@@ -95,10 +98,22 @@ TEST_F(StepsTest, counters_agree_with_a_full_count_whatever_happens) {
         store_notice(pick(3) != 0);
         act = "notice";
         break;
-      case 7: scheduler_->hold(filter, "r", "op", {}); act = "hold"; break;
-      case 8: scheduler_->release(filter, "r", "op", {}); act = "release"; break;
-      case 9: scheduler_->bounce(filter, "r", "op", {}); act = "bounce"; break;
-      case 10: scheduler_->remove(filter, "r", "op", {}); act = "delete"; break;
+      case 7:
+        scheduler_->hold(filter, "r", "op", {});
+        act = "hold";
+        break;
+      case 8:
+        scheduler_->release(filter, "r", "op", {});
+        act = "release";
+        break;
+      case 9:
+        scheduler_->bounce(filter, "r", "op", {});
+        act = "bounce";
+        break;
+      case 10:
+        scheduler_->remove(filter, "r", "op", {});
+        act = "delete";
+        break;
       case 11:
         scheduler_->redirect({last}, {.only = {}, .to = smtp::Mailbox::parse("desk@b.example").value()}, "r", "op", {});
         act = "redirect";
@@ -210,7 +225,8 @@ TEST_F(StepsTest, a_step_counts_recipients) {
 
 TEST_F(StepsTest, a_queue_that_is_late_at_one_moment_is_told_of_in_steps) {
   constexpr std::uint64_t count = 3'000;
-  start({}, {.retry = {.delay_notice_after = std::chrono::hours(1)}, .connections = 1, .connections_per_destination = 1});
+  start({},
+        {.retry = {.delay_notice_after = std::chrono::hours(1)}, .connections = 1, .connections_per_destination = 1});
   submit_many(1, count, {"p@a.example"});
   finish(Kind::temporary, FailureCause::connect, true); // the destination is dead: every message is late
   now_ += std::chrono::hours(2);
