@@ -205,13 +205,17 @@ Task<json::object> Commands::queue(json::object request, ControlPeer peer) {
   if (!filter) co_return failure(filter.error().detail);
   const auto now = std::chrono::system_clock::now();
 
-  if (action == "list") co_return co_await answer_queue_list(services_.scheduler, std::move(request), *filter, now);
+  if (action == "list") {
+    auto listing = answer_queue_list(services_.scheduler, std::move(request), *filter, now);
+    co_return co_await std::move(listing);
+  }
   if (action == "show") {
     if (!filter->id) co_return failure("show needs a queue id");
     co_return answer_queue_show(services_.scheduler, *filter, now);
   }
   if (action == "count") {
-    const auto counts = co_await count_in_steps(services_.scheduler, *filter);
+    auto counting = count_in_steps(services_.scheduler, *filter);
+    const auto counts = co_await std::move(counting);
     auto answer = success();
     answer["messages"] = counts.messages;
     answer["recipients"] = counts.recipients;
@@ -310,8 +314,9 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
     auto &messages = services_.unreadable != nullptr ? *services_.unreadable : none;
     auto answer = answer_unreadable(messages, services_.damaged, services_.spool, services_.log, request, peer.user);
     if (const auto wanted = part_of_unreadable(messages, request); wanted && answer.at("ok").as_bool()) {
-      auto part = co_await on_thread<UnreadablePart>(
-          services_.files, [&spool = services_.spool, wanted = *wanted] { return read_unreadable(spool, wanted); });
+      const auto read = [&spool = services_.spool, from = *wanted] { return read_unreadable(spool, from); };
+      auto reading = on_thread<UnreadablePart>(services_.files, read);
+      auto part = co_await std::move(reading);
       add_part(answer, std::move(part));
     }
     co_return answer;

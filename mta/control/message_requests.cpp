@@ -136,8 +136,11 @@ Task<json::object> MessageRequests::content(json::object request, ControlPeer pe
                             .with("reason", reason));
   const Envelope &envelope = message->envelope;
   const std::uint64_t total = envelope.trace.size() + (whole ? envelope.body_size : envelope.header_size);
-  const auto part = co_await on_thread<smtp::Result<std::string>>(
-      services_.files, [&spool = services_.spool, message, offset, total] { return read_part(spool, *message, offset, total); });
+  const auto read = [&spool = services_.spool, message, offset, total] {
+    return read_part(spool, *message, offset, total);
+  };
+  auto reading = on_thread<smtp::Result<std::string>>(services_.files, read);
+  const auto part = co_await std::move(reading);
   if (!part) co_return failure(part.error().detail);
   auto answer = well();
   answer["total"] = total;
@@ -284,8 +287,10 @@ Task<smtp::Result<HoldRule>> MessageRequests::change_rules(std::function<smtp::R
   auto change = plan();
   if (!change) co_return tl::unexpected(change.error());
   rules_change_ = true;
-  const auto written =
-      co_await on_thread<smtp::Result<void>>(services_.files, [changed = *change] { return changed.write(); });
+  const auto changed = std::make_shared<HoldRules::Change>(*change);
+  const auto write = [changed] { return changed->write(); };
+  auto writing = on_thread<smtp::Result<void>>(services_.files, write);
+  const auto written = co_await std::move(writing);
   rules_change_ = false;
   if (!written) co_return tl::unexpected(written.error());
   HoldRule subject = change->subject;
@@ -325,7 +330,11 @@ Task<json::object> MessageRequests::answer_hold_rule(json::object request, Contr
   if (action == "add") {
     auto rule = parse_rule(request, peer);
     if (!rule) co_return failure(rule.error().detail);
-    const auto added = co_await change_rules([this, rule = *rule] { return services_.holds.plan_add(rule); });
+    const std::function<smtp::Result<HoldRules::Change>()> plan = [this, given = *rule] {
+      return services_.holds.plan_add(given);
+    };
+    auto adding = change_rules(plan);
+    const auto added = co_await std::move(adding);
     if (!added) co_return failure(added.error().detail);
     rule->number = added->number;
     services_.log.write(Event("hold_rule_added", LogLevel::warning)
@@ -354,7 +363,11 @@ Task<json::object> MessageRequests::answer_hold_rule(json::object request, Contr
     if (auto problem = problem_of_reason("hold-rule remove", reason); !problem.empty())
       co_return failure(std::move(problem));
     const auto wanted = static_cast<std::uint32_t>(number->get_int64());
-    const auto gone = co_await change_rules([this, wanted] { return services_.holds.plan_removal(wanted); });
+    const std::function<smtp::Result<HoldRules::Change>()> plan = [this, wanted] {
+      return services_.holds.plan_removal(wanted);
+    };
+    auto removing = change_rules(plan);
+    const auto gone = co_await std::move(removing);
     if (!gone) co_return failure(gone.error().detail);
     services_.log.write(Event("hold_rule_removed", LogLevel::warning)
                             .with("number", static_cast<std::uint64_t>(gone->number))
@@ -369,7 +382,8 @@ Task<json::object> MessageRequests::answer_hold_rule(json::object request, Contr
     if (release != nullptr && release->is_bool() && release->get_bool())
       released = co_await await_callback<std::size_t>(let_go);
     answer["messages"] = released;
-    const QueueCounts counts = co_await count_in_steps(services_.scheduler, filter);
+    auto counting = count_in_steps(services_.scheduler, filter);
+    const QueueCounts counts = co_await std::move(counting);
     answer["still_held"] = counts.messages;
     co_return answer;
   }

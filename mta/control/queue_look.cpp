@@ -184,7 +184,8 @@ Task<json::object> answer_queue_list(const Scheduler &scheduler, json::object re
   if (!from.empty()) co_return answer;
   std::size_t total = shown;
   if (next) {
-    const QueueCounts counts = co_await count_in_steps(scheduler, filter);
+    auto counting = count_in_steps(scheduler, filter);
+    const QueueCounts counts = co_await std::move(counting);
     total = std::max(shown, counts.messages);
   }
   answer["total"] = total;
