@@ -42,9 +42,9 @@ std::uint64_t memory_of(const smtp::Recipient &recipient) {
   return 2 * sizeof(RecipientState) + 2 * text;
 }
 
-smtp::Reply no_memory(std::uint64_t budget, std::string_view what = "messages") {
+smtp::Reply no_memory(std::uint64_t budget, std::string_view said = "memory for messages is used up, limit is") {
   return make_reply(452, {4, 3, 1},
-                    fmt::format("memory for {} is used up, limit is {} octets; try again later", what, budget));
+                    fmt::format("{} {} octets; try again later", said, budget));
 }
 
 smtp::ServerOptions options_for(const ListenerInForce &in_force) {
@@ -241,7 +241,7 @@ bool Receiver::hold_recipient(const smtp::Recipient &recipient, const smtp::Forw
   const std::uint64_t budget = in_force_.snapshot->config().server.memory_budget;
   const MemoryNeed need = trusted_ ? MemoryNeed::message : MemoryNeed::stranger;
   if (!edge_.has_memory(need, budget, more, std::chrono::steady_clock::now())) {
-    auto reply = no_memory(MemoryAccount::share(need, budget), "recipients");
+    auto reply = no_memory(MemoryAccount::share(need, budget), "memory for recipients is used up, limit is");
     edge_.note_resource_refusal(Resource::memory, client_, "RCPT", reply,
                                 fmt::format("server.memory_budget is {} octets", budget));
     refuse(std::move(reply), {.command = "RCPT", .reason = "memory", .sender = {}, .recipient = path.to_string()});

@@ -289,7 +289,8 @@ void Agenda::put_off(Destination &destination, WallTime now, const std::optional
   }
   if (!address || destination.crowd_hook.is_linked()) return;
   if (crowds_.size() >= 1024) std::erase_if(crowds_, [](const auto &crowd) { return crowd.second.empty(); });
-  crowds_[*address].push_back(destination);
+  Crowd &crowd = crowds_[*address];
+  destination.has_turn ? crowd.push_front(destination) : crowd.push_back(destination);
 }
 
 void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::optional<std::size_t> worker,
@@ -304,6 +305,7 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
   }
   if (from.is_backing_off() && !from.is_dead() && from.has_ready()) {
     from.passes = 0;
+    from.has_turn = false;
     from.crowd_hook.unlink();
     crowds_[address].push_back(from);
   }
@@ -315,6 +317,7 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     crowd.pop_front();
     if (!next.is_backing_off() || !next.has_ready()) continue;
     next.passes = 1;
+    next.has_turn = true;
     next.worker = worker;
     place(next);
     break;
@@ -326,6 +329,7 @@ void Agenda::end_wait_for_room(Destination &destination) noexcept {
   backing_off_.erase(backing_off_.iterator_to(destination));
   destination.crowd_hook.unlink();
   destination.passes = 0;
+  destination.has_turn = false;
 }
 
 void Agenda::end_backoff(Destination &destination) {

@@ -83,6 +83,7 @@ struct Destination {
   WallTime backoff_until{};
   /// Jobs that may start during the backoff: of those that wait for room at an address, one for each that ends there.
   std::uint32_t passes = 0;
+  bool has_turn = false;             ///< it was the first in the line: where another came before it, it is again
   std::optional<std::size_t> worker; ///< where the next job finds the connection or the room
 
   /// Why it is dead, for recipients that were never tried because of it.

@@ -139,7 +139,7 @@ TEST_F(NotifierTest, delays_that_find_no_room_are_put_off_in_one_line) {
     spool_.repair(step);
   }
   EXPECT_EQ(log_.lines.size(), 1U);
-  EXPECT_EQ(log_.count({"event=delay_notices_put_off ", "level=warning", "limit is 10"}), 1U);
+  EXPECT_EQ(log_.count({"event=delay_notices_put_off ", "limit is 10"}), 1U);
   // Another trouble is an error of each, and so is a failure that finds no room.
   spool_.fail(Step::begin, smtp::Error{smtp::ErrorCode::io, "broken"});
   notify(Kind::delay);
