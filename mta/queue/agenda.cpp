@@ -165,12 +165,16 @@ void Agenda::wake(WallTime now) {
   }
 }
 
-/// Nothing ended at its address for a while, or others stand before it: one job sees whether there is room, and it keeps
-/// its place in the line.
+/// Nothing ended at its address for a while, or others stand before it: a job of
+/// the first in the line sees whether there is room; all others keep their places.
 void Agenda::try_for_room(Destination &destination, WallTime now) {
   backing_off_.erase(backing_off_.iterator_to(destination));
   destination.backoff_until = now + put_off_wait;
   backing_off_.insert(destination);
+  const auto found = destination.waits_at ? crowds_.find(*destination.waits_at) : crowds_.end();
+  if (found == crowds_.end() || &found->second.front() != &destination) return;
+  found->second.pop_front();
+  destination.has_turn = true;
   destination.passes = 1;
   place(destination);
 }
@@ -290,6 +294,7 @@ void Agenda::put_off(Destination &destination, WallTime now, const std::optional
   if (!address || destination.crowd_hook.is_linked()) return;
   if (crowds_.size() >= 1024) std::erase_if(crowds_, [](const auto &crowd) { return crowd.second.empty(); });
   Crowd &crowd = crowds_[*address];
+  destination.waits_at = address;
   destination.has_turn ? crowd.push_front(destination) : crowd.push_back(destination);
 }
 
@@ -307,6 +312,7 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     from.passes = 0;
     from.has_turn = false;
     from.crowd_hook.unlink();
+    from.waits_at = address;
     crowds_[address].push_back(from);
   }
   const auto found = crowds_.find(address);

@@ -11,6 +11,7 @@
 
 #include "mta/queue/message.hpp"
 #include "policy/retry.hpp"
+#include "smtp/names/ip_address.hpp"
 
 namespace mta {
 
@@ -83,6 +84,7 @@ struct Destination {
   WallTime backoff_until{};
   /// Jobs that may start during the backoff: of those that wait for room at an address, one for each that ends there.
   std::uint32_t passes = 0;
+  std::optional<smtp::IpAddress> waits_at; ///< where it stands in the line
   bool has_turn = false;             ///< it was the first in the line: where another came before it, it is again
   std::optional<std::size_t> worker; ///< where the next job finds the connection or the room
 
