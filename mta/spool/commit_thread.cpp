@@ -131,6 +131,7 @@ void CommitThread::process(std::vector<Operation> &operations) {
   write_batch(batch);
   operations.clear(); // the chunks are free before the sessions ask for new ones
   buffered.fetch_sub(batch.written_octets, std::memory_order_relaxed);
+  note_head(); // before anybody hears of it and begins the next: the half for removals is not to be eaten up
   settle(batch);
 }
 
