@@ -397,6 +397,11 @@ private:
     switch (const int error = try_to_bind(address)) {
     case 0: return;
     case EADDRNOTAVAIL:
+      // Of an address that moves between hosts the running daemon has a socket, and a reload needs no other.
+      if (std::find(running.addresses.begin(), running.addresses.end(), address) != running.addresses.end())
+        return add_at(Severity::warning, listener.place, "listener.addresses",
+                      fmt::format("{} is no address of this host any more: the daemon runs on, but would not start again",
+                                  address.to_string()));
       return add_at(Severity::error, listener.place, "listener.addresses",
                     fmt::format("{} is no address of this host", address.to_string()));
     case EADDRINUSE: return tell_taken(listener, address, running);

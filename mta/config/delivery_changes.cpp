@@ -53,6 +53,10 @@ OutboundConfig demands_of(OutboundConfig outbound) {
   outbound.connections_per_destination = usual.connections_per_destination;
   outbound.idle_timeout = usual.idle_timeout;
   outbound.messages_per_connection = usual.messages_per_connection;
+  outbound.connections_per_address = usual.connections_per_address;
+  outbound.reserved_percent = usual.reserved_percent;
+  outbound.notices_percent = usual.notices_percent;
+  outbound.unreached_percent = usual.unreached_percent;
   return outbound;
 }
 

@@ -229,9 +229,14 @@ void read_demands(Section &section, ListenerConfig &listener, Loading &loading) 
   if (!listener.crls.empty()) {
     if (listener.trusted_ca.empty() && listener.required_ca.empty())
       section.error("crl", "is judged with the chain to trusted_ca or required_ca: add one");
-    else if (listener.trusted_ca.empty() && !listener.trusted_pins.empty())
+    const bool pins_senders = std::any_of(listener.allowed_senders.begin(), listener.allowed_senders.end(),
+                                          [](const policy::AllowedSenders &block) { return !block.pins.empty(); });
+    const bool pins = pins_senders || !listener.trusted_pins.empty();
+    if (listener.trusted_ca.empty() && pins)
       section.error("crl", "beside lists a pinned key counts only in a chain to trusted_ca: add it");
-    else if (listener.required_ca.empty() && !listener.required_pins.empty())
+    else if (!listener.trusted_ca.empty() && listener.trusted_names.empty() && !pins)
+      section.error("trusted_ca", "trusts nobody by itself: add trusted_names or trusted_pins");
+    if (listener.required_ca.empty() && !listener.required_pins.empty())
       section.error("crl", "beside lists a pinned key counts only in a chain to required_ca: add it");
   }
   if (listener.require_tls && listener.tls == ListenerTls::none)

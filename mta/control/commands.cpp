@@ -1,8 +1,8 @@
 // Commands: see commands.hpp.
 #include "mta/control/commands.hpp"
 
+#include "mta/base/on_thread.hpp"
 #include "mta/control/answers.hpp"
-#include "mta/control/on_thread.hpp"
 #include "mta/control/queue_look.hpp"
 #include "mta/control/tls_memory_requests.hpp"
 #include "mta/control/unreadable_requests.hpp"
@@ -10,7 +10,6 @@
 #include <algorithm>
 
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/base/version.hpp"
@@ -41,11 +40,6 @@ std::optional<std::int64_t> number_of(const json::object &request, std::string_v
   const auto *value = request.if_contains(key);
   if (!value || !value->is_int64() || value->get_int64() < 0) return std::nullopt;
   return value->get_int64();
-}
-
-std::string time_text(WallTime time) {
-  if (time == WallTime{}) return {};
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
 /// The filter of a queue request, or what is wrong with it.

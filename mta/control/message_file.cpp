@@ -4,7 +4,6 @@
 #include <array>
 
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
@@ -19,10 +18,6 @@ namespace json = boost::json;
 
 constexpr std::int64_t file_format = 1;
 constexpr std::size_t file_text_limit = 1'000;
-
-std::string file_time(WallTime time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
-}
 
 std::string notify_words(const smtp::Notify &notify) {
   if (!notify.given) return {};
@@ -53,6 +48,24 @@ smtp::Result<smtp::Notify> read_notify_words(std::string_view words) {
           fmt::format("notify: \"{}\" is none of NEVER, SUCCESS, FAILURE, DELAY", smtp::escape(word, 40)));
   }
   return notify;
+}
+
+/// Names the member that is of another kind than it must be, or missing where what it would stand for without it is less
+/// than was demanded: a wish that nobody reads is a wish that nobody keeps.
+smtp::Result<void> check_members(const json::object &file) {
+  const auto wrong = [](std::string_view key, const char *what) {
+    return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{}: {}", key, what));
+  };
+  for (const char *key : {"sender", "requiretls"})
+    if (!file.contains(key)) return wrong(key, "is missing");
+  for (const char *key : {"smtputf8", "requiretls", "tls_optional", "from_outside", "notification", "report", "tls_report",
+                          "failures_only", "held"})
+    if (const auto *value = file.if_contains(key); value != nullptr && !value->is_bool())
+      return wrong(key, "is neither true nor false");
+  for (const char *key : {"sender", "arrival", "standing", "body", "ret", "envid", "client", "tls_in", "hold_reason"})
+    if (const auto *value = file.if_contains(key); value != nullptr && !value->is_string())
+      return wrong(key, "is no text");
+  return {};
 }
 
 bool file_flag(const json::object &object, std::string_view key, bool otherwise = false) {
@@ -116,7 +129,7 @@ json::object describe_envelope(const QueuedMessage &message) {
   json::object file;
   file["format"] = file_format;
   file["id"] = message.id.to_string();
-  file["arrival"] = file_time(envelope.arrival);
+  file["arrival"] = time_text(envelope.arrival);
   const smtp::Mailbox *sender = envelope.sender.path.mailbox();
   file["sender"] = sender != nullptr ? sender->to_string() : std::string();
   file["standing"] = to_string(envelope.standing);
@@ -142,7 +155,7 @@ json::object describe_envelope(const QueuedMessage &message) {
     file["tls_override"] = json::object{{"level", tls::to_string(given->level)},
                                         {"reason", given->reason},
                                         {"by", given->by},
-                                        {"when", file_time(given->when)}};
+                                        {"when", time_text(given->when)}};
   json::array recipients;
   for (const RecipientState &state : message.recipients) {
     if (state.status != RecipientStatus::pending) continue;
@@ -164,6 +177,7 @@ smtp::Result<QueuedMessage> read_envelope_file(const json::object &file) {
   const auto *format = file.if_contains("format");
   if (format == nullptr || !format->is_int64() || format->get_int64() != file_format)
     return wrong(fmt::format("format: this program reads {}", file_format));
+  if (auto checked = check_members(file); !checked) return tl::unexpected(std::move(checked.error()));
   QueuedMessage message;
   Envelope &envelope = message.envelope;
   smtp::MailParameters &parameters = envelope.sender.parameters;

@@ -8,12 +8,11 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "mta/base/on_thread.hpp"
 #include "mta/control/answers.hpp"
 #include "mta/control/message_file.hpp"
-#include "mta/control/on_thread.hpp"
 #include "mta/control/queue_look.hpp"
 #include "mta/queue/recipient_event.hpp"
 #include "smtp/base/base64.hpp"
@@ -74,7 +73,7 @@ json::object describe_rule(const HoldRule &rule) {
   row["client"] = rule.client ? rule.client->to_string() : std::string();
   row["reason"] = rule.reason;
   row["by"] = rule.by;
-  row["since"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(rule.since)));
+  row["since"] = time_text(rule.since);
   return row;
 }
 

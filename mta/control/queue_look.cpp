@@ -7,9 +7,9 @@
 #include <vector>
 
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "mta/base/on_thread.hpp"
 #include "mta/control/answers.hpp"
 #include "smtp/base/text.hpp"
 
@@ -18,11 +18,6 @@ namespace mta {
 namespace {
 
 namespace json = boost::json;
-
-std::string look_time(WallTime time) {
-  if (time == WallTime{}) return {};
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
-}
 
 const char *status_text(RecipientStatus status) noexcept {
   switch (status) {
@@ -56,13 +51,13 @@ json::object describe_recipient(const RecipientState &state, WallTime now, bool 
   if (!state.redirected_from.empty()) row["redirected_from"] = state.redirected_from;
   row["attempts"] = state.attempts;
   if (state.status == RecipientStatus::pending && state.next_attempt > now)
-    row["next_attempt"] = look_time(state.next_attempt);
+    row["next_attempt"] = time_text(state.next_attempt);
   row["cause"] = to_string(state.cause);
   row["reason"] = !state.detail.empty()          ? smtp::escape(state.detail, 500)
                   : state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500)
                                                : std::string();
   if (detailed) {
-    row["last_attempt"] = look_time(state.last_attempt);
+    row["last_attempt"] = time_text(state.last_attempt);
     row["last_host"] = state.last_host;
     row["last_reply"] = state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500) : std::string();
   }
@@ -70,11 +65,6 @@ json::object describe_recipient(const RecipientState &state, WallTime now, bool 
 }
 
 } // namespace
-
-Task<> give_way() {
-  const auto executor = co_await asio::this_coro::executor;
-  co_await asio::post(executor, asio::use_awaitable);
-}
 
 Task<QueueCounts> count_in_steps(const Scheduler &scheduler, QueueFilter filter) {
   if (matches_everything(filter)) co_return scheduler.count(filter);
@@ -98,14 +88,14 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
   json::object object;
   const auto &envelope = message.envelope;
   object["id"] = message.id.to_string();
-  object["arrival"] = look_time(envelope.arrival);
+  object["arrival"] = time_text(envelope.arrival);
   object["age"] = std::chrono::duration_cast<std::chrono::seconds>(now - envelope.arrival).count();
   object["size"] = envelope.trace.size() + envelope.body_size;
   object["sender"] = envelope.sender.path.to_string();
   object["held"] = message.held;
   if (message.held) {
     object["hold_reason"] = message.hold_reason;
-    object["held_since"] = look_time(message.held_since);
+    object["held_since"] = time_text(message.held_since);
   }
   if (envelope.sender.parameters.requiretls) object["tls_wish"] = "REQUIRETLS";
   if (envelope.tls_optional) object["tls_wish"] = "TLS-Required: No";
@@ -114,7 +104,7 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
     row["level"] = tls::to_string(given->level);
     row["reason"] = smtp::escape(given->reason);
     row["by"] = smtp::escape(given->by);
-    row["when"] = look_time(given->when);
+    row["when"] = time_text(given->when);
     object["tls_override"] = std::move(row);
   }
   json::array recipients;
@@ -129,7 +119,7 @@ json::object describe_message(const QueuedMessage &message, WallTime now, bool d
     object["sender_standing"] = to_string(envelope.standing);
     object["tls_in"] = envelope.tls_in;
     object["message_id"] = smtp::escape(envelope.message_id);
-    object["expires"] = look_time(message.expires);
+    object["expires"] = time_text(message.expires);
     object["trace"] = smtp::escape(envelope.trace, 4'000);
     object["notification"] = envelope.is_notification;
   }

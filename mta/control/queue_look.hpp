@@ -16,9 +16,6 @@ inline constexpr std::size_t listed_rows = 2'000;             ///< recipients of
 inline constexpr std::size_t recipients_shown = 100;         ///< of one message among others
 inline constexpr std::size_t recipients_shown_alone = 1'000; ///< of a message that is shown alone
 
-/// Others on this executor have their turn.
-[[nodiscard]] Task<> give_way();
-
 /// How many messages (and of them recipients that wait, and held ones) fit. On the scheduler's executor.
 [[nodiscard]] Task<QueueCounts> count_in_steps(const Scheduler &scheduler, QueueFilter filter);
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
@@ -22,7 +21,7 @@ constexpr std::size_t memory_list_limit = 10'000;
 
 json::value time_of(std::chrono::sys_seconds time) {
   if (time == std::chrono::sys_seconds{}) return nullptr;
-  return json::value(fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time))));
+  return json::value(time_text(std::chrono::system_clock::time_point(time)));
 }
 
 json::object describe(const RememberedDomain &remembered, bool detailed) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include <boost/json.hpp>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "mta/control/answers.hpp"
@@ -58,7 +57,7 @@ boost::json::array list_damaged(const DamagedFiles &damaged) {
     boost::json::object row;
     row["file"] = file.name;
     row["size"] = file.size;
-    row["time"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(file.time)));
+    row["time"] = time_text(file.time);
     row["problem"] = file.problem;
     rows.push_back(std::move(row));
   }

@@ -77,9 +77,9 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
     total_.fetch_sub(1, std::memory_order_relaxed);
     return smtp::fail(smtp::ErrorCode::full, std::move(detail));
   };
-  // Taken first and given back on refusal, so that two workers cannot both take the last place.
   const bool exempt = trusted || std::any_of(limits.exempt_networks.begin(), limits.exempt_networks.end(),
                                              [&](const smtp::Network &network) { return network.contains(address); });
+  // Taken first and given back on refusal, so that two workers cannot both take the last place.
   const std::size_t most = exempt ? limits.connections : limits.connections - limits.reserved_for_exempt;
   if (total_.fetch_add(1, std::memory_order_relaxed) >= most)
     return refuse(fmt::format("too many connections, limit is {}", most));

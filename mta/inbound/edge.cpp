@@ -139,12 +139,13 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
                        std::any_of(listener.trusted_networks.begin(), listener.trusted_networks.end(),
                                    [&](const smtp::Network &network) { return network.contains(client); });
   const DescriptorReserve &descriptors = edge.shared().descriptors;
-  if (!descriptors.may_keep(descriptor, trusted ? DescriptorUse::delivery : DescriptorUse::session)) {
+  const DescriptorUse use = trusted ? DescriptorUse::delivery : DescriptorUse::session;
+  if (!descriptors.may_keep(descriptor, use)) {
     verdict.short_of_descriptors = true;
     verdict.refusal = make_reply(
         421, {4, 3, 2},
         fmt::format("{} has no descriptors for new sessions, limit is {} of {} for sessions; try again later",
-                    config.server.hostname, descriptors.room_for(DescriptorUse::session), descriptors.limit()));
+                    config.server.hostname, descriptors.room_for(use), descriptors.limit()));
     return verdict;
   }
   const std::uint64_t budget = config.server.memory_budget;

@@ -136,21 +136,25 @@ void permit(HostAddresses &found, const Config &config, const NextHost &host) {
   }
   if (host.configured) return;
   const smtp::IpAddress first = found.addresses.front();
-  const auto forbidden = [&config](const smtp::IpAddress &address) {
+  // The key that would allow an address; null: it is of the internet. Nobody's mail host ("never"): the machine itself,
+  // everybody, or what only the cable knows (a cloud's metadata service).
+  const auto key_for = [](const smtp::IpAddress &address) -> const char * {
     const auto scope = smtp::special_scope(address);
-    if (scope.empty()) return false;
-    if (scope == "loopback") return !config.outbound.allow_loopback_addresses;
-    // Nobody's mail host: the machine itself, everybody, or what only the cable knows (a cloud's metadata service).
-    if (scope == "unspecified" || scope == "multicast" || scope == "link-local") return true;
-    return !config.outbound.allow_private_addresses;
+    if (scope.empty()) return nullptr;
+    if (scope == "unspecified" || scope == "multicast" || scope == "link-local") return "never";
+    return scope == "loopback" ? "allow_loopback_addresses" : "allow_private_addresses";
   };
-  std::erase_if(found.addresses, forbidden);
-  if (found.addresses.empty())
-    found.problem = fmt::format("its address {} is not of the internet: {}; [outbound] allow_{}_addresses = {}",
-                                first.to_string(), smtp::special_scope(first),
-                                smtp::special_scope(first) == "loopback" ? "loopback" : "private",
-                                smtp::special_scope(first) == "loopback" ? config.outbound.allow_loopback_addresses
-                                                                         : config.outbound.allow_private_addresses);
+  std::erase_if(found.addresses, [&](const smtp::IpAddress &address) {
+    const char *key = key_for(address);
+    if (key == nullptr) return false;
+    const std::string_view name(key);
+    return name == "never" || !(name == "allow_loopback_addresses" ? config.outbound.allow_loopback_addresses
+                                                                   : config.outbound.allow_private_addresses);
+  });
+  if (!found.addresses.empty()) return;
+  const std::string_view key = key_for(first);
+  found.problem = fmt::format("its address {} is not of the internet: {}", first.to_string(), smtp::special_scope(first));
+  found.problem += key == "never" ? ", where no mail host is" : fmt::format("; [outbound] {} = false", key);
 }
 
 /// The addresses of one answer, or a note of why there are none.

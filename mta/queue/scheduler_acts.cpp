@@ -1,5 +1,6 @@
 // What operators see of the queue and do to it; each act on a message is durable, and logged, before it counts.
 #include <algorithm>
+#include <functional>
 #include <unordered_set>
 #include <utility>
 
@@ -28,25 +29,16 @@ constexpr std::size_t cost_of_touch = 5;
 
 class Scheduler::Impl::ShownStates {
 public:
-  explicit ShownStates(const Entry &entry) : entry_(entry) {
-    const auto &recipients = entry.message->recipients;
-    if (entry.message->held) return;
-    for (const auto &unit : entry.units) {
-      if (!unit->destination->is_dead()) continue;
-      awaited_.resize(recipients.size());
-      if (unit->recipients.empty()) std::fill(awaited_.begin(), awaited_.end(), unit->destination);
-      for (const std::uint32_t index : unit->recipients) awaited_[index] = unit->destination;
-    }
-    if (awaited_.empty()) return;
-    for (const Settling &one : entry.settling)
-      if (one.kind != NotificationRequest::Kind::delay) awaited_[one.index] = nullptr;
-  }
+  explicit ShownStates(const Entry &entry) : entry_(entry) {}
 
   /// False: every recipient is shown as it is.
-  [[nodiscard]] bool has_any() const noexcept { return !awaited_.empty(); }
-  [[nodiscard]] RecipientState state_of(std::size_t index) const {
+  [[nodiscard]] bool has_any() const {
+    if (!looked_) look();
+    return !awaited_.empty();
+  }
+  [[nodiscard]] RecipientState operator()(std::size_t index) const {
     RecipientState state = entry_.message->recipients[index];
-    const Destination *destination = awaited_.empty() ? nullptr : awaited_[index];
+    const Destination *destination = has_any() ? awaited_[index] : nullptr;
     if (destination == nullptr || state.status != RecipientStatus::pending) return state;
     take_reason(state, *destination);
     if (destination->is_backing_off()) state.next_attempt = std::max(state.next_attempt, destination->backoff_until);
@@ -54,8 +46,24 @@ public:
   }
 
 private:
+  /// Only for whom somebody asks: few are.
+  void look() const {
+    looked_ = true;
+    if (entry_.message->held) return;
+    for (const auto &unit : entry_.units) {
+      if (!unit->destination->is_dead()) continue;
+      awaited_.resize(entry_.message->recipients.size());
+      if (unit->recipients.empty()) std::fill(awaited_.begin(), awaited_.end(), unit->destination);
+      for (const std::uint32_t index : unit->recipients) awaited_[index] = unit->destination;
+    }
+    if (awaited_.empty()) return;
+    for (const Settling &one : entry_.settling)
+      if (one.kind != NotificationRequest::Kind::delay) awaited_[one.index] = nullptr;
+  }
+
   const Entry &entry_;
-  std::vector<const Destination *> awaited_; ///< the dead destination that each waits for; empty: there is none
+  mutable bool looked_ = false;
+  mutable std::vector<const Destination *> awaited_; ///< the dead destination that each waits for; empty: there is none
 };
 
 bool Scheduler::Impl::fits(const Entry &entry, const QueueFilter &filter, const Reasons &state_of) const {
@@ -68,11 +76,8 @@ bool Scheduler::Impl::fits(const Entry &entry, const QueueFilter &filter, const 
 /// Calls `visit` with the entry and its states, until it says false.
 template <typename Visit> void Scheduler::Impl::for_each_match(const QueueFilter &filter, Visit visit) {
   const auto consider = [&](Entry &entry) {
-    std::optional<ShownStates> states; // few are asked for
-    const Reasons state_of = [&entry, &states](std::size_t index) {
-      if (!states) states.emplace(entry);
-      return states->state_of(index);
-    };
+    const ShownStates states(entry);
+    const Reasons state_of = std::cref(states);
     return !fits(entry, filter, state_of) || visit(entry, state_of);
   };
   if (filter.id) {
@@ -87,7 +92,7 @@ std::shared_ptr<const QueuedMessage> Scheduler::Impl::shown(const Entry &entry) 
   const ShownStates states(entry);
   if (!states.has_any()) return hand_out(entry);
   auto copy = std::make_shared<QueuedMessage>(*entry.message);
-  for (std::size_t i = 0; i < copy->recipients.size(); ++i) copy->recipients[i] = states.state_of(i);
+  for (std::size_t i = 0; i < copy->recipients.size(); ++i) copy->recipients[i] = states(i);
   return copy;
 }
 
@@ -142,11 +147,8 @@ std::optional<std::uint64_t> Scheduler::visit(const QueueFilter &filter, std::ui
     const Entry &entry = at->second;
     if (filter.id && at->first > filter.id->value) return std::nullopt;
     seen += 1 + entry.message->recipients.size();
-    std::optional<Impl::ShownStates> states;
-    const Reasons state_of = [&entry, &states](std::size_t index) {
-      if (!states) states.emplace(entry);
-      return states->state_of(index);
-    };
+    const Impl::ShownStates states(entry);
+    const Reasons state_of = std::cref(states);
     if (impl_->fits(entry, filter, state_of)) goes_on = show({*entry.message, state_of});
   }
   if (at == impl_->entries.end()) return std::nullopt;
@@ -184,11 +186,8 @@ void Scheduler::Impl::walk(const std::shared_ptr<Act> &act) {
     if (entry == nullptr) return close_act(act);
     const std::size_t size = 1 + entry->message->recipients.size();
     cost += size;
-    std::optional<ShownStates> states;
-    const Reasons state_of = [entry, &states](std::size_t index) {
-      if (!states) states.emplace(*entry);
-      return states->state_of(index);
-    };
+    const ShownStates states(*entry);
+    const Reasons state_of = std::cref(states);
     if (!fits(*entry, act->filter, state_of)) continue;
     cost += cost_of_touch * size;
     (this->*act->touch)(*entry, act);

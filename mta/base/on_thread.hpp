@@ -1,4 +1,4 @@
-// on_thread: has something that waits for a disk done elsewhere, while others have their turn.
+// on_thread, give_way: how the main thread lets others have their turn while a disk or a long look is waited for.
 #pragma once
 
 #include <utility>
@@ -16,6 +16,12 @@ template <typename T, typename Act> Task<T> on_thread(asio::any_io_executor exec
   };
   auto result = co_await await_callback<T>(begin);
   co_return result;
+}
+
+/// Lets what else waits on the executor have its turn.
+inline Task<> give_way() {
+  const auto executor = co_await asio::this_coro::executor;
+  co_await asio::post(executor, asio::use_awaitable);
 }
 
 } // namespace mta
