@@ -72,6 +72,12 @@ protected:
       if (spool_.stored().contains(id)) recovered.push_back(on_disk(id));
     start_daemon(std::move(recovered), std::move(options));
   }
+  /// By the queue's clock; of the last message.
+  [[nodiscard]] std::chrono::seconds waited() const {
+    std::chrono::seconds seen{-1};
+    (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
+    return seen;
+  }
   std::chrono::steady_clock::time_point steady_{};
 };
 
@@ -79,11 +85,6 @@ TEST_F(ClockTest, how_long_mail_has_waited_is_what_passed) {
   start_daemon();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary);
-  const auto waited = [this] {
-    std::chrono::seconds seen{-1};
-    (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
-    return seen;
-  };
   const auto older_than = [this](std::chrono::seconds age) {
     QueueFilter filter;
     filter.older_than = age;
@@ -107,11 +108,6 @@ TEST_F(ClockTest, a_restart_makes_mail_no_younger) {
   start_daemon();
   submit(message(1, {"p@a.example"}));
   finish(Kind::temporary);
-  const auto waited = [this] {
-    std::chrono::seconds seen{-1};
-    (void)scheduler_->visit(0, 10, [&seen](const QueuedMessage &, std::chrono::seconds time) { seen = time; });
-    return seen;
-  };
   const auto pass_and_fail = [this](std::chrono::seconds time) {
     pass(time);
     while (!running_.empty()) finish(Kind::temporary);
