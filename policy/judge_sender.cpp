@@ -112,7 +112,8 @@ SenderVerdict judge_sender(const PartnerTable &partners, const smtp::ReversePath
   const bool from_network = std::any_of(rule.networks.begin(), rule.networks.end(),
                                         [&](const smtp::Network &network) { return network.contains(facts.client); });
   // Beside lists of revoked certificates a key speaks only in a chain that they allow.
-  result.is_proven = from_network || (known_key && (rule.crls.empty() || verdict.ok())) || (verdict.ok() && rule.level >= tls::Level::authenticated);
+  result.is_proven = from_network || (known_key && (rule.crls.empty() || verdict.ok())) ||
+                     (verdict.ok() && rule.level >= tls::Level::authenticated);
   if (verdict.ok()) return result;
 
   // The network stands in for the certificate, never for the encryption.

@@ -189,8 +189,7 @@ smtp::Error Stream::tls_failure(SSL *ssl, int result, std::string_view what) {
     text = fmt::format("the client showed too many certificates, limit is {}", max_chain_certificates);
   else if (SSL_is_server(ssl) != 0 && excessive)
     text += fmt::format(" (of a client's certificates at most {} octets are taken)", max_client_chain_octets);
-  if (injected)
-    return {ErrorCode::protocol, fmt::format("{}: octets in clear stand between the records of TLS", what)};
+  if (injected) return {ErrorCode::protocol, fmt::format("{}: octets in clear stand between the records of TLS", what)};
   if (socket.renegotiations > max_renegotiations)
     return {ErrorCode::protocol, fmt::format("{}: the peer asked to renegotiate TLS more than {} times, the limit",
                                              what, max_renegotiations)};

@@ -23,9 +23,9 @@ namespace tls {
 
 /// Reads and writes try the system call first and wait only when it would block. Sets TCP_NODELAY. One reader and one
 /// writer at a time, all on the socket's executor. Idle memory: no buffer of its own; OpenSSL's are released
-/// (SSL_MODE_RELEASE_BUFFERS). TLS records without data are bounded (tls/openssl.hpp): a peer that sends nothing else is
-/// an error of code tls, and never keeps the thread. Expiry: set_deadline() is checked by the caller's watchdog, which calls expire(); the
-/// pending operation then fails with ErrorCode::timed_out.
+/// (SSL_MODE_RELEASE_BUFFERS). TLS records without data are bounded (tls/openssl.hpp): a peer that sends nothing else
+/// is an error of code tls, and never keeps the thread. Expiry: set_deadline() is checked by the caller's watchdog,
+/// which calls expire(); the pending operation then fails with ErrorCode::timed_out.
 class Stream {
 public:
   using Clock = std::chrono::steady_clock;

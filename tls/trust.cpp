@@ -19,8 +19,7 @@ constexpr unsigned long revocation_flags =
 /// begins below it), and the lists of its issuer cannot be verified, since the path ends here.
 int excuse_anchor(int good, X509_STORE_CTX *context) {
   if (good == 1) return 1;
-  const bool at_anchor =
-      X509_STORE_CTX_get_error_depth(context) == sk_X509_num(X509_STORE_CTX_get0_chain(context)) - 1;
+  const bool at_anchor = X509_STORE_CTX_get_error_depth(context) == sk_X509_num(X509_STORE_CTX_get0_chain(context)) - 1;
   return at_anchor && chain_fault(X509_STORE_CTX_get_error(context)) == ChainFault::no_revocation ? 1 : 0;
 }
 

@@ -63,7 +63,7 @@ constexpr auto partner_interval = std::chrono::seconds(30);
 constexpr std::size_t partner_step = 2'000; ///< messages and recipients looked at before others have their turn
 constexpr auto unreadable_interval = std::chrono::hours(1);
 constexpr std::uint64_t spool_reserve = 8U << 20U; ///< octets kept for a full disk
-constexpr std::size_t trim_above = 16'777'216; ///< octets that the allocator holds without use
+constexpr std::size_t trim_above = 16'777'216;     ///< octets that the allocator holds without use
 
 /// On the worker's thread, while the caller's goes on.
 Task<Explanation> probe_on(Worker &worker, Explanation explanation) {
@@ -112,8 +112,8 @@ std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr
   auto &findings = loaded->config.findings;
   const auto faults = find_faults(*loaded->config.config, now);
   findings.insert(findings.end(), faults.begin(), faults.end());
-  const auto shrunken =
-      find_shrunken_lists(before, *loaded->config.config, "The list in force is kept; `portcullis reload --force` takes this one");
+  const auto shrunken = find_shrunken_lists(before, *loaded->config.config,
+                                            "The list in force is kept; `portcullis reload --force` takes this one");
   findings.insert(findings.end(), shrunken.begin(), shrunken.end());
   if (!shrunken.empty()) {
     loaded->config.config = nullptr;
@@ -177,8 +177,8 @@ private:
   ServiceThread fetches_;    ///< policies and lists of others, and the tests of the resolver
   Workers workers_;
   asio::thread_pool notices_{1}; ///< builds and signs notices
-  asio::thread_pool loader_{1}; ///< reads the configuration of a reload, so that the queue goes on meanwhile
-  asio::thread_pool files_{1};  ///< waits for the disk in place of operators' requests, and for the allocator
+  asio::thread_pool loader_{1};  ///< reads the configuration of a reload, so that the queue goes on meanwhile
+  asio::thread_pool files_{1};   ///< waits for the disk in place of operators' requests, and for the allocator
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
@@ -190,7 +190,7 @@ private:
   std::vector<UnreadableMessage> unreadable_;
   std::unique_ptr<DamagedFiles> damaged_;
   std::unique_ptr<ControlServer> control_;
-  ListenSockets sockets_; ///< until the server has them
+  ListenSockets sockets_;                  ///< until the server has them
   std::unique_ptr<ReportService> reports_; ///< the sessions count into it
   std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<Resolver> resolver_; ///< of deliveries, fetches and reports
@@ -259,9 +259,10 @@ smtp::Result<Recovery> Running::open() {
   if (const auto noted = damaged_->note(recovery.damage, std::chrono::system_clock::now()); !noted)
     log_->write(
         Event("spool", LogLevel::error).with("problem", "what recovery lost is not kept: " + noted.error().detail));
-  inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
-      workers_, snapshot_, *spool_, *log_,
-      [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }});
+  inbound_ = std::make_unique<InboundServer>(
+      InboundServer::Services{workers_, snapshot_, *spool_, *log_, [this](std::shared_ptr<QueuedMessage> message) {
+                                scheduler_->submit(std::move(message));
+                              }});
   inbound_->adopt(std::move(sockets_));
   return recovery;
 }
@@ -274,12 +275,11 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
     if (!resolver) return tl::unexpected(resolver.error());
     *made = std::move(*resolver);
   }
-  auto opened = TlsServices::open({snapshot_, *resolver_, *log_, fetches_.executor(),
-                                   [this] { asio::co_spawn(main_, renew_trust(), asio::detached); },
-                                   [this](std::string domain) {
-                                     asio::post(main_, [this, domain = std::move(domain)] { try_again(domain); });
-                                   },
-                                   check_resolver_.get()});
+  auto opened = TlsServices::open(
+      {snapshot_, *resolver_, *log_, fetches_.executor(),
+       [this] { asio::co_spawn(main_, renew_trust(), asio::detached); },
+       [this](std::string domain) { asio::post(main_, [this, domain = std::move(domain)] { try_again(domain); }); },
+       check_resolver_.get()});
   if (!opened) return tl::unexpected(opened.error());
   tls_ = std::move(*opened);
 
@@ -311,7 +311,9 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
       notifier_->notify(std::move(request), std::move(stored));
     });
   };
-  hooks.destination_of = [this](const smtp::Mailbox &mailbox) { return destination_of(snapshot_.get()->config(), mailbox); };
+  hooks.destination_of = [this](const smtp::Mailbox &mailbox) {
+    return destination_of(snapshot_.get()->config(), mailbox);
+  };
   hooks.is_ours = [this](std::string_view key) { return is_own_destination(snapshot_.get()->config(), key); };
   if (auto made = make_folder(tally_folder(config())); !made) return tl::unexpected(made.error());
   auto holds = HoldRules::open(tally_folder(config()) + "/standing-holds");
@@ -334,7 +336,8 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
                   .with("queued", static_cast<std::uint64_t>(recovered.size())));
   scheduler_->start(std::move(recovered));
   start_control();
-  auto reports = ReportService::open({snapshot_, *spool_, *log_, *resolver_, submit, now, random_unit}, tally_folder(config()));
+  auto reports =
+      ReportService::open({snapshot_, *spool_, *log_, *resolver_, submit, now, random_unit}, tally_folder(config()));
   if (!reports) return tl::unexpected(reports.error());
   reports_ = std::move(*reports);
   for (const auto &bound : inbound_->status().bound)
@@ -366,8 +369,8 @@ void Running::start_control() {
     inbound_->set_accepting(!draining);
   };
   services.is_draining = [this] { return draining_; };
-  messages_ =
-      std::make_unique<MessageRequests>(MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_, files_.get_executor()});
+  messages_ = std::make_unique<MessageRequests>(
+      MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_, files_.get_executor()});
   services.messages = messages_.get();
   services.memory = tls_->memory();
   services.files = files_.get_executor();
@@ -404,14 +407,16 @@ void Running::warn_of_last_good() {
   log_->write(Event("last_good", LogLevel::error)
                   .with("config", config().file)
                   .with("kept", last_good_)
-                  .with("note", "the configuration files are wrong: this is the last good configuration; see `portcullis "
-                                "check`, mend the files and reload"));
+                  .with("note",
+                        "the configuration files are wrong: this is the last good configuration; see `portcullis "
+                        "check`, mend the files and reload"));
 }
 
 void Running::describe(boost::json::object &answer) {
   if (!last_good_.empty()) answer["last_good"] = last_good_;
   answer["wrong_config"] = !last_good_.empty();
-  describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(), std::chrono::system_clock::now());
+  describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(),
+                        std::chrono::system_clock::now());
 }
 
 Task<ReloadOutcome> Running::reload(bool force) {
@@ -459,13 +464,10 @@ Task<> Running::renew_trust() {
   const auto before = snapshot_.get();
   if (!before->has_crls()) co_return;
   const auto begin = [this, before](auto done) {
-    asio::post(loader_, [before, done]() mutable {
-      done(std::make_shared<Snapshot::Renewed>(before->renew_crls()));
-    });
+    asio::post(loader_, [before, done]() mutable { done(std::make_shared<Snapshot::Renewed>(before->renew_crls())); });
   };
   const std::shared_ptr<Snapshot::Renewed> renewed = co_await await_callback<std::shared_ptr<Snapshot::Renewed>>(begin);
-  for (const auto &problem : renewed->problems)
-    log_->write(Event("crl", LogLevel::warning).with("problem", problem));
+  for (const auto &problem : renewed->problems) log_->write(Event("crl", LogLevel::warning).with("problem", problem));
   if (snapshot_.get() != before) co_return; // a reload came between, and has read them itself
   snapshot_.set(renewed->snapshot);
   delivery_->close_idle();
@@ -515,9 +517,8 @@ Task<> Running::remind_of_holds() {
                     .with("messages", static_cast<std::uint64_t>(total))
                     .with("first", held.front()->id.to_string())
                     .with("reason", held.front()->hold_reason));
-    asio::post(notices_, [this, held = std::move(held), total]() mutable {
-      notifier_->remind_of_holds(std::move(held), total);
-    });
+    asio::post(notices_,
+               [this, held = std::move(held), total]() mutable { notifier_->remind_of_holds(std::move(held), total); });
   }
 }
 
@@ -532,7 +533,9 @@ Task<> Running::watch_partners() {
     if (!partner_queue_.begin(snapshot->config())) continue;
     std::optional<std::uint64_t> next = 0;
     while (next && !stopping_) {
-      next = scheduler_->visit(*next, partner_step, [this](const QueuedMessage &message, std::chrono::seconds waited) { partner_queue_.see(message, waited); });
+      next = scheduler_->visit(*next, partner_step, [this](const QueuedMessage &message, std::chrono::seconds waited) {
+        partner_queue_.see(message, waited);
+      });
       co_await asio::post(main_, asio::use_awaitable);
     }
     if (!stopping_) partner_queue_.end(*log_, std::chrono::steady_clock::now());
@@ -589,8 +592,8 @@ Task<> Running::rotate_tickets() {
   }
 }
 
-/// Many handshakes at once leave holes between the sessions that stay, which the allocator does not give back by itself:
-/// with 2,000 idle sessions that made 52 KiB each instead of 26.
+/// Many handshakes at once leave holes between the sessions that stay, which the allocator does not give back by
+/// itself: with 2,000 idle sessions that made 52 KiB each instead of 26.
 Task<> Running::return_memory() {
   std::chrono::steady_clock::duration took{};
   while (!stopping_) {
@@ -695,14 +698,17 @@ ExitStatus run_daemon(const DaemonOptions &options) {
   StartConfig found = find_start_config(options.config, tickets, std::chrono::system_clock::now());
   for (const auto &finding : found.findings) std::fprintf(stderr, "%s\n", finding.to_string().c_str());
   if (!found.snapshot) {
-    if (!found.problem.empty()) std::fprintf(stderr, "portcullisd: no last good configuration: %s\n", found.problem.c_str());
+    if (!found.problem.empty())
+      std::fprintf(stderr, "portcullisd: no last good configuration: %s\n", found.problem.c_str());
     std::fprintf(stderr, "portcullisd: the configuration is wrong; nothing was started\n");
     return ExitStatus::bad_config;
   }
   if (!found.last_good.empty())
-    std::fprintf(stderr, "portcullisd: THE CONFIGURATION IS WRONG, as said above: this runs on the last good one, kept at %s; mend "
-                         "the files and reload\n",
-                 found.last_good.c_str());
+    std::fprintf(
+        stderr,
+        "portcullisd: THE CONFIGURATION IS WRONG, as said above: this runs on the last good one, kept at %s; mend "
+        "the files and reload\n",
+        found.last_good.c_str());
   const auto config_in_force = found.snapshot->config_pointer();
   const Config &config = *config_in_force;
   // Before anything is made: a start without the user must leave no folder of root's behind.

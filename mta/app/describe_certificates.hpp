@@ -1,4 +1,5 @@
-// describe_certificates: our own certificates, and those of partners, hosts of routes and CAs that end soon, for the answer of `status`.
+// describe_certificates: our own certificates, and those of partners, hosts of routes and CAs that end soon, for the
+// answer of `status`.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,7 @@
 namespace mta {
 
 /// Adds "certificates", "partner_certificates", "route_certificates" and "authorities".
-void describe_certificates(boost::json::object &answer, const Config &config, const std::vector<EndingCertificate> &ending,
-                           std::chrono::system_clock::time_point now);
+void describe_certificates(boost::json::object &answer, const Config &config,
+                           const std::vector<EndingCertificate> &ending, std::chrono::system_clock::time_point now);
 
 } // namespace mta

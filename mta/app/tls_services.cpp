@@ -26,9 +26,9 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
   CurrentSnapshot &in_force = with.snapshot;
   std::vector<Resolver *> followers{&with.resolver};
   if (with.check_resolver != nullptr) followers.push_back(with.check_resolver);
-  services->health_ = std::make_unique<ResolverHealth>(ResolverHealth::Services{
-      with.resolver, with.log, with.executor, config->dns.resolvers, std::move(followers),
-      [&in_force] { return health_names(in_force.get()->config()); }});
+  services->health_ = std::make_unique<ResolverHealth>(
+      ResolverHealth::Services{with.resolver, with.log, with.executor, config->dns.resolvers, std::move(followers),
+                               [&in_force] { return health_names(in_force.get()->config()); }});
   const auto now = [] { return std::chrono::system_clock::now(); };
   StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, now};
   sts_needs.passed_over = with.sts_passed_over;

@@ -43,9 +43,9 @@ struct CheckResults {
   auth::Iprev iprev;
 };
 
-/// The order of calls: header(), body() as often as needed, end(); then advance() until it says that nothing is missing,
-/// with what was missing fetched in between. Without header() only SPF and iprev are evaluated. Holds nothing of the
-/// body. One thread at a time.
+/// The order of calls: header(), body() as often as needed, end(); then advance() until it says that nothing is
+/// missing, with what was missing fetched in between. Without header() only SPF and iprev are evaluated. Holds nothing
+/// of the body. One thread at a time.
 class MessageCheck {
 public:
   explicit MessageCheck(CheckRequest request);
@@ -83,7 +83,7 @@ private:
 };
 
 /// The view that the fields are written from; refers to `check` and `tls`.
-[[nodiscard]] auth::CheckedMessage describe_checks(const MessageCheck &check, std::string authserv_id,
-                                                   bool has_message, std::string tls);
+[[nodiscard]] auth::CheckedMessage describe_checks(const MessageCheck &check, std::string authserv_id, bool has_message,
+                                                   std::string tls);
 
 } // namespace mta

@@ -7,8 +7,8 @@
 
 namespace mta {
 
-/// What `act` returns, which runs on `executor` (none: here). What it refers to must outlive it. The act and the task are
-/// to have names of their own where this is called: g++ 12 destroys temporaries of a co_await too early.
+/// What `act` returns, which runs on `executor` (none: here). What it refers to must outlive it. The act and the task
+/// are to have names of their own where this is called: g++ 12 destroys temporaries of a co_await too early.
 template <typename T, typename Act> Task<T> on_thread(asio::any_io_executor executor, Act act) {
   if (!executor) co_return act();
   const auto begin = [&](auto done) {

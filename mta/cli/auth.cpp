@@ -42,10 +42,10 @@ DnsConfig dns_of(const GlobalOptions &global) {
 }
 
 std::int64_t time_or_now(std::int64_t time) {
-  return time != 0 ? time
-                   : std::chrono::duration_cast<std::chrono::seconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count();
+  return time != 0
+             ? time
+             : std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+                   .count();
 }
 
 struct CheckArguments {
@@ -88,7 +88,8 @@ class Members {
 public:
   explicit Members(const json::object &object) : object_(object) {}
   void read(std::string_view name, std::string &out) {
-    if (const json::value *value = find(name, &json::value::is_string, "a string")) out = std::string_view(value->get_string());
+    if (const json::value *value = find(name, &json::value::is_string, "a string"))
+      out = std::string_view(value->get_string());
   }
   void read(std::string_view name, std::int64_t &out) {
     if (const json::value *value = find(name, &json::value::is_int64, "a whole number")) out = value->get_int64();
@@ -104,7 +105,8 @@ public:
   [[nodiscard]] const std::string &problem() const noexcept { return problem_; }
 
 private:
-  const json::value *find(std::string_view name, bool (json::value::*is_right)() const noexcept, std::string_view wanted) {
+  const json::value *find(std::string_view name, bool (json::value::*is_right)() const noexcept,
+                          std::string_view wanted) {
     const json::value *value = object_.if_contains(name);
     if (value == nullptr || value->is_null()) return nullptr;
     if ((value->*is_right)()) return value;
@@ -280,7 +282,8 @@ void add_check_command(CLI::App &group, GlobalOptions &global) {
   command->add_option("--mail-from", arguments->mail_from, "the reverse-path, with or without <>; empty: the null one");
   command->add_option("--dns-file", arguments->dns_file, "DNS answers as JSON, instead of the real DNS");
   command->add_option("--time", arguments->time, "Unix time of the check (default: now)");
-  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")->capture_default_str();
+  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")
+      ->capture_default_str();
   command->add_flag("--allow-weak-keys", arguments->allow_weak_keys,
                     "lift the limits of RFC 8301 (rsa-sha1, keys under 1024 bits): for test corpora only");
   command->callback([&global, arguments] { run_check(global, *arguments); });
@@ -291,9 +294,11 @@ void add_batch_command(CLI::App &group, GlobalOptions &global) {
     std::string file, receiver = "localhost";
   };
   auto arguments = std::make_shared<Arguments>();
-  auto *command = group.add_subcommand("batch", "The same for many requests: one JSON object a line in, one a line out.");
+  auto *command =
+      group.add_subcommand("batch", "The same for many requests: one JSON object a line in, one a line out.");
   command->add_option("file", arguments->file, "a file with the requests, or - for standard input")->required();
-  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")->capture_default_str();
+  command->add_option("--receiver", arguments->receiver, "our name, for %{r} and as authserv-id")
+      ->capture_default_str();
   command->callback([&global, arguments] { run_batch(global, arguments->file, arguments->receiver); });
 }
 
@@ -310,9 +315,11 @@ void add_seal_command(CLI::App &group, GlobalOptions &global) {
   command->add_option("--key", arguments->key_file, "the private key, PEM")->required();
   command->add_option("--authserv-id", arguments->authserv_id, "our authserv-id")->required();
   command->add_option("--time", arguments->time, "Unix time of the seal (default: now)");
-  command->add_option("--headers", arguments->headers, "the fields to sign, with colons between (default: a good list)");
+  command->add_option("--headers", arguments->headers,
+                      "the fields to sign, with colons between (default: a good list)");
   command->add_option("--dns-file", arguments->dns_file, "DNS answers as JSON, instead of the real DNS");
-  command->add_flag("--allow-weak-keys", arguments->allow_weak_keys, "lift the limits of RFC 8301 for the chain so far");
+  command->add_flag("--allow-weak-keys", arguments->allow_weak_keys,
+                    "lift the limits of RFC 8301 for the chain so far");
   command->callback([&global, arguments] {
     const auto sealed = seal(global, *arguments);
     if (!sealed) return fail(global, sealed.error().detail, 2);

@@ -34,10 +34,10 @@ public:
     for (const SigningKeyConfig *key : keys) {
       const std::string problem = dkim_problem(*key, answer_);
       add(fmt::format("{}._domainkey.{} DKIM", key->selector, key->domain.ascii()),
-          problem.empty()                        ? DnsState::right
+          problem.empty()                              ? DnsState::right
           : problem.starts_with("cannot be looked up") ? DnsState::unknown
-          : problem == "is not published"        ? DnsState::missing
-                                                 : DnsState::wrong,
+          : problem == "is not published"              ? DnsState::missing
+                                                       : DnsState::wrong,
           problem.empty() ? "is the key's" : fmt::format("{}; publish: {}", problem, key->key->public_record()));
     }
     return std::move(lines_);
@@ -88,14 +88,19 @@ private:
     const std::string subject = address.to_string() + " PTR";
     const auto &fact = ask(address.reverse_name(), RecordType::ptr);
     if (is_unknown(fact)) return add(subject, DnsState::unknown, why(fact));
-    if (fact.texts.empty()) return add(subject, DnsState::missing, "has no reverse name: many refuse mail from it; publish " + config_.server.hostname);
+    if (fact.texts.empty())
+      return add(subject, DnsState::missing,
+                 "has no reverse name: many refuse mail from it; publish " + config_.server.hostname);
     for (const std::string &name : fact.texts) {
       const auto &forward = ask(name, address.is_v6() ? RecordType::aaaa : RecordType::a);
-      const bool confirmed = std::find(forward.addresses.begin(), forward.addresses.end(), address) != forward.addresses.end();
+      const bool confirmed =
+          std::find(forward.addresses.begin(), forward.addresses.end(), address) != forward.addresses.end();
       if (confirmed && smtp::equals_ignoring_case(name, config_.server.hostname))
         return add(subject, DnsState::right, "is " + config_.server.hostname);
     }
-    add(subject, DnsState::wrong, fmt::format("is {}, and should be {} with this address", smtp::escape(fact.texts.front(), 100), config_.server.hostname));
+    add(subject, DnsState::wrong,
+        fmt::format("is {}, and should be {} with this address", smtp::escape(fact.texts.front(), 100),
+                    config_.server.hostname));
   }
 
   void check_domain(const DomainConfig &domain) {
@@ -117,15 +122,17 @@ private:
         return add(name + " MX", DnsState::right, fmt::format("names {}", config_.server.hostname));
       hosts += (hosts.empty() ? "" : ", ") + smtp::escape(mx.host, 100);
     }
-    if (fact.hosts.empty()) return add(name + " MX", DnsState::missing, fmt::format("publish: {}. MX 10 {}.", name, config_.server.hostname));
+    if (fact.hosts.empty())
+      return add(name + " MX", DnsState::missing, fmt::format("publish: {}. MX 10 {}.", name, config_.server.hostname));
     add(name + " MX", DnsState::wrong, fmt::format("names {}, and not us ({})", hosts, config_.server.hostname));
   }
 
   void check_spf(const std::string &name) {
     const auto &fact = ask(name, RecordType::txt);
     if (is_unknown(fact)) return add(name + " SPF", DnsState::unknown, why(fact));
-    const bool any = std::any_of(fact.texts.begin(), fact.texts.end(),
-                                 [](const std::string &text) { return text == "v=spf1" || text.starts_with("v=spf1 "); });
+    const bool any = std::any_of(fact.texts.begin(), fact.texts.end(), [](const std::string &text) {
+      return text == "v=spf1" || text.starts_with("v=spf1 ");
+    });
     if (!any) return add(name + " SPF", DnsState::missing, fmt::format("publish: {}. TXT \"v=spf1 mx -all\"", name));
     if (sending_.empty()) return add(name + " SPF", DnsState::unknown, "is there, but our own addresses are not known");
     for (const auto &address : sending_) {
@@ -144,7 +151,8 @@ private:
       }
       if (verdict.result == auth::SpfResult::pass) continue;
       return add(name + " SPF", verdict.result == auth::SpfResult::temperror ? DnsState::unknown : DnsState::wrong,
-                 fmt::format("{} for our address {}: {}", auth::to_string(verdict.result), address.to_string(), smtp::escape(verdict.reason, 200)));
+                 fmt::format("{} for our address {}: {}", auth::to_string(verdict.result), address.to_string(),
+                             smtp::escape(verdict.reason, 200)));
     }
     add(name + " SPF", DnsState::right, "passes for our addresses");
   }
@@ -153,10 +161,12 @@ private:
   void check_signing(const std::string &name) {
     const auto keys = config_.find_dkim_keys(name);
     if (keys.empty())
-      return add(name + " DKIM", DnsState::missing,
-                 fmt::format("no [[dkim_key]] signs its mail: portcullis dkim keygen {} SELECTOR, publish what it prints, and add "
-                             "the block",
-                             name));
+      return add(
+          name + " DKIM", DnsState::missing,
+          fmt::format(
+              "no [[dkim_key]] signs its mail: portcullis dkim keygen {} SELECTOR, publish what it prints, and add "
+              "the block",
+              name));
     if (const std::string above = keys.front()->domain.ascii(); above != name)
       add(name + " DKIM", DnsState::right, fmt::format("its mail is signed with the keys of {}", above));
   }
@@ -168,8 +178,11 @@ private:
     for (const std::string &text : fact.texts)
       if (auto record = auth::parse_dmarc_record(text)) records.push_back(std::move(*record));
     const std::string subject = "_dmarc." + name + " DMARC";
-    if (records.empty()) return add(subject, DnsState::missing, fmt::format("publish: _dmarc.{}. TXT \"v=DMARC1; p=none; rua=mailto:…\" for a start", name));
-    if (records.size() > 1) return add(subject, DnsState::wrong, fmt::format("{} records count as none", records.size()));
+    if (records.empty())
+      return add(subject, DnsState::missing,
+                 fmt::format("publish: _dmarc.{}. TXT \"v=DMARC1; p=none; rua=mailto:…\" for a start", name));
+    if (records.size() > 1)
+      return add(subject, DnsState::wrong, fmt::format("{} records count as none", records.size()));
     if (!records.front().problems.empty()) return add(subject, DnsState::wrong, records.front().problems.front());
     add(subject, DnsState::right, smtp::escape(records.front().text, 200));
   }
@@ -180,18 +193,22 @@ private:
     const auto &fact = ask(publication.record_name, RecordType::txt);
     const std::string subject = publication.record_name + " MTA-STS";
     if (is_unknown(fact)) return add(subject, DnsState::unknown, why(fact));
-    const bool listed = std::any_of(domain.mta_sts->mx.begin(), domain.mta_sts->mx.end(), [&](const std::string &pattern) {
-      if (!pattern.starts_with("*.")) return smtp::equals_ignoring_case(pattern, config_.server.hostname);
-      const auto dot = config_.server.hostname.find('.');
-      return dot != std::string::npos && smtp::equals_ignoring_case(pattern.substr(1), config_.server.hostname.substr(dot));
-    });
+    const bool listed =
+        std::any_of(domain.mta_sts->mx.begin(), domain.mta_sts->mx.end(), [&](const std::string &pattern) {
+          if (!pattern.starts_with("*.")) return smtp::equals_ignoring_case(pattern, config_.server.hostname);
+          const auto dot = config_.server.hostname.find('.');
+          return dot != std::string::npos &&
+                 smtp::equals_ignoring_case(pattern.substr(1), config_.server.hostname.substr(dot));
+        });
     if (domain.mta_sts->mode != OwnStsConfig::Mode::none && !listed)
       add(subject, DnsState::wrong, fmt::format("the policy does not name us ({})", config_.server.hostname));
     if (std::find(fact.texts.begin(), fact.texts.end(), publication.record) != fact.texts.end())
       return add(subject, DnsState::right, "is the policy's; `portcullis sts fetch` looks at the file");
-    const bool any = std::any_of(fact.texts.begin(), fact.texts.end(), [](const std::string &text) { return text.starts_with("v=STSv1"); });
+    const bool any = std::any_of(fact.texts.begin(), fact.texts.end(),
+                                 [](const std::string &text) { return text.starts_with("v=STSv1"); });
     add(subject, any ? DnsState::wrong : DnsState::missing,
-        fmt::format("{}publish: {}. TXT \"{}\"", any ? "has another id than the policy here; " : "", publication.record_name, publication.record));
+        fmt::format("{}publish: {}. TXT \"{}\"", any ? "has another id than the policy here; " : "",
+                    publication.record_name, publication.record));
   }
 
   void check_tlsrpt(const std::string &name) {
@@ -199,7 +216,8 @@ private:
     const auto &fact = ask(record_name, RecordType::txt);
     if (is_unknown(fact)) return add(record_name + " TLSRPT", DnsState::unknown, why(fact));
     const auto record = policy::choose_tlsrpt_record(fact.texts);
-    if (record) return add(record_name + " TLSRPT", DnsState::right, fmt::format("{} addresses for reports", record->rua.size()));
+    if (record)
+      return add(record_name + " TLSRPT", DnsState::right, fmt::format("{} addresses for reports", record->rua.size()));
     const bool absent = record.error().code == smtp::ErrorCode::not_found;
     add(record_name + " TLSRPT", absent ? DnsState::missing : DnsState::wrong,
         absent ? fmt::format("publish: {}. TXT \"v=TLSRPTv1; rua=mailto:…\"", record_name) : record.error().detail);

@@ -399,9 +399,10 @@ private:
     case EADDRNOTAVAIL:
       // Of an address that moves between hosts the running daemon has a socket, and a reload needs no other.
       if (std::find(running.addresses.begin(), running.addresses.end(), address) != running.addresses.end())
-        return add_at(Severity::warning, listener.place, "listener.addresses",
-                      fmt::format("{} is no address of this host any more: the daemon runs on, but would not start again",
-                                  address.to_string()));
+        return add_at(
+            Severity::warning, listener.place, "listener.addresses",
+            fmt::format("{} is no address of this host any more: the daemon runs on, but would not start again",
+                        address.to_string()));
       return add_at(Severity::error, listener.place, "listener.addresses",
                     fmt::format("{} is no address of this host", address.to_string()));
     case EADDRINUSE: return tell_taken(listener, address, running);
@@ -437,8 +438,8 @@ private:
     }
   }
 
-  /// Each certificate of an mx listener must be for the name that our MX record will say. A relay listener may be known by
-  /// another name of ours.
+  /// Each certificate of an mx listener must be for the name that our MX record will say. A relay listener may be known
+  /// by another name of ours.
   [[nodiscard]] bool is_for_us(const CertificateConfig &certificate, policy::ListenerRole role) const {
     return std::any_of(certificate.dns_names.begin(), certificate.dns_names.end(), [&](const std::string &name) {
       if (tls::name_covers(name, config_.server.hostname)) return true;
@@ -455,8 +456,8 @@ private:
       if (listener.tls == ListenerTls::none) continue;
       std::vector<const CertificateConfig *> shown;
       for (const CertificateConfig &certificate : config_.certificates)
-        if (listener.certificates.empty() ||
-            std::find(listener.certificates.begin(), listener.certificates.end(), certificate.name) != listener.certificates.end())
+        if (listener.certificates.empty() || std::find(listener.certificates.begin(), listener.certificates.end(),
+                                                       certificate.name) != listener.certificates.end())
           shown.push_back(&certificate);
       if (shown.empty()) continue;
       for (const CertificateConfig *certificate : shown) {
@@ -465,7 +466,8 @@ private:
         add_at(Severity::warning, certificate->place, "certificate",
                fmt::format("the certificate \"{}\" of listener \"{}\" is for {}, not for {}, which is our own name",
                            smtp::escape(certificate->name, 80), listener.name,
-                           certificate->dns_names.empty() ? std::string("no name") : smtp::escape(certificate->dns_names.front(), 100),
+                           certificate->dns_names.empty() ? std::string("no name")
+                                                          : smtp::escape(certificate->dns_names.front(), 100),
                            config_.server.hostname));
       }
       if (listener.role != policy::ListenerRole::mx) continue;
@@ -473,21 +475,25 @@ private:
           std::any_of(shown.begin(), shown.end(), [](const CertificateConfig *each) { return each->is_self_signed; });
       for (const auto &[name, domain] : config_.domains)
         if (self_signed && domain.mta_sts && domain.mta_sts->mode == OwnStsConfig::Mode::enforce)
-          add_at(Severity::warning, domain.mta_sts->place.empty() ? domain.place : domain.mta_sts->place, "domain.mta_sts.mode",
-                 fmt::format("{} publishes \"enforce\", and listener \"{}\" shows a self-signed certificate: who keeps to the "
-                             "policy sends no mail",
-                             name, listener.name));
+          add_at(Severity::warning, domain.mta_sts->place.empty() ? domain.place : domain.mta_sts->place,
+                 "domain.mta_sts.mode",
+                 fmt::format(
+                     "{} publishes \"enforce\", and listener \"{}\" shows a self-signed certificate: who keeps to the "
+                     "policy sends no mail",
+                     name, listener.name));
     }
   }
 
   void check_key(const std::string &path, const std::string &place, std::string key) {
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0 || (status.st_mode & 0007U) == 0) return;
-    add_at(Severity::warning, place, std::move(key), fmt::format("{} can be read by every user of this host: chmod o= {}", path, path));
+    add_at(Severity::warning, place, std::move(key),
+           fmt::format("{} can be read by every user of this host: chmod o= {}", path, path));
   }
 
   void check_keys() {
-    for (const CertificateConfig &certificate : config_.certificates) check_key(certificate.files.key, certificate.place, "certificate.key");
+    for (const CertificateConfig &certificate : config_.certificates)
+      check_key(certificate.files.key, certificate.place, "certificate.key");
     for (const SigningKeyConfig &key : config_.dkim_keys) check_key(key.file, key.place, "dkim_key.file");
     if (config_.arc.key) check_key(config_.arc.key->file, config_.arc.key->place, "arc.file");
   }

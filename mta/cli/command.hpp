@@ -1,4 +1,5 @@
-// What the operator's commands share: global options, calling the daemon, printing its answer, units on the command line.
+// What the operator's commands share: global options, calling the daemon, printing its answer, units on the command
+// line.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,8 @@ struct GlobalOptions {
   std::string config = "/etc/portcullis/portcullis.toml";
   std::string socket; ///< empty: control.socket of the configuration
   bool json = false;
-  int status = 0;     ///< exit status that the command chose: 0 done, 1 the daemon or the check said no, 2 it could not be asked
+  int status =
+      0; ///< exit status that the command chose: 0 done, 1 the daemon or the check said no, 2 it could not be asked
 };
 
 /// Each adds its command (with subcommands) to the program.
@@ -38,16 +40,17 @@ void add_sts(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
 void add_trace(CLI::App &program, GlobalOptions &global);
 
-/// Parses the arguments and so runs the command. Gives the exit status: 2 for arguments that are wrong (CLI11 has a number
-/// of its own for each mistake) and for a command that threw; 0 for --help and --version; else what the command chose.
+/// Parses the arguments and so runs the command. Gives the exit status: 2 for arguments that are wrong (CLI11 has a
+/// number of its own for each mistake) and for a command that threw; 0 for --help and --version; else what the command
+/// chose.
 [[nodiscard]] int run(CLI::App &program, GlobalOptions &global, int count, const char *const *arguments);
 
-/// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no (already
-/// printed, as JSON when that was asked for).
+/// Sends the request; prints an error and sets the status when it fails. Nothing: no answer, or the answer was no
+/// (already printed, as JSON when that was asked for).
 [[nodiscard]] std::optional<boost::json::object> ask(GlobalOptions &global, const boost::json::object &request);
 
-/// The configuration for a command that reads it; where the files are wrong the last good one, which is said. Null: neither
-/// can be had, which is printed.
+/// The configuration for a command that reads it; where the files are wrong the last good one, which is said. Null:
+/// neither can be had, which is printed.
 [[nodiscard]] std::shared_ptr<const Config> load_for_tool(GlobalOptions &global);
 
 /// The same without an end: null where neither can be had, which is not said. For commands that have use for less.
@@ -75,8 +78,8 @@ void print_json(boost::json::object object);
 /// "1.5 MiB".
 [[nodiscard]] std::string format_octets(std::uint64_t octets);
 
-/// The members of answers, whose shape the daemon of the same version guarantees; missing ones read as empty or 0. Texts
-/// are printable(): what a stranger wrote does nothing to a terminal.
+/// The members of answers, whose shape the daemon of the same version guarantees; missing ones read as empty or 0.
+/// Texts are printable(): what a stranger wrote does nothing to a terminal.
 [[nodiscard]] std::string text_at(const boost::json::object &object, std::string_view key);
 /// Of several lines.
 [[nodiscard]] std::string lines_at(const boost::json::object &object, std::string_view key);

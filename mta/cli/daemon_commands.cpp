@@ -34,8 +34,8 @@ void print_certificates(const json::object &answer) {
       const auto &row = entry.as_object();
       const auto days = static_cast<long long>(number_at(row, "days_left"));
       if (ending_only && days > 30) continue;
-      std::printf("%-14s %s %s %s (%lld days)\n", whose, text_at(row, name).c_str(), days < 0 ? "HAS EXPIRED:" : "expires",
-                  text_at(row, "not_after").c_str(), days);
+      std::printf("%-14s %s %s %s (%lld days)\n", whose, text_at(row, name).c_str(),
+                  days < 0 ? "HAS EXPIRED:" : "expires", text_at(row, "not_after").c_str(), days);
     }
   };
   print("certificates", "certificate", "name", false);
@@ -56,27 +56,32 @@ void print_status(const json::object &answer) {
               flag_at(answer, "draining") ? ", DRAINING: new mail is put off" : "");
   std::printf("configuration  %s, %lld partners\n", text_at(answer, "config").c_str(), count(answer, "partners"));
   if (const auto kept = text_at(answer, "last_good"); !kept.empty())
-    std::printf("               WRONG: this is the last good configuration, kept at %s; see portcullis check, mend the files "
-                "and reload\n",
-                kept.c_str());
+    std::printf(
+        "               WRONG: this is the last good configuration, kept at %s; see portcullis check, mend the files "
+        "and reload\n",
+        kept.c_str());
   print_certificates(answer);
   if (const auto *listeners = inbound.if_contains("listeners"); listeners && listeners->is_array())
     for (const auto &entry : listeners->get_array())
       std::printf("listener       %s on %s\n", text_at(entry.as_object(), "listener").c_str(),
                   text_at(entry.as_object(), "address").c_str());
-  std::printf("sessions       %lld open, %lld since start\n", count(inbound, "sessions"), count(inbound, "sessions_total"));
+  std::printf("sessions       %lld open, %lld since start\n", count(inbound, "sessions"),
+              count(inbound, "sessions_total"));
   std::printf("messages       %lld accepted, %lld refused\n", count(inbound, "accepted"), count(inbound, "refused"));
   std::printf("queue          %lld messages for %lld recipients, %lld held, %lld deliveries under way\n",
               count(queue, "messages"), count(queue, "recipients"), count(queue, "held"), count(queue, "active"));
-  const std::string health = flag_at(spool, "healthy")     ? std::string("healthy")
-                             : flag_at(spool, "writable") ? "NOT ACCEPTING, FULL, mail is put off: " + text_at(spool, "problem")
-                                                          : "NOT ACCEPTING, NOT HEALTHY, mail is put off: " + text_at(spool, "problem");
-  std::printf("spool          %s, %lld messages in %lld segments, %s free\n", health.c_str(),
-              count(spool, "messages"), count(spool, "segments"),
+  const std::string health = flag_at(spool, "healthy") ? std::string("healthy")
+                             : flag_at(spool, "writable")
+                                 ? "NOT ACCEPTING, FULL, mail is put off: " + text_at(spool, "problem")
+                                 : "NOT ACCEPTING, NOT HEALTHY, mail is put off: " + text_at(spool, "problem");
+  std::printf("spool          %s, %lld messages in %lld segments, %s free\n", health.c_str(), count(spool, "messages"),
+              count(spool, "segments"),
               format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());
-  if (flag_at(spool, "on_reserve")) std::printf("               THE DISK IS FULL: what is written goes into the reserve\n");
+  if (flag_at(spool, "on_reserve"))
+    std::printf("               THE DISK IS FULL: what is written goes into the reserve\n");
   if (count(spool, "unreadable") != 0)
-    std::printf("               %lld messages CANNOT BE READ and wait: portcullis queue unreadable\n", count(spool, "unreadable"));
+    std::printf("               %lld messages CANNOT BE READ and wait: portcullis queue unreadable\n",
+                count(spool, "unreadable"));
   if (count(spool, "damaged") != 0)
     std::printf("               %lld files with what A RECOVERY COULD NOT READ: portcullis queue unreadable\n",
                 count(spool, "damaged"));
@@ -100,9 +105,10 @@ std::optional<json::object> ask_for(GlobalOptions &global, std::string_view comm
   return ask(global, request);
 }
 
-/// Before a reload: what of the daemon's files this machine would not let a start do, which a reload does not notice (a user
-/// that is not there, an address of another machine): a restart would end, and the last good configuration would be that
-/// one. Sets the status; gives what is to be said beside the reload. What cannot be read here the daemon judges.
+/// Before a reload: what of the daemon's files this machine would not let a start do, which a reload does not notice (a
+/// user that is not there, an address of another machine): a restart would end, and the last good configuration would
+/// be that one. Sets the status; gives what is to be said beside the reload. What cannot be read here the daemon
+/// judges.
 std::vector<std::string> judge_files_of_daemon(GlobalOptions &global, bool force) {
   std::vector<std::string> notes;
   GlobalOptions quiet = global;
@@ -120,14 +126,16 @@ std::vector<std::string> judge_files_of_daemon(GlobalOptions &global, bool force
       notes.push_back(finding.to_string());
   }
   if (!errors.empty() && !force)
-    fail(global, "not reloaded: the daemon would not start with this configuration (--force takes it for now)" + errors, 1);
+    fail(global, "not reloaded: the daemon would not start with this configuration (--force takes it for now)" + errors,
+         1);
   return notes;
 }
 
 } // namespace
 
 void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
-  auto *status = program.add_subcommand("status", "Show listeners, sessions, the queue and the spool of the running daemon.");
+  auto *status =
+      program.add_subcommand("status", "Show listeners, sessions, the queue and the spool of the running daemon.");
   status->callback([&global] {
     const auto answer = ask_for(global, "status");
     if (!answer) return;
@@ -138,8 +146,9 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
   });
 
   auto *metrics = program.add_subcommand(
-      "metrics", "Print the daemon's figures, and how often each event of the log happened since the start, in the text "
-                 "form of Prometheus.");
+      "metrics",
+      "Print the daemon's figures, and how often each event of the log happened since the start, in the text "
+      "form of Prometheus.");
   metrics->callback([&global] {
     const auto answer = ask_for(global, "status");
     if (!answer) return;
@@ -148,12 +157,14 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
   });
 
   auto *reload = program.add_subcommand(
-      "reload", "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
-                "wrong the configuration in force is kept, and the mistakes are listed.");
+      "reload",
+      "Read the configuration, partners, certificates and keys anew without dropping a session. When anything is "
+      "wrong the configuration in force is kept, and the mistakes are listed.");
   auto force = std::make_shared<bool>(false);
-  reload->add_flag("--force", *force,
-                   "take a list of recipients although it is empty or lost half of its entries or more, and a configuration "
-                   "that this machine would not start with");
+  reload->add_flag(
+      "--force", *force,
+      "take a list of recipients although it is empty or lost half of its entries or more, and a configuration "
+      "that this machine would not start with");
   reload->callback([&global, force] {
     const std::vector<std::string> notes = judge_files_of_daemon(global, *force);
     if (global.status != 0) return;
@@ -165,13 +176,15 @@ void add_daemon_commands(CLI::App &program, GlobalOptions &global) {
     if (global.json) return print_json(*answer);
     std::printf("the new configuration is in force\n");
     if (const auto *findings = answer->if_contains("findings"); findings && findings->is_array())
-      for (const auto &finding : findings->get_array()) std::printf("  %s\n", json::value_to<std::string>(finding).c_str());
+      for (const auto &finding : findings->get_array())
+        std::printf("  %s\n", json::value_to<std::string>(finding).c_str());
     for (const std::string &note : notes) std::printf("  %s\n", note.c_str());
   });
 
   auto off = std::make_shared<bool>(false);
   auto *drain = program.add_subcommand(
-      "drain", "Put off new mail with 451 and go on delivering what is queued, before maintenance; --off takes mail again.");
+      "drain",
+      "Put off new mail with 451 and go on delivering what is queued, before maintenance; --off takes mail again.");
   drain->add_flag("--off", *off, "accept mail again");
   drain->callback([&global, off] {
     json::object request;

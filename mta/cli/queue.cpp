@@ -76,8 +76,9 @@ void print_list(const json::object &answer, bool detailed) {
                                          : "");
     if (detailed) {
       std::printf("    arrived %s from %s\n    TLS in: %s\n    Message-ID: %s\n    gives up %s\n",
-                  text_at(message, "arrival").c_str(), text_at(message, "client").c_str(), text_at(message, "tls_in").c_str(),
-                  text_at(message, "message_id").c_str(), text_at(message, "expires").c_str());
+                  text_at(message, "arrival").c_str(), text_at(message, "client").c_str(),
+                  text_at(message, "tls_in").c_str(), text_at(message, "message_id").c_str(),
+                  text_at(message, "expires").c_str());
     }
     if (const auto wish = text_at(message, "tls_wish"); detailed && !wish.empty())
       std::printf("    the sender asks: %s\n", wish.c_str());
@@ -90,9 +91,10 @@ void print_list(const json::object &answer, bool detailed) {
   }
   const auto total = number_at(answer, "total");
   if (!detailed && total != static_cast<std::int64_t>(messages.size()))
-    std::printf("%zu of %lld messages shown; --limit shows more, and filters (--domain, --recipient, --sender, --reason, "
-                "--older-than, --held) fewer\n",
-                messages.size(), static_cast<long long>(total));
+    std::printf(
+        "%zu of %lld messages shown; --limit shows more, and filters (--domain, --recipient, --sender, --reason, "
+        "--older-than, --held) fewer\n",
+        messages.size(), static_cast<long long>(total));
   else if (!detailed)
     std::printf("%lld messages\n", static_cast<long long>(total));
 }
@@ -117,7 +119,10 @@ void run(GlobalOptions &global, const std::string &action, const QueueArguments 
   if (!arguments.older_than.empty()) {
     const auto age = parse_age(arguments.older_than);
     if (!age)
-      return fail(global, fmt::format("--older-than {}: give a number with a unit, such as 90s, 15m, 2h or 3d", arguments.older_than), 2);
+      return fail(
+          global,
+          fmt::format("--older-than {}: give a number with a unit, such as 90s, 15m, 2h or 3d", arguments.older_than),
+          2);
     request["older_than"] = age->count();
   }
   const auto ask_daemon = [&global](const json::object &what) { return ask(global, what); };
@@ -129,7 +134,8 @@ void run(GlobalOptions &global, const std::string &action, const QueueArguments 
   if (action == "list" || action == "show") return print_list(*answer, action == "show");
   if (action == "count") {
     std::printf("%lld messages, %lld recipients, %lld held\n", static_cast<long long>(number_at(*answer, "messages")),
-                static_cast<long long>(number_at(*answer, "recipients")), static_cast<long long>(number_at(*answer, "held")));
+                static_cast<long long>(number_at(*answer, "recipients")),
+                static_cast<long long>(number_at(*answer, "held")));
     return;
   }
   std::printf("%s: %lld messages\n", action.c_str(), static_cast<long long>(number_at(*answer, "messages")));
@@ -194,13 +200,16 @@ void add_redirect(CLI::App &queue, GlobalOptions &global) {
 void add_override(CLI::App &queue, GlobalOptions &global) {
   auto arguments = std::make_shared<QueueArguments>();
   auto *action = queue.add_subcommand(
-      "override", "Set what TLS the next hops of one message must give, whatever the policies say, and try it at once.");
+      "override",
+      "Set what TLS the next hops of one message must give, whatever the policies say, and try it at once.");
   action->add_option("id", arguments->id, "a queue id")->required();
-  auto *tls = action->add_option("--tls", arguments->tls, "opportunistic, encrypted, authenticated, or none with --allow-none");
+  auto *tls =
+      action->add_option("--tls", arguments->tls, "opportunistic, encrypted, authenticated, or none with --allow-none");
   tls->check(CLI::IsMember({"opportunistic", "encrypted", "authenticated", "none"}));
   auto *reason = action->add_option("--reason", arguments->reason, "why: it is logged, and kept with the message");
   auto *by = action->add_option("--by", arguments->by, "who answers for it; your user name is added");
-  auto *none = action->add_flag("--allow-none", arguments->allow_none, "let the message leave in clear though TLS is offered");
+  auto *none =
+      action->add_flag("--allow-none", arguments->allow_none, "let the message leave in clear though TLS is offered");
   tls->needs(reason)->needs(by);
   none->needs(tls);
   auto *clear = action->add_flag("--clear", arguments->clear, "take the override back: the policies decide again");

@@ -113,11 +113,12 @@ bool is_recent(std::string_view line, std::string_view since) {
 json::array find_queued(const std::string &socket, const std::string &subject) {
   json::object request{{"command", "queue"}, {"action", "list"}};
   request[QueueId::parse(subject) ? "id" : "recipient"] = subject;
-  const auto answer = list_queue(std::move(request), 1'000, [&](const json::object &what) -> std::optional<json::object> {
-    auto part = call_daemon(socket, what);
-    if (!part || !flag_at(*part, "ok")) return std::nullopt;
-    return std::move(*part);
-  });
+  const auto answer =
+      list_queue(std::move(request), 1'000, [&](const json::object &what) -> std::optional<json::object> {
+        auto part = call_daemon(socket, what);
+        if (!part || !flag_at(*part, "ok")) return std::nullopt;
+        return std::move(*part);
+      });
   if (!answer) return {};
   const auto *messages = answer->if_contains("messages");
   return messages != nullptr && messages->is_array() ? messages->get_array() : json::array();

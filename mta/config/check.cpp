@@ -11,8 +11,8 @@
 #include <fmt/format.h>
 
 #include "mta/config/faults.hpp"
-#include "mta/config/trust_files.hpp"
 #include "mta/config/snapshot.hpp"
+#include "mta/config/trust_files.hpp"
 #include "tls/profile.hpp"
 
 namespace mta {
@@ -56,7 +56,9 @@ json::array to_array(const std::vector<std::string> &texts) {
 
 /// Errors last: they are what must be seen on a screen that has scrolled.
 std::string findings_text(std::vector<Finding> findings) {
-  const auto rank = [](const Finding &finding) { return finding.severity == Severity::warning ? 0 : finding.severity == Severity::fault ? 1 : 2; };
+  const auto rank = [](const Finding &finding) {
+    return finding.severity == Severity::warning ? 0 : finding.severity == Severity::fault ? 1 : 2;
+  };
   std::stable_sort(findings.begin(), findings.end(),
                    [&](const Finding &left, const Finding &right) { return rank(left) < rank(right); });
   std::string text;
@@ -67,7 +69,7 @@ std::string findings_text(std::vector<Finding> findings) {
 json::array describe_findings(const std::vector<Finding> &findings) {
   json::array array;
   for (const auto &finding : findings) {
-    array.emplace_back(json::object{{"severity", finding.severity == Severity::error     ? "error"
+    array.emplace_back(json::object{{"severity", finding.severity == Severity::error   ? "error"
                                                  : finding.severity == Severity::fault ? "fault"
                                                                                        : "warning"},
                                     {"file", finding.file},
@@ -125,21 +127,19 @@ CheckReport format_check(const std::string &path, const LoadedConfig &loaded, Ch
   report.warnings = count(loaded.findings, Severity::warning);
   report.ok = starts && faults == 0;
 
-  json::object object{{"ok", report.ok},
-                      {"file", path},
-                      {"errors", errors + faults},
-                      {"warnings", report.warnings},
-                      {"starts", starts},
-                      {"findings", describe_findings(loaded.findings)}};
+  json::object object{{"ok", report.ok},           {"file", path},
+                      {"errors", errors + faults}, {"warnings", report.warnings},
+                      {"starts", starts},          {"findings", describe_findings(loaded.findings)}};
   std::string profiles;
   object["profiles"] = describe_profiles(loaded.config ? find_users(*loaded.config) : UsedBy(), profiles);
   if (options.profiles) report.text += profiles;
   report.text += findings_text(loaded.findings);
   if (loaded.config) report.text += fmt::format("{}: {}\n", path, summarise(*loaded.config));
-  report.text += fmt::format("{}: {}, {}: {}", path, plural(errors + faults, "error"), plural(report.warnings, "warning"),
-                             !starts        ? "the daemon would not start"
-                             : faults == 0 ? "the daemon would start"
-                                           : "the daemon would start, and not do what is meant");
+  report.text +=
+      fmt::format("{}: {}, {}: {}", path, plural(errors + faults, "error"), plural(report.warnings, "warning"),
+                  !starts       ? "the daemon would not start"
+                  : faults == 0 ? "the daemon would start"
+                                : "the daemon would start, and not do what is meant");
   report.json = json::serialize(object);
   return report;
 }

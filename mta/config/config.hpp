@@ -39,7 +39,7 @@ struct ServerConfig {
   /// Octets of memory for sessions, headers and the queue (mta/base/memory_account.hpp); 0: none. Not given: 1 GiB, and
   /// 2 GiB for each million of spool.max_messages, so that the queue fills before the memory.
   std::uint64_t memory_budget = 3'221'225'472;
-  std::string partners = "partners.d";         ///< folder with one file for each partner
+  std::string partners = "partners.d"; ///< folder with one file for each partner
   /// Addresses under which others reach us, where they are not those of a listener (NAT, a load balancer): an MX host
   /// with one of them is ourselves.
   std::vector<smtp::IpAddress> outside_addresses;
@@ -112,12 +112,13 @@ struct ListenerConfig {
   bool dsn = true;           ///< offer DSN (RFC 3461); off: senders hear of failures only
   bool hide_clients = false; ///< relay role: our Received field names neither the client that may relay nor its address
   MalformedHeader malformed_header = MalformedHeader::refuse;
-  bool check_senders = true; ///< SPF, DKIM, DMARC, ARC of mail from outside; off for listeners in a network without public DNS
+  bool check_senders =
+      true; ///< SPF, DKIM, DMARC, ARC of mail from outside; off for listeners in a network without public DNS
   std::vector<smtp::Network> trusted_networks; ///< relay role
   /// relay role: client certificates that may relay.
   std::vector<std::string> trusted_names; ///< certificate names (patterns of one label)
   std::vector<std::string> trusted_pins;
-  std::string trusted_ca; ///< PEM file; names count only when the chain leads here; "system" allowed
+  std::string trusted_ca;          ///< PEM file; names count only when the chain leads here; "system" allowed
   bool accept_server_auth = false; ///< trusted_names: also certificates that are meant for servers alone
   /// relay role: which senders a trusted client may use; empty: any.
   std::vector<policy::AllowedSenders> allowed_senders;
@@ -138,7 +139,7 @@ struct ListenerConfig {
 struct OwnStsConfig {
   enum class Mode : std::uint8_t { none, testing, enforce };
   Mode mode = Mode::testing;
-  std::vector<std::string> mx;          ///< patterns; at least one unless mode is none
+  std::vector<std::string> mx; ///< patterns; at least one unless mode is none
   std::chrono::seconds max_age{1'209'600};
   std::string place;
   friend bool operator==(const OwnStsConfig &, const OwnStsConfig &) = default;
@@ -164,22 +165,23 @@ struct LimitConfig {
   smtp::Limits smtp;
   std::size_t connections = 20'000;
   std::size_t connections_per_address = 50;
-  std::size_t connections_per_network = 200;  ///< per /24 or /64; twice that per /56, four times per /48
-  std::size_t connection_rate = 120;          ///< new connections per address and minute
-  std::size_t connection_rate_per_network = 0; ///< per network and minute, in the same steps; 0: five times connection_rate
+  std::size_t connections_per_network = 200; ///< per /24 or /64; twice that per /56, four times per /48
+  std::size_t connection_rate = 120;         ///< new connections per address and minute
+  std::size_t connection_rate_per_network =
+      0; ///< per network and minute, in the same steps; 0: five times connection_rate
   /// Neither counted per address or network nor held to limits.idle_commands and limits.refused_recipients; trusted
   /// networks and certificates of relay listeners are exempt as well.
   std::vector<smtp::Network> exempt_networks;
-  /// DNS questions of the checks of one address's or network's mail: under way at one time (more of them wait for these),
-  /// and without an answer within ten minutes, over which MAIL is answered 451. A network is a /24 or a /48, an address
-  /// of IPv6 a /64.
+  /// DNS questions of the checks of one address's or network's mail: under way at one time (more of them wait for
+  /// these), and without an answer within ten minutes, over which MAIL is answered 451. A network is a /24 or a /48, an
+  /// address of IPv6 a /64.
   std::size_t questions_per_address = 64;
   std::size_t questions_per_network = 256;
   std::size_t unanswered_per_address = 100;
   std::size_t unanswered_per_network = 400;
-  std::size_t minimum_rate = 64;              ///< octets per second over 60 s while a message is read; 0: no floor
-  std::chrono::seconds command_timeout{300};  ///< RFC 5321 section 4.5.3.2.7
-  std::chrono::seconds data_timeout{180};     ///< between reads in DATA (4.5.3.2.5)
+  std::size_t minimum_rate = 64;             ///< octets per second over 60 s while a message is read; 0: no floor
+  std::chrono::seconds command_timeout{300}; ///< RFC 5321 section 4.5.3.2.7
+  std::chrono::seconds data_timeout{180};    ///< between reads in DATA (4.5.3.2.5)
   std::chrono::seconds session_timeout{3600};
   /// Of `connections`, for exempt and trusted networks alone; made from them: a sixteenth where there are any.
   std::size_t reserved_for_exempt = 0;
@@ -233,11 +235,11 @@ struct OutboundConfig {
   std::chrono::seconds greeting_timeout{300}, hello_timeout{300}, starttls_timeout{120}, mail_timeout{300},
       recipient_timeout{300}, data_start_timeout{120}, data_block_timeout{180}, data_end_timeout{600};
   bool allow_private_addresses = false; ///< MX hosts and address literals at addresses that the internet does not reach
-  bool allow_loopback_addresses = false; ///< and on this machine: for demonstrations and tests
-  std::size_t connections_per_address = 20; ///< to one address of MX hosts, whatever the domains
-  unsigned reserved_percent = 20;  ///< of `connections`: kept for our own domains and routes
-  unsigned notices_percent = 25;   ///< at most so many for messages from <> to others
-  unsigned unreached_percent = 50; ///< at most so many for destinations that were never reached
+  bool allow_loopback_addresses = false;      ///< and on this machine: for demonstrations and tests
+  std::size_t connections_per_address = 20;   ///< to one address of MX hosts, whatever the domains
+  unsigned reserved_percent = 20;             ///< of `connections`: kept for our own domains and routes
+  unsigned notices_percent = 25;              ///< at most so many for messages from <> to others
+  unsigned unreached_percent = 50;            ///< at most so many for destinations that were never reached
   std::uint64_t minimum_rate = 1024;          ///< octets per second of a message; 0: no floor
   std::chrono::seconds session_timeout{3600}; ///< for an opening, and for a message beside the time of its octets
   friend bool operator==(const OutboundConfig &, const OutboundConfig &) = default;
@@ -282,7 +284,7 @@ struct AuthenticationConfig {
   bool accept_partial_body = false;
   std::size_t max_signatures = 8;
   std::chrono::milliseconds cpu_budget{250}; ///< of one message's checks; over it the signatures left are "policy"
-  std::chrono::seconds timeout{30}; ///< for all DNS questions of one message
+  std::chrono::seconds timeout{30};          ///< for all DNS questions of one message
   QuarantineAction quarantine = QuarantineAction::mark;
   std::optional<smtp::Mailbox> quarantine_recipient;
 };
@@ -298,8 +300,8 @@ struct SigningKeyConfig {
 
 /// [arc]
 struct ArcConfig {
-  std::optional<SigningKeyConfig> key;           ///< nothing: nothing is sealed
-  std::vector<smtp::DomainPattern> recipients;   ///< mail to these is sealed
+  std::optional<SigningKeyConfig> key;         ///< nothing: nothing is sealed
+  std::vector<smtp::DomainPattern> recipients; ///< mail to these is sealed
 };
 
 /// Which document a report is.
@@ -316,7 +318,7 @@ struct DmarcReportConfig {
   std::string org_name;              ///< default: server.hostname
   std::optional<smtp::Mailbox> from; ///< set when enabled
   std::string extra_contact;
-  unsigned hour = 1;                 ///< UTC
+  unsigned hour = 1; ///< UTC
   std::chrono::seconds spread{3600};
   std::uint64_t max_size = 10'485'760;
   unsigned keep_days = 14;
@@ -326,14 +328,14 @@ struct DmarcReportConfig {
 /// [mta_sts]: the policies of the domains that we send to.
 struct StsConfig {
   bool enabled = true;
-  std::string trust = "system";      ///< CAs of the policy hosts
-  std::uint16_t port = 443;          ///< other than 443 only for tests and private networks
-  std::chrono::seconds timeout{60};  ///< for one fetch, RFC 8461 section 3.3
-  std::uint64_t max_size = 65'536;   ///< of a policy, section 3.3
+  std::string trust = "system";            ///< CAs of the policy hosts
+  std::uint16_t port = 443;                ///< other than 443 only for tests and private networks
+  std::chrono::seconds timeout{60};        ///< for one fetch, RFC 8461 section 3.3
+  std::uint64_t max_size = 65'536;         ///< of a policy, section 3.3
   std::chrono::seconds unknown_wait{3600}; ///< for a record that cannot be looked up, with no policy kept; 0: not
-  std::chrono::seconds refresh{86'400}; ///< how often a kept policy is looked after without mail, section 3.3
-  std::size_t max_policies = 100'000;   ///< kept; over it the one that expires first goes
-  bool allow_private_addresses = false; ///< policy hosts at addresses that the internet does not reach
+  std::chrono::seconds refresh{86'400};    ///< how often a kept policy is looked after without mail, section 3.3
+  std::size_t max_policies = 100'000;      ///< kept; over it the one that expires first goes
+  bool allow_private_addresses = false;    ///< policy hosts at addresses that the internet does not reach
 };
 
 /// [tls_memory]
@@ -341,9 +343,9 @@ struct TlsMemoryConfig {
   bool enabled = true;
   std::vector<smtp::DomainPattern> protect; ///< default "*.gov.uk"
   std::chrono::seconds release_after{0}; ///< how long such mail waits for TLS to come back; 0: until an operator acts
-  unsigned keep_days = 400;          ///< without any session
-  unsigned many_domains = 10;        ///< this many unrelated domains that stop within an hour: the fault is near us
-  std::string place;                 ///< of `protect`
+  unsigned keep_days = 400;              ///< without any session
+  unsigned many_domains = 10;            ///< this many unrelated domains that stop within an hour: the fault is near us
+  std::string place;                     ///< of `protect`
 };
 
 /// [tls_evidence]: what partner status, simulate, suggest and `explain --message` answer from.
@@ -358,14 +360,14 @@ struct TlsEvidenceConfig {
 /// [tls_reports]: TLSRPT, sent (RFC 8460).
 struct TlsReportConfig {
   bool enabled = false;
-  std::string org_name;              ///< default: server.hostname
-  std::optional<smtp::Mailbox> from; ///< set when enabled
-  std::string contact;               ///< "contact-info"; default: the address of `from`
-  unsigned hour = 1;                 ///< UTC
+  std::string org_name;                ///< default: server.hostname
+  std::optional<smtp::Mailbox> from;   ///< set when enabled
+  std::string contact;                 ///< "contact-info"; default: the address of `from`
+  unsigned hour = 1;                   ///< UTC
   std::chrono::seconds spread{14'400}; ///< RFC 8460 section 4.1: a random delay of up to four hours
   std::uint64_t max_size = 10'485'760;
   unsigned keep_days = 14;
-  bool https = true;                 ///< also to https: addresses
+  bool https = true; ///< also to https: addresses
   std::string https_trust = "system";
   bool allow_private_addresses = false; ///< hosts of https: addresses that the internet does not reach
 };

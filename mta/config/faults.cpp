@@ -62,10 +62,11 @@ void check_route(const Config &config, const DomainConfig &domain, std::vector<F
   if (!route) {
     findings.push_back(finding_at(
         Severity::fault, domain.place, "domain",
-        fmt::format("{0} has no route: its mail would go by MX, which leads back to this host, and would wait here. Add "
-                    "where it goes, such as route = [\"mailstore.{0}:25\"]; a second MX, which hands mail on to "
-                    "the first, says route = {{ hosts = [\"{0}\"], look_up_mx = true }}",
-                    name)));
+        fmt::format(
+            "{0} has no route: its mail would go by MX, which leads back to this host, and would wait here. Add "
+            "where it goes, such as route = [\"mailstore.{0}:25\"]; a second MX, which hands mail on to "
+            "the first, says route = {{ hosts = [\"{0}\"], look_up_mx = true }}",
+            name)));
     return;
   }
   for (const policy::RouteHost &host : route->hosts)
@@ -94,11 +95,11 @@ std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock
       if (!serves_reports_only(config, domain)) check_route(config, domain, findings);
   for (const CertificateConfig &certificate : config.certificates)
     if (certificate.not_after && *certificate.not_after <= now)
-      findings.push_back(finding_at(
-          Severity::fault, certificate.place, "certificate",
-          fmt::format("the certificate \"{}\" expired on {}: who demands authentication sends us no mail",
-                      smtp::escape(certificate.name, 80),
-                      format_date(std::chrono::floor<std::chrono::days>(*certificate.not_after)))));
+      findings.push_back(
+          finding_at(Severity::fault, certificate.place, "certificate",
+                     fmt::format("the certificate \"{}\" expired on {}: who demands authentication sends us no mail",
+                                 smtp::escape(certificate.name, 80),
+                                 format_date(std::chrono::floor<std::chrono::days>(*certificate.not_after)))));
   std::stable_sort(findings.begin(), findings.end(), [](const Finding &left, const Finding &right) {
     return left.file != right.file ? left.file < right.file : left.line < right.line;
   });

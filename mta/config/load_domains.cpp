@@ -36,7 +36,8 @@ void read_list_file(Section &section, const std::string &shown, DomainConfig &do
   // One stray line of an export must not take the mail server down; whoever it was meant for is refused, as before.
   const auto error = [&](std::size_t line, std::string message) {
     if (++errors <= shown_errors)
-      loading.ledger.findings.add({Severity::warning, shown, line, "", std::move(message) + "; the line is passed over"});
+      loading.ledger.findings.add(
+          {Severity::warning, shown, line, "", std::move(message) + "; the line is passed over"});
   };
   std::string_view rest = *text;
   for (std::size_t line = 1; !rest.empty(); ++line) {
@@ -87,7 +88,8 @@ void read_domain(Section &section, Loading &loading) {
   read_own_mta_sts(section, mta_sts);
   std::string delimiter;
   section.read("recipient_delimiter", delimiter);
-  if (delimiter.size() > 1 || (!delimiter.empty() && std::string_view("+-=_#~&*/").find(delimiter[0]) == std::string_view::npos)) {
+  if (delimiter.size() > 1 ||
+      (!delimiter.empty() && std::string_view("+-=_#~&*/").find(delimiter[0]) == std::string_view::npos)) {
     section.error("recipient_delimiter", "must be one of + - = _ # ~ & * /, such as \"+\", or empty");
     delimiter.clear();
   }

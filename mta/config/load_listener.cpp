@@ -177,7 +177,8 @@ void read_allowed_senders(Section &section, ListenerConfig &listener) {
     read_name_patterns(block, "names", allowed.names);
     read_pins(block, "pins", allowed.pins);
     block.require("senders", "what they may use: \"user@example.org\", \"example.org\", \"*.example.org\" or \"*\"");
-    block.read_list("senders", allowed.senders, [](std::string_view text) { return policy::SenderPattern::parse(text); });
+    block.read_list("senders", allowed.senders,
+                    [](std::string_view text) { return policy::SenderPattern::parse(text); });
     if (allowed.networks.empty() && allowed.names.empty() && allowed.pins.empty() && !block.has("networks") &&
         !block.has("names") && !block.has("pins"))
       block.error("", "says of no client whose senders these are: add networks, names or pins");
@@ -324,9 +325,8 @@ void load_listeners(Section &root, Loading &loading) {
 
 void reserve_for_exempt(Config &config) {
   const bool somebody = !config.limits.exempt_networks.empty() ||
-                        std::any_of(config.listeners.begin(), config.listeners.end(), [](const ListenerConfig &listener) {
-                          return !listener.trusted_networks.empty();
-                        });
+                        std::any_of(config.listeners.begin(), config.listeners.end(),
+                                    [](const ListenerConfig &listener) { return !listener.trusted_networks.empty(); });
   config.limits.reserved_for_exempt = somebody ? config.limits.connections / 16 : 0;
 }
 

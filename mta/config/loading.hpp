@@ -47,12 +47,12 @@ void load_certificates(Section &root, Loading &loading); // [[certificate]]
 void load_listeners(Section &root, Loading &loading);    // [[listener]], after the certificates
 /// A share of limits.connections for those that the limits for strangers do not hold; after [limits] and the listeners.
 void reserve_for_exempt(Config &config);
-void load_domains(Section &root, Loading &loading);      // [[domain]]
-void load_routes(Section &root, Loading &loading);       // [[route]], after the certificates
-void load_authentication(Section &root, Loading &loading); // [authentication] [[dkim_key]] [arc] [dmarc_reports]
-void load_tls_reports(Section &root, Loading &loading);    // [tls_reports], after the keys
-void load_tls_memory(Section &root, Loading &loading);   // [tls_memory] [tls_evidence]
-void load_mta_sts(Section &root, Loading &loading);      // [mta_sts]
+void load_domains(Section &root, Loading &loading);          // [[domain]]
+void load_routes(Section &root, Loading &loading);           // [[route]], after the certificates
+void load_authentication(Section &root, Loading &loading);   // [authentication] [[dkim_key]] [arc] [dmarc_reports]
+void load_tls_reports(Section &root, Loading &loading);      // [tls_reports], after the keys
+void load_tls_memory(Section &root, Loading &loading);       // [tls_memory] [tls_evidence]
+void load_mta_sts(Section &root, Loading &loading);          // [mta_sts]
 void load_received_reports(Section &root, Loading &loading); // [received_reports], after the domains
 void load_partner_folder(Loading &loading);
 void load_partner(std::string_view text, const std::string &file, Loading &loading);

@@ -29,8 +29,8 @@ public:
   /// load_config accepted.
   [[nodiscard]] std::shared_ptr<const tls::Context> client_context(std::string_view profile,
                                                                    std::string_view certificate) const;
-  /// The trust store of "system" or a CA file, with the revocation lists that a rule names (files and URLs, in the rule's
-  /// order). Never null for what load_config accepted.
+  /// The trust store of "system" or a CA file, with the revocation lists that a rule names (files and URLs, in the
+  /// rule's order). Never null for what load_config accepted.
   [[nodiscard]] std::shared_ptr<const tls::TrustStore> trust_store(std::string_view name,
                                                                    const std::vector<std::string> &crls = {}) const;
   /// True when some rule names revocation lists.
@@ -59,8 +59,8 @@ struct Snapshot::Renewed {
   std::vector<std::string> problems;        ///< "trust \"system\": /etc/…/list.crl: no such file or directory"
 };
 
-/// The snapshot in force. Thread-safe. A mutex, because load() of std::atomic<std::shared_ptr> in libstdc++ 12 gives its
-/// lock back with relaxed order (GCC bug 101761), which ThreadSanitizer rightly calls a race.
+/// The snapshot in force. Thread-safe. A mutex, because load() of std::atomic<std::shared_ptr> in libstdc++ 12 gives
+/// its lock back with relaxed order (GCC bug 101761), which ThreadSanitizer rightly calls a race.
 class CurrentSnapshot {
 public:
   [[nodiscard]] std::shared_ptr<const Snapshot> get() const {

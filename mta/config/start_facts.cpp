@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t file_limit = 4 * 1024 * 1024;
 
-/// The keys of one section. Where the document has a syntax error somewhere, each line of the section is read by itself,
-/// and those that are wrong are passed over.
+/// The keys of one section. Where the document has a syntax error somewhere, each line of the section is read by
+/// itself, and those that are wrong are passed over.
 class Part {
 public:
   Part(std::string_view text, std::string_view section) {

@@ -1,5 +1,5 @@
-// read_start_facts: the few keys that the tools and a start with a wrong configuration need, read even where the rest of
-// the file cannot be.
+// read_start_facts: the few keys that the tools and a start with a wrong configuration need, read even where the rest
+// of the file cannot be.
 #pragma once
 
 #include <string>

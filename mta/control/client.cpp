@@ -35,7 +35,7 @@ smtp::Result<boost::json::object> call_daemon(const std::string &socket_path, co
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path)
     return smtp::fail(smtp::ErrorCode::too_long, fmt::format("the socket's path is {} octets, limit is {}",
-                                                            socket_path.size(), sizeof address.sun_path - 1));
+                                                             socket_path.size(), sizeof address.sun_path - 1));
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
   const Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (socket.number < 0) return smtp::fail(smtp::ErrorCode::io, fmt::format("socket: {}", std::strerror(errno)));
@@ -72,7 +72,8 @@ smtp::Result<boost::json::object> call_daemon(const std::string &socket_path, co
   }
   boost::system::error_code error;
   auto value = boost::json::parse(answer, error);
-  if (error || !value.is_object()) return smtp::fail(smtp::ErrorCode::protocol, "the daemon's answer is not a JSON object");
+  if (error || !value.is_object())
+    return smtp::fail(smtp::ErrorCode::protocol, "the daemon's answer is not a JSON object");
   return std::move(value.as_object());
 }
 

@@ -74,12 +74,14 @@ smtp::Result<policy::OperatorOverride> parse_override(const json::object &reques
     return refuse("--tls none would send the message in clear even to a host that offers TLS; --allow-none says that "
                   "this is meant, and opportunistic is enough for a host whose TLS is wrong");
   given.reason = std::string(smtp::trim(text_of(request, "reason")));
-  if (given.reason.empty()) return refuse("override needs a reason (--reason), which is logged and kept with the message");
+  if (given.reason.empty())
+    return refuse("override needs a reason (--reason), which is logged and kept with the message");
   if (given.reason.size() > reason_limit)
     return refuse(fmt::format("the reason is {} octets, limit is {}", given.reason.size(), reason_limit));
   const auto name = std::string(smtp::trim(text_of(request, "by")));
   if (name.empty()) return refuse("override needs the name of who answers for it (--by)");
-  if (name.size() > name_limit) return refuse(fmt::format("the name is {} octets, limit is {}", name.size(), name_limit));
+  if (name.size() > name_limit)
+    return refuse(fmt::format("the name is {} octets, limit is {}", name.size(), name_limit));
   given.by = fmt::format("{} (user {})", name, peer.user);
   given.when = std::chrono::system_clock::now();
   return given;
@@ -128,8 +130,7 @@ json::object Commands::status() const {
     const auto failing = services_.memory->count_failing();
     memory["without_tls"] = failing.domains;
     memory["held"] = failing.held;
-    if (const auto damaged = services_.memory->damaged_since())
-      memory["damaged_since"] = time_text(WallTime(*damaged));
+    if (const auto damaged = services_.memory->damaged_since()) memory["damaged_since"] = time_text(WallTime(*damaged));
     answer["tls_memory"] = std::move(memory);
   }
 
@@ -327,8 +328,8 @@ Task<json::object> Commands::handle(json::object request, ControlPeer peer) {
     for (const auto known : {policy::Wish::require_tls, policy::Wish::tls_optional, policy::Wish::tls_optional_outside,
                              policy::Wish::report})
       if (word == policy::to_string(known)) wish.wish = known;
-    Explanation explanation =
-        co_await explain(services_.snapshot.get(), services_.policy_sources, text_of(request, "subject"), std::move(wish));
+    Explanation explanation = co_await explain(services_.snapshot.get(), services_.policy_sources,
+                                               text_of(request, "subject"), std::move(wish));
     if (!explanation.plan) co_return failure(explanation.summary);
     if (flag_of(request, "probe") && services_.probe) {
       auto probed = co_await services_.probe(std::move(explanation));

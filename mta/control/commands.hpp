@@ -20,7 +20,6 @@ namespace mta {
 
 class OutboundLoad;
 
-
 /// What a reload came to.
 struct ReloadOutcome {
   bool ok = false;
@@ -41,12 +40,12 @@ public:
     std::function<void(bool draining)> set_draining;
     std::function<bool()> is_draining;
     WallTime started;
-    asio::any_io_executor files{};            ///< where the spool is read; none: here
-    TlsMemory *memory = nullptr;              ///< null: nothing is remembered
-    std::function<void()> forget_plans{};     ///< what delivery has settled is to be settled anew
-    std::function<void()> ask_anew{};         ///< delivery is to ask the DNS and the policies again
-    const OutboundLoad *load = nullptr;       ///< null: not told
-    MessageRequests *messages = nullptr;      ///< null: none of them is answered
+    asio::any_io_executor files{};                         ///< where the spool is read; none: here
+    TlsMemory *memory = nullptr;                           ///< null: nothing is remembered
+    std::function<void()> forget_plans{};                  ///< what delivery has settled is to be settled anew
+    std::function<void()> ask_anew{};                      ///< delivery is to ask the DNS and the policies again
+    const OutboundLoad *load = nullptr;                    ///< null: not told
+    MessageRequests *messages = nullptr;                   ///< null: none of them is answered
     std::function<Task<Explanation>(Explanation)> probe{}; ///< connects to what is explained
     std::function<void(boost::json::object &)> describe{}; ///< adds to the answer of `status`
     std::vector<UnreadableMessage> *unreadable = nullptr;  ///< of the spool; null: none

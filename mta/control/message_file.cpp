@@ -50,16 +50,16 @@ smtp::Result<smtp::Notify> read_notify_words(std::string_view words) {
   return notify;
 }
 
-/// Names the member that is of another kind than it must be, or missing where what it would stand for without it is less
-/// than was demanded: a wish that nobody reads is a wish that nobody keeps.
+/// Names the member that is of another kind than it must be, or missing where what it would stand for without it is
+/// less than was demanded: a wish that nobody reads is a wish that nobody keeps.
 smtp::Result<void> check_members(const json::object &file) {
   const auto wrong = [](std::string_view key, const char *what) {
     return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{}: {}", key, what));
   };
   for (const char *key : {"sender", "requiretls"})
     if (!file.contains(key)) return wrong(key, "is missing");
-  for (const char *key : {"smtputf8", "requiretls", "tls_optional", "from_outside", "notification", "report", "tls_report",
-                          "failures_only", "held"})
+  for (const char *key : {"smtputf8", "requiretls", "tls_optional", "from_outside", "notification", "report",
+                          "tls_report", "failures_only", "held"})
     if (const auto *value = file.if_contains(key); value != nullptr && !value->is_bool())
       return wrong(key, "is neither true nor false");
   for (const char *key : {"sender", "arrival", "standing", "body", "ret", "envid", "client", "tls_in", "hold_reason"})

@@ -53,7 +53,7 @@ json::object describe_recipient(const RecipientState &state, WallTime now, bool 
   if (state.status == RecipientStatus::pending && state.next_attempt > now)
     row["next_attempt"] = time_text(state.next_attempt);
   row["cause"] = to_string(state.cause);
-  row["reason"] = !state.detail.empty()          ? smtp::escape(state.detail, 500)
+  row["reason"] = !state.detail.empty()        ? smtp::escape(state.detail, 500)
                   : state.last_reply.code != 0 ? smtp::escape(state.last_reply.to_line(), 500)
                                                : std::string();
   if (detailed) {
@@ -142,9 +142,11 @@ json::object answer_queue_show(const Scheduler &scheduler, const QueueFilter &fi
   return answer;
 }
 
-Task<json::object> answer_queue_list(const Scheduler &scheduler, json::object request, QueueFilter filter, WallTime now) {
+Task<json::object> answer_queue_list(const Scheduler &scheduler, json::object request, QueueFilter filter,
+                                     WallTime now) {
   std::size_t limit = listed_messages;
-  if (const auto *asked = request.if_contains("limit"); asked != nullptr && asked->is_int64() && asked->get_int64() >= 0)
+  if (const auto *asked = request.if_contains("limit");
+      asked != nullptr && asked->is_int64() && asked->get_int64() >= 0)
     limit = static_cast<std::size_t>(std::min<std::int64_t>(asked->get_int64(), listed_messages));
   std::optional<std::uint64_t> next = 0;
   const std::string from = text_of(request, "from");

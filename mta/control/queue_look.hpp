@@ -12,8 +12,8 @@ namespace mta {
 
 /// What one answer holds at most. Whoever wants more goes on with "from".
 inline constexpr std::size_t listed_messages = 500;
-inline constexpr std::size_t listed_rows = 2'000;             ///< recipients of all its messages, but one message at least
-inline constexpr std::size_t recipients_shown = 100;         ///< of one message among others
+inline constexpr std::size_t listed_rows = 2'000;    ///< recipients of all its messages, but one message at least
+inline constexpr std::size_t recipients_shown = 100; ///< of one message among others
 inline constexpr std::size_t recipients_shown_alone = 1'000; ///< of a message that is shown alone
 
 /// How many messages (and of them recipients that wait, and held ones) fit. On the scheduler's executor.
@@ -36,6 +36,7 @@ struct RecipientView {
 [[nodiscard]] Task<boost::json::object> answer_queue_list(const Scheduler &scheduler, boost::json::object request,
                                                           QueueFilter filter, WallTime now);
 /// Answers {"action":"show"} for the filter's id; the rest of the filter says which recipients are meant.
-[[nodiscard]] boost::json::object answer_queue_show(const Scheduler &scheduler, const QueueFilter &filter, WallTime now);
+[[nodiscard]] boost::json::object answer_queue_show(const Scheduler &scheduler, const QueueFilter &filter,
+                                                    WallTime now);
 
 } // namespace mta

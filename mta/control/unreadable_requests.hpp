@@ -16,8 +16,8 @@ namespace mta {
 
 /// Answers {"command":"unreadable","action":"list"|"read"|"delete",…}: "read" gives the blobs of one message, and a
 /// part of its body from "offset", in base64, which is read and added by the functions below. "ok" is false, with
-/// "error", when it is refused. A deletion is logged with `by`. With "file" in place of "id" the same of what recoveries
-/// set aside (`damaged`; null: nothing).
+/// "error", when it is refused. A deletion is logged with `by`. With "file" in place of "id" the same of what
+/// recoveries set aside (`damaged`; null: nothing).
 [[nodiscard]] boost::json::object answer_unreadable(std::vector<UnreadableMessage> &messages, DamagedFiles *damaged,
                                                     Spool &spool, MailLog &log, const boost::json::object &request,
                                                     const std::string &by);

@@ -19,8 +19,8 @@ public:
 
   /// Begins to ask, when the answer is not known.
   void prepare(unsigned uid);
-  /// The name; the number, when there is no name or it does not come within `patience`. What was known before is said at
-  /// once, and asked anew when it is old.
+  /// The name; the number, when there is no name or it does not come within `patience`. What was known before is said
+  /// at once, and asked anew when it is old.
   [[nodiscard]] Task<std::string> name(unsigned uid);
 
   static constexpr std::chrono::milliseconds patience{250};

@@ -31,7 +31,8 @@ std::string WorkerEdge::next_session_name() {
   return fmt::format("{}-{:06x}", number_, ++named_);
 }
 
-std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const SpoolConfig &config, std::uint64_t announced,
+std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const SpoolConfig &config,
+                                                                      std::uint64_t announced,
                                                                       std::chrono::steady_clock::time_point now) {
   if (now - storage_look_ >= storage_look_every) {
     storage_ = shared_.services.spool.status();
@@ -48,10 +49,9 @@ std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const Spoo
         make_reply(452, {4, 3, 1}, fmt::format("the queue is full, limit is {} messages", config.max_messages)),
         Resource::queue, fmt::format("{} messages are queued, limit is {}", storage_.messages, config.max_messages)};
   if (storage_.free_octets < config.min_free || storage_.free_octets - config.min_free < announced)
-    return StorageRefusal{
-        make_reply(452, {4, 3, 1}, "insufficient system storage, try again later"), Resource::disk,
-        fmt::format("{} octets are free, {} must stay free and {} were announced", storage_.free_octets, config.min_free,
-                    announced)};
+    return StorageRefusal{make_reply(452, {4, 3, 1}, "insufficient system storage, try again later"), Resource::disk,
+                          fmt::format("{} octets are free, {} must stay free and {} were announced",
+                                      storage_.free_octets, config.min_free, announced)};
   return std::nullopt;
 }
 

@@ -54,8 +54,8 @@ public:
   /// From or Sender are not among them; after the header section.
   [[nodiscard]] const std::optional<smtp::Reply> &refusal() const noexcept { return refusal_; }
 
-  /// The ARC set with these results ("mx.example.org; spf=pass …"); empty when nothing is sealed or the chain may not be
-  /// continued. Once, after end() and when the check is settled.
+  /// The ARC set with these results ("mx.example.org; spf=pass …"); empty when nothing is sealed or the chain may not
+  /// be continued. Once, after end() and when the check is settled.
   [[nodiscard]] smtp::Result<std::string> seal(std::string results);
 
   /// Of a message that another hop of ours checked: every field stays as it is. Before the first octet.

@@ -84,7 +84,8 @@ std::string ClientJudge::missing_in_certificate(Now now) {
       leaf.dns_names.empty() ? "without a DNS name" : "for " + smtp::escape(leaf.dns_names.front(), 100);
   if (listener_.required_ca.empty())
     return fmt::format("the key of the certificate {} is not among those required", name);
-  if (!pinned && !listener_.required_names.empty() && tls::first_match(listener_.required_names, leaf.dns_names).empty())
+  if (!pinned && !listener_.required_names.empty() &&
+      tls::first_match(listener_.required_names, leaf.dns_names).empty())
     return fmt::format("one {} was shown, which is none of the names required ({})", name,
                        fmt::join(listener_.required_names, ", "));
   const auto &verdict = facts_against(listener_.required_ca, listener_.crls, relay_purpose(), now).verdict;

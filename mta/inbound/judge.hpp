@@ -86,7 +86,7 @@ private:
   const tls::Facts *facts_ = nullptr; ///< null: no TLS
   std::shared_ptr<const tls::PeerChain> chain_;
   std::optional<ClientCertificate> remembered_; ///< of a chain that was forgotten
-  std::unique_ptr<Judged> judged_; ///< the last one: sessions rarely need a second
+  std::unique_ptr<Judged> judged_;              ///< the last one: sessions rarely need a second
   std::optional<bool> trusted_;
   std::string certificate_problem_;
   bool for_now_ = false; ///< the certificate is refused since lists of revoked ones are missing or too old

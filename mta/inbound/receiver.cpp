@@ -38,8 +38,7 @@ std::uint64_t memory_of(const smtp::Recipient &recipient) {
 }
 
 smtp::Reply no_memory(std::uint64_t budget, std::string_view said = "memory for messages is used up, limit is") {
-  return make_reply(452, {4, 3, 1},
-                    fmt::format("{} {} octets; try again later", said, budget));
+  return make_reply(452, {4, 3, 1}, fmt::format("{} {} octets; try again later", said, budget));
 }
 
 smtp::ServerOptions options_for(const ListenerInForce &in_force) {
@@ -158,7 +157,8 @@ std::optional<Need> Receiver::take(smtp::AskSender &action) {
     return std::nullopt;
   }
   if (is_limited() && !from_client_of_ours()) {
-    const auto spent = edge_.shared().questions->refusal(client_, question_limits(config), std::chrono::steady_clock::now());
+    const auto spent =
+        edge_.shared().questions->refusal(client_, question_limits(config), std::chrono::steady_clock::now());
     if (spent) {
       refuse(make_reply(451, {4, 7, 1}, *spent), {.command = "MAIL",
                                                   .reason = "unanswered DNS questions",

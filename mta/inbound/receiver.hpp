@@ -176,22 +176,23 @@ private:
   std::optional<smtp::Reply> failure_; ///< why the message that is being read will be refused
   bool policy_says_so_ = false;        ///< failure_ is the word of a policy that is enforced
   bool receiving_ = false;
-  bool ending_ = false; ///< all octets of the message came; work is left
+  bool ending_ = false;                                   ///< all octets of the message came; work is left
   std::optional<MemoryAccount::Charge> recipient_memory_; ///< of message_
-  std::optional<MemoryAccount::Charge> header_memory_; ///< while a message is read
+  std::optional<MemoryAccount::Charge> header_memory_;    ///< while a message is read
 
   std::string output_;
   std::string close_reason_;
   bool closes_at_clients_wish_ = false;
   bool trusted_ = false;
   std::shared_ptr<const TlsSession> observed_session_; ///< of the partner that MAIL named; null: no partner
-  std::shared_ptr<const TlsSession> proven_session_;   ///< the same, where SPF said of a message that it was the partner's
-  bool spf_passed_ = false;                            ///< for the sender of the message in hand
-  std::string rule_;                                   ///< the inbound rule that the sender fell under
-  bool sender_proven_ = false;                         ///< by what that rule demands
-  bool observed_failure_ = false;                      ///< an observing rule would have refused this sender
-  std::uint64_t policy_lines_ = 0;                     ///< about observing rules
-  std::uint64_t policy_refusals_ = 0;                  ///< since the last accepted message
+  std::shared_ptr<const TlsSession>
+      proven_session_;                ///< the same, where SPF said of a message that it was the partner's
+  bool spf_passed_ = false;           ///< for the sender of the message in hand
+  std::string rule_;                  ///< the inbound rule that the sender fell under
+  bool sender_proven_ = false;        ///< by what that rule demands
+  bool observed_failure_ = false;     ///< an observing rule would have refused this sender
+  std::uint64_t policy_lines_ = 0;    ///< about observing rules
+  std::uint64_t policy_refusals_ = 0; ///< since the last accepted message
   std::optional<QueueId> unconfirmed_;
   std::uint64_t accepted_ = 0;
   RefusalLog refusals_;

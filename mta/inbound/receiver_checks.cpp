@@ -181,7 +181,8 @@ bool Receiver::checked(bool settled) {
   }
   log_checks(decision);
   const auth::SpfVerdict &spf = check.results().spf.mail_from;
-  spf_passed_ = settled && spf.result == auth::SpfResult::pass && observed_session_ && spf.domain == observed_session_->domain;
+  spf_passed_ =
+      settled && spf.result == auth::SpfResult::pass && observed_session_ && spf.domain == observed_session_->domain;
   if (settled) count_for_report(decision);
   if (decision.reply) {
     const std::string reason = decision.reasons.empty() ? decision.reply->text : decision.reasons.back();
@@ -253,8 +254,7 @@ void Receiver::quarantine(const policy::MessageDecision &decision) {
     message_->held = true;
     message_->hold_reason = "quarantine: " + reason;
   }
-  message_->envelope.trace +=
-      smtp::fold_field(quarantine_field, smtp::one_line(value, smtp::TextCharset::ascii, 4000));
+  message_->envelope.trace += smtp::fold_field(quarantine_field, smtp::one_line(value, smtp::TextCharset::ascii, 4000));
 }
 
 void Receiver::log_checks(const policy::MessageDecision &decision) {
@@ -264,27 +264,30 @@ void Receiver::log_checks(const policy::MessageDecision &decision) {
   for (const auth::PolicyOverride &entry : decision.overrides)
     overrides += fmt::format("{}{}: {}", overrides.empty() ? "" : "; ", auth::to_string(entry.kind), entry.comment);
   const std::string author = results.authors.domains.empty() ? std::string() : results.authors.domains.front();
-  edge_.log().write(
-      Event("auth", refused ? LogLevel::warning : LogLevel::info)
-          .with("session", session_)
-          .with("id", writer_->id().to_string())
-          .with("client", client_.to_string())
-          .with_if("from_domain", author)
-          .with_if("from_status", results.authors.salvaged ? "salvaged" : results.authors.is_ok() ? "" : auth::to_string(results.authors.status))
-          .with("spf", auth::to_string(results.spf.mail_from.result))
-          .with_if("spf_domain", results.spf.mail_from.domain)
-          .with("spf_helo", auth::to_string(results.spf.helo.result))
-          .with("dkim", dkim_word(results.dkim))
-          .with_if("dkim_signatures", dkim_domains(results.dkim))
-          .with("dmarc", auth::to_string(results.dmarc.result))
-          .with("policy", auth::to_string(results.dmarc.policy))
-          .with("arc", auth::to_string(results.arc.result))
-          .with("iprev", auth::to_string(results.iprev.result))
-          .with("action", policy::to_string(decision.action))
-          .with("observed", policy::to_string(decision.observed))
-          .with_if("override", overrides)
-          .with_if("forged_fields_removed", intake_->removed_fields() == 0 ? std::string() : std::to_string(intake_->removed_fields()))
-          .with_if("reason", decision.reasons.empty() ? std::string() : decision.reasons.back()));
+  edge_.log().write(Event("auth", refused ? LogLevel::warning : LogLevel::info)
+                        .with("session", session_)
+                        .with("id", writer_->id().to_string())
+                        .with("client", client_.to_string())
+                        .with_if("from_domain", author)
+                        .with_if("from_status", results.authors.salvaged  ? "salvaged"
+                                                : results.authors.is_ok() ? ""
+                                                                          : auth::to_string(results.authors.status))
+                        .with("spf", auth::to_string(results.spf.mail_from.result))
+                        .with_if("spf_domain", results.spf.mail_from.domain)
+                        .with("spf_helo", auth::to_string(results.spf.helo.result))
+                        .with("dkim", dkim_word(results.dkim))
+                        .with_if("dkim_signatures", dkim_domains(results.dkim))
+                        .with("dmarc", auth::to_string(results.dmarc.result))
+                        .with("policy", auth::to_string(results.dmarc.policy))
+                        .with("arc", auth::to_string(results.arc.result))
+                        .with("iprev", auth::to_string(results.iprev.result))
+                        .with("action", policy::to_string(decision.action))
+                        .with("observed", policy::to_string(decision.observed))
+                        .with_if("override", overrides)
+                        .with_if("forged_fields_removed", intake_->removed_fields() == 0
+                                                              ? std::string()
+                                                              : std::to_string(intake_->removed_fields()))
+                        .with_if("reason", decision.reasons.empty() ? std::string() : decision.reasons.back()));
 }
 
 void Receiver::count_for_report(const policy::MessageDecision &decision) {

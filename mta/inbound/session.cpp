@@ -340,8 +340,8 @@ Task<bool> check_message(Session &session) {
   // A stranger chooses the names: he gets his share of the questions.
   const auto resolver = receiver.make_resolver(deadline);
   Resolver *const asked = resolver ? resolver.get() : edge.resolver;
-  const bool settled = co_await run_checks(check, receiver.intake().facts(), asked, deadline, &session.edge_.facts(),
-                                           resolver);
+  const bool settled =
+      co_await run_checks(check, receiver.intake().facts(), asked, deadline, &session.edge_.facts(), resolver);
   co_return receiver.checked(settled);
 }
 

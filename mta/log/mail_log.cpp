@@ -267,9 +267,9 @@ public:
       if (line.empty()) return;
       const auto has_room = [&] { return my.lines.size() < buffer_limit; };
       if (!has_room() && !my.stalled)
-        my.stalled = !my.written.wait_for(lock, patience_here(patience_.full_buffer),
-                                          [&] { return has_room() || my.stalled; }) ||
-                     my.stalled;
+        my.stalled = !my.written.wait_for(lock, patience_here(patience_.full_buffer), [&] {
+          return has_room() || my.stalled;
+        }) || my.stalled;
       if (!has_room()) {
         my.lose(1);
         return;

@@ -70,9 +70,10 @@ using EventCounts = std::map<std::string, std::uint64_t, std::less<>>;
 
 /// How long a log that nobody reads, or a disk that hangs, may hold the daemon up. Tests make them shorter.
 struct LogPatience {
-  std::chrono::milliseconds full_buffer{2'000}; ///< a writer waits so long for room; then lines are dropped until there is
-  std::chrono::milliseconds flush{2'000};       ///< flush(), and the end of the daemon
-  std::chrono::milliseconds brief{200};         ///< instead of both, on the thread that is kept brief
+  std::chrono::milliseconds full_buffer{
+      2'000};                             ///< a writer waits so long for room; then lines are dropped until there is
+  std::chrono::milliseconds flush{2'000}; ///< flush(), and the end of the daemon
+  std::chrono::milliseconds brief{200};   ///< instead of both, on the thread that is kept brief
 };
 
 /// Thread-safe.

@@ -503,12 +503,10 @@ Task<void> run_groups(std::shared_ptr<DeliveryWorker> worker, DeliveryWorker::Ac
                   false);
       continue;
     }
-    const auto same = std::find_if(groups.begin(), groups.end(),
-                                   [&](const Group &group) {
-                                     return may_share(*group.plan, *gathered.plan) &&
-                                            unsure_end(job.message->recipients[group.recipients.front()]) ==
-                                                unsure_end(job.message->recipients[part.front()]);
-                                   });
+    const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group &group) {
+      return may_share(*group.plan, *gathered.plan) && unsure_end(job.message->recipients[group.recipients.front()]) ==
+                                                           unsure_end(job.message->recipients[part.front()]);
+    });
     if (same == groups.end())
       groups.push_back(Group{worker, job, active.active, std::move(gathered.plan), part});
     else

@@ -43,8 +43,8 @@ public:
 
   /// mta::Deliver: runs on the worker that (destination, slot) chooses; `done` is called exactly once.
   void deliver(Job job, std::function<void(JobResult)> done);
-  /// Forgets kept connections whose requirement no longer holds (new revocation lists, an operator's release) by closing all idle
-  /// ones, and every plan.
+  /// Forgets kept connections whose requirement no longer holds (new revocation lists, an operator's release) by
+  /// closing all idle ones, and every plan.
   void close_idle();
   /// Forgets every plan, and so what failed in one: the next message asks the DNS and the policies anew. Jobs that are
   /// handed over afterwards see it.

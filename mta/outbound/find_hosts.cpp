@@ -37,8 +37,9 @@ NextHost make_host(std::string name, int preference, std::uint16_t port) {
 HostsFailure describe(const smtp::Error &error, const smtp::DnsAnswer<smtp::MxRecord> &answer) {
   if (error.code == smtp::ErrorCode::dns_temporary) return {our_reply(451, {4, 4, 3}, error.detail), error.detail};
   if (answer.status == DnsStatus::no_name) return {our_reply(550, {5, 1, 2}, error.detail), error.detail};
-  const bool null_mx = answer.status == DnsStatus::ok && answer.unreadable == 0 && std::all_of(answer.records.begin(), answer.records.end(),
-                                                                     [](const auto &mx) { return mx.host.empty(); });
+  const bool null_mx =
+      answer.status == DnsStatus::ok && answer.unreadable == 0 &&
+      std::all_of(answer.records.begin(), answer.records.end(), [](const auto &mx) { return mx.host.empty(); });
   if (null_mx) return {our_reply(556, {5, 1, 10}, error.detail), error.detail};
   return {our_reply(550, {5, 4, 6}, error.detail), error.detail};
 }
@@ -153,7 +154,8 @@ void permit(HostAddresses &found, const Config &config, const NextHost &host) {
   });
   if (!found.addresses.empty()) return;
   const std::string_view key = key_for(first);
-  found.problem = fmt::format("its address {} is not of the internet: {}", first.to_string(), smtp::special_scope(first));
+  found.problem =
+      fmt::format("its address {} is not of the internet: {}", first.to_string(), smtp::special_scope(first));
   found.problem += key == "never" ? ", where no mail host is" : fmt::format("; [outbound] {} = false", key);
 }
 
@@ -177,16 +179,18 @@ void take_addresses(HostAddresses &found, smtp::DnsAnswer<smtp::IpAddress> &answ
   }
 }
 
-/// A domain of ours whose mail has nowhere to go is our own slip (no route, an MX that is ourselves, a zone that is gone):
-/// its mail was accepted, so it waits until somebody has mended that, and is not bounced.
+/// A domain of ours whose mail has nowhere to go is our own slip (no route, an MX that is ourselves, a zone that is
+/// gone): its mail was accepted, so it waits until somebody has mended that, and is not bounced.
 HostsFailure as_failure_of(const Config &config, const smtp::Domain &domain, HostsFailure failure) {
   if (failure.reply.is_temporary() || !config.domains.contains(domain.ascii())) return failure;
-  failure.detail = fmt::format("{} is a domain of ours without a route that leads anywhere: {}", domain.ascii(), failure.detail);
+  failure.detail =
+      fmt::format("{} is a domain of ours without a route that leads anywhere: {}", domain.ascii(), failure.detail);
   failure.reply = our_reply(451, {4, 3, 5}, failure.detail);
   return failure;
 }
 
-/// A host that our configuration names and that is not there is our own slip as well: the mail waits until it is mended.
+/// A host that our configuration names and that is not there is our own slip as well: the mail waits until it is
+/// mended.
 void wait_for_configured(HostAddresses &found, const NextHost &host) {
   if (!host.configured || !found.addresses.empty() || found.is_us) return;
   found.temporary = true;

@@ -62,9 +62,9 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::map<smtp::IpAddress, std::size_t> by_address_; ///< under mutex_
+  std::map<smtp::IpAddress, std::size_t> by_address_;             ///< under mutex_
   std::map<smtp::IpAddress, std::vector<std::uint32_t>> kept_by_; ///< idle ones by worker; under mutex_
-  std::set<smtp::IpAddress> answered_;                ///< under mutex_
+  std::set<smtp::IpAddress> answered_;                            ///< under mutex_
   std::atomic<std::size_t> connections_{0};
 };
 

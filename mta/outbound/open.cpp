@@ -92,7 +92,8 @@ void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
     // With TLS 1.3 the server's refusal of our side of the handshake comes only now.
     if (connection.stream.is_tls() && connection.wire_error && connection.wire_error->code == smtp::ErrorCode::tls)
       return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
-    if (connection.stream.is_tls() && connection.wire_error && connection.wire_error->code == smtp::ErrorCode::protocol) {
+    if (connection.stream.is_tls() && connection.wire_error &&
+        connection.wire_error->code == smtp::ErrorCode::protocol) {
       opening.opened.injected = true;
       return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
     }

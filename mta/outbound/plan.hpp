@@ -63,7 +63,7 @@ struct HostPlan {
   std::shared_ptr<const tls::TrustStore> trust;
   std::shared_ptr<const tls::TrustStore> observed_trust; ///< of the observing rule, if there is one
   NamedStores stores; ///< of the demands that hold beside those, and of the partner's own
-  std::shared_ptr<const tls::TrustStore> system_trust;   ///< for the evidence
+  std::shared_ptr<const tls::TrustStore> system_trust; ///< for the evidence
   smtp::StartTlsUse starttls = smtp::StartTlsUse::if_offered;
 
   [[nodiscard]] const policy::Requirement &required() const noexcept { return decision.enforced; }

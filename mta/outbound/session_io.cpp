@@ -146,7 +146,8 @@ struct WaitEnd {
 std::chrono::seconds hurried(const SessionIo &io, Waiting waiting, std::chrono::seconds timeout) {
   const Connection &connection = io.connection;
   // To give up after the last octet risks a second copy: that wait stays.
-  const bool pressed = connection.hurry || (connection.load && connection.load->is_nearly_full(io.timeouts.connections));
+  const bool pressed =
+      connection.hurry || (connection.load && connection.load->is_nearly_full(io.timeouts.connections));
   if (waiting == Waiting::data_end || !pressed) return timeout;
   return std::min(timeout, hurried_timeout);
 }

@@ -16,10 +16,10 @@ namespace mta {
 /// RFC 5321 section 4.5.3.2 gives a time to each reply: it begins when the reply is asked for and ends with its last
 /// octet, however many come one by one. A message must go at [outbound] minimum_rate at least, and an opening or a
 /// transaction has a time for all of it (begin_opening, begin_transaction). While the pool of connections is nearly
-/// full, or the share of the job is, every wait but that for the end of a message is at most `hurried_timeout`. What ends the connection is noted in
-/// `wire_error`, and comes back as ClientFailed. `body` may be null while no transaction is open; a body that cannot be
-/// read sets `wire_error` to ErrorCode::io with `body_unreadable`. `scratch` is used between suspensions only. All must
-/// outlive the call.
+/// full, or the share of the job is, every wait but that for the end of a message is at most `hurried_timeout`. What
+/// ends the connection is noted in `wire_error`, and comes back as ClientFailed. `body` may be null while no
+/// transaction is open; a body that cannot be read sets `wire_error` to ErrorCode::io with `body_unreadable`. `scratch`
+/// is used between suspensions only. All must outlive the call.
 struct SessionIo {
   Connection &connection;
   const OutboundConfig &timeouts;

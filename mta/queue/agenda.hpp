@@ -56,8 +56,8 @@ public:
   /// Takes a unit that waits or is ready out again.
   void remove(Unit &unit);
 
-  /// What has become due is made ready, as much as one turn takes on (next_event() tells of the rest); backoffs that are
-  /// over end.
+  /// What has become due is made ready, as much as one turn takes on (next_event() tells of the rest); backoffs that
+  /// are over end.
   void wake(WallTime now);
   /// The next unit to start, active now, with its slot; null when nothing may start.
   [[nodiscard]] Unit *next();
@@ -67,8 +67,9 @@ public:
   [[nodiscard]] bool is_pressed(const Unit &unit) const noexcept;
 
   enum class Change : std::uint8_t { none, died, stays_dead, recovered };
-  /// The unit's job has ended: it is idle. `address` is where it talked to a host, which gives a place there to the next
-  /// destination that waits for one; or, put off, where there was none. `worker` has a connection there, or an idle one.
+  /// The unit's job has ended: it is idle. `address` is where it talked to a host, which gives a place there to the
+  /// next destination that waits for one; or, put off, where there was none. `worker` has a connection there, or an
+  /// idle one.
   Change finish(Unit &unit, Feedback feedback, const policy::RetrySchedule &schedule, WallTime now, double random,
                 const std::optional<smtp::IpAddress> &address = std::nullopt,
                 std::optional<std::size_t> worker = std::nullopt);

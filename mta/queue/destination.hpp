@@ -85,8 +85,8 @@ struct Destination {
   /// Jobs that may start during the backoff: of those that wait for room at an address, one for each that ends there.
   std::uint32_t passes = 0;
   std::optional<smtp::IpAddress> waits_at; ///< where it stands in the line
-  bool has_turn = false;             ///< it was the first in the line: where another came before it, it is again
-  std::optional<std::size_t> worker; ///< where the next job finds the connection or the room
+  bool has_turn = false;                   ///< it was the first in the line: where another came before it, it is again
+  std::optional<std::size_t> worker;       ///< where the next job finds the connection or the room
 
   /// Why it is dead, for recipients that were never tried because of it.
   FailureCause failure_cause = FailureCause::none;

@@ -18,8 +18,8 @@ struct Job {
   std::uint64_t number = 0;
   std::string destination; ///< key: recipient domain, "[literal]" or "route:NAME"
   std::size_t slot = 0;    ///< which of the destination's parallel connections; keeps a connection on one thread
-  std::optional<std::size_t> worker{}; ///< which of the delivery's workers has a connection or room for it
-  bool hurry = false; ///< others wait for its place: it waits less for its host
+  std::optional<std::size_t> worker{};          ///< which of the delivery's workers has a connection or room for it
+  bool hurry = false;                           ///< others wait for its place: it waits less for its host
   std::shared_ptr<const QueuedMessage> message; ///< snapshot at hand-out
   std::vector<std::size_t> recipients;          ///< indices into message->recipients
 };

@@ -278,11 +278,7 @@ void merge_notify(smtp::Notify &kept, const smtp::Notify &other) noexcept {
   if (kept == other) return;
   const bool failure = !kept.given || !other.given || kept.failure || other.failure;
   const bool delay = !kept.given || !other.given || kept.delay || other.delay;
-  kept = {.given = true,
-          .never = false,
-          .success = kept.success || other.success,
-          .failure = failure,
-          .delay = delay};
+  kept = {.given = true, .never = false, .success = kept.success || other.success, .failure = failure, .delay = delay};
   kept.never = !kept.success && !kept.failure && !kept.delay;
 }
 
@@ -387,7 +383,8 @@ smtp::Result<QueuedMessage> decode_message(QueueId id, std::string_view envelope
   if (auto read = read_blob(envelope, 'E', envelope_version, "envelope", message, read_envelope); !read)
     return tl::unexpected(read.error());
   if (update.empty()) return message;
-  if (auto read = read_blob(update, 'U', update_version, "update", message, read_update); !read) return tl::unexpected(read.error());
+  if (auto read = read_blob(update, 'U', update_version, "update", message, read_update); !read)
+    return tl::unexpected(read.error());
   return message;
 }
 

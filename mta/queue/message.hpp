@@ -88,8 +88,8 @@ struct QueuedMessage {
   WallTime held_since{};
   bool passes_holds = false;                            ///< an operator has let it go: standing holds keep it no more
   std::optional<policy::OperatorOverride> tls_override; ///< for this message only
-  WallTime expires{};                              ///< arrival + give_up_after
-  [[nodiscard]] bool is_finished() const noexcept; ///< no recipient is pending
+  WallTime expires{};                                   ///< arrival + give_up_after
+  [[nodiscard]] bool is_finished() const noexcept;      ///< no recipient is pending
   friend bool operator==(const QueuedMessage &, const QueuedMessage &) = default;
 };
 

@@ -71,8 +71,8 @@ Feedback feedback_of(const JobResult &result) {
 } // namespace
 
 Scheduler::Impl::Impl(asio::any_io_executor executor, Spool &spool_, MailLog &log_, Options options_, Hooks hooks_)
-    : spool(spool_), log(log_), options(std::move(options_)), hooks(std::move(hooks_)),
-      clock(hooks.now, hooks.steady), inbox(std::make_shared<Inbox>(executor)), timer(executor), agenda(limits_of(options)) {
+    : spool(spool_), log(log_), options(std::move(options_)), hooks(std::move(hooks_)), clock(hooks.now, hooks.steady),
+      inbox(std::make_shared<Inbox>(executor)), timer(executor), agenda(limits_of(options)) {
   inbox->owner = this;
 }
 
@@ -292,7 +292,8 @@ void Scheduler::Impl::finish_job(JobResult result) {
 
 void Scheduler::Impl::note_feedback(Unit &unit, const JobResult &result) {
   Destination &destination = *unit.destination;
-  const Agenda::Change change = agenda.finish(unit, feedback_of(result), options.retry, now(), hooks.random(), result.address, result.worker);
+  const Agenda::Change change =
+      agenda.finish(unit, feedback_of(result), options.retry, now(), hooks.random(), result.address, result.worker);
   if (result.destination_failed && !result.results.empty()) {
     const RecipientResult &why = result.results.front();
     destination.failure_cause = why.cause;
@@ -417,9 +418,8 @@ void Scheduler::reconfigure(Options options, const std::function<bool(const smtp
 void Scheduler::Impl::begin_regrouping(std::function<bool(const smtp::Mailbox &)> concerns) {
   // One that is still under way begins anew, and remembers what the earlier change concerned.
   if (regroup_from && regroup_concerns && concerns) {
-    regroup_concerns = [earlier = std::move(regroup_concerns), later = std::move(concerns)](const smtp::Mailbox &mailbox) {
-      return earlier(mailbox) || later(mailbox);
-    };
+    regroup_concerns = [earlier = std::move(regroup_concerns), later = std::move(concerns)](
+                           const smtp::Mailbox &mailbox) { return earlier(mailbox) || later(mailbox); };
   } else {
     regroup_ends_backoffs = !concerns || (regroup_from && regroup_ends_backoffs);
     regroup_concerns = std::move(concerns);
@@ -477,8 +477,9 @@ bool Scheduler::Impl::bring_forward(Entry &entry, const std::function<bool(const
 
 bool Scheduler::Impl::is_concerned(const Unit &unit, const std::function<bool(const smtp::Mailbox &)> &concerns) const {
   bool found = false;
-  for_each_recipient(unit, *unit.entry->message,
-                     [&](std::size_t i) { found = found || concerns(unit.entry->message->recipients[i].recipient.mailbox); });
+  for_each_recipient(unit, *unit.entry->message, [&](std::size_t i) {
+    found = found || concerns(unit.entry->message->recipients[i].recipient.mailbox);
+  });
   return found;
 }
 

@@ -85,8 +85,8 @@ public:
   /// How much a step of a look at the queue takes on, in messages and recipients together: some milliseconds.
   static constexpr std::size_t step = 5'000;
   /// Shows messages from the id on, in their order, until `most` messages and recipients were looked at, so that a look
-  /// at the whole queue can be taken in steps; each with how long it has waited by the queue's clock, which no setting of
-  /// the wall clock moves. The id to go on from; nothing: that was the last.
+  /// at the whole queue can be taken in steps; each with how long it has waited by the queue's clock, which no setting
+  /// of the wall clock moves. The id to go on from; nothing: that was the last.
   using Show = std::function<void(const QueuedMessage &message, std::chrono::seconds waited)>;
   [[nodiscard]] std::optional<std::uint64_t> visit(std::uint64_t from, std::size_t most, const Show &show) const;
   /// A message that fits a filter.
@@ -99,8 +99,8 @@ public:
                                                    const std::function<bool(const Match &)> &show) const;
 
   /// Each tells how many messages it touched; each act is logged with who and why, and durable before `done` is called.
-  /// A long queue is gone through in steps, between which others have their turn, and the spool is given no more at once
-  /// than it writes: what comes meanwhile is not touched.
+  /// A long queue is gone through in steps, between which others have their turn, and the spool is given no more at
+  /// once than it writes: what comes meanwhile is not touched.
   void retry(const QueueFilter &filter, std::function<void(std::size_t)> done);
   /// retry() of what waits at this destination, without a look at the rest of the queue.
   void retry_at(std::string_view destination, const QueueFilter &filter, std::function<void(std::size_t)> done);

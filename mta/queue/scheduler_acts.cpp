@@ -196,8 +196,7 @@ void Scheduler::Impl::walk(const std::shared_ptr<Act> &act) {
 }
 
 /// Writes the blob durably, then calls `recorded` on the executor and counts the message.
-void Scheduler::Impl::record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob,
-                             Recorded recorded) {
+void Scheduler::Impl::record(Entry &entry, const std::shared_ptr<Act> &act, std::string blob, Recorded recorded) {
   ++act->open;
   const QueueId id = entry.message->id;
   spool.update_durably(id, std::move(blob), [to = inbox, id, act, recorded](smtp::Result<void> written) {

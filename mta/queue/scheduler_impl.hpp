@@ -86,7 +86,7 @@ struct Scheduler::Impl {
     std::string by;
     std::optional<Redirect> redirect;                     ///< of the act "redirect"
     std::optional<policy::OperatorOverride> tls_override; ///< of the act "override"; nothing: it is cleared
-    std::size_t open = 1; ///< one for the act itself, until all messages were seen
+    std::size_t open = 1;                                 ///< one for the act itself, until all messages were seen
     std::size_t touched = 0;
     std::function<void(std::size_t)> done;
 
@@ -107,8 +107,8 @@ struct Scheduler::Impl {
   void process();
   void admit(std::shared_ptr<QueuedMessage> message, bool recovered = false);
   void hold_by_rule(Entry &entry);
-  /// The next of the messages whose destinations a reload may have changed; what is left is posted, so that a million of
-  /// them keep nobody waiting. The last one ends all backoffs.
+  /// The next of the messages whose destinations a reload may have changed; what is left is posted, so that a million
+  /// of them keep nobody waiting. The last one ends all backoffs.
   void regroup_some();
   void begin_regrouping(std::function<bool(const smtp::Mailbox &)> concerns);
   void group(Entry &entry);

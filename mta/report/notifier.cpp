@@ -207,8 +207,8 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   auto reader = services_.spool.read_body(message.id);
   if (!reader) return tl::unexpected(reader.error());
 
-  // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section. RFC 8689 section 5: "If a
-  // REQUIRETLS message is bounced, the server MUST behave as if RET=HDRS was present".
+  // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section. RFC 8689 section 5:
+  // "If a REQUIRETLS message is bounced, the server MUST behave as if RET=HDRS was present".
   const smtp::MailParameters &asked = envelope.sender.parameters;
   const bool whole = request.kind == Kind::failure && asked.ret == smtp::DsnReturn::full && !asked.requiretls &&
                      envelope.trace.size() + envelope.body_size <= config.queue.bounce_full_limit;

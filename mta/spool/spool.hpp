@@ -34,7 +34,8 @@ struct SpoolOptions {
   /// The first queue id of a spool that has none yet; 0: one is drawn (draw_first_id).
   std::uint64_t first_id = 0;
   std::size_t part_size = 262'144; ///< a body is handed to the log in parts of this size while it arrives
-  /// A file of this size is kept ready for a full disk, so that removals and notices can be written all the same; 0: none.
+  /// A file of this size is kept ready for a full disk, so that removals and notices can be written all the same; 0:
+  /// none.
   std::uint64_t reserve_size = 0;
 };
 
@@ -83,8 +84,8 @@ public:
   [[nodiscard]] virtual smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) = 0;
 };
 
-/// Whose message it is. What the daemon itself owes (a notice that ends a failed message) passes over the limits that are
-/// meant for strangers: else a full queue of failed mail could never leave.
+/// Whose message it is. What the daemon itself owes (a notice that ends a failed message) passes over the limits that
+/// are meant for strangers: else a full queue of failed mail could never leave.
 enum class Admission : std::uint8_t { ordinary, own };
 
 /// Why strangers' mail is put off.
@@ -124,15 +125,16 @@ class Spool {
 public:
   virtual ~Spool() = default;
 
-  /// Opens or creates the folder (0700), takes its lock, and recovers. On a full disk it opens all the same: what is there
-  /// can be read and delivered, and what that changes is written as soon as there is room. Errors: another process holds it, not a spool,
-  /// io.
+  /// Opens or creates the folder (0700), takes its lock, and recovers. On a full disk it opens all the same: what is
+  /// there can be read and delivered, and what that changes is written as soon as there is room. Errors: another
+  /// process holds it, not a spool, io.
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery);
   [[nodiscard]] static smtp::Result<std::unique_ptr<Spool>> open(const SpoolOptions &options, Recovery &recovery,
                                                                  std::shared_ptr<FileSystem> files);
 
   /// Errors: full (452: free space or queue size), io (451: the spool is not healthy).
-  [[nodiscard]] virtual smtp::Result<std::unique_ptr<MessageWriter>> begin(Admission admission = Admission::ordinary) = 0;
+  [[nodiscard]] virtual smtp::Result<std::unique_ptr<MessageWriter>>
+  begin(Admission admission = Admission::ordinary) = 0;
   [[nodiscard]] virtual smtp::Result<std::unique_ptr<BodyReader>> read_body(QueueId id) = 0;
   /// Replaces the message's update blob. Written with the next batch, no fsync of its own.
   virtual void update(QueueId id, std::string blob) = 0;

@@ -293,12 +293,13 @@ void StsService::Core::pass_over() {
     if (domain) detail = table_.standing(*domain, at, wait).facts.detail;
   }
   if (!domain) return;
-  services_.log.write(Event("mta_sts", LogLevel::warning)
-                          .with("domain", *domain)
-                          .with("result", "passed over")
-                          .with("waited_s", static_cast<std::int64_t>(wait.count()))
-                          .with("detail", detail)
-                          .with("message", "its record cannot be looked up and no policy is kept: mail goes without one"));
+  services_.log.write(
+      Event("mta_sts", LogLevel::warning)
+          .with("domain", *domain)
+          .with("result", "passed over")
+          .with("waited_s", static_cast<std::int64_t>(wait.count()))
+          .with("detail", detail)
+          .with("message", "its record cannot be looked up and no policy is kept: mail goes without one"));
   if (services_.passed_over) services_.passed_over(std::move(*domain));
 }
 

@@ -43,7 +43,8 @@ public:
   Task<policy::StsFacts> find(std::string domain) override;
   /// Refreshes all whose time has come, eight at a time; how many there were. What start() does every minute.
   Task<std::size_t> refresh_due();
-  /// Tells of the next domain whose record was waited for in vain, and lets its mail go on. What start() does every minute.
+  /// Tells of the next domain whose record was waited for in vain, and lets its mail go on. What start() does every
+  /// minute.
   void pass_over();
   /// Blocks until everything kept so far is on the disk.
   void flush();

@@ -159,7 +159,8 @@ std::vector<EndingCertificate> PartnerWatch::ending() const {
   return ending_;
 }
 
-void PartnerWatch::messages(const std::shared_ptr<const TlsSession> &session, std::string_view /*domain*/, std::uint32_t /*count*/) {
+void PartnerWatch::messages(const std::shared_ptr<const TlsSession> &session, std::string_view /*domain*/,
+                            std::uint32_t /*count*/) {
   if (session->direction != TlsSession::Direction::inbound || !session->is_proven) return;
   const auto config = services_.config();
   const auto domain = smtp::Domain::parse(session->domain);

@@ -48,7 +48,8 @@ public:
 
   void session(const std::shared_ptr<const TlsSession> &session) override;
   /// Remembers the addresses that were proven to be a partner's.
-  void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain, std::uint32_t count) override;
+  void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain,
+                std::uint32_t count) override;
 
   /// A new configuration is in force: the certificates that it names are looked at with the next look. Any thread.
   void reconfigured();
@@ -71,7 +72,7 @@ private:
   std::optional<UtcDay> done_;
   bool is_new_config_ = false;
   std::vector<EndingCertificate> ending_;
-  ToldSteps told_; ///< of the daily task alone
+  ToldSteps told_;  ///< of the daily task alone
   Periodic thread_; ///< last: ends first
 };
 

@@ -67,7 +67,8 @@ public:
   [[nodiscard]] policy::MemoryFacts recall(std::string_view domain) const override;
 
   /// An operator lets mail for the domain leave without TLS until TLS comes back. Durable when it returns. Errors:
-  /// not_found when the domain is not remembered (and may not have been forgotten by damage), bad_syntax when nothing holds its mail, and those of the disk.
+  /// not_found when the domain is not remembered (and may not have been forgotten by damage), bad_syntax when nothing
+  /// holds its mail, and those of the disk.
   [[nodiscard]] smtp::Result<void> release(std::string_view domain, std::string reason, std::string by);
   [[nodiscard]] std::optional<RememberedDomain> show(std::string_view domain) const;
   /// Those that fail now first, then by name; at most `limit`. `failing_only` leaves the others out.

@@ -73,14 +73,14 @@ private:
   std::uint64_t size_ = 0;
   bool changes_ = false;
   Place place_ = Place::header;
-  std::string line_;            ///< what came of a line that is not complete
-  std::string header_;          ///< of the part that begins
-  bool part_begins_ = false;    ///< the header section is the first behind a delimiter
-  std::size_t part_ = 0;        ///< header sections that ended
-  std::vector<Multipart> open_; ///< the innermost last
+  std::string line_;                     ///< what came of a line that is not complete
+  std::string header_;                   ///< of the part that begins
+  bool part_begins_ = false;             ///< the header section is the first behind a delimiter
+  std::size_t part_ = 0;                 ///< header sections that ended
+  std::vector<Multipart> open_;          ///< the innermost last
   std::vector<Mislabelled> mislabelled_; ///< survey: those that we are in, and in which nothing was found yet
-  std::string group_;           ///< base64: octets of an incomplete line
-  bool line_end_waits_ = false; ///< base64: a CRLF that is the delimiter's if one follows
+  std::string group_;                    ///< base64: octets of an incomplete line
+  bool line_end_waits_ = false;          ///< base64: a CRLF that is the delimiter's if one follows
 };
 
 /// The whole message, with a survey first.

@@ -59,8 +59,8 @@ Result<std::string> parse_ascii(std::string_view text) {
   return lower;
 }
 
-/// Default_Ignorable_Code_Point of Unicode, but for the joiners, which IDNA allows by their context (RFC 5892 appendix A).
-/// The mapping of UTS 46 drops them, and others take them for a space, or for a letter: one name would be two.
+/// Default_Ignorable_Code_Point of Unicode, but for the joiners, which IDNA allows by their context (RFC 5892 appendix
+/// A). The mapping of UTS 46 drops them, and others take them for a space, or for a letter: one name would be two.
 bool has_ignorable(std::string_view text) noexcept {
   static constexpr std::array<std::pair<char32_t, char32_t>, 14> ranges{{{0xAD, 0xAD},
                                                                          {0x34F, 0x34F},

@@ -24,8 +24,8 @@ struct ServerOptions {
   bool offer_requiretls = true; ///< REQUIRETLS (RFC 8689), inside TLS only
   bool offer_dsn = true;        ///< DSN (RFC 3461)
   BareLf bare_lf = BareLf::refuse;
-  bool require_tls = false;    ///< before TLS only EHLO, NOOP, QUIT and STARTTLS are done (RFC 3207 section 4)
-  bool tls_from_start = false; ///< implicit TLS: the session begins inside TLS
+  bool require_tls = false;       ///< before TLS only EHLO, NOOP, QUIT and STARTTLS are done (RFC 3207 section 4)
+  bool tls_from_start = false;    ///< implicit TLS: the session begins inside TLS
   std::string sender_origin{};    ///< the domain of a sender that comes without one; empty: 501
   std::string recipient_origin{}; ///< the same of a recipient
 };

@@ -74,19 +74,23 @@ const std::vector<Row> rows = {
     {"the percent hack is refused where a domain takes everybody",
      {mx, false, known, false, true},
      "<user%evil.example@ours.example>",
-     "550 5.7.1 relaying denied: the local part of <user%evil.example@ours.example> names a further hop (\"%\", \"!\" or \"@\")"},
+     "550 5.7.1 relaying denied: the local part of <user%evil.example@ours.example> names a further hop (\"%\", \"!\" "
+     "or \"@\")"},
     {"a bang path",
      {mx, false, known, false, true},
      "<evil.example!user@ours.example>",
-     "550 5.7.1 relaying denied: the local part of <evil.example!user@ours.example> names a further hop (\"%\", \"!\" or \"@\")"},
+     "550 5.7.1 relaying denied: the local part of <evil.example!user@ours.example> names a further hop (\"%\", \"!\" "
+     "or \"@\")"},
     {"a quoted at sign",
      {mx, false, known, false, true},
      "<\"user@evil.example\"@ours.example>",
-     "550 5.7.1 relaying denied: the local part of <\"user@evil.example\"@ours.example> names a further hop (\"%\", \"!\" or \"@\")"},
+     "550 5.7.1 relaying denied: the local part of <\"user@evil.example\"@ours.example> names a further hop (\"%\", "
+     "\"!\" or \"@\")"},
     {"a quoted at sign that is quoted once more",
      {relay, false, known, false, true},
      "<\"user\\@evil.example\"@ours.example>",
-     "550 5.7.1 relaying denied: the local part of <\"user@evil.example\"@ours.example> names a further hop (\"%\", \"!\" or \"@\")"},
+     "550 5.7.1 relaying denied: the local part of <\"user@evil.example\"@ours.example> names a further hop (\"%\", "
+     "\"!\" or \"@\")"},
     {"a trusted client may write it", {relay, true, known, false, true}, "<user%evil.example@ours.example>", ""},
     {"a recipient that a list names may have it", {mx, false, known, false, false}, "<50%off@ours.example>", ""},
     {"a source route is dropped, as ever", {mx, false, known, false, true}, "<@evil.example:user@ours.example>", ""},

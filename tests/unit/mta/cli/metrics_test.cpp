@@ -32,7 +32,8 @@ TEST(Metrics, FiguresHaveTheirNameAndType) {
         "portcullis_spool_healthy 0", "portcullis_spool_free_bytes 9000000000", "portcullis_tls_memory_without_tls 2",
         "portcullis_route_certificate_days_left{host=\"inner.example\"} 3",
         "portcullis_authority_days_left{file=\"/etc/p/ca.pem\",subject=\"CN=Old\"} 12",
-        "portcullis_authority_days_left{file=\"/etc/p/ca.pem\",subject=\"CN=Older\"} 5", "portcullis_tls_memory_held 1", "portcullis_events_total{event=\"tls_stripped\"} 2",
+        "portcullis_authority_days_left{file=\"/etc/p/ca.pem\",subject=\"CN=Older\"} 5", "portcullis_tls_memory_held 1",
+        "portcullis_events_total{event=\"tls_stripped\"} 2",
         R"(portcullis_info{version="1.2.3",hostname="mx.\"a\\b\"\n.example"} 1)"})
     EXPECT_NE(("\n" + text).find("\n" + line + "\n"), std::string::npos) << line << "\n" << text;
 }

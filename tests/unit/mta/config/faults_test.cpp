@@ -25,9 +25,10 @@ LoadedConfig load(const std::string &listeners, const std::string &domain, const
                           options, files);
 }
 
-const std::string mx = "[[listener]]\nname = \"mx\"\naddresses = [\"192.0.2.1:25\", \"127.0.0.1:2525\"]\ntls = \"none\"\n";
-const std::string relay =
-    "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:25\"]\nrole = \"relay\"\ntls = \"none\"\ntrusted_networks = [\"10.0.0.0/8\"]\n";
+const std::string mx =
+    "[[listener]]\nname = \"mx\"\naddresses = [\"192.0.2.1:25\", \"127.0.0.1:2525\"]\ntls = \"none\"\n";
+const std::string relay = "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:25\"]\nrole = \"relay\"\ntls = "
+                          "\"none\"\ntrusted_networks = [\"10.0.0.0/8\"]\n";
 
 const std::string everywhere =
     "[[listener]]\nname = \"mx\"\naddresses = [\"0.0.0.0:25\", \"[::]:25\"]\ntls = \"none\"\n";
@@ -115,9 +116,10 @@ TEST(FindFaults, CertificatesThatHaveEnded) {
                                    .not_after = today + std::chrono::days(days),
                                    .is_self_signed = false});
     const auto faults = find_faults(config, today);
-    EXPECT_EQ(test::text_of(faults), days > 0 ? ""
-                                              : "portcullis.toml:3: certificate: the certificate \"main\" expired on 2027-01-1" +
-                                                    std::to_string(5 + days) + ": who demands authentication sends us no mail\n");
+    EXPECT_EQ(test::text_of(faults),
+              days > 0 ? ""
+                       : "portcullis.toml:3: certificate: the certificate \"main\" expired on 2027-01-1" +
+                             std::to_string(5 + days) + ": who demands authentication sends us no mail\n");
   }
 }
 
@@ -128,18 +130,23 @@ struct ListRow {
 };
 
 TEST(FindShrunkenLists, EmptyAndHalvedListsAreRefused) {
-  const std::vector<ListRow> rows = {{"became empty", 1, 0, true},        {"was empty", 0, 0, false},
-                                     {"grew", 3, 9, false},               {"is the same", 1, 1, false},
-                                     {"lost half", 100, 50, true},        {"lost more", 1000, 3, true},
-                                     {"lost nearly half", 100, 51, false}};
+  const std::vector<ListRow> rows = {
+      {"became empty", 1, 0, true},        {"was empty", 0, 0, false},   {"grew", 3, 9, false},
+      {"is the same", 1, 1, false},        {"lost half", 100, 50, true}, {"lost more", 1000, 3, true},
+      {"lost nearly half", 100, 51, false}};
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
     Config config;
-    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(), .recipients = {}, .recipients_file = "list", .route = {}, .place = "p:7"};
+    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(),
+                        .recipients = {},
+                        .recipients_file = "list",
+                        .route = {},
+                        .place = "p:7"};
     domain.listed = row.now;
     config.domains.emplace("example.org", domain);
     EXPECT_EQ(find_shrunken_lists({{"example.org", row.before}}, config, "Remedy.").size(), row.refused ? 1U : 0U);
-    EXPECT_TRUE(find_shrunken_lists({{"other.example", 9}}, config, "").empty()) << "a domain that is gone was taken away on purpose";
+    EXPECT_TRUE(find_shrunken_lists({{"other.example", 9}}, config, "").empty())
+        << "a domain that is gone was taken away on purpose";
     config.domains.at("example.org").catch_all = true;
     EXPECT_TRUE(find_shrunken_lists({{"example.org", row.before}}, config, "").empty()) << "the list does not matter";
   }

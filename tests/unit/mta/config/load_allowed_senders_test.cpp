@@ -7,13 +7,15 @@ namespace {
 
 using namespace mta;
 
-const std::string relay = "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:0\"]\nrole = \"relay\"\ntls = \"none\"\n"
-                          "trusted_networks = [\"10.0.0.0/8\"]\n";
+const std::string relay =
+    "[[listener]]\nname = \"relay\"\naddresses = [\"127.0.0.1:0\"]\nrole = \"relay\"\ntls = \"none\"\n"
+    "trusted_networks = [\"10.0.0.0/8\"]\n";
 
 TEST(AllowedSenders, Arrive) {
-  const auto config = test::load_good(relay + "[[listener.allowed_senders]]\nnetworks = [\"10.1.0.0/16\"]\n"
-                                              "senders = [\"app@example.org\", \"*.example.org\"]\n"
-                                              "[[listener.allowed_senders]]\nnetworks = [\"10.2.0.1\"]\nsenders = [\"*\"]\n");
+  const auto config =
+      test::load_good(relay + "[[listener.allowed_senders]]\nnetworks = [\"10.1.0.0/16\"]\n"
+                              "senders = [\"app@example.org\", \"*.example.org\"]\n"
+                              "[[listener.allowed_senders]]\nnetworks = [\"10.2.0.1\"]\nsenders = [\"*\"]\n");
   ASSERT_TRUE(config);
   const auto &blocks = config->listeners.at(0).allowed_senders;
   ASSERT_EQ(blocks.size(), 2U);
@@ -34,7 +36,8 @@ TEST(AllowedSenders, ThatAreWrongAreToldOf) {
       {"no senders", "networks = [\"10.0.0.1\"]\n", "senders"},
       {"a sender that is none", "networks = [\"10.0.0.1\"]\nsenders = [\"a b@example.org\"]\n", "a b@example.org"},
       {"names without a CA", "names = [\"app.example.org\"]\nsenders = [\"*\"]\n", "trusted_ca"},
-      {"an unknown key", "network = [\"10.0.0.1\"]\nnetworks = [\"10.0.0.1\"]\nsenders = [\"*\"]\n", "unknown key \"network\""},
+      {"an unknown key", "network = [\"10.0.0.1\"]\nnetworks = [\"10.0.0.1\"]\nsenders = [\"*\"]\n",
+       "unknown key \"network\""},
   };
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
@@ -57,9 +60,11 @@ TEST(RecipientDelimiter, TakesATagBehindAKnownUser) {
     EXPECT_EQ(config.classify(path(unknown)), LocalRecipient::unknown) << unknown;
   // What stands behind the delimiter was written by a stranger: policy::judge_recipient looks for further hops in it.
   EXPECT_FALSE(config.is_caught(path("alice@example.org")));
-  for (const char *caught : {"alice+x%evil.example@example.org", "alice+evil.example!x@example.org", "\"alice+x@evil.example\"@example.org"})
+  for (const char *caught :
+       {"alice+x%evil.example@example.org", "alice+evil.example!x@example.org", "\"alice+x@evil.example\"@example.org"})
     EXPECT_TRUE(config.is_caught(path(caught))) << caught;
-  EXPECT_EQ(config.resolve_recipient(path("alice+x@example.org")).local_part(), "alice+x") << "the address is handed on whole";
+  EXPECT_EQ(config.resolve_recipient(path("alice+x@example.org")).local_part(), "alice+x")
+      << "the address is handed on whole";
 }
 
 } // namespace

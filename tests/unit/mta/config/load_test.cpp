@@ -304,7 +304,9 @@ pins = ["sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
   EXPECT_TRUE(third.implicit_tls);
   EXPECT_EQ(third.client_certificate, "main");
   EXPECT_TRUE(config->some_domain_keeps_requiretls);
-  const auto keeps = [&](const char *address) { return config->keeps_requiretls(smtp::Mailbox::parse(address).value()); };
+  const auto keeps = [&](const char *address) {
+    return config->keeps_requiretls(smtp::Mailbox::parse(address).value());
+  };
   EXPECT_TRUE(keeps("a@third.example"));
   EXPECT_FALSE(keeps("a@second.example"));
   EXPECT_TRUE(keeps("a@elsewhere.example")) << "not ours to say";

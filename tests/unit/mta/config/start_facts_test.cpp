@@ -26,13 +26,15 @@ TEST(StartFacts, AreReadFromFilesThatAreWrongElsewhere) {
 }
 
 TEST(StartFacts, StandAtTheirDefaultsWhereNothingCanBeRead) {
-  for (const char *text : {"", "[control]\nsocket = 7\n[spool]\npath = \n[server]\nstart_with_last_good = \"no\"\n", "\0\xff["}) {
+  for (const char *text :
+       {"", "[control]\nsocket = 7\n[spool]\npath = \n[server]\nstart_with_last_good = \"no\"\n", "\0\xff["}) {
     const auto facts = parse_start_facts(text, "/etc/p");
     EXPECT_EQ(facts.control.socket, ControlConfig().socket);
     EXPECT_EQ(facts.spool_path, SpoolConfig().path);
     EXPECT_EQ(facts.user, "portcullis");
   }
-  EXPECT_FALSE(parse_start_facts("[server]\nstart_with_last_good = false # we want to know\nx\n", "/").start_with_last_good);
+  EXPECT_FALSE(
+      parse_start_facts("[server]\nstart_with_last_good = false # we want to know\nx\n", "/").start_with_last_good);
 }
 
 } // namespace

@@ -136,9 +136,7 @@ TEST(MessageFileTest, what_is_wrong_is_named) {
            {"no time", [](json::object &file) { file["arrival"] = "yesterday"; }, "arrival: "},
            {"a standing that is none", [](json::object &file) { file["standing"] = "good"; }, "standing: \"good\""},
            {"an override that lowers",
-            [](json::object &file) {
-              file["tls_override"] = json::object{{"level", "none"}};
-            },
+            [](json::object &file) { file["tls_override"] = json::object{{"level", "none"}}; },
             "tls_override: level: \"none\""},
            {"an override that is none", [](json::object &file) { file["tls_override"] = "none"; },
             "tls_override: it is no object"},

@@ -1,4 +1,5 @@
-// Mail from outside is checked on its way into the spool: refusals, results in front, forged results left out, signatures.
+// Mail from outside is checked on its way into the spool: refusals, results in front, forged results left out,
+// signatures.
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -37,7 +38,9 @@ std::string deliver(SmtpClient &client, const std::string &from, const std::stri
   return client.ask(extra + "From: <" + from + ">\r\nSubject: x\r\n\r\n" + body + ".\r\n");
 }
 
-bool has(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+bool has(const std::string &text, const std::string &part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::string unfolded(std::string text) {
   for (std::size_t at = 0; (at = text.find("\r\n ", at)) != std::string::npos;) text.erase(at, 2);
@@ -219,7 +222,9 @@ TEST(InboundChecks, ForgedResultsAreLeftOutAndTheSizesAreThoseOfWhatIsStored) {
   InboundFixture fixture(checking_config(), {}, 2, &dns);
   SmtpClient client = fixture.greeted();
   const std::string forged = "AUTHENTICATION-RESULTS: (x)\r\n MX.example.ORG; dmarc=pass\r\n";
-  EXPECT_EQ(deliver(client, "ann@sender.example", forged + "Authentication-Results: other.example; spf=fail\r\n").substr(0, 3), "250");
+  EXPECT_EQ(deliver(client, "ann@sender.example", forged + "Authentication-Results: other.example; spf=fail\r\n")
+                .substr(0, 3),
+            "250");
   const std::string stored = fixture.spool.stored(1).body;
   EXPECT_FALSE(has(stored, "MX.example.ORG")) << stored;
   EXPECT_TRUE(has(stored, "other.example; spf=fail")) << stored;
@@ -261,7 +266,8 @@ TEST(InboundHeader, FromOutsideALineThatIsNoFieldIsRefused) {
   };
   const std::string boss = "From: Boss <boss@example.org>\r\n\r\nhello\r\n";
   const std::vector<Row> rows{
-      {" x\r\n" + boss, "550 5.6.0 line 1 of the header continues no field: \" x\"; a header section is fields up to an empty line"},
+      {" x\r\n" + boss,
+       "550 5.6.0 line 1 of the header continues no field: \" x\"; a header section is fields up to an empty line"},
       {"Subject: x\r\nx\r\n" + boss, "550 5.6.0 line 2 of the header begins no field"},
       {"From ann\r\n" + boss, "550 5.6.0 line 1 of the header begins no field"},
       {"Subject : x\r\n" + boss, "550 5.6.0 line 1 of the header has white space in front of its colon"},
@@ -294,9 +300,13 @@ TEST(InboundHeader, SplitPutsTheEmptyLineInBeforeAnythingIsJudged) {
       config.listeners[0].malformed_header = mta::MalformedHeader::split;
     InboundFixture fixture(std::move(config), {}, 2, &dns);
     SmtpClient client = fixture.greeted();
-    EXPECT_EQ(hand_over(client, "From: ann@sender.example\r\nSubject: a\r\n x\r\nno field\r\nFrom: boss@example.org\r\n").substr(0, 3), "250");
+    EXPECT_EQ(
+        hand_over(client, "From: ann@sender.example\r\nSubject: a\r\n x\r\nno field\r\nFrom: boss@example.org\r\n")
+            .substr(0, 3),
+        "250");
     const auto stored = fixture.spool.stored(1);
-    EXPECT_EQ(stored.body, "From: ann@sender.example\r\nSubject: a\r\n x\r\n\r\nno field\r\nFrom: boss@example.org\r\n");
+    EXPECT_EQ(stored.body,
+              "From: ann@sender.example\r\nSubject: a\r\n x\r\n\r\nno field\r\nFrom: boss@example.org\r\n");
     EXPECT_EQ(fixture.submitted().at(0)->envelope.body_size, stored.body.size());
     const support::LoggedEvent event = fixture.log.wait_for("malformed_header");
     EXPECT_EQ(event.fields.at("action"), "split");
@@ -339,7 +349,8 @@ TEST(InboundHeader, OurMarkOfQuarantineIsTakenOutOfMailFromOutside) {
     config.authentication.enabled = checks;
     InboundFixture fixture(std::move(config), {}, 2, &dns);
     SmtpClient client = fixture.greeted();
-    const std::string forged = "portcullis-QUARANTINE: no\r\n folded\r\nAuthentication-Results: mx.example.org; dmarc=pass\r\nPortcullis-Quarantine:\r\n";
+    const std::string forged = "portcullis-QUARANTINE: no\r\n folded\r\nAuthentication-Results: mx.example.org; "
+                               "dmarc=pass\r\nPortcullis-Quarantine:\r\n";
     EXPECT_EQ(deliver(client, "ann@sender.example", forged + "X: y\r\n").substr(0, 3), "250");
     EXPECT_EQ(fixture.spool.stored(1).body, "X: y\r\nFrom: <ann@sender.example>\r\nSubject: x\r\n\r\nhello\r\n");
   }
@@ -377,7 +388,8 @@ TEST(InboundChecks, RealFromFieldsOfPeopleAndMachinesPass) {
 TEST(InboundChecks, QuarantineIsMarkedRedirectedOrHeld) {
   test::FakeResolver dns;
   zone(dns);
-  for (const auto action : {mta::QuarantineAction::mark, mta::QuarantineAction::redirect, mta::QuarantineAction::hold}) {
+  for (const auto action :
+       {mta::QuarantineAction::mark, mta::QuarantineAction::redirect, mta::QuarantineAction::hold}) {
     mta::Config config = checking_config();
     config.authentication.quarantine = action;
     if (action == mta::QuarantineAction::redirect)

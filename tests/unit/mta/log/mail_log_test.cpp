@@ -156,7 +156,8 @@ protected:
     ASSERT_EQ(::mkfifo(config_.file.c_str(), 0600), 0);
     reader_ = ::open(config_.file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ASSERT_GE(reader_, 0);
-    auto log = mta::MailLog::open(config_, {.full_buffer = std::chrono::milliseconds(200), .flush = std::chrono::milliseconds(200)});
+    auto log = mta::MailLog::open(
+        config_, {.full_buffer = std::chrono::milliseconds(200), .flush = std::chrono::milliseconds(200)});
     ASSERT_TRUE(log) << log.error().detail;
     log_ = std::move(*log);
   }
@@ -185,7 +186,8 @@ TEST_F(StalledLogTest, writers_wait_once_and_then_lines_are_dropped_and_counted)
   EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(20)) << "12,000 waits would be 40 minutes";
   EXPECT_GT(log_->lost_lines(), 1'000U);
   log_.reset();
-  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(25)) << "and the end does not wait for ever";
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(25))
+      << "and the end does not wait for ever";
 }
 
 TEST_F(StalledLogTest, a_thread_that_serves_everybody_waits_less) {

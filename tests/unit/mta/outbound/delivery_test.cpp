@@ -376,14 +376,16 @@ const PlaceRow place_rows[] = {
        config.outbound.allow_private_addresses = true;
        mx_at(dns, "127.0.0.1");
      },
-     "a@domain.test", Kind::permanent, "550 5.4.4 its address 127.0.0.1 is not of the internet: loopback; [outbound] allow_loopback_addresses = false"},
+     "a@domain.test", Kind::permanent,
+     "550 5.4.4 its address 127.0.0.1 is not of the internet: loopback; [outbound] allow_loopback_addresses = false"},
     {"no_switch_allows_link_local",
      [](auto &config, auto &dns, auto) {
        config.outbound.allow_private_addresses = true;
        config.outbound.allow_loopback_addresses = true;
        mx_at(dns, "169.254.169.254");
      },
-     "a@domain.test", Kind::permanent, "550 5.4.4 its address 169.254.169.254 is not of the internet: link-local, where no mail host is"},
+     "a@domain.test", Kind::permanent,
+     "550 5.4.4 its address 169.254.169.254 is not of the internet: link-local, where no mail host is"},
     {"no_switch_allows_v6_link_local",
      [](auto &config, auto &dns, auto) {
        config.outbound.allow_private_addresses = true;

@@ -147,9 +147,9 @@ protected:
   TestCa ca;
   std::string ca_file = folder.write("ca.pem", ca.pem());
   FakeResolver dns;
-  mta::StsPolicies *sts = nullptr;      ///< set before the first apply_config()
-  mta::TlsRecall *memory = nullptr;     ///< likewise
-  mta::TlsObserver *observer = nullptr; ///< likewise
+  mta::StsPolicies *sts = nullptr;       ///< set before the first apply_config()
+  mta::TlsRecall *memory = nullptr;      ///< likewise
+  mta::TlsObserver *observer = nullptr;  ///< likewise
   mta::DecisionLog *decisions = nullptr; ///< likewise
   support::MemorySpool spool;
   RecordingLog log;

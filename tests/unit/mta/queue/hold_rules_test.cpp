@@ -103,7 +103,8 @@ TEST(HoldRulesTest, the_reason_of_a_hold_names_its_rule) {
   HoldRule rule = rule_of("goal.example", "", "", "");
   rule.number = 12;
   EXPECT_EQ(hold_number_of(hold_reason_of(rule)), 12U);
-  for (const char *text : {"", "hold-rule", "hold-rule 12", "hold-rule x: y", "a hold-rule 12: y", "hold-rule 12 :", "hold-rule -1:"})
+  for (const char *text :
+       {"", "hold-rule", "hold-rule 12", "hold-rule x: y", "a hold-rule 12: y", "hold-rule 12 :", "hold-rule -1:"})
     EXPECT_FALSE(hold_number_of(text)) << text;
 }
 

@@ -65,7 +65,8 @@ TEST_F(FloodTest, a_hundred_thousand_messages_to_a_thousand_domains_drain_in_tur
   settle();
   ASSERT_EQ(scheduler_->count({}).messages, messages);
   const std::size_t after = memory_in_use();
-  std::printf("memory: %zu octets for each queued message of one recipient\n", after > before ? (after - before) / messages : 0);
+  std::printf("memory: %zu octets for each queued message of one recipient\n",
+              after > before ? (after - before) / messages : 0);
 
   const auto begin = std::chrono::steady_clock::now();
   scheduler_->start({});

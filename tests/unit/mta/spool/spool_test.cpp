@@ -503,7 +503,8 @@ TEST_F(SpoolTest, AFullDiskWithoutAReserveOpensAndCatchesUp) {
   std::vector<QueueId> ids;
   for (int i = 0; i < 5; ++i) ids.push_back(store(*spool, "body", "e"));
   spool.reset();
-  for (const std::string &name : disk->files("spare")) ASSERT_TRUE(disk->remove(name.starts_with("/") ? name : "/spool/" + name));
+  for (const std::string &name : disk->files("spare"))
+    ASSERT_TRUE(disk->remove(name.starts_with("/") ? name : "/spool/" + name));
   disk = disk->reboot();
   disk->set_out_of_blocks(true);
   spool = open();

@@ -218,9 +218,22 @@ TEST(SevenBitConverter, ManyMislabelledMessagesInEachOtherCostTheirOctets) {
 }
 
 TEST(SevenBitConverter, NothingAbove127IsLeftInABodyWhateverItIs) {
-  const std::vector<std::string> lines{"--b",  "--b--", "", "\xE9", "Content-Type: multipart/mixed; boundary=b", "Content-Type: multipart/mixed; boundary=c",
-                                       "--c",  "--c--", "a", "\xE9 \t", "Content-Transfer-Encoding: binary", "Content-Transfer-Encoding: base64",
-                                       "Content-Transfer-Encoding: quoted-printable", "Content-Type: image/x", "Content-Type: message/rfc822", " x"};
+  const std::vector<std::string> lines{"--b",
+                                       "--b--",
+                                       "",
+                                       "\xE9",
+                                       "Content-Type: multipart/mixed; boundary=b",
+                                       "Content-Type: multipart/mixed; boundary=c",
+                                       "--c",
+                                       "--c--",
+                                       "a",
+                                       "\xE9 \t",
+                                       "Content-Transfer-Encoding: binary",
+                                       "Content-Transfer-Encoding: base64",
+                                       "Content-Transfer-Encoding: quoted-printable",
+                                       "Content-Type: image/x",
+                                       "Content-Type: message/rfc822",
+                                       " x"};
   std::uint64_t number = 7;
   for (int i = 0; i < 3000; ++i) {
     std::string message = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
@@ -238,7 +251,10 @@ TEST(SevenBitConverter, NothingAbove127IsLeftInABodyWhateverItIs) {
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 2);
       if (line.empty()) in_header = false;
       if (line.starts_with("--")) in_header = true;
-      EXPECT_TRUE(in_header || smtp::is_ascii(line) || line.find(':') != std::string_view::npos || once.find("rfc822") != std::string::npos) << message << "\nbecame\n" << once;
+      EXPECT_TRUE(in_header || smtp::is_ascii(line) || line.find(':') != std::string_view::npos ||
+                  once.find("rfc822") != std::string::npos)
+          << message << "\nbecame\n"
+          << once;
     }
     EXPECT_EQ(convert(message, 100'000), once);
   }

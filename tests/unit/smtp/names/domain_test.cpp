@@ -50,7 +50,10 @@ TEST(Domain, is_kept_in_lower_case_a_labels) {
       {"a soft hyphen, which nobody sees", "ou\xc2\xadrs.example", std::nullopt},
       {"a zero width space", "ours\xe2\x80\x8b.example", std::nullopt},
       {"a word joiner", "ours\xe2\x81\xa0.example", std::nullopt},
-      {"a variation selector", "b\xc3\xbc" "cher\xef\xb8\x8f.example", std::nullopt},
+      {"a variation selector",
+       "b\xc3\xbc"
+       "cher\xef\xb8\x8f.example",
+       std::nullopt},
       {"a tag", "ours\xf3\xa0\x81\xa1.example", std::nullopt},
       {"capital U-labels too", "BÜCHER.Example", "xn--bcher-kva.example"},
       {"A-labels stay", "XN--BCHER-KVA.example", "xn--bcher-kva.example"},

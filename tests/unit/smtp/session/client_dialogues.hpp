@@ -302,19 +302,20 @@ inline std::vector<Dialogue> transaction_dialogues() {
   const std::string taken = "250 ok\r\n250 ok\r\n354 go on\r\n";
   const Step in_clear{ehlo, "250-mx\r\n250-PIPELINING\r\n250-REQUIRETLS\r\n250 STARTTLS\r\n"};
   const Step to_tls{"STARTTLS\r\n", "220 go ahead\r\n"};
-  rows.push_back({.name = "REQUIRETLS is said to a host that offers it inside TLS, and only with the message that asks for it",
-                  .options = options(smtp::StartTlsUse::required),
-                  .messages = {changed(message({"b@x.example"}), demanding), message({"c@x.example"})},
-                  .steps = {{"", greeting},
-                            in_clear,
-                            to_tls,
-                            {"<TLS>" + ehlo, offering},
-                            {demand + rcpt("b@x.example") + "DATA\r\n", taken},
-                            {body_on_wire, "250 queued\r\n"},
-                            {mail + rcpt("c@x.example") + "DATA\r\n", taken},
-                            {body_on_wire, "250 queued\r\n"},
-                            bye},
-                  .outcomes = {"delivered 250", "delivered 250"}});
+  rows.push_back(
+      {.name = "REQUIRETLS is said to a host that offers it inside TLS, and only with the message that asks for it",
+       .options = options(smtp::StartTlsUse::required),
+       .messages = {changed(message({"b@x.example"}), demanding), message({"c@x.example"})},
+       .steps = {{"", greeting},
+                 in_clear,
+                 to_tls,
+                 {"<TLS>" + ehlo, offering},
+                 {demand + rcpt("b@x.example") + "DATA\r\n", taken},
+                 {body_on_wire, "250 queued\r\n"},
+                 {mail + rcpt("c@x.example") + "DATA\r\n", taken},
+                 {body_on_wire, "250 queued\r\n"},
+                 bye},
+       .outcomes = {"delivered 250", "delivered 250"}});
   rows.push_back({.name = "REQUIRETLS that was offered in clear does not count inside TLS, and no MAIL is said",
                   .options = options(smtp::StartTlsUse::required),
                   .messages = {changed(message({"b@x.example", "c@x.example"}), demanding), message({"d@x.example"})},
@@ -370,22 +371,22 @@ inline std::vector<Dialogue> transaction_dialogues() {
                             {body_on_wire, "250 queued\r\n"},
                             bye},
                   .outcomes = {"delivered 250"}});
-  rows.push_back({.name = "RET=FULL becomes RET=HDRS beside REQUIRETLS",
-                  .options = options(smtp::StartTlsUse::required),
-                  .messages = {changed(message({"b@x.example"}),
-                                       [&](smtp::Transaction &t) {
-                                         demanding(t);
-                                         t.sender.parameters.ret = smtp::DsnReturn::full;
-                                       })},
-                  .steps = {{"", greeting},
-                            in_clear,
-                            to_tls,
-                            {"<TLS>" + ehlo, "250-mx\r\n250-PIPELINING\r\n250-DSN\r\n250 REQUIRETLS\r\n"},
-                            {"MAIL FROM:<a@example.org> REQUIRETLS RET=HDRS\r\n" + rcpt("b@x.example") + "DATA\r\n",
-                             taken},
-                            {body_on_wire, "250 queued\r\n"},
-                            bye},
-                  .outcomes = {"delivered 250"}});
+  rows.push_back(
+      {.name = "RET=FULL becomes RET=HDRS beside REQUIRETLS",
+       .options = options(smtp::StartTlsUse::required),
+       .messages = {changed(message({"b@x.example"}),
+                            [&](smtp::Transaction &t) {
+                              demanding(t);
+                              t.sender.parameters.ret = smtp::DsnReturn::full;
+                            })},
+       .steps = {{"", greeting},
+                 in_clear,
+                 to_tls,
+                 {"<TLS>" + ehlo, "250-mx\r\n250-PIPELINING\r\n250-DSN\r\n250 REQUIRETLS\r\n"},
+                 {"MAIL FROM:<a@example.org> REQUIRETLS RET=HDRS\r\n" + rcpt("b@x.example") + "DATA\r\n", taken},
+                 {body_on_wire, "250 queued\r\n"},
+                 bye},
+       .outcomes = {"delivered 250"}});
   return rows;
 }
 
