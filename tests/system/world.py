@@ -28,7 +28,7 @@ connection_rate = 100000
 """
 
 # The receivers of a test have addresses that the internet does not reach.
-LOOPBACK = "allow_loopback_addresses = true\n"
+LOOPBACK = "allow_private_addresses = true\nallow_loopback_addresses = true\n"
 
 # Short waits, so that a test can see a second attempt.
 FAST_RETRY = """
