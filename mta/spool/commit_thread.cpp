@@ -292,12 +292,15 @@ void CommitThread::write_batch(Batch &batch) {
     fail(written.error());
     return;
   }
-  if (batch.must_sync) note_synced();
+  if (batch.must_sync) forget_durable();
 }
 
-void CommitThread::note_synced() {
-  kept_.clear();
-  kept_octets_ = 0;
+// The compactor also works without a sync: what is kept goes by what is durable, not by who calls.
+void CommitThread::forget_durable() {
+  if (kept_.empty() || kept_.back().sequence <= log_.durable()) {
+    kept_.clear();
+    kept_octets_ = 0;
+  }
   syncs_.store(log_.syncs(), std::memory_order_relaxed);
 }
 
@@ -363,7 +366,7 @@ void CommitThread::heal() {
     return;
   }
   backlog_.clear();
-  note_synced();
+  forget_durable();
   supply_.keep_reserve();
   healthy_.store(true, std::memory_order_release);
 }
@@ -401,7 +404,7 @@ bool CommitThread::keep_house(bool idle) {
       fail(synced.error());
       return false;
     }
-    note_synced();
+    forget_durable();
   }
   if (auto free = index_.take_free(log_.durable()); !free.empty())
     supply_.release(std::move(free), [this] { nudge(); });
@@ -412,7 +415,7 @@ bool CommitThread::keep_house(bool idle) {
     fail(worked.error());
     return false;
   }
-  if (*worked) note_synced();
+  if (*worked) forget_durable();
   return *worked;
 }
 

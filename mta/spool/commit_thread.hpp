@@ -120,7 +120,7 @@ private:
   void fail_commit(Session &session, Done done, Batch &batch);
   void write_batch(Batch &batch);
   void settle(Batch &batch);
-  void note_synced();
+  void forget_durable();
   void note_head();
   void set_problem(const smtp::Error &error);
   void fail(const smtp::Error &error);

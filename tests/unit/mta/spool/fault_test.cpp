@@ -114,5 +114,52 @@ TEST(SpoolFault, ManyFailuresInARowAndThenPowerLossLoseNothing) {
   }
 }
 
+/// Removes most of what is stored while call `at` fails, in the log or in the move that follows. Then a message is
+/// acknowledged, the power goes, and what was removed before it must not be back.
+void remove_with_failure(std::uint64_t at) {
+  SCOPED_TRACE("failure at call " + std::to_string(at));
+  auto disk = std::make_shared<SimulatedDisk>(at);
+  std::mt19937_64 random(at);
+  std::set<std::uint64_t> kept;
+  {
+    Recovery recovery;
+    auto spool = Spool::open(small_options(), recovery, disk);
+    ASSERT_TRUE(spool);
+    auto arriving = (*spool)->begin(); // its segment cannot be moved, so what was removed in it stays on disk
+    ASSERT_TRUE(arriving && (*arriving)->append(make_octets(random, 5'000)));
+    std::vector<QueueId> ids;
+    for (int i = 0; i < 60; ++i) ids.push_back(store(**spool, make_octets(random, 3'000), "envelope"));
+    disk->fail_at(at, Fault::io_error);
+    // One in five stays: no segment is dead, and each is worth moving.
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (i % 5 == 0)
+        kept.insert(ids[i].value);
+      else
+        (*spool)->remove(ids[i]);
+    }
+    for (std::uint64_t seen = 0; seen != disk->calls(); std::this_thread::sleep_for(std::chrono::milliseconds(15)))
+      seen = disk->calls();
+    wait_until([&] { return (*spool)->status().healthy; });
+    disk->fail_at(1, Fault::none);
+    kept.insert(store(**spool, "acknowledged after all of them", "envelope").value);
+    disk->cut_power();
+  }
+  disk = disk->reboot();
+  Recovery recovery;
+  auto spool = Spool::open(small_options(), recovery, disk);
+  ASSERT_TRUE(spool) << spool.error().detail;
+  std::set<std::uint64_t> found;
+  for (const RecoveredMessage &message : recovery.messages) found.insert(message.id.value);
+  EXPECT_EQ(found, kept);
+  EXPECT_EQ(recovery.damage, std::vector<std::string>{});
+}
+
+TEST(SpoolFault, WhatWasRemovedBeforeAFailureDoesNotComeBack) {
+  for (std::uint64_t at = 1; at <= 60; ++at) {
+    remove_with_failure(at);
+    if (HasFailure()) return;
+  }
+}
+
 } // namespace
 } // namespace mta::spool::test
