@@ -453,7 +453,7 @@ TEST_F(SpoolTest, OurOwnNoticesPassOverTheLimitsForStrangers) {
 
 TEST_F(SpoolTest, AFullDiskAtTheStartIsMetWithTheReserve) {
   SpoolOptions options = small_options();
-  options.reserve_size = 16'384;
+  options.reserve_size = 32'768; // each sync takes a block of it, and half must hold several
   options.min_free = 1;
   auto spool = open(options);
   wait_until([&] { return !disk->files("reserve").empty(); });
@@ -479,7 +479,7 @@ TEST_F(SpoolTest, AFullDiskAtTheStartIsMetWithTheReserve) {
   for (std::size_t i = 1; i < ids.size(); ++i) spool->remove(ids[i]);
   // The second half of the reserve is for removals alone.
   bool refused = false;
-  for (int i = 0; i < 10 && !refused; ++i) {
+  for (int i = 0; i < 20 && !refused; ++i) {
     auto more = spool->begin(Admission::own);
     refused = !more;
     if (more) {
