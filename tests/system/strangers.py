@@ -8,7 +8,7 @@ import statistics
 import threading
 import time
 
-from harness import Behaviour, Daemon, Receiver, expect, send
+from harness import Behaviour, Daemon, Receiver, expect, send, wait_until
 
 CONFIG = """
 [[listener]]
@@ -126,8 +126,32 @@ def time_honest_client(daemon, messages=10):
 
 
 def expect_served(daemon, what, median=1.0, worst=8.0):
+    """An honest client and `status` are answered in time, and the client's messages reach the server behind us."""
     times = time_honest_client(daemon)
     expect(statistics.median(times) < median and max(times) < worst, f"{what}: an honest client waits {[round(t, 2) for t in times]} s")
     begun = time.monotonic()
     daemon.command("status")
     expect(time.monotonic() - begun < worst, f"{what}: status takes {time.monotonic() - begun:.1f} s")
+    honest = {f"honest{number}@ours.example" for number in range(len(times))}
+    wait_until(lambda: honest <= {r for m in daemon.inside.messages for r in m.recipients}, worst, f"{what}: honest mail is delivered")
+
+
+def expect_mail_goes_on(daemon, receiver, recipient, what, listener="relay", sender="user@ours.example", seconds=2.0):
+    """For so many seconds messages go one after another through `listener` to `receiver`, with a call of `status` before each;
+    both are timed."""
+    status, mail = [], []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or not mail:
+        began = time.monotonic()
+        daemon.command("status")
+        status.append(time.monotonic() - began)
+        subject = f"honest {len(mail)} {began}"
+        began = time.monotonic()
+        code, text = send(daemon.port(listener), sender, [recipient], f"From: {sender}\r\nTo: {recipient}\r\nSubject: {subject}\r\n\r\nA line.\r\n")
+        expect(code == 250, f"{what}: the honest client hears {code} {text}")
+        wait_until(lambda s=subject.encode(): any(s in m.body for m in receiver.messages), 30, f"{what}: honest mail is delivered\n{daemon.tail()}")
+        mail.append(time.monotonic() - began)
+    print(f"  {what}: status {len(status)} times, median {statistics.median(status):.3f} s, longest {max(status):.3f} s; honest mail: median "
+          f"{statistics.median(mail):.3f} s, longest {max(mail):.3f} s")
+    expect(max(status) < 3 and statistics.median(status) < 1, f"{what}: the operator is answered: {max(status):.2f} s")
+    expect(max(mail) < 6 and statistics.median(mail) < 2, f"{what}: honest mail is delivered: {max(mail):.2f} s")
