@@ -37,6 +37,7 @@ class Behaviour:
     tls_extensions: tuple = ()  # offered inside TLS only, as REQUIRETLS is
     clear_extensions: tuple = ()  # offered in clear only
     replies: dict = dataclasses.field(default_factory=dict)
+    most_sessions: int = 0  # one more hears 421 at its greeting; 0: any number
     on_message: Optional[Callable[[Received], None]] = None
 
 
@@ -48,6 +49,8 @@ class Receiver:
         self.messages: List[Received] = []
         self.envelope_octets = 0  # octets of MAIL, RCPT and message content that reached us: 0 when policy held
         self.connections = 0
+        self.sessions = 0  # at this moment
+        self.turned_away = 0
         self.lock = threading.Condition()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -90,6 +93,8 @@ class Receiver:
         return context
 
     def _serve(self, connection):
+        with self.lock:
+            self.sessions += 1
         try:
             connection.settimeout(60)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -98,6 +103,8 @@ class Receiver:
             pass
         finally:
             connection.close()
+            with self.lock:
+                self.sessions -= 1
 
 
 class Session:
@@ -133,6 +140,10 @@ class Session:
     def run(self):
         if self.behaviour.implicit_tls:
             self.start_tls()
+        if 0 < self.behaviour.most_sessions < self.receiver.sessions:
+            self.receiver.turned_away += 1
+            self.say("421 4.3.2 too many sessions from your address")
+            return
         if "BANNER" in self.behaviour.replies:
             self.say(self.behaviour.replies["BANNER"])
             if not self.behaviour.replies["BANNER"].startswith("2"):

@@ -415,6 +415,8 @@ void Running::warn_of_last_good() {
 void Running::describe(boost::json::object &answer) {
   if (!last_good_.empty()) answer["last_good"] = last_good_;
   answer["wrong_config"] = !last_good_.empty();
+  if (const auto health = tls_->resolver_health())
+    answer["dns"] = {{"answers", health->answers}, {"problem", health->problem}, {"silent", health->silent()}};
   describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(),
                         std::chrono::system_clock::now());
 }
@@ -676,7 +678,11 @@ ExitStatus report(ExitStatus status, const smtp::Error &error) {
 }
 
 /// What the spool held, as the queue understands it; what cannot be read stays in the spool and is logged.
-DecodedRecovery decode_recovered(Recovery recovery, MailLog &log) {
+DecodedRecovery decode_recovered(Recovery recovery, const std::string &path, MailLog &log) {
+  if (recovery.is_new)
+    log.write(Event("spool", LogLevel::warning)
+                  .with("note", "a new, empty spool was made: if mail should be waiting, look at spool.path")
+                  .with("path", path));
   for (const auto &note : recovery.notes) log.write(Event("spool").with("note", note));
   for (const auto &damage : recovery.damage) log.write(Event("spool", LogLevel::error).with("damage", damage));
   DecodedRecovery decoded = decode_recovery(std::move(recovery.messages));
@@ -723,7 +729,7 @@ ExitStatus run_daemon(const DaemonOptions &options) {
   auto recovery = running.open();
   if (!recovery) return report(ExitStatus::unavailable, recovery.error());
   log_findings(running.log(), found.findings);
-  auto recovered = decode_recovered(std::move(*recovery), running.log());
+  auto recovered = decode_recovered(std::move(*recovery), config.spool.path, running.log());
   if (auto started = running.start(std::move(recovered)); !started)
     return report(ExitStatus::unavailable, started.error());
   running.started_on(std::move(found.seen), std::move(found.last_good));

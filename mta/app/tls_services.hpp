@@ -70,6 +70,9 @@ public:
   /// Of partners, those that end within 30 days, as the daily look found them.
   [[nodiscard]] std::vector<EndingCertificate> ending_certificates() const { return watch_->ending(); }
 
+  /// What is known of the resolver; nothing before the first round.
+  [[nodiscard]] std::optional<HealthReport> resolver_health() const { return health_->last(); }
+
 private:
   explicit TlsServices(Needs needs);
 

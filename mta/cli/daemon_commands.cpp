@@ -94,6 +94,13 @@ void print_status(const json::object &answer) {
   }
   if (const auto lost = count(section(answer, "log"), "lost_lines"); lost != 0)
     std::printf("log            %lld lines LOST\n", lost);
+  if (const auto dns = section(answer, "dns"); !dns.empty()) {
+    if (!flag_at(dns, "answers"))
+      std::printf("DNS            THE RESOLVER DOES NOT ANSWER, mail from outside is put off: %s\n",
+                  text_at(dns, "problem").c_str());
+    else if (const auto silent = text_at(dns, "silent"); !silent.empty())
+      std::printf("DNS            of [dns] resolvers these do not answer: %s\n", silent.c_str());
+  }
   if (const auto memory = section(answer, "tls_memory"); !memory.empty())
     std::printf("TLS memory     %lld domains, %lld of them without TLS now, mail for %lld waits\n",
                 count(memory, "domains"), count(memory, "without_tls"), count(memory, "held"));

@@ -67,6 +67,8 @@ constexpr std::array metrics = {
     Metric{"spool", "moved", "spool_moved_total", "counter", "Messages moved by compaction, to give segments back."},
     Metric{"spool", "commits", "spool_syncs_total", "counter",
            "Syncs of the disk; each makes several messages durable."},
+    Metric{"dns", "answers", "resolver_answers", "gauge",
+           "0 while the resolver does not answer: mail from outside is put off, and nothing is delivered by MX."},
     Metric{"tls_memory", "domains", "tls_memory_domains", "gauge", "Domains whose TLS is remembered."},
     Metric{"tls_memory", "without_tls", "tls_memory_without_tls", "gauge",
            "Domains that always had TLS and have none now."},

@@ -78,18 +78,18 @@ std::string text_of(const smtp::SocketAddress &address) {
   return fmt::format("{}:{}", address.address.to_string(), address.port);
 }
 
-std::string list_of(const std::vector<HealthReport::Forwarder> &forwarders, Server state) {
-  std::vector<std::string> found;
-  for (const auto &forwarder : forwarders)
-    if (forwarder.state == state) found.push_back(text_of(forwarder.address));
-  return fmt::format("{}", fmt::join(found, " "));
-}
-
 } // namespace
 
 bool HealthReport::is_good() const noexcept {
   return answers && std::all_of(forwarders.begin(), forwarders.end(),
                                 [](const Forwarder &forwarder) { return forwarder.state == Server::answers; });
+}
+
+std::string HealthReport::silent() const {
+  std::vector<std::string> found;
+  for (const Forwarder &forwarder : forwarders)
+    if (forwarder.state == Server::silent) found.push_back(text_of(forwarder.address));
+  return fmt::format("{}", fmt::join(found, " "));
 }
 
 std::vector<smtp::SocketAddress> HealthReport::usable() const {
@@ -151,6 +151,7 @@ struct ResolverHealth::State {
   asio::steady_timer timer; ///< used on its executor alone
   std::mutex mutex;
   bool stopped = false; ///< under `mutex`; nothing is touched after it: resolver and log may be gone
+  std::optional<HealthReport> last;
   std::optional<HealthReport> told;
   std::chrono::steady_clock::time_point told_at;
 };
@@ -164,6 +165,7 @@ void ResolverHealth::State::note(const HealthReport &report, const std::vector<s
   if (report.forwarders.size() > 1)
     for (Resolver *follower : services.followers)
       if (auto done = follower->use_forwarders(report.usable()); !done) problem = std::move(done.error().detail);
+  last = report;
   const auto now = std::chrono::steady_clock::now();
   const bool same = told && told->answers == report.answers && told->forwarders == report.forwarders;
   if (same && (report.is_good() || now - told_at < waits.told_again)) return;
@@ -171,18 +173,20 @@ void ResolverHealth::State::note(const HealthReport &report, const std::vector<s
   told_at = now;
   std::string message = "the resolver answers";
   if (!report.answers)
-    message = "the resolver does not answer: mail from outside is put off and nothing is delivered by MX; look at [dns]";
+    message =
+        "the resolver does not answer: mail from outside is put off and nothing is delivered by MX; look at [dns]";
   else if (!report.is_good())
     message = "a resolver of [dns] resolvers does not answer; the others are used";
   std::string states;
   for (const auto &forwarder : report.forwarders)
-    states += fmt::format("{}{} {}", states.empty() ? "" : ", ", text_of(forwarder.address), to_string(forwarder.state));
+    states +=
+        fmt::format("{}{} {}", states.empty() ? "" : ", ", text_of(forwarder.address), to_string(forwarder.state));
   const ResolverStatus counts = services.resolver.status();
   services.log.write(Event("resolver_health", report.is_good() ? LogLevel::info : LogLevel::warning)
                          .with("answers", report.answers)
                          .with("asked", fmt::format("{}", fmt::join(names, " ")))
                          .with_if("resolvers", states)
-                         .with_if("silent", list_of(report.forwarders, Server::silent))
+                         .with_if("silent", report.silent())
                          .with_if("problem", problem)
                          .with("under_way", static_cast<std::uint64_t>(counts.under_way))
                          .with("answered", counts.answered)
@@ -192,6 +196,11 @@ void ResolverHealth::State::note(const HealthReport &report, const std::vector<s
 
 ResolverHealth::ResolverHealth(Services services, Waits waits)
     : state_(std::make_shared<State>(std::move(services), waits)) {}
+
+std::optional<HealthReport> ResolverHealth::last() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->last;
+}
 
 ResolverHealth::~ResolverHealth() {
   stop();

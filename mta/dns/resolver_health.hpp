@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,13 +29,15 @@ struct HealthReport {
   };
   std::vector<Forwarder> forwarders; ///< of [dns] resolvers, each asked by itself
   [[nodiscard]] bool is_good() const noexcept;
+  /// Those that do not answer, "192.0.2.53:53 192.0.2.54:53"; empty: all do.
+  [[nodiscard]] std::string silent() const;
   /// Those that answer; none does: all.
   [[nodiscard]] std::vector<smtp::SocketAddress> usable() const;
 };
 
-/// `names`: domains known to be there, ours if need be. Each is asked about through the resolver by a name below it that
-/// nobody has asked for, so that no cache answers; the first answer ends that. Each forwarder hears one question of its
-/// own, whatever the resolver thinks of it. Never fails. `resolver` must outlive the task.
+/// `names`: domains known to be there, ours if need be. Each is asked about through the resolver by a name below it
+/// that nobody has asked for, so that no cache answers; the first answer ends that. Each forwarder hears one question
+/// of its own, whatever the resolver thinks of it. Never fails. `resolver` must outlive the task.
 [[nodiscard]] Task<HealthReport> ask_health(Resolver &resolver, std::vector<smtp::SocketAddress> forwarders,
                                             std::vector<std::string> names);
 
@@ -66,6 +69,8 @@ public:
   void start();
   /// No further round, and nothing more is told. Any thread; may be called again.
   void stop();
+  /// What the last round found; nothing before the first.
+  [[nodiscard]] std::optional<HealthReport> last() const;
 
 private:
   struct State;

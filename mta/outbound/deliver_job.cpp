@@ -322,11 +322,13 @@ Task<void> look_up(Group &group, std::size_t index) {
 Task<void> connect(Group &group, HostWalk::Connect step) {
   group.host_plan = group.host_plans[step.host];
   const auto &load = group.worker->load();
-  if (!group.host_plan->host.configured) {
-    auto addresses = step.addresses;
-    std::erase_if(addresses, [&](const smtp::SocketAddress &address) {
-      return !load->has_room(address.address, group.outbound().connections_per_address, group.outbound().connections);
-    });
+  auto addresses = step.addresses;
+  std::erase_if(addresses, [&](const smtp::SocketAddress &address) {
+    // A route says what the operator wants; but its host may have room for so many only.
+    if (group.host_plan->host.configured) return !load->takes_more(address.address);
+    return !load->has_room(address.address, group.outbound().connections_per_address, group.outbound().connections);
+  });
+  if (addresses.size() != step.addresses.size()) {
     if (addresses.empty()) { // an idle connection that served another domain makes room
       const auto idle = std::find_if(step.addresses.begin(), step.addresses.end(), [&](const smtp::SocketAddress &one) {
         return group.worker->make_room_at(one.address);
@@ -361,6 +363,12 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
     attempt.cause = opened.failure->cause;
     attempt.reply = opened.failure->reply;
     end_attempt(group, attempt, began);
+    // Other sessions with it go on: it has no room for one more, and this one waits until one of them ends.
+    if (opened.put_off && load->note_no_room(opened.tried.back().address)) {
+      group.crowded = opened.tried.back().address;
+      walk.busy({opened.tried.back()});
+      co_return;
+    }
     if (opened.is_us)
       walk.is_us(std::move(*opened.failure));
     else

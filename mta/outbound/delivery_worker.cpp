@@ -136,6 +136,7 @@ Task<void> say_goodbye_counted(std::unique_ptr<Connection> connection, std::span
 } // namespace
 
 void DeliveryWorker::dismiss(std::unique_ptr<Connection> connection) {
+  load_->note_ended(connection->hold.address());
   connection->hold.release(); // it counts as closing now, whatever its host makes of QUIT
   if (load_->closing >= closing_limit) {
     connection->stream.close();

@@ -10,6 +10,8 @@ namespace {
 
 /// Addresses that are remembered to have answered; over it all are forgotten, and the next answers begin anew.
 constexpr std::size_t answered_limit = 10'000;
+/// Hosts of which it is known how many connections they take; over it those are forgotten whose time is over.
+constexpr std::size_t rooms_limit = 1'000;
 
 } // namespace
 
@@ -45,10 +47,46 @@ void OutboundLoad::Hold::release() noexcept {
 bool OutboundLoad::has_room(const smtp::IpAddress &address, std::size_t per_address, std::size_t limit) const {
   const smtp::IpAddress key = counted(address);
   const std::lock_guard lock(mutex_);
+  if (!takes_more_locked(key, Clock::now())) return false;
   const auto found = by_address_.find(key);
   if (found == by_address_.end()) return true;
   per_address = std::min(per_address, std::max<std::size_t>(1, limit / (answered_.contains(key) ? 4 : 10)));
   return found->second < per_address;
+}
+
+bool OutboundLoad::takes_more_locked(const smtp::IpAddress &key, Clock::time_point now) const {
+  const auto room = rooms_.find(key);
+  if (room == rooms_.end() || room->second.until <= now) return true;
+  const auto found = by_address_.find(key);
+  return found == by_address_.end() || found->second < room->second.connections;
+}
+
+bool OutboundLoad::takes_more(const smtp::IpAddress &address, Clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  return takes_more_locked(counted(address), now);
+}
+
+bool OutboundLoad::note_no_room(const smtp::IpAddress &address, Clock::time_point now) {
+  const smtp::IpAddress key = counted(address);
+  const std::lock_guard lock(mutex_);
+  const auto found = by_address_.find(key);
+  if (found == by_address_.end()) { // the one that was refused has ended by now
+    const auto room = rooms_.find(key);
+    return room != rooms_.end() && now < room->second.last_end + just_now;
+  }
+  if (rooms_.size() >= rooms_limit && !rooms_.contains(key)) {
+    std::erase_if(rooms_, [now](const auto &room) { return room.second.until <= now; });
+    if (rooms_.size() >= rooms_limit) rooms_.clear();
+  }
+  Room &room = rooms_[key];
+  room.connections = found->second;
+  room.until = now + room_is_known;
+  return true;
+}
+
+void OutboundLoad::note_ended(const smtp::IpAddress &address, Clock::time_point now) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (const auto room = rooms_.find(counted(address)); room != rooms_.end()) room->second.last_end = now;
 }
 
 void OutboundLoad::note_answered(const smtp::IpAddress &address) {

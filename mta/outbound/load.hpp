@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -19,6 +20,8 @@ namespace mta {
 /// for the next message, or saying QUIT.
 class OutboundLoad {
 public:
+  using Clock = std::chrono::steady_clock;
+
   /// Counts one connection to `address` while it lives.
   class Hold {
   public:
@@ -37,8 +40,21 @@ public:
 
   /// Whether one more connection to this address may be made. At most `per_address`, and a quarter of a small pool;
   /// one that has not answered for a message yet holds no more than a tenth of it, since a wildcard makes any number of
-  /// domains of one slow host. IPv6 addresses count by their /64, which is what one owner has.
+  /// domains of one slow host. IPv6 addresses count by their /64, which is what one owner has. And
+  /// never more than the host has said it takes.
   [[nodiscard]] bool has_room(const smtp::IpAddress &address, std::size_t per_address, std::size_t limit) const;
+  /// The host at this address put a new connection off at its greeting (RFC 5321 section 4.3.2: 421; another 4xx is
+  /// read alike). True: other connections of ours are open there, or one said QUIT just now, so the host is well and
+  /// only has no room: as many as there are is what it takes, for room_is_known. False: nothing but the refusal is
+  /// known of it.
+  [[nodiscard]] bool note_no_room(const smtp::IpAddress &address, Clock::time_point now = Clock::now());
+  /// Whether the host at this address, as far as it has said, takes one more connection.
+  [[nodiscard]] bool takes_more(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) const;
+  /// A session of ours with the host at this address said QUIT.
+  void note_ended(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) noexcept;
+  static constexpr std::chrono::seconds room_is_known{60};
+  /// A host may still count a connection that we have ended.
+  static constexpr std::chrono::seconds just_now{5};
   /// A host at this address has answered for a message.
   void note_answered(const smtp::IpAddress &address);
   /// Every socket: those that hold a place at an address, and those that say QUIT.
@@ -61,10 +77,19 @@ public:
   [[nodiscard]] bool is_nearly_full(std::size_t limit) const noexcept { return jobs * 4 >= limit * 3 && limit > 1; }
 
 private:
+  /// What a host takes, as it has shown.
+  struct Room {
+    std::size_t connections = 0;
+    Clock::time_point until{};
+    Clock::time_point last_end{}; ///< a session of ours said QUIT
+  };
+  [[nodiscard]] bool takes_more_locked(const smtp::IpAddress &key, Clock::time_point now) const;
+
   mutable std::mutex mutex_;
   std::map<smtp::IpAddress, std::size_t> by_address_;             ///< under mutex_
   std::map<smtp::IpAddress, std::vector<std::uint32_t>> kept_by_; ///< idle ones by worker; under mutex_
   std::set<smtp::IpAddress> answered_;                            ///< under mutex_
+  std::map<smtp::IpAddress, Room> rooms_;                         ///< under mutex_; of hosts that said so
   std::atomic<std::size_t> connections_{0};
 };
 

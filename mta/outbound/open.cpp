@@ -97,8 +97,9 @@ void fail_session(Opening &opening, const smtp::ClientFailed &failed) {
       opening.opened.injected = true;
       return fail_tls(opening, smtp::escape(detail, 500), tls_unproven);
     }
+    opening.opened.put_off = closing;
     break;
-  case Stage::greeting:
+  case Stage::greeting: opening.opened.put_off = failed.reply && failed.reply->is_temporary(); break;
   case Stage::protocol:
   case Stage::transaction: break;
   }

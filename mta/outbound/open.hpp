@@ -35,6 +35,7 @@ struct Opened {
   /// this reason.
   std::string fallback_reason;
   smtp::SocketAddress fallback_address;
+  bool put_off = false;  ///< it answered with a 4xx at its greeting: perhaps it only has no room for one more
   bool is_us = false;    ///< it greeted us with our own name (RFC 5321 section 5.1)
   bool injected = false; ///< octets in clear around STARTTLS: an attack, never fallen back on
 };

@@ -67,6 +67,7 @@ private:
         break;
       }
     }
+    report_.is_new = numbers.empty() && end_.spares.empty() && !end_.has_reserve;
     std::reverse(numbers.begin(), numbers.end());
     return numbers;
   }

@@ -50,6 +50,7 @@ struct RecoveredMessage {
 struct Recovery {
   std::vector<RecoveredMessage> messages; ///< in order of acceptance
   std::vector<std::string> notes;         ///< "segment 00000003: torn tail of 812 octets cut": for the log
+  bool is_new = false;                    ///< nothing of a spool was there
   std::vector<std::string> damage;        ///< losses before a tail; each names what was set aside
 };
 

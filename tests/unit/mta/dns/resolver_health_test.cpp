@@ -122,6 +122,7 @@ TEST(ResolverHealth, ChangesAreTold) {
   support::MemoryLog log;
   mta::ResolverHealth health({resolver, log, context.get_executor(), {}, {}, [] { return std::vector<std::string>{"ours.example"}; }},
                              {.good = 0ms, .bad = 0ms, .told_again = 1h});
+  EXPECT_FALSE(health.last()) << "nothing was asked yet";
   health.start();
   const auto run_to = [&](std::size_t rounds) {
     while (resolver.asked.size() < rounds) context.run_one();
@@ -132,9 +133,12 @@ TEST(ResolverHealth, ChangesAreTold) {
   resolver.silent = "*";
   run_to(8);
   EXPECT_EQ(log.count({"event=resolver_health", "answers=false", "the resolver does not answer"}), 1U);
+  ASSERT_TRUE(health.last());
+  EXPECT_FALSE(health.last()->answers);
   resolver.silent.clear();
   run_to(12);
   EXPECT_EQ(log.count({"event=resolver_health", "answers=true"}), 2U);
+  EXPECT_TRUE(health.last()->answers);
   health.stop();
   context.run();
   EXPECT_EQ(log.lines.size(), 3U);

@@ -57,4 +57,30 @@ TEST(OutboundLoad, a_hold_that_moves_counts_once) {
   EXPECT_EQ(load->connections(), 0U);
 }
 
+TEST(OutboundLoad, a_host_that_turns_one_more_away_takes_as_many_as_there_are) {
+  using namespace std::chrono_literals;
+  const auto now = OutboundLoad::Clock::now();
+  const auto load = std::make_shared<OutboundLoad>();
+  const auto host = address("192.0.2.1");
+  EXPECT_FALSE(load->note_no_room(host, now)) << "nothing of ours is there: it is not well";
+  std::vector<OutboundLoad::Hold> holds;
+  holds.emplace_back(load, host);
+  holds.emplace_back(load, host);
+  EXPECT_TRUE(load->takes_more(host, now)) << "it has not said otherwise";
+  EXPECT_TRUE(load->note_no_room(host, now));
+  EXPECT_FALSE(load->takes_more(host, now));
+  EXPECT_FALSE(load->has_room(host, 20, 1000));
+  EXPECT_TRUE(load->takes_more(address("192.0.2.2"), now)) << "another host";
+  holds.pop_back();
+  EXPECT_TRUE(load->takes_more(host, now)) << "one has ended";
+  holds.emplace_back(load, host);
+  EXPECT_FALSE(load->takes_more(host, now + OutboundLoad::room_is_known - 1s));
+  EXPECT_TRUE(load->takes_more(host, now + OutboundLoad::room_is_known)) << "it may have more room by now";
+  // One that said QUIT may still be counted there; long ago it is not.
+  holds.clear();
+  load->note_ended(host, now);
+  EXPECT_TRUE(load->note_no_room(host, now + OutboundLoad::just_now - 1s));
+  EXPECT_FALSE(load->note_no_room(host, now + OutboundLoad::just_now));
+}
+
 } // namespace

@@ -52,6 +52,15 @@ TEST_F(SpoolTest, KeepsMessagesOfEverySize) {
   }
 }
 
+TEST_F(SpoolTest, WhatIsNewIsToldApartFromWhatIsEmpty) {
+  auto spool = open();
+  EXPECT_TRUE(recovery.is_new);
+  spool.reset();
+  disk = disk->reboot();
+  spool = open();
+  EXPECT_FALSE(recovery.is_new) << "nothing is in it, but it was there";
+}
+
 TEST_F(SpoolTest, ReadsABodyFromAnyOffset) {
   auto spool = open();
   const std::string body = make_octets(random, 20'000);
