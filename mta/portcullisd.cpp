@@ -10,8 +10,9 @@ constexpr int wrong_arguments = 2; ///< CLI11 has a number of its own for each m
 
 int main(int count, char **arguments) {
   mta::DaemonOptions options;
-  CLI::App app{"The Portcullis mail transfer agent. It runs in the foreground; SIGTERM ends it gracefully, SIGHUP reloads "
-               "the configuration and reopens the log, SIGUSR1 only reopens the log."};
+  CLI::App app{
+      "The Portcullis mail transfer agent. It runs in the foreground; SIGTERM ends it gracefully, SIGHUP reloads "
+      "the configuration and reopens the log, SIGUSR1 only reopens the log."};
   app.name("portcullisd");
   app.set_version_flag("--version", std::string(mta::version));
   app.add_option("-c,--config", options.config, "the configuration file")->capture_default_str();

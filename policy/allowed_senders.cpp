@@ -43,9 +43,8 @@ bool SenderPermit::allows(const smtp::Mailbox &sender) const noexcept {
 bool SenderPermit::allows_domain(const smtp::Domain &domain) const noexcept {
   if (!blocks_) return true;
   return std::any_of(blocks_->begin(), blocks_->end(), [&](const AllowedSenders *block) {
-    return std::any_of(block->senders.begin(), block->senders.end(), [&](const SenderPattern &pattern) {
-      return pattern.domain && pattern.domain->matches(domain);
-    });
+    return std::any_of(block->senders.begin(), block->senders.end(),
+                       [&](const SenderPattern &pattern) { return pattern.domain && pattern.domain->matches(domain); });
   });
 }
 

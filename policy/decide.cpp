@@ -72,7 +72,7 @@ struct Weighed {
   std::vector<const Claim *> standing; ///< demands that nothing has taken away, in their order
   std::vector<const Claim *> rules;    ///< of ours, also those whose level was lowered: they still say how
   bool lowered = false;                ///< the last claim that set the level put it below what stood before
-  std::optional<std::size_t> partner; ///< the partner's rule, or the exception in its place, unless passed over
+  std::optional<std::size_t> partner;  ///< the partner's rule, or the exception in its place, unless passed over
   std::optional<Unusable> unusable;
 
   void add(const Claim &claim, std::size_t index);

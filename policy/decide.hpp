@@ -1,4 +1,5 @@
-// decide_tls and judge_sender: the arbiter of every source of TLS policy, outbound, and the partner table's inbound half.
+// decide_tls and judge_sender: the arbiter of every source of TLS policy, outbound, and the partner table's inbound
+// half.
 #pragma once
 
 #include <chrono>
@@ -23,7 +24,8 @@ namespace policy {
 ///     authenticated rule holds beside DANE (`and_certificate`).
 ///   - MTA-STS enforce: the host must match a pattern, else it is `unusable`; level authenticated, system CAs, the
 ///     reference is the host's name (RFC 8461 section 4.1). testing: `observed` only. failed: `unusable`.
-///   - A rule in observe mode (or before its `from` date) counts for nothing in `enforced`; what it would have demanded is
+///   - A rule in observe mode (or before its `from` date) counts for nothing in `enforced`; what it would have demanded
+///   is
 ///     in `observed`, also where that is only another TLS profile.
 ///   - A dated exception, not expired at `now`, lowers (or raises) what all those before it demand.
 ///   - REQUIRETLS raises to authenticated with a trusted name: a host whose name is neither secure, nor in a valid
@@ -31,11 +33,11 @@ namespace policy {
 ///   - TLS-Required: No passes over DANE, MTA-STS and memory; a partner's mandate and REQUIRETLS are not passed over.
 ///     A TLSRPT report of ours passes over every mandate.
 ///   - An operator's override for the message sets the level, whatever the others say.
-/// The references of `authenticated` are, in this order: the partner's `match`; the host's name when its trust is sts or
-/// dnssec (dnssec: also the names that DANE gives); otherwise the recipient domain and, for a route, its host names. They
-/// are given at every level, so that what a connection proved is recorded even where nothing was demanded. A level below
-/// `encrypted` takes the default's profile: a strict one would only turn old TLS into clear text. A route with TLS from
-/// the first octet is never below `encrypted`: there is no clear text on such a port.
+/// The references of `authenticated` are, in this order: the partner's `match`; the host's name when its trust is sts
+/// or dnssec (dnssec: also the names that DANE gives); otherwise the recipient domain and, for a route, its host names.
+/// They are given at every level, so that what a connection proved is recorded even where nothing was demanded. A level
+/// below `encrypted` takes the default's profile: a strict one would only turn old TLS into clear text. A route with
+/// TLS from the first octet is never below `encrypted`: there is no clear text on such a port.
 [[nodiscard]] Decision decide_tls(const TlsSources &sources);
 
 /// Whether a rule with this mode and date is enforced at `now`: not before its day (UTC).
@@ -46,7 +48,7 @@ namespace policy {
 struct SenderFacts {
   smtp::IpAddress client;
   const tls::Facts *facts =
-      nullptr; ///< of the session; `verdict` against the rule's trust store when the rule asks for one
+      nullptr;                 ///< of the session; `verdict` against the rule's trust store when the rule asks for one
   std::string_view listener{}; ///< the name of the listener; empty: one for which every rule holds
 };
 
@@ -57,8 +59,7 @@ struct NeededVerdict {
   std::vector<std::string> crls;
   bool accept_server_auth = false;
 };
-[[nodiscard]] std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners,
-                                                          const smtp::ReversePath &sender,
+[[nodiscard]] std::optional<NeededVerdict> needed_verdict(const PartnerTable &partners, const smtp::ReversePath &sender,
                                                           std::string_view listener = {});
 
 struct SenderVerdict {
@@ -66,8 +67,8 @@ struct SenderVerdict {
   tls::Level wanted = tls::Level::none; ///< what the rule (observed or enforced) demands; none: no rule
   std::string rule;                     ///< empty: no rule applies
   Mode mode = Mode::enforce;
-  bool satisfied = true; ///< false with mode observe: recorded, let pass
-  bool is_proven = false; ///< a network or a certificate of the rule says that it is the partner
+  bool satisfied = true;          ///< false with mode observe: recorded, let pass
+  bool is_proven = false;         ///< a network or a certificate of the rule says that it is the partner
   std::optional<Verdict> verdict; ///< over the certificate or the encryption; nothing: no rule applies
   std::string reason;
 };

@@ -64,8 +64,9 @@ void mark_unknown(Judged &judged, const EvidenceRow &row, const std::vector<std:
   if (!judged.is_refused || judged.kind != VerdictKind::untrusted || !row.not_after) return;
   bool unjudged = false;
   for (const std::string &store : stores) {
-    const bool was_judged = store == "system" || std::any_of(row.judgements.begin(), row.judgements.end(),
-                                                             [&](const auto &judgement) { return judgement.store == store; });
+    const bool was_judged =
+        store == "system" || std::any_of(row.judgements.begin(), row.judgements.end(),
+                                         [&](const auto &judgement) { return judgement.store == store; });
     if (was_judged && !verdict_of(row, store).trusted) return;
     unjudged = unjudged || !was_judged;
   }
@@ -98,7 +99,11 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
   const Requirement &required = decision.enforced;
   const tls::Facts facts = facts_of(row, trust_key(required.trust, required.crls));
   const Verdict verdict = judge_profile(required, judge_tls(required, facts), facts);
-  Judged judged{.is_refused = !verdict.ok(), .is_unknown = false, .kind = verdict.kind, .got = verdict.got, .reason = verdict.reason};
+  Judged judged{.is_refused = !verdict.ok(),
+                .is_unknown = false,
+                .kind = verdict.kind,
+                .got = verdict.got,
+                .reason = verdict.reason};
   std::vector<std::string> stores{trust_key(required.trust, required.crls)};
   for (const CertificateDemand &other : required.also) stores.push_back(trust_key(other.trust, other.crls));
   mark_unknown(judged, row, stores);

@@ -63,7 +63,8 @@ struct EvidenceRow {
   std::string observed_rule;
   std::optional<VerdictKind> observed;
   bool is_refused = false;
-  bool is_proven = false; ///< inbound: SPF, a network or a certificate said that it was the domain's own; else anybody's claim
+  bool is_proven =
+      false; ///< inbound: SPF, a network or a certificate said that it was the domain's own; else anybody's claim
   TlsFault fault = TlsFault::none;
   friend bool operator==(const EvidenceRow &, const EvidenceRow &) = default;
 };
@@ -144,7 +145,8 @@ struct EvidenceSummary {
   std::uint64_t authenticated_messages = 0;
   std::uint64_t unknown_sessions = 0; ///< recorded before the rule: not judged by what it asks for
   std::uint64_t unknown_messages = 0;
-  std::uint64_t unproven_sessions = 0; ///< inbound: that did not meet the rule, and of which nothing says whose they were
+  std::uint64_t unproven_sessions =
+      0; ///< inbound: that did not meet the rule, and of which nothing says whose they were
   std::uint64_t unproven_messages = 0;
   std::uint64_t refused_sessions = 0; ///< that enforce would have refused
   std::uint64_t refused_messages = 0; ///< of them: messages that went all the same
@@ -170,8 +172,8 @@ struct EvidenceSummary {
   std::vector<std::string> warnings; ///< what does not forbid it but wants work
 };
 
-/// When a rule may be enforced; docs/partners.md, "Safe to enforce", says the same in words. Besides, whoever asks probes
-/// every address.
+/// When a rule may be enforced; docs/partners.md, "Safe to enforce", says the same in words. Besides, whoever asks
+/// probes every address.
 struct SafetyLimits {
   static constexpr std::uint64_t enough_days = 7; ///< with sessions that say something; a burst of one day says little
   static constexpr std::chrono::days certificate_margin{14};

@@ -197,26 +197,28 @@ private:
     if (rule_.level == tls::Level::none) return forbid("there is no rule for this direction");
     if (rule_.level <= tls::Level::opportunistic) return forbid("the rule demands nothing that could be enforced");
     if (summary_.distinct_days < SafetyLimits::enough_days)
-      forbid(fmt::format("too little was seen: {} on {} of the {} days that are needed{}", summary_.sessions == 0 ? "nothing" : "sessions that say something",
-                         summary_.distinct_days, SafetyLimits::enough_days,
+      forbid(fmt::format("too little was seen: {} on {} of the {} days that are needed{}",
+                         summary_.sessions == 0 ? "nothing" : "sessions that say something", summary_.distinct_days,
+                         SafetyLimits::enough_days,
                          summary_.unknown_sessions > 0
-                             ? fmt::format("; {} sessions were before the rule, and were not judged by its CAs", summary_.unknown_sessions)
+                             ? fmt::format("; {} sessions were before the rule, and were not judged by its CAs",
+                                           summary_.unknown_sessions)
                              : std::string()));
     if (summary_.unproven_sessions + summary_.unproven_messages > 0)
-      summary_.warnings.push_back(fmt::format(
-          "{} sessions with {} messages did not meet the rule and are not counted: neither SPF nor network nor certificate "
-          "says that they were the partner's",
-          summary_.unproven_sessions, summary_.unproven_messages));
+      summary_.warnings.push_back(fmt::format("{} sessions with {} messages did not meet the rule and are not counted: "
+                                              "neither SPF nor network nor certificate "
+                                              "says that they were the partner's",
+                                              summary_.unproven_sessions, summary_.unproven_messages));
     if (summary_.refused_sessions + summary_.refused_messages > 0)
       forbid(fmt::format("enforce would have refused {} of {} sessions, with {} messages", summary_.refused_sessions,
                          summary_.sessions, summary_.refused_messages));
     if (rule_.level >= tls::Level::authenticated) judge_certificates();
     summary_.is_safe = summary_.because.empty();
     if (summary_.is_safe)
-      summary_.because.push_back(
-          fmt::format("every one of {} sessions on {} days, with {} messages, met the rule",
-                      summary_.sessions - summary_.unknown_sessions - summary_.unproven_sessions, summary_.distinct_days,
-                      summary_.messages - summary_.unknown_messages - summary_.unproven_messages));
+      summary_.because.push_back(fmt::format(
+          "every one of {} sessions on {} days, with {} messages, met the rule",
+          summary_.sessions - summary_.unknown_sessions - summary_.unproven_sessions, summary_.distinct_days,
+          summary_.messages - summary_.unknown_messages - summary_.unproven_messages));
   }
 
   void judge_certificates() {

@@ -89,7 +89,8 @@ private:
       want(DmarcPolicy::reject,
            refusal(1, "Mail from outside with a header From of this site needs SPF or DKIM aligned with it"));
       say("header From is a domain of ours, the client is outside, and neither SPF nor DKIM is aligned");
-      exception_ = auth::PolicyOverride{auth::OverrideKind::local_policy, "own domain used from outside without alignment"};
+      exception_ =
+          auth::PolicyOverride{auth::OverrideKind::local_policy, "own domain used from outside without alignment"};
     }
   }
 

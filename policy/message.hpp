@@ -39,10 +39,10 @@ struct DmarcOverride {
 /// What the configuration says.
 struct MessageRules {
   Mode mode = Mode::enforce;
-  bool own_domain_shield = true;    ///< mail from outside with our domain in From must pass SPF or DKIM aligned
+  bool own_domain_shield = true;      ///< mail from outside with our domain in From must pass SPF or DKIM aligned
   bool refuse_several_authors = true; ///< several From fields, or addresses of several domains: 550
   bool refuse_unusable_from = true;   ///< a From of which nobody can tell the author: 550
-  bool refuse_missing_from = false; ///< no From at all: 550
+  bool refuse_missing_from = false;   ///< no From at all: 550
   auth::DmarcPolicy on_spf_fail = auth::DmarcPolicy::none; ///< for SPF fail of MAIL FROM where no DMARC record applies
   std::vector<DmarcOverride> overrides = {};               ///< the most specific pattern wins, then the first
   std::vector<std::string> trusted_sealers = {};           ///< d= of ARC seals, lower case
@@ -62,8 +62,8 @@ struct MessageChecks {
 
 struct MessageDecision {
   MessageAction action = MessageAction::accept;
-  std::optional<smtp::Reply> reply;      ///< for reject (550 5.7.x) and defer (451 4.7.x)
-  std::vector<std::string> reasons;      ///< each a line for people, printable ASCII; what was decided last stands last
+  std::optional<smtp::Reply> reply; ///< for reject (550 5.7.x) and defer (451 4.7.x)
+  std::vector<std::string> reasons; ///< each a line for people, printable ASCII; what was decided last stands last
   std::vector<auth::PolicyOverride> overrides; ///< why the disposition is not the published policy, for the report
   auth::DmarcPolicy disposition = auth::DmarcPolicy::none; ///< to be reported
   MessageAction observed = MessageAction::accept; ///< what enforce would have done; equals action with mode enforce

@@ -44,7 +44,8 @@ struct OutboundRule {
   tls::Level level = tls::Level::authenticated;
   std::vector<std::string> match;
   std::string trust = "system";
-  std::vector<std::string> crls; ///< files and http URLs; every certificate below the trust anchor must have a valid one
+  std::vector<std::string>
+      crls; ///< files and http URLs; every certificate below the trust anchor must have a valid one
   std::vector<std::string> pins;
   std::string profile = "ncsc";
   std::optional<Route> route;
@@ -55,8 +56,9 @@ struct OutboundRule {
 struct InboundRule {
   Mode mode = Mode::enforce;
   std::optional<std::chrono::sys_days> from; ///< as OutboundRule::from
-  tls::Level level = tls::Level::encrypted; ///< encrypted or authenticated
-  std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself, or any name on a leaf whose key is pinned
+  tls::Level level = tls::Level::encrypted;  ///< encrypted or authenticated
+  std::vector<std::string> names; ///< certificate names, patterns of one label; empty: the sender's domain itself, or
+                                  ///< any name on a leaf whose key is pinned
   std::string trust = "system";
   std::vector<std::string> crls;
   std::vector<std::string> pins;
@@ -64,7 +66,8 @@ struct InboundRule {
   std::vector<smtp::Network> networks; ///< instead of a certificate
   OnFailure on_failure = OnFailure::reject;
   std::vector<std::string> listeners{}; ///< names of those that the rule holds for; empty: all
-  bool authors = false; ///< holds for mail whose author (header From) is of the domain, as well as for its envelope sender
+  bool authors =
+      false; ///< holds for mail whose author (header From) is of the domain, as well as for its envelope sender
   std::string place;
   friend bool operator==(const InboundRule &, const InboundRule &) = default;
 };

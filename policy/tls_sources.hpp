@@ -53,11 +53,11 @@ struct DaneFacts {
 /// What is known of the recipient domain's MTA-STS policy (RFC 8461).
 struct StsFacts {
   enum class State : std::uint8_t {
-    off,       ///< not asked: switched off, a route, an address literal
-    none,      ///< no policy: no record, a policy that could not be fetched and none kept (section 3.3), or mode none
-    testing,   ///< failures are recorded, nothing is enforced
+    off,     ///< not asked: switched off, a route, an address literal
+    none,    ///< no policy: no record, a policy that could not be fetched and none kept (section 3.3), or mode none
+    testing, ///< failures are recorded, nothing is enforced
     enforce,
-    failed,    ///< our cache or the look-up of the record failed: a temporary failure, never "no policy"
+    failed, ///< our cache or the look-up of the record failed: a temporary failure, never "no policy"
   };
   State state = State::off;
   std::string domain;          ///< the policy domain
@@ -65,9 +65,10 @@ struct StsFacts {
   std::vector<std::string> mx; ///< patterns, lower case
   std::chrono::system_clock::time_point fetched;
   std::chrono::system_clock::time_point expires;
-  std::string policy_text;     ///< as fetched, for reports (RFC 8460 section 4.4, "policy-string") and explain
-  std::string detail;          ///< why there is none or why the last fetch failed; for people
-  TlsFault fault = TlsFault::none; ///< of the last fetch: sts_policy_fetch_error, sts_policy_invalid, sts_webpki_invalid
+  std::string policy_text; ///< as fetched, for reports (RFC 8460 section 4.4, "policy-string") and explain
+  std::string detail;      ///< why there is none or why the last fetch failed; for people
+  TlsFault fault =
+      TlsFault::none; ///< of the last fetch: sts_policy_fetch_error, sts_policy_invalid, sts_webpki_invalid
   friend bool operator==(const StsFacts &, const StsFacts &) = default;
 };
 [[nodiscard]] const char *to_string(StsFacts::State state) noexcept;
@@ -79,11 +80,11 @@ struct MemoryFacts {
   bool authenticated = false;
   std::chrono::system_clock::time_point first_seen;
   std::chrono::system_clock::time_point last_seen; ///< of TLS
-  bool always = false;   ///< no session without STARTTLS since the first with it
+  bool always = false;                             ///< no session without STARTTLS since the first with it
   /// A pattern of [tls_memory] covers the domain, and neither an operator nor time has released it: mail waits rather
   /// than leave in clear.
   bool protect = false;
-  std::string rule;      ///< "portcullis.toml:41 [tls_memory] *.gov.uk"
+  std::string rule; ///< "portcullis.toml:41 [tls_memory] *.gov.uk"
   friend bool operator==(const MemoryFacts &, const MemoryFacts &) = default;
 };
 
@@ -111,12 +112,12 @@ struct TlsSources {
   const PartnerTable *partners = nullptr; ///< null: none
   const smtp::Domain *domain = nullptr;   ///< of the recipient; null: an address literal, for which no partner counts
   OutboundDefaults defaults;
-  const Route *route = nullptr;        ///< set when a route applies (partner's own, or a [[route]])
-  std::string host;                    ///< name of the MX or route host; empty: none is known (the DNS failed)
+  const Route *route = nullptr;         ///< set when a route applies (partner's own, or a [[route]])
+  std::string host;                     ///< name of the MX or route host; empty: none is known (the DNS failed)
   NameTrust mx_trust = NameTrust::none; ///< configured: a route; dnssec: a secure MX answer; `sts` is found out here
-  DaneFacts dane;                      ///< of this host
-  StsFacts sts;                        ///< of the domain
-  MemoryFacts memory;                  ///< of the domain
+  DaneFacts dane;                       ///< of this host
+  StsFacts sts;                         ///< of the domain
+  MemoryFacts memory;                   ///< of the domain
   Wish wish = Wish::none;
   std::optional<OperatorOverride> override_;
   std::chrono::system_clock::time_point now;

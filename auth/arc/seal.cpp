@@ -125,7 +125,8 @@ ArcSealer::Implementation::Implementation(const HeaderFields &fields, std::share
   FieldIndex index(fields);
   for (const std::string &name : options.headers) names.push_back(smtp::to_lower(name));
   if (names.empty())
-    for (const std::string &name : sealed_headers()) names.insert(names.end(), std::min(index.count(name), most_sealed_of_name), name);
+    for (const std::string &name : sealed_headers())
+      names.insert(names.end(), std::min(index.count(name), most_sealed_of_name), name);
   message.write(index.canonical_fields(names, Canonical::relaxed));
   body = bodies.want(Canonical::relaxed, HashKind::sha256, std::nullopt);
 }

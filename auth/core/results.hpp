@@ -32,12 +32,12 @@ enum class DkimResult : std::uint8_t { none, pass, fail, policy, neutral, temper
 /// One DKIM-Signature field.
 struct DkimVerdict {
   DkimResult result = DkimResult::none;
-  std::string domain;    ///< d=, lower case
-  std::string selector;  ///< s=
-  std::string identity;  ///< i= as sent, or "@" and d=
-  std::string algorithm; ///< a=, lower case: "rsa-sha256"
-  unsigned bits = 0;     ///< of the key; 0: not known
-  std::string reason;    ///< for people, printable ASCII; empty for a plain pass
+  std::string domain;          ///< d=, lower case
+  std::string selector;        ///< s=
+  std::string identity;        ///< i= as sent, or "@" and d=
+  std::string algorithm;       ///< a=, lower case: "rsa-sha256"
+  unsigned bits = 0;           ///< of the key; 0: not known
+  std::string reason;          ///< for people, printable ASCII; empty for a plain pass
   std::string signature_start; ///< the first 8 characters of b=, for header.b (RFC 6008)
   bool testing = false;        ///< t=y in the key record
   bool body_goes_on = false;   ///< l= covers less than the whole body
@@ -56,10 +56,10 @@ struct ArcSet {
 
 struct ArcVerdict {
   ArcResult result = ArcResult::none;
-  std::vector<ArcSet> chain;   ///< in the order of the instances
-  unsigned oldest_pass = 0;    ///< RFC 8617 section 5.2 step 4: 0 when every message signature passes
-  std::string reason;          ///< for fail: why, printable ASCII
-  bool temporary = false;      ///< fail because a key could not be fetched
+  std::vector<ArcSet> chain; ///< in the order of the instances
+  unsigned oldest_pass = 0;  ///< RFC 8617 section 5.2 step 4: 0 when every message signature passes
+  std::string reason;        ///< for fail: why, printable ASCII
+  bool temporary = false;    ///< fail because a key could not be fetched
 };
 
 enum class DmarcResult : std::uint8_t { none, pass, fail, temperror, permerror };
@@ -68,20 +68,21 @@ enum class DmarcPolicy : std::uint8_t { none, quarantine, reject };
 
 struct DmarcVerdict {
   DmarcResult result = DmarcResult::none;
-  DmarcPolicy policy = DmarcPolicy::none;      ///< the one that applies, as published (RFC 9989: p, sp or np)
-  DmarcPolicy disposition = DmarcPolicy::none; ///< what the domain's policy wants of this message, t=y applied; none for pass
+  DmarcPolicy policy = DmarcPolicy::none; ///< the one that applies, as published (RFC 9989: p, sp or np)
+  DmarcPolicy disposition =
+      DmarcPolicy::none;     ///< what the domain's policy wants of this message, t=y applied; none for pass
   std::string domain;        ///< of header From, lower case A-labels
   std::string org_domain;    ///< its Organizational Domain
   std::string policy_domain; ///< where the record was found; empty: no record
   bool spf_aligned = false;
   bool dkim_aligned = false;
-  bool strict_spf = false;   ///< aspf=s
-  bool strict_dkim = false;  ///< adkim=s
-  bool testing = false;      ///< t=y
-  std::string applied_tag;   ///< "p", "sp" or "np"
+  bool strict_spf = false;      ///< aspf=s
+  bool strict_dkim = false;     ///< adkim=s
+  bool testing = false;         ///< t=y
+  std::string applied_tag;      ///< "p", "sp" or "np"
   std::vector<std::string> rua; ///< URIs as published, for reports
-  std::string record;        ///< the record's text
-  std::string reason;        ///< for people, printable ASCII
+  std::string record;           ///< the record's text
+  std::string reason;           ///< for people, printable ASCII
 };
 
 /// Why what was done is not what the policy asks for (RFC 9990, "Policy Override Reason").

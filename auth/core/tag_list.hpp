@@ -23,7 +23,8 @@ public:
   /// Errors (bad_syntax, with the tag): a part without '=', a bad tag name, a tag given twice, an octet that no value
   /// may hold. One ';' at the end is allowed.
   [[nodiscard]] static smtp::Result<TagList> parse(std::string_view text);
-  /// For DMARC records: a part that is not a tag is passed over, the first of two equal tags counts (names without case).
+  /// For DMARC records: a part that is not a tag is passed over, the first of two equal tags counts (names without
+  /// case).
   [[nodiscard]] static TagList parse_tolerant(std::string_view text);
 
   /// Nothing when the tag is absent.

@@ -70,8 +70,7 @@ smtp::Result<PublicKey> PublicKey::make(KeyType type, std::string_view public_ke
   made->type = type;
   if (type == KeyType::ed25519) {
     if (public_key.size() != 32)
-      return smtp::fail(ErrorCode::bad_syntax,
-                        fmt::format("ed25519 key is {} octets, not 32", public_key.size()));
+      return smtp::fail(ErrorCode::bad_syntax, fmt::format("ed25519 key is {} octets, not 32", public_key.size()));
     made->bits = 256;
     made->key.reset(
         EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, const_octets(public_key), public_key.size()));

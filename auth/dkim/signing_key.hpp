@@ -11,8 +11,8 @@
 
 namespace auth {
 
-/// The name of a key (RFC 6376 section 3.1), lower case: labels of letters, digits, '-' and '_' of at most 63 octets with
-/// dots between, at most 190 octets in all. Errors: bad_syntax.
+/// The name of a key (RFC 6376 section 3.1), lower case: labels of letters, digits, '-' and '_' of at most 63 octets
+/// with dots between, at most 190 octets in all. Errors: bad_syntax.
 [[nodiscard]] smtp::Result<std::string> parse_selector(std::string_view text);
 
 /// Cannot be printed; to_pem() is the only way out, for the file that keeps it.

@@ -54,7 +54,8 @@ smtp::Result<Token> read_macro(std::string_view text) {
     token.reverse = true;
     rest.remove_prefix(1);
   }
-  if (rest.find_first_not_of(delimiters) != std::string_view::npos) return bad_macro("bad_macro delimiter in macro", token.text);
+  if (rest.find_first_not_of(delimiters) != std::string_view::npos)
+    return bad_macro("bad_macro delimiter in macro", token.text);
   token.split_at = rest;
   return token;
 }
@@ -170,7 +171,8 @@ smtp::Result<void> check_domain_spec(std::string_view text) {
   std::string_view end = literal;
   if (end.ends_with('.')) end.remove_suffix(1);
   const auto dot = end.rfind('.');
-  if (dot == std::string_view::npos || !is_toplabel(end.substr(dot + 1))) return bad_macro("no valid top label in", text);
+  if (dot == std::string_view::npos || !is_toplabel(end.substr(dot + 1)))
+    return bad_macro("no valid top label in", text);
   return {};
 }
 

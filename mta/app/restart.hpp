@@ -8,7 +8,8 @@
 
 namespace mta {
 
-/// The keys that differ and are read only at start, in the words of the configuration file: "spool.path", "listener", ….
+/// The keys that differ and are read only at start, in the words of the configuration file: "spool.path", "listener",
+/// ….
 [[nodiscard]] std::vector<std::string> needs_restart(const Config &running, const Config &loaded);
 
 } // namespace mta

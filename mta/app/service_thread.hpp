@@ -20,7 +20,8 @@ public:
   void start() {
     thread_ = std::thread([this] { context_.run(); });
   }
-  /// Ends the thread after what it is at now; what waits is never done, and is destroyed with this. May be called again.
+  /// Ends the thread after what it is at now; what waits is never done, and is destroyed with this. May be called
+  /// again.
   void stop() {
     context_.stop();
     if (thread_.joinable()) thread_.join();

@@ -61,7 +61,8 @@ StartConfig find_start_config(const std::string &path, const std::shared_ptr<tls
     if (opened)
       kept = std::move(*opened);
     else
-      kept_problem = opened.error().code == smtp::ErrorCode::not_found ? "no good one is kept yet" : opened.error().detail;
+      kept_problem =
+          opened.error().code == smtp::ErrorCode::not_found ? "no good one is kept yet" : opened.error().detail;
   }
   bool is_good = loaded.config != nullptr;
   if (is_good && kept) {

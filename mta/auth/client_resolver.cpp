@@ -41,8 +41,7 @@ private:
 
 /// `call` puts the question to the resolver.
 template <typename Record, typename Call>
-Task<smtp::DnsAnswer<Record>> ask_in_turn(Resolver &inner, Gate gate, Client client, std::string name,
-                                          Call call) {
+Task<smtp::DnsAnswer<Record>> ask_in_turn(Resolver &inner, Gate gate, Client client, std::string name, Call call) {
   if (const auto dead = gate->find_dead(name, Clock::now()))
     co_return put_off<Record>(fmt::format("the name servers of {} did not answer lately; they are asked again in {} s",
                                           dead->name, dead->left.count()));
@@ -56,7 +55,8 @@ Task<smtp::DnsAnswer<Record>> ask_in_turn(Resolver &inner, Gate gate, Client cli
   if (!entered) co_return put_off<Record>(std::move(refusal));
   Place place(*gate, client->address, name);
   if (Clock::now() >= client->deadline)
-    co_return put_off<Record>("not asked within the time limit of the checks: others about this client's mail came first");
+    co_return put_off<Record>(
+        "not asked within the time limit of the checks: others about this client's mail came first");
   auto question = call(inner, name);
   auto answer = co_await std::move(question);
   place.outcome = outcome_of(answer);

@@ -1,4 +1,5 @@
-// check_offline: all checks of one message outside of any SMTP session, as the JSON that `portcullis auth check` prints.
+// check_offline: all checks of one message outside of any SMTP session, as the JSON that `portcullis auth check`
+// prints.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ using AnswerAll = std::function<void(auth::DnsFacts &)>;
 /// Never fails: what is wrong with the message is in the results.
 [[nodiscard]] boost::json::object check_offline(const OfflineRequest &request, const AnswerAll &answer);
 
-/// A message as files keep it made into what SMTP carries: every line end becomes CRLF; a "From " line of a mailbox file
-/// in front is left out.
+/// A message as files keep it made into what SMTP carries: every line end becomes CRLF; a "From " line of a mailbox
+/// file in front is left out.
 [[nodiscard]] std::string with_crlf(std::string_view text);
 
 } // namespace mta

@@ -123,8 +123,8 @@ std::function<void()> QuestionGate::next_of(Network &network) {
   return nullptr;
 }
 
-void QuestionGate::leave(const smtp::IpAddress &client, std::string_view name, Outcome outcome,
-                         Clock::time_point began, Clock::time_point now) {
+void QuestionGate::leave(const smtp::IpAddress &client, std::string_view name, Outcome outcome, Clock::time_point began,
+                         Clock::time_point now) {
   const smtp::IpAddress address = questioner_of(client);
   const smtp::IpAddress key = questioner_network(client);
   std::function<void()> next;
@@ -242,8 +242,8 @@ double QuestionGate::spent_of(SpentMap &map, const smtp::IpAddress &key, Clock::
   if (found == map.end()) return 0;
   slide(found->second, now);
   // What came in the window before counts for the part of it that is less than a window ago.
-  const double left = 1.0 - std::chrono::duration<double>(now - found->second.start) /
-                                std::chrono::duration<double>(window);
+  const double left =
+      1.0 - std::chrono::duration<double>(now - found->second.start) / std::chrono::duration<double>(window);
   return found->second.before * std::max(0.0, left) + found->second.current;
 }
 
@@ -251,9 +251,10 @@ std::optional<std::string> QuestionGate::refusal(const smtp::IpAddress &client, 
                                                  Clock::time_point now) {
   const std::scoped_lock lock(mutex_);
   const auto refuse = [](std::string_view whose, std::size_t limit) {
-    return fmt::format("too many domains in mail of your {} have name servers that do not answer, limit is {} questions "
-                       "in 10 minutes; try again later",
-                       whose, limit);
+    return fmt::format(
+        "too many domains in mail of your {} have name servers that do not answer, limit is {} questions "
+        "in 10 minutes; try again later",
+        whose, limit);
   };
   if (spent_of(spent_addresses_, questioner_of(client), now) >= static_cast<double>(limits.unanswered_per_address))
     return refuse("address", limits.unanswered_per_address);
@@ -264,9 +265,9 @@ std::optional<std::string> QuestionGate::refusal(const smtp::IpAddress &client, 
 
 QuestionGate::Counts QuestionGate::counts(Clock::time_point now) const {
   const std::scoped_lock lock(mutex_);
-  return {under_way_, waiting_, static_cast<std::size_t>(std::count_if(zones_.begin(), zones_.end(), [now](const auto &entry) {
-            return entry.second.until > now;
-          }))};
+  return {under_way_, waiting_,
+          static_cast<std::size_t>(std::count_if(zones_.begin(), zones_.end(),
+                                                 [now](const auto &entry) { return entry.second.until > now; }))};
 }
 
 } // namespace mta

@@ -41,11 +41,11 @@ public:
   static constexpr auto window = std::chrono::minutes(10); ///< of the budget
   static constexpr std::size_t waiting_per_network = 1024; ///< questions that wait
   static constexpr std::size_t waiting_per_address = 256;
-  static constexpr std::size_t small_share = 8;            ///< a network with fewer questions may pass `total`
+  static constexpr std::size_t small_share = 8; ///< a network with fewer questions may pass `total`
 
   enum class Turn : std::uint8_t { now, later };
-  /// Later: `begin` is called once, when its turn has come; on the thread of another question's end. Error full: as many
-  /// of the address or the network wait already.
+  /// Later: `begin` is called once, when its turn has come; on the thread of another question's end. Error full: as
+  /// many of the address or the network wait already.
   [[nodiscard]] smtp::Result<Turn> enter(const smtp::IpAddress &client, const QuestionLimits &limits,
                                          std::function<void()> begin);
   enum class Outcome : std::uint8_t {

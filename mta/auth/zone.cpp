@@ -72,7 +72,8 @@ bool add_mx(auth::DnsFact &fact, const json::value &record) {
   const auto &host = record.get_array()[1];
   if (!host.is_string() || !preference.is_int64() || preference.get_int64() < 0 || preference.get_int64() > 65535)
     return false;
-  fact.hosts.push_back({static_cast<std::uint16_t>(preference.get_int64()), plain_name(std::string_view(host.get_string()))});
+  fact.hosts.push_back(
+      {static_cast<std::uint16_t>(preference.get_int64()), plain_name(std::string_view(host.get_string()))});
   return true;
 }
 
@@ -208,9 +209,9 @@ smtp::Result<Zone> Zone::from(const json::object &object) {
       continue;
     }
     if (!entry.value().is_object())
-      return smtp::fail(smtp::ErrorCode::bad_syntax,
-                        fmt::format("{}: not an object of record types, nor SERVFAIL, TIMEOUT or NXDOMAIN",
-                                    smtp::escape(name, 80)));
+      return smtp::fail(
+          smtp::ErrorCode::bad_syntax,
+          fmt::format("{}: not an object of record types, nor SERVFAIL, TIMEOUT or NXDOMAIN", smtp::escape(name, 80)));
     if (auto read = zone.read_name(made, name, entry.value().get_object()); !read) return tl::unexpected(read.error());
   }
   return zone;

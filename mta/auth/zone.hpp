@@ -15,10 +15,11 @@
 
 namespace mta {
 
-/// A name that is absent is NXDOMAIN, a type that is absent is NODATA. "SERVFAIL", "TIMEOUT" and "NXDOMAIN" in place of a
-/// type's list, or of the whole object, stand for those answers. CNAME is followed, at most 8 times. Names are compared
-/// without case and without a final dot. "dnssec": "secure", "insecure" or "bogus" is the state of a name's answers, also
-/// of the negative ones and of absent names below it; without it, insecure. TLSA is a list of "3 1 1 HEX" or [3, 1, 1, "HEX"].
+/// A name that is absent is NXDOMAIN, a type that is absent is NODATA. "SERVFAIL", "TIMEOUT" and "NXDOMAIN" in place of
+/// a type's list, or of the whole object, stand for those answers. CNAME is followed, at most 8 times. Names are
+/// compared without case and without a final dot. "dnssec": "secure", "insecure" or "bogus" is the state of a name's
+/// answers, also of the negative ones and of absent names below it; without it, insecure. TLSA is a list of "3 1 1 HEX"
+/// or [3, 1, 1, "HEX"].
 class Zone {
 public:
   /// Errors (bad_syntax) name the record: "example.org MX: not a list of [preference, host]".

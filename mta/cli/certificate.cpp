@@ -46,7 +46,8 @@ void run(GlobalOptions &global, bool request, const CertificateArguments &argume
   const std::string out_file =
       arguments.out_file.empty() ? names.front() + (request ? ".csr" : ".pem") : arguments.out_file;
   if (auto written = write_new(key_file, made->key, 0600); !written) return fail(global, written.error().detail, 2);
-  if (auto written = write_new(out_file, made->certificate, 0644); !written) return fail(global, written.error().detail, 2);
+  if (auto written = write_new(out_file, made->certificate, 0644); !written)
+    return fail(global, written.error().detail, 2);
   if (global.json) {
     boost::json::object answer;
     answer["ok"] = true;
@@ -74,10 +75,13 @@ void add_certificate(CLI::App &program, GlobalOptions &global) {
 
   auto self_arguments = std::make_shared<CertificateArguments>();
   auto *self_signed = certificate->add_subcommand(
-      "self-signed", "Make a key and a self-signed certificate: encryption for a fresh start, which proves nothing to anybody.");
+      "self-signed",
+      "Make a key and a self-signed certificate: encryption for a fresh start, which proves nothing to anybody.");
   add_common(*self_signed, *self_arguments);
   self_signed->add_option("--out", self_arguments->out_file, "where the certificate is written (default: NAME.pem)");
-  self_signed->add_option("--days", self_arguments->days, "how long it is valid")->check(CLI::Range(1U, 3650U))->capture_default_str();
+  self_signed->add_option("--days", self_arguments->days, "how long it is valid")
+      ->check(CLI::Range(1U, 3650U))
+      ->capture_default_str();
   self_signed->callback([&global, self_arguments] { run(global, false, *self_arguments); });
 
   auto request_arguments = std::make_shared<CertificateArguments>();

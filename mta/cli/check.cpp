@@ -35,8 +35,8 @@ const char *dns_state_word(DnsState state) noexcept {
 }
 
 /// False: something is missing or wrong. The lines go to `text` and `list`.
-bool ask_the_dns(GlobalOptions &global, const CheckCommandArguments &arguments, const std::shared_ptr<const Config> &config, std::string &text,
-             boost::json::array &list) {
+bool ask_the_dns(GlobalOptions &global, const CheckCommandArguments &arguments,
+                 const std::shared_ptr<const Config> &config, std::string &text, boost::json::array &list) {
   DnsSource source([config] { return config->dns; });
   const auto answers = source.from_file(arguments.dns_file);
   if (!answers) {
@@ -47,7 +47,8 @@ bool ask_the_dns(GlobalOptions &global, const CheckCommandArguments &arguments, 
   for (const DnsLine &line : check_dns(*config, *answers)) {
     good = good && (line.state == DnsState::right || line.state == DnsState::unknown);
     text += fmt::format("{:<8} {}: {}\n", dns_state_word(line.state), line.subject, line.detail);
-    list.push_back(boost::json::object{{"subject", line.subject}, {"state", dns_state_word(line.state)}, {"detail", line.detail}});
+    list.push_back(
+        boost::json::object{{"subject", line.subject}, {"state", dns_state_word(line.state)}, {"detail", line.detail}});
   }
   return good;
 }
@@ -79,14 +80,16 @@ void run_check_command(GlobalOptions &global, const CheckCommandArguments &argum
 
 void add_check(CLI::App &program, GlobalOptions &global) {
   auto arguments = std::make_shared<CheckCommandArguments>();
-  auto *command = program.add_subcommand(
-      "check", "Read the configuration as the daemon would and list every mistake with file, line and key, and what this machine "
-               "lacks: users, folders, addresses. Exit status 0: it would start; 78: not, or not do what is meant; 1: with --strict "
-               "there are warnings, or with --dns something is not published.");
+  auto *command = program.add_subcommand("check", "Read the configuration as the daemon would and list every mistake "
+                                                  "with file, line and key, and what this machine "
+                                                  "lacks: users, folders, addresses. Exit status 0: it would start; "
+                                                  "78: not, or not do what is meant; 1: with --strict "
+                                                  "there are warnings, or with --dns something is not published.");
   command->add_flag("--profiles", arguments->options.profiles, "show what each TLS profile becomes with this OpenSSL");
   command->add_flag("--strict", arguments->strict, "warnings are a failure, too");
   command->add_flag("--dns", arguments->dns,
-                    "ask the DNS for everything that our domains should publish: MX, SPF, DKIM, DMARC, MTA-STS, TLSRPT, reverse names");
+                    "ask the DNS for everything that our domains should publish: MX, SPF, DKIM, DMARC, MTA-STS, "
+                    "TLSRPT, reverse names");
   command->add_option("--dns-file", arguments->dns_file, "with --dns: answers as JSON, instead of the real DNS");
   command->callback([&global, arguments] { run_check_command(global, *arguments); });
 }

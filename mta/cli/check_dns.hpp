@@ -17,7 +17,8 @@ struct DnsLine {
   std::string detail; ///< what is there, or what is to be published
 };
 
-/// MX to us, SPF with our addresses, DKIM, DMARC, MTA-STS, TLSRPT of each domain; our name's addresses and their reverse names.
+/// MX to us, SPF with our addresses, DKIM, DMARC, MTA-STS, TLSRPT of each domain; our name's addresses and their
+/// reverse names.
 [[nodiscard]] std::vector<DnsLine> check_dns(const Config &config, const AnswerAll &answer);
 
 /// What the DNS says of one key: empty when it is right.

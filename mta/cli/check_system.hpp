@@ -7,8 +7,8 @@
 
 namespace mta::cli {
 
-/// As far as the rights of who asks go. Changes nothing: addresses are bound for a moment and not listened on. Errors are what
-/// the daemon would not start with.
+/// As far as the rights of who asks go. Changes nothing: addresses are bound for a moment and not listened on. Errors
+/// are what the daemon would not start with.
 [[nodiscard]] std::vector<Finding> check_system(const Config &config);
 
 } // namespace mta::cli

@@ -70,13 +70,15 @@ void run_keygen(GlobalOptions &global, const KeygenArguments &arguments) {
     const auto made = make_key(*domain, name, arguments.folder, type);
     if (!made) return fail(global, made.error().detail, 2);
     if (global.json) {
-      keys.push_back({{"selector", made->selector}, {"file", made->file}, {"name", made->name}, {"record", made->record}});
+      keys.push_back(
+          {{"selector", made->selector}, {"file", made->file}, {"name", made->name}, {"record", made->record}});
       continue;
     }
-    std::printf("key (keep it secret): %s\npublish in the DNS:\n%s\nin the configuration:\n[[dkim_key]]\ndomain = \"%s\"\n"
-                "selector = \"%s\"\nfile = \"%s\"\n\n",
-                made->file.c_str(), zone_line(made->name, made->record).c_str(), domain->ascii().c_str(),
-                made->selector.c_str(), std::filesystem::absolute(made->file).c_str());
+    std::printf(
+        "key (keep it secret): %s\npublish in the DNS:\n%s\nin the configuration:\n[[dkim_key]]\ndomain = \"%s\"\n"
+        "selector = \"%s\"\nfile = \"%s\"\n\n",
+        made->file.c_str(), zone_line(made->name, made->record).c_str(), domain->ascii().c_str(),
+        made->selector.c_str(), std::filesystem::absolute(made->file).c_str());
   }
   if (global.json) print_json({{"ok", true}, {"keys", keys}});
 }
@@ -98,7 +100,8 @@ void run_check(GlobalOptions &global, const std::string &dns_file) {
       list.push_back({{"name", name}, {"file", key.file}, {"ok", problem.empty()}, {"problem", problem}});
     else
       std::printf("%s: %s\n", name.c_str(),
-                  problem.empty() ? "right" : fmt::format("{} (publish: {})", problem, key.key->public_record()).c_str());
+                  problem.empty() ? "right"
+                                  : fmt::format("{} (publish: {})", problem, key.key->public_record()).c_str());
   }
   if (global.json) return print_json({{"ok", global.status == 0}, {"keys", list}});
   if (keys.empty()) std::printf("there is no [[dkim_key]] in %s\n", global.config.c_str());
@@ -112,15 +115,18 @@ void add_dkim(CLI::App &program, GlobalOptions &global) {
 
   auto arguments = std::make_shared<KeygenArguments>();
   auto *keygen = group->add_subcommand(
-      "keygen", "Make private keys that only their owner can read, and print the DNS records and the configuration that "
-                "they need. Existing files are never overwritten.");
+      "keygen",
+      "Make private keys that only their owner can read, and print the DNS records and the configuration that "
+      "they need. Existing files are never overwritten.");
   keygen->add_option("domain", arguments->domain, "the domain that signs")->required();
   keygen->add_option("selector", arguments->selector, "the name of the key, such as s2026")->required();
-  keygen->add_option("--type", arguments->type,
-                     "both: RSA of 2048 bits under SELECTOR and Ed25519 under SELECTOR-ed25519; or one of them")
+  keygen
+      ->add_option("--type", arguments->type,
+                   "both: RSA of 2048 bits under SELECTOR and Ed25519 under SELECTOR-ed25519; or one of them")
       ->check(CLI::IsMember({"both", "rsa-2048", "rsa-3072", "ed25519"}))
       ->capture_default_str();
-  keygen->add_option("--folder", arguments->folder, "where the files DOMAIN.SELECTOR.key are written")->capture_default_str();
+  keygen->add_option("--folder", arguments->folder, "where the files DOMAIN.SELECTOR.key are written")
+      ->capture_default_str();
   keygen->callback([&global, arguments] { run_keygen(global, *arguments); });
 
   auto dns_file = std::make_shared<std::string>();

@@ -92,15 +92,16 @@ std::string format_summary(const policy::EvidenceSummary &summary, std::chrono::
                      host.authenticated_sessions,
                      host.refused_sessions > 0 ? fmt::format(", {} would be refused", host.refused_sessions) : ""));
   if (summary.unknown_sessions + summary.unknown_messages > 0)
-    line("unknown", fmt::format("{} sessions with {} messages were not judged by the rule's CAs: they were before it", summary.unknown_sessions,
-                                summary.unknown_messages));
+    line("unknown", fmt::format("{} sessions with {} messages were not judged by the rule's CAs: they were before it",
+                                summary.unknown_sessions, summary.unknown_messages));
   if (summary.domains.size() > 1)
     for (const auto &domain : summary.domains)
       line("domain",
-           fmt::format("{}: {} sessions, {} messages, {}{}{}", smtp::escape(domain.name, 100), domain.sessions, domain.messages,
-                       range_text(domain.best, domain.worst),
+           fmt::format("{}: {} sessions, {} messages, {}{}{}", smtp::escape(domain.name, 100), domain.sessions,
+                       domain.messages, range_text(domain.best, domain.worst),
                        domain.clear_sessions > 0 ? fmt::format(", {} without TLS", domain.clear_sessions) : "",
-                       domain.refused_sessions > 0 ? fmt::format(", {} would be refused", domain.refused_sessions) : ""));
+                       domain.refused_sessions > 0 ? fmt::format(", {} would be refused", domain.refused_sessions)
+                                                   : ""));
   for (const auto &seen : summary.certificates) line("certificate", format_certificate(seen, now));
   for (const auto &cause : summary.causes)
     line("would refuse", fmt::format("{} sessions at {}, with {} messages, last {}: {}: {}", cause.sessions,

@@ -67,9 +67,9 @@ void print_exceptions(const policy::Partner &partner, std::chrono::system_clock:
     const auto left = (exception.expires - today).count();
     std::printf("  %-16s%s: %s until %s (%s)%s\n", "exception", exception.domain.to_string().c_str(),
                 tls::to_string(exception.level), format_day(exception.expires).c_str(), exception.owner.c_str(),
-                left < 0    ? ": EXPIRED, it no longer counts"
+                left < 0     ? ": EXPIRED, it no longer counts"
                 : left <= 30 ? fmt::format(": expires in {} days", left).c_str()
-                            : "");
+                             : "");
   }
 }
 
@@ -86,7 +86,8 @@ json::array describe_exceptions(const policy::Partner &partner) {
 }
 
 /// A partner by its name, without case, or by a domain of its own; then `domain` is set, and only its mail is told of.
-const policy::Partner *find_partner(const policy::PartnerTable &table, const std::string &name, std::optional<smtp::Domain> &domain) {
+const policy::Partner *find_partner(const policy::PartnerTable &table, const std::string &name,
+                                    std::optional<smtp::Domain> &domain) {
   for (const policy::Partner &partner : table.partners())
     if (partner.name == name) return &partner;
   for (const policy::Partner &partner : table.partners())
@@ -130,14 +131,17 @@ void add_probe(policy::EvidenceSummary &summary, const Config &config, const pol
     for (const ProbedAddress &each : domain.addresses) {
       ++addresses;
       if (!each.is_good)
-        forbid(fmt::format("the probe of {} ({}) of {}: {}{}{}", smtp::escape(each.host, 100), each.address.empty() ? "no address" : each.address,
-                           domain.domain, each.verdict, each.reason.empty() ? "" : ": ", smtp::escape(each.reason, 300)));
+        forbid(fmt::format("the probe of {} ({}) of {}: {}{}{}", smtp::escape(each.host, 100),
+                           each.address.empty() ? "no address" : each.address, domain.domain, each.verdict,
+                           each.reason.empty() ? "" : ": ", smtp::escape(each.reason, 300)));
     }
   }
   if (summary.domains.size() > probed->size())
-    forbid(fmt::format("only {} of {} domains were probed: ask for one of them by its name", probed->size(), summary.domains.size()));
+    forbid(fmt::format("only {} of {} domains were probed: ask for one of them by its name", probed->size(),
+                       summary.domains.size()));
   if (summary.is_safe)
-    summary.because.push_back(fmt::format("every one of {} addresses of its MX hosts met it in a probe now", addresses));
+    summary.because.push_back(
+        fmt::format("every one of {} addresses of its MX hosts met it in a probe now", addresses));
 }
 
 void run_status(GlobalOptions &global, PartnerArguments arguments) {
@@ -150,8 +154,9 @@ void run_status(GlobalOptions &global, PartnerArguments arguments) {
   if (!arguments.name.empty()) {
     const policy::Partner *found = find_partner(config->partners, arguments.name, only);
     if (!found)
-      return fail(global, fmt::format("no partner is named \"{}\", and none has that domain; {}", smtp::escape(arguments.name),
-                                      known_partners(config->partners)),
+      return fail(global,
+                  fmt::format("no partner is named \"{}\", and none has that domain; {}", smtp::escape(arguments.name),
+                              known_partners(config->partners)),
                   2);
     arguments.name = found->name;
   }
@@ -292,7 +297,8 @@ void add_partner(CLI::App &program, GlobalOptions &global) {
       "For each partner and direction: messages, TLS, certificates, what enforce would have refused, and whether it is "
       "safe to enforce.");
   status->add_option("name", arguments->name, "one partner only, by its name or one of its domains");
-  status->add_flag("--no-probe", arguments->no_probe, "do not connect to the partner's MX hosts; then nothing is called safe to enforce");
+  status->add_flag("--no-probe", arguments->no_probe,
+                   "do not connect to the partner's MX hosts; then nothing is called safe to enforce");
   add_days(*status, arguments->days);
   status->callback([&global, arguments] { run_status(global, *arguments); });
   auto *suggest = group->add_subcommand(

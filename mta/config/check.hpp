@@ -14,7 +14,7 @@ struct CheckOptions {
 };
 
 struct CheckReport {
-  bool ok = false;  ///< the daemon would start with this configuration, and everything that it names works
+  bool ok = false; ///< the daemon would start with this configuration, and everything that it names works
   std::size_t warnings = 0;
   std::string text; ///< for people; no final line break
   std::string json; ///< one object: ok, file, errors, warnings, findings, profiles

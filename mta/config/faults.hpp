@@ -1,5 +1,5 @@
-// find_faults: what a configuration that loads would do to mail all the same: domains that lead back to us, certificates
-// that have ended.
+// find_faults: what a configuration that loads would do to mail all the same: domains that lead back to us,
+// certificates that have ended.
 #pragma once
 
 #include <chrono>

@@ -122,7 +122,8 @@ smtp::Result<void> keep_last_good(const Config &config, RecordingFiles::Seen see
   if (auto written = replace_file(folder + "/new", index_file(folder), index + contents); !written) return written;
   std::error_code error;
   for (const auto &entry : std::filesystem::directory_iterator(folder, error))
-    if (!kept.contains(entry.path().filename().string())) (void)remove_file(entry.path().string()); // of the time before
+    if (!kept.contains(entry.path().filename().string()))
+      (void)remove_file(entry.path().string()); // of the time before
   return {};
 }
 
@@ -150,13 +151,15 @@ smtp::Result<void> KeptFiles::parse(std::string_view text, const std::string &ma
     const auto rest = line.substr(space + 1);
     if (word == "main") {
       if (rest != main_file)
-        return smtp::fail(smtp::ErrorCode::not_found, fmt::format("what is kept in {} is of {}", folder_, smtp::escape(rest)));
+        return smtp::fail(smtp::ErrorCode::not_found,
+                          fmt::format("what is kept in {} is of {}", folder_, smtp::escape(rest)));
     } else if (word == "saved") {
       saved_ = std::string(rest);
     } else if (word == "copy") {
       const auto gap = rest.find(' ');
       const auto name = rest.substr(0, gap);
-      if (gap == std::string_view::npos || name.empty() || name.find('/') != std::string_view::npos) return damaged(line);
+      if (gap == std::string_view::npos || name.empty() || name.find('/') != std::string_view::npos)
+        return damaged(line);
       copies_[std::string(rest.substr(gap + 1))] = std::string(name);
     } else {
       auto numbered = parse_numbered(rest);

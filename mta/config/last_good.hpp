@@ -30,7 +30,8 @@ public:
   [[nodiscard]] smtp::Result<std::string> read(const std::string &path, std::size_t limit) const override;
   [[nodiscard]] smtp::Result<std::vector<std::string>> list(const std::string &folder) const override;
   [[nodiscard]] smtp::Result<std::vector<tls::CertificateFacts>> certificates(const std::string &path) const override;
-  [[nodiscard]] smtp::Result<void> check_key_pair(const std::string &certificate, const std::string &key) const override;
+  [[nodiscard]] smtp::Result<void> check_key_pair(const std::string &certificate,
+                                                  const std::string &key) const override;
   [[nodiscard]] Seen take() { return std::move(seen_); }
 
 private:
@@ -52,12 +53,14 @@ class KeptFiles final : public ConfigFiles {
 public:
   /// `main_file`: the absolute path of the configuration that it must belong to. Errors: nothing is kept, it belongs to
   /// another configuration, or it is damaged.
-  [[nodiscard]] static smtp::Result<std::unique_ptr<KeptFiles>> open(const std::string &folder, const std::string &main_file);
+  [[nodiscard]] static smtp::Result<std::unique_ptr<KeptFiles>> open(const std::string &folder,
+                                                                     const std::string &main_file);
 
   [[nodiscard]] smtp::Result<std::string> read(const std::string &path, std::size_t limit) const override;
   [[nodiscard]] smtp::Result<std::vector<std::string>> list(const std::string &folder) const override;
   [[nodiscard]] smtp::Result<std::vector<tls::CertificateFacts>> certificates(const std::string &path) const override;
-  [[nodiscard]] smtp::Result<void> check_key_pair(const std::string &certificate, const std::string &key) const override;
+  [[nodiscard]] smtp::Result<void> check_key_pair(const std::string &certificate,
+                                                  const std::string &key) const override;
   [[nodiscard]] std::string locate(const std::string &path) const override;
 
   [[nodiscard]] const std::string &saved() const noexcept { return saved_; } ///< "2026-11-29T02:31:45Z"

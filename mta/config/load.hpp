@@ -13,9 +13,9 @@ namespace mta {
 class ConfigFiles;
 
 enum class Severity : std::uint8_t {
-  error,   ///< the daemon does not start with it
+  error, ///< the daemon does not start with it
   warning,
-  fault,   ///< the daemon starts, but what is named does not work: `check` fails
+  fault, ///< the daemon starts, but what is named does not work: `check` fails
 };
 
 /// One finding: "portcullis.toml:12: listener.profile: unknown profile "nscs"; known: ncsc, …".

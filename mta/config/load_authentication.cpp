@@ -25,7 +25,8 @@ void read_disposition(Section &section, std::string_view key, auth::DmarcPolicy 
 void read_override(Section &section, std::vector<policy::DmarcOverride> &overrides) {
   policy::OverrideSubject subject = policy::OverrideSubject::author;
   section.read_word<policy::OverrideSubject>(
-      "match", subject, {{"author", policy::OverrideSubject::author}, {"forwarder", policy::OverrideSubject::forwarder}});
+      "match", subject,
+      {{"author", policy::OverrideSubject::author}, {"forwarder", policy::OverrideSubject::forwarder}});
   auth::DmarcPolicy disposition = auth::DmarcPolicy::none;
   section.require("disposition", "none, quarantine or reject");
   read_disposition(section, "disposition", disposition);
@@ -48,10 +49,9 @@ void read_override(Section &section, std::vector<policy::DmarcOverride> &overrid
 }
 
 void read_quarantine(Section &section, AuthenticationConfig &out) {
-  section.read_word<QuarantineAction>("quarantine", out.quarantine,
-                                      {{"mark", QuarantineAction::mark},
-                                       {"redirect", QuarantineAction::redirect},
-                                       {"hold", QuarantineAction::hold}});
+  section.read_word<QuarantineAction>(
+      "quarantine", out.quarantine,
+      {{"mark", QuarantineAction::mark}, {"redirect", QuarantineAction::redirect}, {"hold", QuarantineAction::hold}});
   section.read_parsed("quarantine_recipient", out.quarantine_recipient, parse_optional_mailbox);
   if (out.quarantine == QuarantineAction::redirect && !section.has("quarantine_recipient"))
     section.error("quarantine", "\"redirect\" needs quarantine_recipient, the mailbox that gets such mail");
@@ -105,8 +105,9 @@ std::optional<SigningKeyConfig> read_key(Section &section, Loading &loading) {
   section.read("file", shown);
   file = shown.empty() ? std::string() : loading.resolve(shown);
   if (domain && !loading.config.is_within_own_domain(domain->ascii()))
-    section.error("domain", fmt::format("{} is not a domain of ours, nor below one: add a [[domain]], or remove the key",
-                                        domain->ascii()));
+    section.error(
+        "domain",
+        fmt::format("{} is not a domain of ours, nor below one: add a [[domain]], or remove the key", domain->ascii()));
   if (!domain || selector.empty() || file.empty()) return std::nullopt;
   const auto pem = loading.files.read(file, key_file_limit);
   if (!pem) {
@@ -138,7 +139,8 @@ void load_dkim_keys(Section &root, Loading &loading) {
       return other.domain == key->domain && other.selector == key->selector;
     });
     if (same != keys.end())
-      section.error("selector", fmt::format("{} of {} is already listed at {}", key->selector, key->domain.ascii(), same->place));
+      section.error("selector",
+                    fmt::format("{} of {} is already listed at {}", key->selector, key->domain.ascii(), same->place));
     else
       keys.push_back(std::move(*key));
   }
@@ -150,7 +152,8 @@ void load_arc(Section &root, Loading &loading) {
   ArcConfig &out = loading.config.arc;
   out.key = read_key(*section, loading);
   out.recipients = {smtp::DomainPattern::parse("*").value()};
-  section->read_list("recipients", out.recipients, [](std::string_view text) { return smtp::DomainPattern::parse(text); });
+  section->read_list("recipients", out.recipients,
+                     [](std::string_view text) { return smtp::DomainPattern::parse(text); });
   section->finish();
 }
 
@@ -167,7 +170,8 @@ void load_reports(Section &root, Loading &loading) {
   if (out.enabled && !section->has("from"))
     section->error("from", "must be there: the author of the reports, such as from = \"dmarc-reports@example.org\"");
   if (out.from && (!out.from->domain() || !loading.config.is_within_own_domain(out.from->domain()->ascii())))
-    section->error("from", fmt::format("{} is not an address of ours; reports must pass DMARC themselves", out.from->to_string()));
+    section->error(
+        "from", fmt::format("{} is not an address of ours; reports must pass DMARC themselves", out.from->to_string()));
   section->read_count("hour", out.hour, 0, 23);
   section->read_duration("spread", out.spread, 0s, 20h);
   section->read_size("max_size", out.max_size, 65'536, 1ULL << 30U);

@@ -3,7 +3,6 @@
 
 #include "mta/config/loading.hpp"
 
-
 namespace mta {
 
 namespace {
@@ -28,8 +27,9 @@ void load_tls_reports(Section &root, Loading &loading) {
     section->error("from", fmt::format("{} is not an address of ours; reports must be signed by its domain",
                                        out.from->to_string()));
   else if (out.enabled && out.from && loading.config.find_dkim_keys(out.from->domain()->ascii()).empty())
-    section->warning("from", fmt::format("no [[dkim_key]] signs for {}: whoever gets the reports may pass over unsigned ones",
-                                         out.from->domain()->ascii()));
+    section->warning("from",
+                     fmt::format("no [[dkim_key]] signs for {}: whoever gets the reports may pass over unsigned ones",
+                                 out.from->domain()->ascii()));
   section->read_count("hour", out.hour, 0, 23);
   section->read_duration("spread", out.spread, 0s, 20h);
   section->read_size("max_size", out.max_size, 65'536, 1ULL << 30U);

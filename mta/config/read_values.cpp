@@ -133,7 +133,8 @@ void read_trust(Section &section, std::string_view key, std::string &out, Loadin
   out = loading.resolve(path);
   const auto [known, fresh] = loading.checked_trust.try_emplace(out);
   if (fresh)
-    if (const auto checked = check_trust_file(loading.files, out, path); !checked) known->second = checked.error().detail;
+    if (const auto checked = check_trust_file(loading.files, out, path); !checked)
+      known->second = checked.error().detail;
   if (!known->second.empty()) section.error(key, known->second);
 }
 
@@ -150,7 +151,8 @@ void read_crls(Section &section, std::string_view key, std::vector<std::string> 
     std::string path = loading.absolute(text);
     const auto [known, fresh] = loading.checked_crls.try_emplace(path);
     if (fresh) known->second = check_crl_file(path, loading);
-    if (std::string kept = loading.resolve(text); !known->second.empty() && kept != path && check_crl_file(kept, loading).empty())
+    if (std::string kept = loading.resolve(text);
+        !known->second.empty() && kept != path && check_crl_file(kept, loading).empty())
       return kept;
     if (!known->second.empty())
       return smtp::fail(smtp::ErrorCode::bad_syntax, fmt::format("{}: {}", smtp::escape(text, 200), known->second));
@@ -222,8 +224,8 @@ void check_dane(Section &section, tls::Level level, const policy::Route *route, 
   if (!route) return;
   for (const auto &host : route->hosts)
     if (smtp::IpAddress::parse(host.host))
-      section.error("tls", fmt::format("\"dane\" needs hosts with names: {} is an address, and has no TLSA records",
-                                       host.host));
+      section.error(
+          "tls", fmt::format("\"dane\" needs hosts with names: {} is an address, and has no TLSA records", host.host));
 }
 
 void read_mode(Section &section, policy::Mode &out) {

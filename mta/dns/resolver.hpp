@@ -24,8 +24,8 @@ struct ResolverStatus {
   std::uint64_t unanswered = 0; ///< SERVFAIL, or no answer within the timeout
 };
 
-/// Thread-safe. Each coroutine resumes on its own executor. Names are without a final dot. Every answer comes within the configured
-/// timeout (DnsStatus::temporary then).
+/// Thread-safe. Each coroutine resumes on its own executor. Names are without a final dot. Every answer comes within
+/// the configured timeout (DnsStatus::temporary then).
 class Resolver {
 public:
   virtual ~Resolver() = default;
@@ -46,10 +46,11 @@ public:
   [[nodiscard]] virtual ResolverStatus status() const { return {}; }
 };
 
-/// The real one, over libunbound in thread mode: validates DNSSEC in process. `executor` runs its callbacks; it must outlive
-/// the resolver. At most `config.questions` are under way at one time, those included that are past their deadline and
-/// that the library still works at; further ones wait for room. Blocks until the library's thread has answered a first
-/// question. Errors name the option or file that libunbound refused, or what is missing.
-[[nodiscard]] smtp::Result<std::unique_ptr<Resolver>> make_resolver(const DnsConfig &config, asio::any_io_executor executor);
+/// The real one, over libunbound in thread mode: validates DNSSEC in process. `executor` runs its callbacks; it must
+/// outlive the resolver. At most `config.questions` are under way at one time, those included that are past their
+/// deadline and that the library still works at; further ones wait for room. Blocks until the library's thread has
+/// answered a first question. Errors name the option or file that libunbound refused, or what is missing.
+[[nodiscard]] smtp::Result<std::unique_ptr<Resolver>> make_resolver(const DnsConfig &config,
+                                                                    asio::any_io_executor executor);
 
 } // namespace mta

@@ -128,10 +128,11 @@ struct TruthTest::State {
                     .with("validates", "bogus")
                     .with("dane", good ? "on" : "off")
                     .with("problem", problems)
-                    .with("message", fmt::format("a name with right data is bogus: the trust anchor or the clock is wrong, or "
-                                                 "answers are forged on the way; {}",
-                                                 good ? "mail to domains whose answers are bogus waits"
-                                                      : "DANE stays off until the resolver validates again")));
+                    .with("message",
+                          fmt::format("a name with right data is bogus: the trust anchor or the clock is wrong, or "
+                                      "answers are forged on the way; {}",
+                                      good ? "mail to domains whose answers are bogus waits"
+                                           : "DANE stays off until the resolver validates again")));
       return;
     case TruthReport::State::does_not_validate:
       log.write(

@@ -25,14 +25,15 @@ struct TruthReport {
     bogus,             ///< a name with right data is bogus: the resolver is set up wrong, or someone forges
     does_not_validate, ///< an answer came that a validating resolver would not give
   };
-  State state = State::unknown; ///< the worst
+  State state = State::unknown;      ///< the worst
   std::vector<std::string> problems; ///< one clause each; empty only when it validates
   friend bool operator==(const TruthReport &, const TruthReport &) = default;
 };
 
 /// Asks for the addresses of the three names. The signed one must be secure, also where it does not exist; the unsigned
-/// one must exist and be insecure; the bogus one must give no answer: one that is validated says that the name is wrong. `resolver` must outlive the task, or the last
-/// time that `stopped` (asked before each question, when given) says no.
+/// one must exist and be insecure; the bogus one must give no answer: one that is validated says that the name is
+/// wrong. `resolver` must outlive the task, or the last time that `stopped` (asked before each question, when given)
+/// says no.
 [[nodiscard]] Task<TruthReport> ask_truth(Resolver &resolver, TruthTestConfig config,
                                           std::function<bool()> stopped = {});
 
@@ -40,9 +41,9 @@ struct TruthReport {
 /// that does not validate makes every signed domain look insecure (DANE is not seen) or bogus (its mail is stuck), so
 /// DANE is off until a round is good again, and a warning says so in every round. Only an answer without validation
 /// shows that. A round without an answer changes nothing: who can only drop packets cannot switch DANE off. Nor do
-/// bogus answers, which were validated and failed: who forges them would otherwise switch DANE off for every domain. Nor
-/// does a validated answer for the bogus name: its owner has mended or removed it. After a round that is not good the
-/// next one comes sooner.
+/// bogus answers, which were validated and failed: who forges them would otherwise switch DANE off for every domain.
+/// Nor does a validated answer for the bogus name: its owner has mended or removed it. After a round that is not good
+/// the next one comes sooner.
 class TruthTest {
 public:
   struct Waits {

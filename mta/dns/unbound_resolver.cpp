@@ -68,9 +68,10 @@ Result<void> need_descriptors() {
   while (count < taken.size() && (taken.at(count) = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) ++count;
   for (std::size_t i = 0; i < count; ++i) ::close(taken.at(i));
   if (count == taken.size()) return {};
-  return smtp::fail(ErrorCode::io, fmt::format("{} more descriptors are left, and the resolver needs {} to start: raise "
-                                               "the limit of open files, which is {}",
-                                               count, taken.size(), descriptor_limit()));
+  return smtp::fail(ErrorCode::io,
+                    fmt::format("{} more descriptors are left, and the resolver needs {} to start: raise "
+                                "the limit of open files, which is {}",
+                                count, taken.size(), descriptor_limit()));
 }
 
 /// Ends one query: with libunbound's result, or with the reason why there is none. Called exactly once.
@@ -138,8 +139,12 @@ public:
 
   [[nodiscard]] ResolverStatus status() const {
     const std::lock_guard lock(mutex_);
-    return {.under_way = with_library(), .abandoned = abandoned_.size(), .waiting = waiting_.size(), .limit = limit_,
-            .answered = answered_, .unanswered = unanswered_};
+    return {.under_way = with_library(),
+            .abandoned = abandoned_.size(),
+            .waiting = waiting_.size(),
+            .limit = limit_,
+            .answered = answered_,
+            .unanswered = unanswered_};
   }
 
 private:
@@ -396,9 +401,9 @@ private:
   std::optional<smtp::Error> failure_;
 };
 
-/// What libunbound may hold and how long it remembers, chosen for a server that asks for strangers' names. Its own values
-/// are those of a small tool: 16 sockets, behind which every further question waits, and 15 minutes for which a server
-/// that was silent counts as dead. docs/operating.md, "The resolver", says what each means.
+/// What libunbound may hold and how long it remembers, chosen for a server that asks for strangers' names. Its own
+/// values are those of a small tool: 16 sockets, behind which every further question waits, and 15 minutes for which a
+/// server that was silent counts as dead. docs/operating.md, "The resolver", says what each means.
 void set_limits(Setup &setup, const DnsConfig &config) {
   // One socket for each packet under way; a question by full recursion has several.
   const std::size_t most = descriptor_limit() / 8;
@@ -406,8 +411,8 @@ void set_limits(Setup &setup, const DnsConfig &config) {
   setup.option("outgoing-range:", std::to_string(sockets));
   setup.option("num-queries-per-thread:", std::to_string(config.questions));
   setup.option("outgoing-num-tcp:", "32");
-  // Forwarders: that a name has no answer says nothing of the forwarder, so what was learned of it is forgotten before it
-  // could count as dead (six silent packets in a row, 24 s); each packet that is lost is sent again, to another one
+  // Forwarders: that a name has no answer says nothing of the forwarder, so what was learned of it is forgotten before
+  // it could count as dead (six silent packets in a row, 24 s); each packet that is lost is sent again, to another one
   // where there are several. Recursion: each server is judged for each zone, so a silent one harms nobody else's.
   setup.option("infra-host-ttl:", config.resolvers.empty() ? "60" : "2");
   setup.option("infra-cache-numhosts:", "10000");
@@ -461,8 +466,8 @@ std::optional<smtp::Error> configure(ub_ctx *context, const DnsConfig &config) {
 }
 
 /// libunbound starts its thread and that thread's event base (libevent, an epoll descriptor, two socket pairs) with the
-/// first question, and libevent ends the process where it cannot have them. So this happens before a stranger can use up
-/// the descriptors, with a question that libunbound answers itself.
+/// first question, and libevent ends the process where it cannot have them. So this happens before a stranger can use
+/// up the descriptors, with a question that libunbound answers itself.
 Result<void> start_library(ub_ctx *context) {
   if (auto enough = need_descriptors(); !enough) return enough;
   bool answered = false;
@@ -497,7 +502,8 @@ Result<std::shared_ptr<Core>> make_core(const DnsConfig &config, const asio::any
 class UnboundResolver final : public Resolver {
 public:
   UnboundResolver(DnsConfig config, asio::any_io_executor executor, std::shared_ptr<Core> core)
-      : config_(std::move(config)), executor_(std::move(executor)), core_(std::move(core)), in_use_(config_.resolvers) {}
+      : config_(std::move(config)), executor_(std::move(executor)), core_(std::move(core)), in_use_(config_.resolvers) {
+  }
   ~UnboundResolver() override {
     core_->stop();
     for (const auto &old : old_)
@@ -555,9 +561,9 @@ private:
   const DnsConfig config_;
   const asio::any_io_executor executor_;
   mutable std::mutex mutex_;
-  std::shared_ptr<Core> core_;                    ///< under `mutex_`
-  std::vector<std::weak_ptr<Core>> old_;          ///< their last questions are under way
-  std::vector<smtp::SocketAddress> in_use_;       ///< of `core_`; for the one thread that changes it
+  std::shared_ptr<Core> core_;              ///< under `mutex_`
+  std::vector<std::weak_ptr<Core>> old_;    ///< their last questions are under way
+  std::vector<smtp::SocketAddress> in_use_; ///< of `core_`; for the one thread that changes it
 };
 
 } // namespace

@@ -14,11 +14,12 @@ namespace mta::inbound {
 namespace {
 
 bool is_address_octet(char c) noexcept {
-  return static_cast<unsigned char>(c) > 127 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
+  return static_cast<unsigned char>(c) > 127 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
 }
 
-/// Every "x@y" that stands in the text, in a comment and a display name too, must be allowed: one reader or another shows it.
+/// Every "x@y" that stands in the text, in a comment and a display name too, must be allowed: one reader or another
+/// shows it.
 bool all_addresses_allowed(std::string_view text, const policy::SenderPermit &permit) {
   bool any = false;
   for (auto at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
@@ -51,7 +52,9 @@ std::optional<smtp::Reply> judge_header_senders(const auth::HeaderFields &fields
   for (const std::string_view name : {"From", "Sender"}) {
     const auto found = fields.named(name);
     if (found.size() > 1)
-      return make_reply(550, {5, 7, 1}, fmt::format("this client may use certain senders only, and there are {} {} fields", found.size(), name));
+      return make_reply(
+          550, {5, 7, 1},
+          fmt::format("this client may use certain senders only, and there are {} {} fields", found.size(), name));
     for (const auth::HeaderField *field : found)
       if (!is_field_allowed(*field, permit))
         return make_reply(550, {5, 7, 1},

@@ -11,7 +11,8 @@
 namespace mta::inbound {
 
 /// The refusal; nothing when the client may send this. A message without From has no author, and passes. Where a field
-/// cannot be read, or shows an address that the permit does not name in any place where a reader might see it, it is refused.
+/// cannot be read, or shows an address that the permit does not name in any place where a reader might see it, it is
+/// refused.
 [[nodiscard]] std::optional<smtp::Reply> judge_header_senders(const auth::HeaderFields &fields,
                                                               const policy::SenderPermit &permit);
 

@@ -28,7 +28,8 @@ struct InboundStatus {
   std::uint64_t messages_refused = 0;
   std::uint64_t memory_used = 0;
   std::uint64_t memory_budget = 0; ///< 0: none
-  /// How often mail or a connection was put off for want of something: "queue_full", "disk_full", "spool_broken", "memory".
+  /// How often mail or a connection was put off for want of something: "queue_full", "disk_full", "spool_broken",
+  /// "memory".
   std::vector<std::pair<std::string, std::uint64_t>> resource_refusals;
   struct Bound {
     std::string listener;

@@ -27,7 +27,8 @@ public:
   /// Octets; of a message that is converted, an estimate.
   [[nodiscard]] std::uint64_t size() const noexcept { return converter_ ? size_converted_ : stored_size(); }
 
-  /// For a hop without 8BITMIME, before the first read(): looks at the next part of the message; true when more is left.
+  /// For a hop without 8BITMIME, before the first read(): looks at the next part of the message; true when more is
+  /// left.
   [[nodiscard]] smtp::Result<bool> survey(std::span<char> scratch);
   /// The survey is complete: from here on read() gives the message in 7 bits, from its beginning.
   void convert();

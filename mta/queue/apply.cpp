@@ -31,8 +31,9 @@ void note_attempt(RecipientState &state, const RecipientResult &result, WallTime
   state.last_attempt = now;
   state.cause = result.kind == RecipientResult::Kind::delivered ? FailureCause::none : result.cause;
   state.before_expiry = FailureCause::none;
-  state.last_reply = {
-      .code = result.reply.code, .enhanced = result.reply.enhanced, .text = shortened(result.reply.text, kept_reply_limit)};
+  state.last_reply = {.code = result.reply.code,
+                      .enhanced = result.reply.enhanced,
+                      .text = shortened(result.reply.text, kept_reply_limit)};
   state.last_host = shortened(result.host, kept_text_limit);
   state.detail = shortened(result.detail, kept_text_limit);
   state.dsn_passed_on = result.dsn_passed_on;

@@ -19,8 +19,8 @@ struct Applied {
 };
 
 /// Writes the result into the recipients' states. `random` is uniform in [0, 1) and the same for the whole job, so that
-/// its recipients stay together in one transaction. `begun` is when the message came, by the clock of `now`. Results for recipients that do not exist or are not pending are
-/// passed over.
+/// its recipients stay together in one transaction. `begun` is when the message came, by the clock of `now`. Results
+/// for recipients that do not exist or are not pending are passed over.
 [[nodiscard]] Applied apply(QueuedMessage &message, const JobResult &result, const policy::RetrySchedule &schedule,
                             WallTime now, double random, WallTime begun);
 

@@ -123,9 +123,8 @@ std::optional<ReportedRow> read_row(const pugi::xml_node &record, const XmlLimit
   out.disposition = word_of(evaluated, "disposition");
   out.dkim = word_of(evaluated, "dkim");
   out.spf = word_of(evaluated, "spf");
-  on_each(evaluated, "reason", limits.checks, [&](const pugi::xml_node &node) {
-    out.reasons.push_back(read_reason(node));
-  });
+  on_each(evaluated, "reason", limits.checks,
+          [&](const pugi::xml_node &node) { out.reasons.push_back(read_reason(node)); });
   const auto identifiers = child(record, "identifiers");
   out.envelope_to = text_of(identifiers, "envelope_to");
   out.envelope_from = text_of(identifiers, "envelope_from");
@@ -196,8 +195,8 @@ Result<void> read_rows(const pugi::xml_node &feedback, const XmlLimits &limits, 
                   : fmt::format("none of {} records has a source address and a count", dmarc.skipped_rows));
 }
 
-/// pugixml knows the five predefined entities and character references, and never opens a file; the document type is kept
-/// only to be refused.
+/// pugixml knows the five predefined entities and character references, and never opens a file; the document type is
+/// kept only to be refused.
 pugi::xml_parse_result parse_xml(pugi::xml_document &document, std::string_view text) {
   return document.load_buffer(text.data(), text.size(), pugi::parse_default | pugi::parse_doctype);
 }

@@ -101,8 +101,7 @@ public:
       if (hints.flaw_count > hints.flaws.size())
         problem(fmt::format("{}: {} further parts could not be read", smtp::escape(name_),
                             hints.flaw_count - hints.flaws.size()));
-    }
-    else if (declared_ || sniff(*text) == Packing::xml)
+    } else if (declared_ || sniff(*text) == Packing::xml)
       problem(fmt::format("{}: {}", smtp::escape(name_), report.error().detail));
   }
 

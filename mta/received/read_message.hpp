@@ -34,6 +34,7 @@ struct ReportMessage {
 
 /// One report, packed or not.
 [[nodiscard]] smtp::Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits);
-[[nodiscard]] smtp::Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits, ReadHints &hints);
+[[nodiscard]] smtp::Result<ReceivedReport> read_report(std::string octets, const UnpackLimits &limits,
+                                                       ReadHints &hints);
 
 } // namespace mta

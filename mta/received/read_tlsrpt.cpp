@@ -278,7 +278,8 @@ Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limi
   if (tls.policies.empty()) return fail(ErrorCode::bad_syntax, "an entry of policies has no policy");
   // Postfix's library for TLSRPT writes policies without a domain.
   if (report.domain.empty()) report.domain = hints.domain;
-  if (report.domain.empty()) return fail(ErrorCode::bad_syntax, "a policy has no policy-domain, and the mail names none");
+  if (report.domain.empty())
+    return fail(ErrorCode::bad_syntax, "a policy has no policy-domain, and the mail names none");
   for (ReportedTlsPolicy &policy : tls.policies)
     if (policy.domain.empty()) policy.domain = report.domain;
   return report;

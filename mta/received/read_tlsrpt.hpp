@@ -22,9 +22,9 @@ struct JsonLimits {
 
 /// "mx-host" and "policy-string" may be one string or an array, counts may be texts; unknown members and the order do
 /// not matter; the report-id may be a number, a time seconds or milliseconds since 1970, and commas and octets too many
-/// are let pass. A report must have report-id, date-range and a policy; the domain of a policy that names none is that of
-/// the others, or of `hints`. A policy or a detail that cannot be read is passed over, a count that is none is 0, and
-/// `hints` say so. Errors: bad_syntax; too_long with the limit.
+/// are let pass. A report must have report-id, date-range and a policy; the domain of a policy that names none is that
+/// of the others, or of `hints`. A policy or a detail that cannot be read is passed over, a count that is none is 0,
+/// and `hints` say so. Errors: bad_syntax; too_long with the limit.
 [[nodiscard]] smtp::Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limits = {});
 [[nodiscard]] smtp::Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limits,
                                                        ReadHints &hints);

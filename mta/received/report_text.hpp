@@ -12,7 +12,8 @@ namespace mta {
 /// 9999-12-31: later times are no times.
 inline constexpr std::uint64_t latest_report_time = 253'402'300'799;
 
-/// Seconds since 1970; a number that would be a time after 2100 is milliseconds, if that is before 2100. Nothing: neither.
+/// Seconds since 1970; a number that would be a time after 2100 is milliseconds, if that is before 2100. Nothing:
+/// neither.
 [[nodiscard]] std::optional<std::chrono::sys_seconds> time_since_1970(std::uint64_t number) noexcept;
 
 /// One line of valid UTF-8 without controls, trimmed, at most longest_report_text octets.

@@ -41,7 +41,8 @@ std::string name_of(uid_t user) {
   return fmt::format("user {}", user);
 }
 
-/// Whose it is, where that is why it cannot be used: a file of root's from an earlier start, or from a copy made as root.
+/// Whose it is, where that is why it cannot be used: a file of root's from an earlier start, or from a copy made as
+/// root.
 std::string owner_of(const std::string &path) {
   struct stat facts {};
   if (::lstat(path.c_str(), &facts) != 0 || facts.st_uid == ::geteuid()) return {};

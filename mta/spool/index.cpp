@@ -259,8 +259,8 @@ std::map<std::uint32_t, std::vector<std::uint32_t>> Index::find_waiting() const 
   return waiting;
 }
 
-// One that waits alone is where the graves were written the last time, unless a chain has formed behind it: nearly every
-// segment holds graves of the one before it, so the whole log may wait on it.
+// One that waits alone is where the graves were written the last time, unless a chain has formed behind it: nearly
+// every segment holds graves of the one before it, so the whole log may wait on it.
 std::optional<Index::Reburial> Index::choose_reburial(std::uint64_t segment_size,
                                                       const std::set<std::uint32_t> &excused) const {
   const std::scoped_lock lock(mutex_);

@@ -19,7 +19,8 @@ constexpr std::size_t max_spares = 4;
 SegmentSupply::SegmentSupply(FileSystem &files, Index &index, IdSource &ids, Options options)
     : files_(files), index_(index), ids_(ids), options_(std::move(options)),
       spares_(options_.spares.begin(), options_.spares.end()), next_number_(options_.next_number),
-      next_size_(std::min(options_.segment_size, first_size)), has_reserve_(options_.has_reserve), thread_([this] { run(); }) {}
+      next_size_(std::min(options_.segment_size, first_size)), has_reserve_(options_.has_reserve),
+      thread_([this] { run(); }) {}
 
 SegmentSupply::~SegmentSupply() {
   stop();
@@ -124,7 +125,8 @@ Result<std::shared_ptr<Segment>> SegmentSupply::make(std::uint64_t smallest, boo
       static_cast<void>(files_.remove(file_path(options_.folder, FileKind::spare, spare)));
     }
   }
-  // On a disk that is nearly full a smaller one may find room; on a full one there is the reserve, for what is needed now.
+  // On a disk that is nearly full a smaller one may find room; on a full one there is the reserve, for what is needed
+  // now.
   Result<std::shared_ptr<Segment>> segment = smtp::fail(ErrorCode::full, "no size was tried");
   std::uint64_t tried = 0;
   for (const std::uint64_t size : {next_size_, first_size, smallest_size}) {

@@ -89,8 +89,7 @@ smtp::Result<KeptPolicy> decode_kept_policy(std::string_view text) {
   const auto size = length ? smtp::parse_number(*length) : std::nullopt;
   if (!domain || !id || !fetched || !expires || !size) return damaged("a line is missing");
   const std::uint64_t octets = size.value_or(file_limit);
-  if (octets >= text.size() || octets + 1 != text.size())
-    return damaged("its text has another length than it says");
+  if (octets >= text.size() || octets + 1 != text.size()) return damaged("its text has another length than it says");
   kept.domain = std::string(*domain);
   if (!is_domain_name(kept.domain)) return damaged("its domain is none");
   kept.id = std::string(*id);

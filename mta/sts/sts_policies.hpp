@@ -12,8 +12,9 @@ namespace mta {
 class StsPolicies {
 public:
   virtual ~StsPolicies() = default;
-  /// Never fails: what went wrong is in the facts. `domain` is the recipient's, never a CNAME target or an MX; lower-case
-  /// A-labels. Takes at most the configured time of a fetch; a known policy answers at once and is refreshed behind.
+  /// Never fails: what went wrong is in the facts. `domain` is the recipient's, never a CNAME target or an MX;
+  /// lower-case A-labels. Takes at most the configured time of a fetch; a known policy answers at once and is refreshed
+  /// behind.
   virtual Task<policy::StsFacts> find(std::string domain) = 0;
 };
 

@@ -105,7 +105,7 @@ private:
   std::set<std::pair<Steady, std::string>> by_refresh_;
   std::set<std::pair<Time, std::string>> by_end_;
   std::set<std::pair<Steady, std::string>> unknown_; ///< by `unknown_since`; what is not so any more is passed over
-  std::optional<StsNow> even_since_; ///< from when on the two clocks have gone together
+  std::optional<StsNow> even_since_;                 ///< from when on the two clocks have gone together
 };
 
 } // namespace mta

@@ -131,7 +131,8 @@ std::string encode_row(const DmarcRow &row) {
 
 smtp::Result<DmarcRow> decode_row(std::string_view octets) {
   RowReader in(octets);
-  if (const auto version = in.number("version", std::numeric_limits<std::uint64_t>::max()); version != dmarc_row_version)
+  if (const auto version = in.number("version", std::numeric_limits<std::uint64_t>::max());
+      version != dmarc_row_version)
     in.fail(fmt::format("version is {}, known is {}", version, dmarc_row_version));
   DmarcRow row;
   row.source = read_address(in);

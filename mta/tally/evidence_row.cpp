@@ -232,7 +232,8 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   RowReader in(octets);
   const auto written = in.number("version", std::numeric_limits<std::int64_t>::max());
   if (written < first_evidence_row_version || written > evidence_row_version)
-    in.fail(fmt::format("version is {}, known are {} to {}", written, first_evidence_row_version, evidence_row_version));
+    in.fail(
+        fmt::format("version is {}, known are {} to {}", written, first_evidence_row_version, evidence_row_version));
   EvidenceRecord record;
   policy::EvidenceRow &row = record.row;
   record.kind = in.word("kind", EvidenceKind::message);

@@ -15,7 +15,7 @@ namespace mta {
 /// The limits of a row's fields; longer text is cut, further entries are left out.
 struct EvidenceLimits {
   static constexpr std::size_t name = 255;
-  static constexpr std::size_t names = 32; ///< of a certificate: those that cover host or domain come first
+  static constexpr std::size_t names = 32;          ///< of a certificate: those that cover host or domain come first
   static constexpr std::size_t session_names = 100; ///< in a TlsSession, likewise
   static constexpr std::size_t issuer = 300;
   static constexpr std::size_t rule = 500;

@@ -51,7 +51,7 @@ private:
   struct Pending {
     std::shared_ptr<const TlsSession> session;
     std::uint64_t sessions = 0;
-    std::uint64_t messages = 0; ///< for the session's own domain
+    std::uint64_t messages = 0;          ///< for the session's own domain
     smtp::TextMap<std::uint64_t> others; ///< by domain; a smart host's session carries mail for any number of them
     std::chrono::system_clock::time_point last;
   };

@@ -1,5 +1,5 @@
-// TlsSession: what one SMTP session proved of its peer, in one value; the log, TLSRPT, the evidence for partner rules and
-// the TLS memory are all made from it, so that they cannot disagree.
+// TlsSession: what one SMTP session proved of its peer, in one value; the log, TLSRPT, the evidence for partner rules
+// and the TLS memory are all made from it, so that they cannot disagree.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,8 @@
 namespace mta {
 
 /// Const once made. Outbound: one for each connection that was opened, or failed at TLS or was passed over for policy;
-/// a host that could not be reached, or did not greet, gives none. Inbound: one for each session and sender domain whose
-/// mail was judged.
+/// a host that could not be reached, or did not greet, gives none. Inbound: one for each session and sender domain
+/// whose mail was judged.
 struct TlsSession {
   enum class Direction : std::uint8_t { outbound, inbound };
   Direction direction = Direction::outbound;
@@ -32,15 +32,15 @@ struct TlsSession {
   bool by_route = false;     ///< outbound: the host is configured, not found in the DNS
   policy::NameTrust name_trust = policy::NameTrust::none; ///< outbound: of the host's name (Decision::name_trust)
   bool starttls_offered = false;
-  bool fallback = false;     ///< outbound: the planned attempt in clear
-  tls::Facts facts;          ///< `verdict`: the chain against the rule's CAs; nothing when it was not judged
+  bool fallback = false; ///< outbound: the planned attempt in clear
+  tls::Facts facts;      ///< `verdict`: the chain against the rule's CAs; nothing when it was not judged
   /// The chain against the operating system's CAs, whatever the rule demands: what a rule that does not exist yet would
   /// find. Names are not judged here; they are in `facts`.
   bool system_trusted = false;
   /// The chain against every store of CAs that it was judged against: that of the rule, that of an observing rule, the
   /// system's (which says why it is not `system_trusted`). From these the rule is judged that does not exist yet.
   std::vector<policy::ChainJudgement> judgements;
-  std::string chain_digest;  ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
+  std::string chain_digest; ///< lower-case hex of SHA-256 over the fingerprints of the chain; empty: no certificate
 
   policy::DaneFacts dane;
   policy::StsFacts sts;
@@ -51,11 +51,12 @@ struct TlsSession {
   std::string observed_rule;              ///< a rule in observe mode that demands more; empty: none
   tls::Level observed_level = tls::Level::none;
   std::optional<policy::Verdict> observed; ///< what that rule would have said
-  bool is_proven = false;                 ///< inbound: SPF, a network or a certificate said that it was the domain's own
-  bool refused = false;                   ///< our policy ended the session, or refused the sender
-  std::string refused_by_partner; ///< the partner's rule or exception that was not met, whichever source won; empty: none
+  bool is_proven = false; ///< inbound: SPF, a network or a certificate said that it was the domain's own
+  bool refused = false;   ///< our policy ended the session, or refused the sender
+  std::string
+      refused_by_partner; ///< the partner's rule or exception that was not met, whichever source won; empty: none
   policy::TlsFault fault = policy::TlsFault::none; ///< of the policy that applied; none: success
-  std::string fault_detail;               ///< RFC 8460 "failure-reason-code": for people, printable
+  std::string fault_detail;                        ///< RFC 8460 "failure-reason-code": for people, printable
 
   [[nodiscard]] tls::Level got() const noexcept { return verdict ? verdict->got : tls::Level::none; }
 };
@@ -67,7 +68,8 @@ public:
   /// Once for each session.
   virtual void session(const std::shared_ptr<const TlsSession> &session) = 0;
   /// `count` messages for `domain` were accepted over it.
-  virtual void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain, std::uint32_t count) = 0;
+  virtual void messages(const std::shared_ptr<const TlsSession> &session, std::string_view domain,
+                        std::uint32_t count) = 0;
 };
 
 } // namespace mta

@@ -41,7 +41,8 @@ template <typename Record> struct DnsAnswer {
   DnsStatus status = DnsStatus::temporary;
   DnsTrust trust = DnsTrust::insecure;
   std::vector<Record> records;
-  std::size_t unreadable = 0; ///< records that were passed over; with none left, MX is still ok and everything else no_data
+  std::size_t unreadable =
+      0; ///< records that were passed over; with none left, MX is still ok and everything else no_data
   std::string canonical_name; ///< the end of the CNAME chain, when there was one
   std::chrono::seconds ttl{0};
   /// For temporary: "SERVFAIL from the resolver", "bogus: signature expired", "no answer in 10 s". With unreadable

@@ -10,8 +10,8 @@ namespace smtp {
 inline constexpr std::size_t longest_field_name = 900;
 
 /// The name in front of the colon when the line begins a field: printable ASCII without colon (RFC 5322 section 3.6.8),
-/// not over longest_field_name. White space in front of the colon is obsolete syntax (section 4.5.8) and not part of the
-/// name. Empty: the line begins no field.
+/// not over longest_field_name. White space in front of the colon is obsolete syntax (section 4.5.8) and not part of
+/// the name. Empty: the line begins no field.
 [[nodiscard]] std::string_view header_field_name(std::string_view line) noexcept;
 
 } // namespace smtp

@@ -59,7 +59,7 @@ private:
   std::uint64_t header_lines_ = 0; ///< octets of the complete header lines
   Field field_ = Field::none;      ///< the field that a folded line continues
   std::size_t tls_required_fields_ = 0;
-  std::string tls_required_;       ///< the value of the first TLS-Required field, unfolded, up to its limit
+  std::string tls_required_; ///< the value of the first TLS-Required field, unfolded, up to its limit
   bool in_header_ = true;
   std::optional<Error> error_;
 };

@@ -28,18 +28,18 @@ struct NotifiedRecipient {
 };
 
 struct NotificationFacts {
-  std::string reporting_mta;  ///< our host name
-  Mailbox from;               ///< the header From: mailer-daemon or postmaster at our name
+  std::string reporting_mta;                      ///< our host name
+  Mailbox from;                                   ///< the header From: mailer-daemon or postmaster at our name
   std::string from_name = "Mail Delivery System"; ///< display name of From; ASCII
-  Mailbox to;                 ///< the original reverse-path
-  std::string message_id;     ///< for the notification itself, without <>
-  std::string envid;          ///< Original-Envelope-Id; empty: none
+  Mailbox to;                                     ///< the original reverse-path
+  std::string message_id;                         ///< for the notification itself, without <>
+  std::string envid;                              ///< Original-Envelope-Id; empty: none
   std::string queue_id;
   std::chrono::system_clock::time_point arrival;
   std::chrono::system_clock::time_point now;
   std::vector<NotifiedRecipient> recipients; ///< all with the same action
-  std::string original_headers; ///< the header section of the message, CRLF ends
-  bool original_needs_utf8 = false; ///< message/global and its kin (RFC 6533)
+  std::string original_headers;              ///< the header section of the message, CRLF ends
+  bool original_needs_utf8 = false;          ///< message/global and its kin (RFC 6533)
   /// Room for the whole message when RET=FULL is honoured and the message is small; empty: headers only.
   std::optional<std::string> original_message;
   /// The message said "TLS-Required: No", so its notification says so too (RFC 8689 section 6).

@@ -13,8 +13,8 @@ enum class TextCharset : std::uint8_t { ascii, utf8 };
 /// The longest line of a message without its CRLF (RFC 5322 section 2.1.1).
 inline constexpr std::size_t longest_text_line = 998;
 
-/// One line: ASCII's controls become spaces, other controls (control_characters.hpp) and octets that the charset lacks '?'; cut to `limit` octets with "..." at its
-/// end.
+/// One line: ASCII's controls become spaces, other controls (control_characters.hpp) and octets that the charset lacks
+/// '?'; cut to `limit` octets with "..." at its end.
 [[nodiscard]] std::string one_line(std::string_view text, TextCharset charset, std::size_t limit = 1000);
 
 /// Words joined into lines of about 72 octets, each after `indent` spaces and before CRLF. A longer word has a line of

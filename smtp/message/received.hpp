@@ -19,7 +19,7 @@ struct ReceivedFacts {
   bool tls = false;
   bool authenticated_by_smtp_auth = false; ///< the A of ESMTPA; SMTP AUTH comes later
   bool smtputf8 = false;
-  std::string tls_version;        ///< "TLSv1.3"
+  std::string tls_version; ///< "TLSv1.3"
   std::string tls_suite;
   int tls_bits = 0;
   std::string client_certificate; ///< the verified name, or empty

@@ -10,8 +10,8 @@
 namespace smtp {
 
 /// A domain name as RFC 5321 section 4.1.2 allows it, and with underscores: labels of letters, digits, underscores and
-/// inner hyphens, each 1 to 63 octets, at most 253 in all, no trailing dot, lower case. U-labels (RFC 6531) are turned into A-labels with
-/// libidn2 (IDNA2008, non-transitional), so two spellings of one name compare equal.
+/// inner hyphens, each 1 to 63 octets, at most 253 in all, no trailing dot, lower case. U-labels (RFC 6531) are turned
+/// into A-labels with libidn2 (IDNA2008, non-transitional), so two spellings of one name compare equal.
 class Domain {
 public:
   /// Errors: bad_syntax, too_long. Never blocks.
@@ -32,8 +32,8 @@ private:
   std::string ascii_;
 };
 
-/// "example.gov.uk" (that name only), "*.example.gov.uk" (every name below it, at any depth, not the name itself), or "*" (every domain).
-/// Certificate names follow other rules (one label): see tls/core/name_match.hpp.
+/// "example.gov.uk" (that name only), "*.example.gov.uk" (every name below it, at any depth, not the name itself), or
+/// "*" (every domain). Certificate names follow other rules (one label): see tls/core/name_match.hpp.
 class DomainPattern {
 public:
   [[nodiscard]] static Result<DomainPattern> parse(std::string_view text);

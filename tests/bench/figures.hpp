@@ -14,7 +14,8 @@ using Clock = std::chrono::steady_clock;
 class Latencies {
 public:
   void add(Clock::duration latency) {
-    values_.push_back(static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
+    values_.push_back(
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(latency).count()));
   }
   void merge(const Latencies &other) { values_.insert(values_.end(), other.values_.begin(), other.values_.end()); }
   /// Milliseconds; 0 when nothing was measured.

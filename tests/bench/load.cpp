@@ -1,7 +1,7 @@
 // load: an SMTP load generator; counts, rates and latency percentiles as one JSON object.
 //
-// Every message carries "X-Load-Id: NUMBER", by which the sink (sink.cpp) finds losses and duplicates. The commands of one
-// message go out one by one, as smtp-source of Postfix sends them, or pipelined with --pipeline.
+// Every message carries "X-Load-Id: NUMBER", by which the sink (sink.cpp) finds losses and duplicates. The commands of
+// one message go out one by one, as smtp-source of Postfix sends them, or pipelined with --pipeline.
 #include <atomic>
 #include <cstdio>
 #include <fstream>
@@ -44,9 +44,9 @@ struct Options {
   bool pipeline = false;
   std::string sender = "load@source.example";
   std::string recipient = "user@sink.example";
-  std::string message;            ///< a whole message with CRLF ends and stuffed dots, sent behind X-Load-Id; empty: made here
-  std::size_t domains = 1;        ///< recipient domains d0.… to dN-1.…; 1: as given
-  double idle_seconds = 0;        ///< open the sessions (greeted, in TLS) and hold them so long, sending nothing
+  std::string message;     ///< a whole message with CRLF ends and stuffed dots, sent behind X-Load-Id; empty: made here
+  std::size_t domains = 1; ///< recipient domains d0.… to dN-1.…; 1: as given
+  double idle_seconds = 0; ///< open the sessions (greeted, in TLS) and hold them so long, sending nothing
   std::shared_ptr<const tls::Context> context;
 };
 
@@ -123,17 +123,20 @@ std::string make_body(std::size_t size) {
 std::string recipient_of(const Options &options, std::uint64_t id) {
   if (options.domains <= 1) return options.recipient;
   const auto at = options.recipient.find('@');
-  return fmt::format("{}@d{}.{}", options.recipient.substr(0, at), id % options.domains, options.recipient.substr(at + 1));
+  return fmt::format("{}@d{}.{}", options.recipient.substr(0, at), id % options.domains,
+                     options.recipient.substr(at + 1));
 }
 
 /// One message; 250 when taken, another code when refused, 0 when the connection broke.
 asio::awaitable<int> send_message(Client &client, const Options &options, std::uint64_t id, const std::string &body) {
   const std::string mail = fmt::format("MAIL FROM:<{}>\r\n", options.sender);
   const std::string rcpt = fmt::format("RCPT TO:<{}>\r\n", recipient_of(options, id));
-  std::string message = options.message.empty() ? std::string() : fmt::format("X-Load-Id: {}\r\n{}", id, options.message);
-  if (message.empty()) message = fmt::format("From: <{}>\r\nTo: <{}>\r\nSubject: load {}\r\nX-Load-Id: {}\r\n"
-                                    "Date: Sun, 22 Nov 2026 00:00:00 +0000\r\nMessage-ID: <{}@source.example>\r\n\r\n",
-                                    options.sender, recipient_of(options, id), id, id, id);
+  std::string message =
+      options.message.empty() ? std::string() : fmt::format("X-Load-Id: {}\r\n{}", id, options.message);
+  if (message.empty())
+    message = fmt::format("From: <{}>\r\nTo: <{}>\r\nSubject: load {}\r\nX-Load-Id: {}\r\n"
+                          "Date: Sun, 22 Nov 2026 00:00:00 +0000\r\nMessage-ID: <{}@source.example>\r\n\r\n",
+                          options.sender, recipient_of(options, id), id, id, id);
   if (options.message.empty()) message += body;
   message += ".\r\n";
   int worst = 0;
@@ -168,7 +171,8 @@ asio::awaitable<void> hold_idle(Client &client, const Options &options, Totals &
   co_await client.reply();
 }
 
-asio::awaitable<void> run_session(const Options &options, Totals &totals, bench::Latencies &latencies, const std::string &body) {
+asio::awaitable<void> run_session(const Options &options, Totals &totals, bench::Latencies &latencies,
+                                  const std::string &body) {
   auto executor = co_await asio::this_coro::executor;
   const auto target = tcp::endpoint(asio::ip::make_address(options.host), options.port);
   while (options.idle_seconds > 0 || totals.next.load() < options.messages) {
@@ -261,7 +265,8 @@ int main(int count, char **arguments) {
     asio::co_spawn(*contexts[i % contexts.size()], run_session(options, totals, latencies[i], body), asio::detached);
   if (options.idle_seconds > 0) { // tells the script when all sessions are open
     threads.emplace_back([&totals, &options] {
-      while (totals.idle.load() + totals.broken.load() < options.sessions) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      while (totals.idle.load() + totals.broken.load() < options.sessions)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
       std::printf("{\"idle\": %llu}\n", static_cast<unsigned long long>(totals.idle.load()));
       std::fflush(stdout);
     });
@@ -274,7 +279,7 @@ int main(int count, char **arguments) {
   fmt::print("{{\"accepted\": {}, \"refused\": {}, \"broken\": {}, \"seconds\": {:.3f}, \"per_second\": {:.1f}, "
              "\"p50_ms\": {:.2f}, \"p95_ms\": {:.2f}, \"p99_ms\": {:.2f}, \"max_ms\": {:.2f}}}\n",
              totals.accepted.load(), totals.refused.load(), totals.broken.load(), seconds,
-             static_cast<double>(totals.accepted.load()) / seconds, all.percentile(0.5), all.percentile(0.95), all.percentile(0.99),
-             all.percentile(1.0));
+             static_cast<double>(totals.accepted.load()) / seconds, all.percentile(0.5), all.percentile(0.95),
+             all.percentile(0.99), all.percentile(1.0));
   return totals.broken.load() == 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 // sink: an SMTP server that throws mail away and counts it by X-Load-Id, so that losses and duplicates show.
 //
-// Prints {"port": N} when it listens, and one JSON object with its counts when --expect messages have come or on SIGTERM.
+// Prints {"port": N} when it listens, and one JSON object with its counts when --expect messages have come or on
+// SIGTERM.
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -166,7 +167,8 @@ private:
 
   void command(const std::string &line) {
     if (smtp::starts_with_ignoring_case(line, "EHLO")) {
-      out_ += "250-sink.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n";
+      out_ += "250-sink.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-"
+              "ENHANCEDSTATUSCODES\r\n";
       if (sink_.context && !stream_.is_tls()) out_ += "250-STARTTLS\r\n";
       out_ += "250 HELP\r\n";
     } else if (smtp::starts_with_ignoring_case(line, "STARTTLS") && sink_.context && !stream_.is_tls()) {
@@ -217,11 +219,12 @@ void print(const Counts &counts, std::uint64_t expect) {
   }
   if (expect > counts.seen.size()) missing += expect - counts.seen.size();
   const double seconds = std::chrono::duration<double>(counts.last - counts.first).count();
-  fmt::print("{{\"messages\": {}, \"unique\": {}, \"duplicates\": {}, \"missing\": {}, \"without_id\": {}, \"encrypted\": {}, "
-             "\"octets\": {}, \"connections\": {}, \"most_open\": {}, \"seconds\": {:.3f}, \"per_second\": {:.1f}}}\n",
-             counts.messages, counts.unique, duplicates, missing, counts.without_id, counts.encrypted, counts.octets,
-             counts.connections, counts.most_open, seconds,
-             seconds > 0 ? static_cast<double>(counts.messages) / seconds : 0.0);
+  fmt::print(
+      "{{\"messages\": {}, \"unique\": {}, \"duplicates\": {}, \"missing\": {}, \"without_id\": {}, \"encrypted\": {}, "
+      "\"octets\": {}, \"connections\": {}, \"most_open\": {}, \"seconds\": {:.3f}, \"per_second\": {:.1f}}}\n",
+      counts.messages, counts.unique, duplicates, missing, counts.without_id, counts.encrypted, counts.octets,
+      counts.connections, counts.most_open, seconds,
+      seconds > 0 ? static_cast<double>(counts.messages) / seconds : 0.0);
 }
 
 } // namespace

@@ -76,8 +76,8 @@ TEST(DaneConformance, EveryBlockHasItsAnswer) {
     const auto verdict = tls::verify_dane(test::chain_of(block.chain).get(), block.records, {"example.com"},
                                           std::chrono::system_clock::now());
     // RFC 7672 section 3.1.3: usages 0 and 1 are unusable for SMTP, whatever OpenSSL's answer to them is.
-    const bool has_smtp_usage = std::any_of(block.records.begin(), block.records.end(),
-                                            [](const auto &record) { return record.usage >= 2; });
+    const bool has_smtp_usage =
+        std::any_of(block.records.begin(), block.records.end(), [](const auto &record) { return record.usage >= 2; });
     for (const auto &record : block.records) EXPECT_EQ(tls::is_usable(record), record.usage >= 2);
     if (!has_smtp_usage) {
       EXPECT_FALSE(verdict.matched);

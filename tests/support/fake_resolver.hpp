@@ -113,7 +113,8 @@ private:
     return *this;
   }
   [[nodiscard]] bool knows(const std::string &name) const {
-    return mx_.contains(name) || v4_.contains(name) || v6_.contains(name) || txt_.contains(name) || tlsa_.contains(name) || ptr_.contains(name);
+    return mx_.contains(name) || v4_.contains(name) || v6_.contains(name) || txt_.contains(name) ||
+           tlsa_.contains(name) || ptr_.contains(name);
   }
   template <typename Record>
   smtp::DnsAnswer<Record> look_up(const Map<Record> &map, const std::string &type, const std::string &name) {

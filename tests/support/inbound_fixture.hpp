@@ -15,8 +15,8 @@
 
 #include "mta/config/snapshot.hpp"
 #include "mta/inbound/server.hpp"
-#include "tests/support/memory_spool.hpp"
 #include "tests/support/log_capture.hpp"
+#include "tests/support/memory_spool.hpp"
 #include "tests/support/smtp_client.hpp"
 #include "tests/support/temp_folder.hpp"
 #include "tls/certificate.hpp"

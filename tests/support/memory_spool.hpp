@@ -127,7 +127,8 @@ public:
   }
 
   // ---- mta::Spool
-  smtp::Result<std::unique_ptr<mta::MessageWriter>> begin(mta::Admission admission = mta::Admission::ordinary) override {
+  smtp::Result<std::unique_ptr<mta::MessageWriter>>
+  begin(mta::Admission admission = mta::Admission::ordinary) override {
     const std::scoped_lock lock(mutex_);
     last_admission_ = admission;
     if (const auto &error = fault(Step::begin)) return tl::unexpected<smtp::Error>(*error);

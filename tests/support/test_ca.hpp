@@ -38,7 +38,7 @@ struct Leaf {
 
 struct CrlOptions {
   std::vector<std::string> revoked = {}; ///< certificates of this CA, PEM
-  std::chrono::hours starts{-1};    ///< from now
+  std::chrono::hours starts{-1};         ///< from now
   std::chrono::hours ends{24 * 7};
   std::string only_for = ""; ///< an issuingDistributionPoint, in the words of OpenSSL's configuration: "onlyCA:TRUE"
 };

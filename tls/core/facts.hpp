@@ -14,13 +14,13 @@ enum class Version : std::uint8_t { tls1_0, tls1_1, tls1_2, tls1_3 };
 
 /// One certificate, as far as policy needs it.
 struct CertificateFacts {
-  std::string subject;                 ///< RFC 2253 text, for people
+  std::string subject; ///< RFC 2253 text, for people
   std::string issuer;
   std::vector<std::string>
-      dns_names; ///< every subjectAltName dNSName, lower case; a common name is none (RFC 9525 section 2)
-  std::string spki_sha256;             ///< base64 of SHA-256 over the SubjectPublicKeyInfo, as in pins "sha256//…"
-  std::string fingerprint_sha256;      ///< lower-case hex over the certificate
-  std::string key_type;                ///< "RSA" or "EC" or OpenSSL's name
+      dns_names;           ///< every subjectAltName dNSName, lower case; a common name is none (RFC 9525 section 2)
+  std::string spki_sha256; ///< base64 of SHA-256 over the SubjectPublicKeyInfo, as in pins "sha256//…"
+  std::string fingerprint_sha256; ///< lower-case hex over the certificate
+  std::string key_type;           ///< "RSA" or "EC" or OpenSSL's name
   int key_bits = 0;
   std::chrono::system_clock::time_point not_before;
   std::chrono::system_clock::time_point not_after;
@@ -65,8 +65,8 @@ enum class DaneFault : std::uint8_t {
 /// The peer's chain against a TLSA set (RFC 7671, RFC 7672 section 3).
 struct DaneVerdict {
   bool matched = false;
-  std::string reason;     ///< when not matched: what was wrong; else which record matched: "3 1 1 at depth 0"
-  std::string name;       ///< usage 2: the certificate name that satisfied a reference
+  std::string reason; ///< when not matched: what was wrong; else which record matched: "3 1 1 at depth 0"
+  std::string name;   ///< usage 2: the certificate name that satisfied a reference
   DaneFault fault = DaneFault::none;
   friend bool operator==(const DaneVerdict &, const DaneVerdict &) = default;
 };

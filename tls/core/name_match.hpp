@@ -13,7 +13,8 @@ namespace tls {
 [[nodiscard]] bool name_covers(std::string_view presented, std::string_view host) noexcept;
 
 /// A reference identifier may itself be a pattern in the partner table: "*.mail.example.gov.uk" accepts any one label
-/// in front. Matches when a presented name equals the reference, covers it, or (for a pattern) lies one label below it or is the same wildcard.
+/// in front. Matches when a presented name equals the reference, covers it, or (for a pattern) lies one label below it
+/// or is the same wildcard.
 [[nodiscard]] bool reference_matches(std::string_view reference, std::string_view presented) noexcept;
 
 /// The first reference that one of the presented names satisfies, or an empty view.

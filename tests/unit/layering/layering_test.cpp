@@ -1,4 +1,5 @@
-// Reads every include line of the product against the table of docs/architecture.md: who may know whom, and which library.
+// Reads every include line of the product against the table of docs/architecture.md: who may know whom, and which
+// library.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -32,29 +33,64 @@ const std::vector<Row> table = {
     {"tls/stream", {"tls/", "smtp/base/", "smtp/dns/"}, {"openssl/", "fmt/", "boost/asio", "boost/system"}},
     {"policy/", {"policy/", "smtp/", "tls/core/", "auth/core/"}, {"fmt/"}},
     {"mta/base/", {"mta/base/", "smtp/"}, {"boost/asio", "fmt/"}},
-    {"mta/config/", {"mta/config/", "mta/base/", "auth/core/", "auth/dkim/signing_key.hpp", "policy/", "tls/", "smtp/"}, {"toml++/", "tl/expected.hpp", "fmt/", "boost/json"}},
+    {"mta/config/",
+     {"mta/config/", "mta/base/", "auth/core/", "auth/dkim/signing_key.hpp", "policy/", "tls/", "smtp/"},
+     {"toml++/", "tl/expected.hpp", "fmt/", "boost/json"}},
     {"mta/log/", {"mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"fmt/", "spdlog/", "boost/json"}},
     {"mta/net/", {"mta/net/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
-    {"mta/dns/", {"mta/dns/", "mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
+    {"mta/dns/",
+     {"mta/dns/", "mta/log/", "mta/config/", "mta/base/", "smtp/"},
+     {"boost/asio", "boost/system", "fmt/", "unbound.h"}},
     {"mta/spool/", {"mta/spool/", "mta/base/", "smtp/"}, {"fmt/"}},
-    {"mta/http/", {"mta/http/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/beast", "fmt/"}},
-    {"mta/crl/", {"mta/crl/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
-    {"mta/sts/", {"mta/sts/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
-    {"mta/tally/", {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "policy/", "tls/core/", "smtp/"}, {"boost/json", "fmt/"}},
-    {"mta/auth/", {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/queue/", {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
-    {"mta/received/", {"mta/received/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "auth/dkim/digest.hpp", "policy/", "smtp/"}, {"boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
-    {"mta/inbound/", {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
-    {"mta/outbound/", {"mta/outbound/", "mta/sts/", "mta/tally/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/report/", {"mta/report/", "mta/http/", "mta/tally/", "mta/auth/", "mta/dns/", "auth/core/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
-    {"mta/control/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/http/",
+     {"mta/http/", "mta/net/", "mta/dns/", "mta/config/", "mta/base/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/beast", "fmt/"}},
+    {"mta/crl/",
+     {"mta/crl/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/sts/",
+     {"mta/sts/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/tally/",
+     {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "policy/", "tls/core/", "smtp/"},
+     {"boost/json", "fmt/"}},
+    {"mta/auth/",
+     {"mta/auth/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "auth/", "policy/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/queue/",
+     {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
+    {"mta/received/",
+     {"mta/received/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "auth/core/",
+      "auth/dkim/digest.hpp", "policy/", "smtp/"},
+     {"boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
+    {"mta/inbound/",
+     {"mta/inbound/", "mta/auth/", "mta/tally/", "auth/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/",
+      "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "fmt/"}},
+    {"mta/outbound/",
+     {"mta/outbound/", "mta/sts/", "mta/tally/", "mta/queue/", "mta/spool/", "mta/log/", "mta/net/", "mta/dns/",
+      "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/json", "fmt/"}},
+    {"mta/report/",
+     {"mta/report/", "mta/http/", "mta/tally/", "mta/auth/", "mta/dns/", "auth/core/", "mta/queue/", "mta/spool/",
+      "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h",
+      "gmime/"}},
+    {"mta/control/",
+     {"mta/", "auth/", "policy/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/json", "fmt/"}},
     {"mta/app/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/"}},
-    {"mta/cli/", {"mta/", "auth/", "policy/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/", "zlib.h"}},
+    {"mta/cli/",
+     {"mta/", "auth/", "policy/", "tls/", "smtp/"},
+     {"boost/asio", "boost/system", "boost/json", "fmt/", "CLI/", "zlib.h"}},
     {"mta/portcullis", {"mta/"}, {"CLI/"}},
 };
 
 /// Only control, app and cli may include these; nothing includes app or cli but their own.
-bool is_top(const std::string &path) { return path.starts_with("mta/app/") || path.starts_with("mta/cli/"); }
+bool is_top(const std::string &path) {
+  return path.starts_with("mta/app/") || path.starts_with("mta/cli/");
+}
 
 const Row *row_of(const std::string &path) {
   const Row *best = nullptr;
@@ -67,10 +103,12 @@ bool starts_with_any(const std::string &text, const std::vector<std::string> &pr
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const auto &prefix) { return text.starts_with(prefix); });
 }
 
-/// Third-party headers are those with a folder or an ending, or the names in this list; the rest is the standard library or POSIX.
+/// Third-party headers are those with a folder or an ending, or the names in this list; the rest is the standard
+/// library or POSIX.
 bool is_library(const std::string &header) {
   if (starts_with_any(header, {"sys/", "netinet/", "arpa/", "net/", "linux/"})) return false;
-  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" || header == "pugixml.hpp" || header.starts_with("archive");
+  return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" ||
+         header == "pugixml.hpp" || header.starts_with("archive");
 }
 
 /// An include line: what stands between quotes or angle brackets.
@@ -114,7 +152,8 @@ TEST(Layering, IncludeLinesFollowTheTable) {
       if (include->quoted) {
         EXPECT_TRUE(starts_with_any(header, row->project)) << path << " may not include " << header;
         if (is_top(header)) {
-          EXPECT_TRUE(path.starts_with(header.substr(0, 8)) || path.starts_with("mta/portcullis")) << path << " includes " << header;
+          EXPECT_TRUE(path.starts_with(header.substr(0, 8)) || path.starts_with("mta/portcullis"))
+              << path << " includes " << header;
         }
       } else if (is_library(header)) {
         EXPECT_TRUE(starts_with_any(header, row->libraries)) << path << " may not use <" << header << ">";
@@ -144,7 +183,8 @@ TEST(Layering, NoWrappedLibraryNameInAHeader) {
     while (std::getline(text, line)) {
       const auto include = parse_include(line);
       if (include && !include->quoted) {
-        EXPECT_FALSE(starts_with_any(include->header, {"openssl/", "unbound.h", "spdlog/", "spf2/", "opendkim/"})) << path << ": " << line;
+        EXPECT_FALSE(starts_with_any(include->header, {"openssl/", "unbound.h", "spdlog/", "spf2/", "opendkim/"}))
+            << path << ": " << line;
       }
     }
   }

@@ -14,18 +14,25 @@ struct Row {
 
 TEST(SenderPattern, Allows) {
   const std::vector<Row> rows = {
-      {"app@example.org", "app@example.org", true},   {"app@example.org", "APP@Example.ORG", true},
-      {"app@example.org", "app2@example.org", false}, {"app@example.org", "app@sub.example.org", false},
-      {"example.org", "anyone@example.org", true},    {"example.org", "anyone@sub.example.org", false},
-      {"example.org", "x@notexample.org", false},     {"*.example.org", "x@sub.example.org", true},
-      {"*.example.org", "x@a.b.example.org", true},   {"*.example.org", "x@example.org", false},
-      {"*", "x@anywhere.example", true},              {"*", "x@[192.0.2.1]", false},
+      {"app@example.org", "app@example.org", true},
+      {"app@example.org", "APP@Example.ORG", true},
+      {"app@example.org", "app2@example.org", false},
+      {"app@example.org", "app@sub.example.org", false},
+      {"example.org", "anyone@example.org", true},
+      {"example.org", "anyone@sub.example.org", false},
+      {"example.org", "x@notexample.org", false},
+      {"*.example.org", "x@sub.example.org", true},
+      {"*.example.org", "x@a.b.example.org", true},
+      {"*.example.org", "x@example.org", false},
+      {"*", "x@anywhere.example", true},
+      {"*", "x@[192.0.2.1]", false},
       {"x@[192.0.2.1]", "x@[192.0.2.1]", true},
   };
   for (const Row &row : rows) {
     const auto pattern = SenderPattern::parse(row.pattern);
     ASSERT_TRUE(pattern) << row.pattern;
-    EXPECT_EQ(pattern->allows(smtp::Mailbox::parse(row.sender).value()), row.allowed) << row.pattern << ' ' << row.sender;
+    EXPECT_EQ(pattern->allows(smtp::Mailbox::parse(row.sender).value()), row.allowed)
+        << row.pattern << ' ' << row.sender;
   }
   for (const char *wrong : {"", "@example.org", "a b@example.org", "*@example.org@", "exa mple.org", "a.*.org"})
     EXPECT_FALSE(SenderPattern::parse(wrong)) << wrong;

@@ -333,7 +333,11 @@ const std::vector<SafetyRow> safety_rows = {
      .messages = 1000,
      .is_safe = false,
      .because = "too little was seen: sessions that say something on 6 of the 7 days that are needed"},
-    {.name = "a burst of one day is not", .days = 1, .messages = 100'000, .is_safe = false, .because = "on 1 of the 7 days"},
+    {.name = "a burst of one day is not",
+     .days = 1,
+     .messages = 100'000,
+     .is_safe = false,
+     .because = "on 1 of the 7 days"},
     {.name = "nothing seen is not safe", .days = 0, .is_safe = false, .because = "nothing on 0 of the 7 days"},
     {.name = "sessions from before the rule's CAs are unknown, not refused",
      .days = 10,
@@ -341,7 +345,8 @@ const std::vector<SafetyRow> safety_rows = {
          [](std::vector<Evidence> &evidence, OutboundRule &rule) {
            rule.trust = "/new/ca.pem";
            for (std::size_t i = 3; i < evidence.size(); ++i)
-             evidence[i].row.judgements = {{"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
+             evidence[i].row.judgements = {
+                 {"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
          },
      .because = "every one of 7 sessions on 7 days"},
     {.name = "days with such sessions alone do not count",
@@ -350,7 +355,8 @@ const std::vector<SafetyRow> safety_rows = {
          [](std::vector<Evidence> &evidence, OutboundRule &rule) {
            rule.trust = "/new/ca.pem";
            for (std::size_t i = 3; i < evidence.size(); ++i)
-             evidence[i].row.judgements = {{"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
+             evidence[i].row.judgements = {
+                 {"/new/ca.pem", {.trusted = true, .reason = {}, .fault = tls::ChainFault::none}}};
          },
      .is_safe = false,
      .because = "on 6 of the 7 days that are needed; 3 sessions were before the rule"},

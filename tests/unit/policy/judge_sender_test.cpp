@@ -161,17 +161,18 @@ TEST(JudgeSender, Table) {
 }
 
 TEST(JudgeSender, NoFactsAreClearText) {
-  EXPECT_EQ(
-      judge_sender(table(rule(Level::encrypted)), sender("<a@partner.example>"), {.client = client, .facts = nullptr}, now)
-          .refusal->code,
-      550);
+  EXPECT_EQ(judge_sender(table(rule(Level::encrypted)), sender("<a@partner.example>"),
+                         {.client = client, .facts = nullptr}, now)
+                .refusal->code,
+            550);
 }
 
 TEST(JudgeSender, WithoutNamesTheSendersDomainMustBeInTheCertificate) {
   auto inbound = rule(Level::authenticated);
   inbound.names.clear();
   auto facts = facts_of(Session::good);
-  EXPECT_TRUE(judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
+  EXPECT_TRUE(
+      judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
   facts.chain.front().dns_names = {"partner.example"};
   EXPECT_FALSE(
       judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
@@ -197,9 +198,9 @@ TEST(NeededVerdict, OnlyForAuthenticatedRules) {
   EXPECT_TRUE(judge_sender(table(on_one), sender("<a@partner.example>"),
                            {.client = client, .facts = nullptr, .listener = "partner-net"}, now)
                   .refusal);
-  EXPECT_TRUE(
-      judge_sender(table(on_one), sender("<a@partner.example>"), {.client = client, .facts = nullptr, .listener = "mx"}, now)
-          .rule.empty());
+  EXPECT_TRUE(judge_sender(table(on_one), sender("<a@partner.example>"),
+                           {.client = client, .facts = nullptr, .listener = "mx"}, now)
+                  .rule.empty());
   auto inbound = rule(Level::authenticated);
   inbound.trust = "/ca.pem";
   inbound.accept_server_auth = true;
@@ -209,7 +210,8 @@ TEST(NeededVerdict, OnlyForAuthenticatedRules) {
   EXPECT_TRUE(needed->accept_server_auth);
 }
 
-SenderVerdict judge(const InboundRule &inbound, const tls::Facts &facts, std::chrono::system_clock::time_point when = now) {
+SenderVerdict judge(const InboundRule &inbound, const tls::Facts &facts,
+                    std::chrono::system_clock::time_point when = now) {
   return judge_sender(table(inbound), sender("<a@partner.example>"), {.client = client, .facts = &facts}, when);
 }
 
@@ -234,19 +236,22 @@ TEST(JudgeSender, ARevokedCertificateIsRefusedAndAMissingListDefers) {
   inbound.pins = {"key"}; // also where the key is pinned
   inbound.crls = {"http://crl.example/list.crl"};
   auto facts = facts_of(Session::good);
-  facts.verdict = tls::ChainVerdict{.trusted = false, .reason = "certificate revoked", .fault = tls::ChainFault::revoked};
+  facts.verdict =
+      tls::ChainVerdict{.trusted = false, .reason = "certificate revoked", .fault = tls::ChainFault::revoked};
   const auto revoked = judge(inbound, facts);
   ASSERT_TRUE(revoked.refusal);
-  EXPECT_EQ(revoked.refusal->to_line(),
-            "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
-            "the certificate is revoked: certificate revoked");
+  EXPECT_EQ(
+      revoked.refusal->to_line(),
+      "550 5.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
+      "the certificate is revoked: certificate revoked");
   facts.verdict = tls::ChainVerdict{
       .trusted = false, .reason = "unable to get certificate CRL", .fault = tls::ChainFault::no_revocation};
   const auto unknown = judge(inbound, facts);
   ASSERT_TRUE(unknown.refusal);
-  EXPECT_EQ(unknown.refusal->to_line(),
-            "450 4.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
-            "whether the certificate is revoked cannot be checked: unable to get certificate CRL");
+  EXPECT_EQ(
+      unknown.refusal->to_line(),
+      "450 4.7.1 mail from partner.example: this domain's policy demands a client certificate that is not revoked; "
+      "whether the certificate is revoked cannot be checked: unable to get certificate CRL");
 }
 
 TEST(JudgeSender, APinSetHoldsTheOldKeyAndTheNext) {

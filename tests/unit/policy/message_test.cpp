@@ -135,7 +135,8 @@ void expect_all(std::span<const Row> rows) {
               decision.action == MessageAction::reject || decision.action == MessageAction::defer)
         << row.name;
     EXPECT_FALSE(decision.reply && decision.reply->text.empty()) << row.name;
-    for (const auth::PolicyOverride &override_ : decision.overrides) EXPECT_FALSE(override_.comment.empty()) << row.name;
+    for (const auth::PolicyOverride &override_ : decision.overrides)
+      EXPECT_FALSE(override_.comment.empty()) << row.name;
   }
 }
 
@@ -168,10 +169,7 @@ TEST(JudgeMessage, FollowsThePublishedPolicy) {
        .verdict = dmarc(DmarcResult::temperror, none),
        .expected = "accept"},
       {.name = "no usable author", .verdict = no_author(), .expected = rejected},
-      {.name = "no author at all",
-       .verdict = no_author(),
-       .expected = "accept",
-       .from = auth::FromStatus::no_field},
+      {.name = "no author at all", .verdict = no_author(), .expected = "accept", .from = auth::FromStatus::no_field},
       {.name = "no author at all, refused",
        .verdict = no_author(),
        .expected = rejected,

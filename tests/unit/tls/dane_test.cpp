@@ -113,7 +113,7 @@ TEST_F(Dane, usage_2_asks_for_a_name_a_date_and_a_signature) {
     const char *name;
     std::string chain;
     std::vector<std::string> names;
-    const char *reason; ///< null: good
+    const char *reason;                              ///< null: good
     tls::DaneFault fault = tls::DaneFault::no_match; ///< when not good
   };
   const Row rows[] = {

@@ -201,8 +201,8 @@ TEST_F(Trust, a_clients_certificate_is_judged_as_the_partner_rule_says) {
                                         .ask_client_certificate = true,
                                         .client_ca_hints = ""},
                                        nullptr);
-    auto client = tls::Context::client(
-        {.profile = "ncsc", .certificate = tls::KeyPairFiles{theirs.chain_file, theirs.key_file}});
+    auto client =
+        tls::Context::client({.profile = "ncsc", .certificate = tls::KeyPairFiles{theirs.chain_file, theirs.key_file}});
     ASSERT_TRUE(server && client);
     test::StreamPair pair;
     const auto done = pair.handshake(*client, *server);

@@ -522,11 +522,11 @@ TEST(CheckDmarc, NeedsOneAuthorDomainUnlessToldToCheckEach) {
 
 TEST(CheckDmarc, IsPreliminaryAndNeedsTwoRoundsForTheUsualSender) {
   const Outcome usual = run({.name = {},
-                         .texts = reject,
-                         .from = "a@news.example.com",
-                         .expected = {},
-                         .spf = "bounce.example.com",
-                         .dkim = {{"example.com"}, {"mailer.net"}}});
+                             .texts = reject,
+                             .from = "a@news.example.com",
+                             .expected = {},
+                             .spf = "bounce.example.com",
+                             .dkim = {{"example.com"}, {"mailer.net"}}});
   EXPECT_EQ(summary(usual.verdict), "pass p=reject spf dkim news.example.com org:example.com at:example.com");
   EXPECT_EQ(usual.asked.rounds, 1U);
   // _dmarc of news.example.com, example.com, com, bounce.example.com; nothing of mailer.net.

@@ -45,8 +45,8 @@ TEST(FactCache, AbsenceIsKeptShorterAndFailureNever) {
 TEST(FactCache, ItStaysUnderItsLimitWhateverIsPut) {
   FactCache cache(100'000);
   for (int i = 0; i < 5'000; ++i)
-    cache.put({"n" + std::to_string(i) + ".example", RecordType::txt}, fact_of(smtp::DnsStatus::ok, std::string(500, 'x')), 60s,
-              start + std::chrono::milliseconds(i));
+    cache.put({"n" + std::to_string(i) + ".example", RecordType::txt},
+              fact_of(smtp::DnsStatus::ok, std::string(500, 'x')), 60s, start + std::chrono::milliseconds(i));
   EXPECT_LE(cache.octets(), 100'000U);
   EXPECT_GT(cache.size(), 10U);
   cache.put(question, fact_of(smtp::DnsStatus::ok, std::string(50'000, 'x')), 60s, start + 6s);

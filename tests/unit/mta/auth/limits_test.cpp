@@ -1,4 +1,5 @@
-// Hostile messages and records: each limit of the checks has a defined result, and none costs more than its limit allows.
+// Hostile messages and records: each limit of the checks has a defined result, and none costs more than its limit
+// allows.
 #include <gtest/gtest.h>
 
 #include <boost/json/array.hpp>
@@ -12,7 +13,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view zone_text = R"({"sender.example": {"A": ["192.0.2.1"]}, "_dmarc.sender.example": {"TXT": [["v=DMARC1; p=reject"]]}})";
+constexpr std::string_view zone_text =
+    R"({"sender.example": {"A": ["192.0.2.1"]}, "_dmarc.sender.example": {"TXT": [["v=DMARC1; p=reject"]]}})";
 
 json::object check(std::string message, const json::object &more = {}, bool with_client = false) {
   json::object records = json::parse(json::string_view(zone_text.data(), zone_text.size())).as_object();
@@ -46,7 +48,8 @@ TEST(CheckLimits, AHeaderSectionOver256KiBIsNoReasonToPass) {
 }
 
 TEST(CheckLimits, ALineOver998OctetsIsReadAsItIs) {
-  const auto answer = check("From: \"" + std::string(5000, 'x') + "\" <ann@sender.example>\r\nSubject: " + std::string(20'000, 'y') + "\r\n\r\n");
+  const auto answer = check("From: \"" + std::string(5000, 'x') +
+                            "\" <ann@sender.example>\r\nSubject: " + std::string(20'000, 'y') + "\r\n\r\n");
   EXPECT_EQ(answer.at("dmarc").as_object().at("domain").as_string(), "sender.example");
   const auto field = std::string(answer.at("authentication_results").as_string());
   EXPECT_TRUE(field.find("header.from=sender.example") != std::string::npos) << field;
@@ -67,16 +70,18 @@ TEST(CheckLimits, MoreThan50ArcSetsFail) {
   std::string message;
   for (int i = 51; i >= 1; --i) {
     const std::string n = std::to_string(i);
-    message += "ARC-Seal: i=" + n + "; a=rsa-sha256; cv=" + (i == 1 ? "none" : "pass") + "; d=sender.example; s=s; t=1; b=AAAA\r\n" +
-               "ARC-Message-Signature: i=" + n + "; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=s; h=from; bh=AAAA; b=AAAA\r\n" +
+    message += "ARC-Seal: i=" + n + "; a=rsa-sha256; cv=" + (i == 1 ? "none" : "pass") +
+               "; d=sender.example; s=s; t=1; b=AAAA\r\n" + "ARC-Message-Signature: i=" + n +
+               "; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=s; h=from; bh=AAAA; b=AAAA\r\n" +
                "ARC-Authentication-Results: i=" + n + "; sender.example; none\r\n";
   }
   EXPECT_EQ(word(check(message + from + "\r\n"), "arc"), "fail");
 }
 
 TEST(CheckLimits, AKeyRecordOver4KiBOrThatIsNotTextIsAPermanentError) {
-  const json::value records[] = {json::array{"v=DKIM1; n=" + std::string(5000, 'x') + "; p=AAAA"}, json::array{std::string("v=DKIM1\0; p=AAAA", 16)},
-                                 json::array{"v=DKIM1; p=\xc3\x28"}, json::array{"\x01\x02\x03"}};
+  const json::value records[] = {json::array{"v=DKIM1; n=" + std::string(5000, 'x') + "; p=AAAA"},
+                                 json::array{std::string("v=DKIM1\0; p=AAAA", 16)}, json::array{"v=DKIM1; p=\xc3\x28"},
+                                 json::array{"\x01\x02\x03"}};
   for (const json::value &record : records) {
     json::object more;
     more["s._domainkey.sender.example"] = json::object{{"TXT", json::array{record}}};
@@ -86,7 +91,8 @@ TEST(CheckLimits, AKeyRecordOver4KiBOrThatIsNotTextIsAPermanentError) {
 }
 
 TEST(CheckLimits, ASpfRecordThatIsNotTextIsAPermanentError) {
-  for (const std::string &text : {std::string("v=spf1 a:\xff.example -all"), std::string("v=spf1 \0 -all", 13), "v=spf1 " + std::string(5000, 'x')}) {
+  for (const std::string &text : {std::string("v=spf1 a:\xff.example -all"), std::string("v=spf1 \0 -all", 13),
+                                  "v=spf1 " + std::string(5000, 'x')}) {
     json::object more;
     more["sender.example"] = json::object{{"TXT", json::array{json::array{text}}}};
     const auto answer = check(from + "\r\n", more, true);

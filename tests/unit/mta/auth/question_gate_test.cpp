@@ -32,7 +32,8 @@ TEST(ZoneOfQuestion, IsWhatStandsBehindTheUnderscores) {
 /// Counts the questions that began in their turn.
 struct Gate {
   QuestionGate gate;
-  QuestionLimits limits{.per_address = 3, .per_network = 5, .total = 8, .unanswered_per_address = 4, .unanswered_per_network = 6};
+  QuestionLimits limits{
+      .per_address = 3, .per_network = 5, .total = 8, .unanswered_per_address = 4, .unanswered_per_network = 6};
   QuestionGate::Clock::time_point now = QuestionGate::Clock::now();
   std::vector<std::string> begun;
 
@@ -42,7 +43,8 @@ struct Gate {
     if (!turn) return turn.error().detail;
     return *turn == Turn::now ? "now" : "later";
   }
-  void leave(const char *client, Outcome outcome = Outcome::answered, const char *name = "example.org", QuestionGate::Clock::duration took = 1s) {
+  void leave(const char *client, Outcome outcome = Outcome::answered, const char *name = "example.org",
+             QuestionGate::Clock::duration took = 1s) {
     now += took;
     gate.leave(ip(client), name, outcome, now - took, now);
   }
@@ -70,7 +72,9 @@ TEST(QuestionGate, ANetworkHasAShareToo) {
   };
   const Row rows[] = {
       {"IPv4: a /24", {"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"}, "192.0.3.1"},
-      {"IPv6: a /48", {"2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:4::1", "2001:db8:1:5::1"}, "2001:db8:2:1::1"},
+      {"IPv6: a /48",
+       {"2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:4::1", "2001:db8:1:5::1"},
+       "2001:db8:2:1::1"},
   };
   for (const Row &row : rows) {
     Gate t;
@@ -113,14 +117,17 @@ TEST(QuestionGate, UnansweredQuestionsAreABudget) {
     ASSERT_EQ(t.enter(client), "now");
     t.leave(client, outcome, "x.example", 0s);
   };
-  const auto refusal = [&t](const char *client) { return t.gate.refusal(ip(client), t.limits, t.now).value_or("none"); };
+  const auto refusal = [&t](const char *client) {
+    return t.gate.refusal(ip(client), t.limits, t.now).value_or("none");
+  };
   for (int i = 0; i < 10; ++i) ask("192.0.2.1", Outcome::answered);
   for (int i = 0; i < 10; ++i) ask("192.0.2.1", Outcome::refused);
   for (int i = 0; i < 3; ++i) ask("192.0.2.1", Outcome::unanswered);
   EXPECT_EQ(refusal("192.0.2.1"), "none");
   ask("192.0.2.1", Outcome::unanswered);
-  EXPECT_EQ(refusal("192.0.2.1"), "too many domains in mail of your address have name servers that do not answer, limit is 4 questions in "
-                                  "10 minutes; try again later");
+  EXPECT_EQ(refusal("192.0.2.1"),
+            "too many domains in mail of your address have name servers that do not answer, limit is 4 questions in "
+            "10 minutes; try again later");
   EXPECT_EQ(refusal("192.0.2.2"), "none");
   for (int i = 0; i < 2; ++i) ask("192.0.2.3", Outcome::unanswered);
   EXPECT_NE(refusal("192.0.2.2").find("of your network"), std::string::npos) << refusal("192.0.2.2");
@@ -137,7 +144,8 @@ TEST(QuestionGate, ASilentZoneIsRememberedForAWhile) {
     ASSERT_EQ(t.enter("198.51.100.1"), "now");
     const auto began = t.now;
     t.now += 1s;
-    t.gate.leave(ip("198.51.100.1"), "honest.example", Outcome::answered, began, t.now); // meanwhile others are answered
+    t.gate.leave(ip("198.51.100.1"), "honest.example", Outcome::answered, began,
+                 t.now); // meanwhile others are answered
     t.now += 6s;
     t.gate.leave(ip("192.0.2.1"), name, Outcome::unanswered, began, t.now);
   };

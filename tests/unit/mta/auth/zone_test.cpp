@@ -23,7 +23,8 @@ TEST(Zone, RecordsOfEveryTypeAreRead) {
   EXPECT_EQ(zone.answer({"EXAMPLE.org", RecordType::mx}).hosts, (std::vector<smtp::MxRecord>{{10, "mx.example.org"}}));
   EXPECT_EQ(zone.answer({"example.org", RecordType::a}).addresses.at(0).to_string(), "192.0.2.1");
   EXPECT_EQ(zone.answer({"example.org", RecordType::aaaa}).addresses.at(0).to_string(), "2001:db8::1");
-  EXPECT_EQ(zone.answer({"1.2.0.192.in-addr.arpa", RecordType::ptr}).texts, (std::vector<std::string>{"host.example.org"}));
+  EXPECT_EQ(zone.answer({"1.2.0.192.in-addr.arpa", RecordType::ptr}).texts,
+            (std::vector<std::string>{"host.example.org"}));
 }
 
 TEST(Zone, WhatIsAbsentIsNoNameOrNoData) {
@@ -34,7 +35,8 @@ TEST(Zone, WhatIsAbsentIsNoNameOrNoData) {
 }
 
 TEST(Zone, FailuresStandForATypeOrForTheWholeName) {
-  const Zone zone = zone_of(R"({"a.example": {"TXT": "SERVFAIL", "MX": "NXDOMAIN"}, "b.example": "TIMEOUT", "c.example": "NXDOMAIN"})");
+  const Zone zone = zone_of(
+      R"({"a.example": {"TXT": "SERVFAIL", "MX": "NXDOMAIN"}, "b.example": "TIMEOUT", "c.example": "NXDOMAIN"})");
   EXPECT_EQ(zone.answer({"a.example", RecordType::txt}).status, DnsStatus::temporary);
   EXPECT_EQ(zone.answer({"a.example", RecordType::mx}).status, DnsStatus::no_name);
   EXPECT_EQ(zone.answer({"a.example", RecordType::a}).status, DnsStatus::no_data);
@@ -96,7 +98,8 @@ TEST(Zone, TheDnssecStateHoldsForANameAndForWhatIsAbsentBelowIt) {
   using smtp::DnsStatus;
   using smtp::DnsTrust;
   EXPECT_EQ(zone.look_up("signed.example", "MX").trust, DnsTrust::secure);
-  EXPECT_EQ(zone.look_up("mx.signed.example", "A").trust, DnsTrust::secure) << "a name below takes the state of the one above";
+  EXPECT_EQ(zone.look_up("mx.signed.example", "A").trust, DnsTrust::secure)
+      << "a name below takes the state of the one above";
   EXPECT_EQ(zone.look_up("absent.signed.example", "A").trust, DnsTrust::secure);
   EXPECT_EQ(zone.look_up("absent.signed.example", "A").fact.status, DnsStatus::no_name);
   EXPECT_EQ(zone.look_up("plain.example", "A").trust, DnsTrust::insecure);

@@ -27,11 +27,13 @@ policy::Route route(const std::string &name) {
 Config sample() {
   Config config;
   config.queue.postmaster = smtp::Mailbox::parse("ops@ours.example").value();
-  config.domains.emplace("ours.example",
-                         DomainConfig{domain("ours.example"), false, {"ops", "alice"}, "", route("store"), std::nullopt, ""});
+  config.domains.emplace(
+      "ours.example",
+      DomainConfig{domain("ours.example"), false, {"ops", "alice"}, "", route("store"), std::nullopt, ""});
   config.domains.emplace("listed.example",
                          DomainConfig{domain("listed.example"), false, {"abuse"}, "", std::nullopt, std::nullopt, ""});
-  config.domains.emplace("all.example", DomainConfig{domain("all.example"), true, {}, "", std::nullopt, std::nullopt, ""});
+  config.domains.emplace("all.example",
+                         DomainConfig{domain("all.example"), true, {}, "", std::nullopt, std::nullopt, ""});
   policy::Partner partner;
   partner.name = "P";
   partner.domains = {pattern("partner.example"), pattern("ours.example"), pattern("no-route.example")};

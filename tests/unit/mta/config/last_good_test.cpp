@@ -67,7 +67,8 @@ recipients_file = "list"
 
 TEST_F(LastGood, LoadsAsItWasWhateverBecameOfTheFiles) {
   keep();
-  for (const char *name : {"portcullis.toml", "mx.pem", "mx.key", "list", "partners.d/a.toml", "hosts"}) write(name, "not [ good");
+  for (const char *name : {"portcullis.toml", "mx.pem", "mx.key", "list", "partners.d/a.toml", "hosts"})
+    write(name, "not [ good");
   write("partners.d/b.toml", "name =\n");
   EXPECT_EQ(load_config(main_file(), now_).config, nullptr);
   const auto kept = open();
@@ -85,7 +86,8 @@ TEST_F(LastGood, LoadsAsItWasWhateverBecameOfTheFiles) {
   EXPECT_EQ((*kept)->listed(), (std::vector<std::pair<std::string, std::size_t>>{{"example.org", 3}}));
   EXPECT_FALSE((*kept)->saved().empty());
   const auto mode = std::filesystem::status(config.certificates.at(0).files.key).permissions();
-  EXPECT_EQ(mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all), std::filesystem::perms::none);
+  EXPECT_EQ(mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all),
+            std::filesystem::perms::none);
 }
 
 TEST_F(LastGood, TheNextOneReplacesIt) {

@@ -17,7 +17,9 @@ std::string text_of(const std::string &more) {
 
 TEST(LoadTruthTest, NamesAreReadInLowerCase) {
   const auto config =
-      test::load_minimal("[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n").config;
+      test::load_minimal(
+          "[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n")
+          .config;
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->dns.truth_test.is_set());
   EXPECT_EQ(config->dns.truth_test, (TruthTestConfig{"signed.example", "b.example", "c.example"}));
@@ -38,12 +40,14 @@ TEST(LoadTruthTest, WhatIsWrongIsSaid) {
   const Row rows[] = {
       {"one name for two ends",
        "[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"A.example\"\nbogus = \"a.example\"\n",
-       "portcullis.toml:11: dns.truth_test.unsigned: is the signed name: the test needs a name whose zone is not signed\n"
+       "portcullis.toml:11: dns.truth_test.unsigned: is the signed name: the test needs a name whose zone is not "
+       "signed\n"
        "portcullis.toml:12: dns.truth_test.bogus: is one of the other names: the test needs a name that is signed "
        "wrongly\n"},
       {"one name alone", "[dns.truth_test]\nsigned = \"a.example\"\n",
        "portcullis.toml:9: dns.truth_test.unsigned: is missing: the test needs all three names: signed, unsigned and "
-       "bogus\nportcullis.toml:9: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned and "
+       "bogus\nportcullis.toml:9: dns.truth_test.bogus: is missing: the test needs all three names: signed, unsigned "
+       "and "
        "bogus\n"},
       {"a test that cannot be passed",
        "[dns]\ndnssec = false\n[dns.truth_test]\nsigned = \"a.example\"\nunsigned = \"b.example\"\nbogus = "

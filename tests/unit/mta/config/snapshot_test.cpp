@@ -93,7 +93,8 @@ TEST(Check, WarningsAndErrors) {
   const ::test::TempFolder folder;
   auto report = check_config(folder.write("portcullis.toml", config_text("expired")), now);
   EXPECT_FALSE(report.ok) << "an expired certificate";
-  EXPECT_TRUE(report.text.ends_with("1 error, 0 warnings: the daemon would start, and not do what is meant")) << report.text;
+  EXPECT_TRUE(report.text.ends_with("1 error, 0 warnings: the daemon would start, and not do what is meant"))
+      << report.text;
   const auto file = folder.write("portcullis.toml", config_text("weak", "[limit]\n"));
   report = check_config(file, now);
   EXPECT_FALSE(report.ok);
@@ -108,9 +109,9 @@ TEST(Check, WarningsAndErrors) {
 
 TEST(Check, TheLegacyProfileIsShownWhereItIsUsed) {
   const ::test::TempFolder folder;
-  const auto report = check_config(
-      folder.write("portcullis.toml", config_text("mx", "[outbound]\nprofile = \"internet-legacy\"\n")), now,
-      {.profiles = true});
+  const auto report =
+      check_config(folder.write("portcullis.toml", config_text("mx", "[outbound]\nprofile = \"internet-legacy\"\n")),
+                   now, {.profiles = true});
   EXPECT_TRUE(report.ok) << report.text;
   EXPECT_NE(report.text.find("this profile allows weak TLS"), std::string::npos) << report.text;
 }

@@ -104,7 +104,8 @@ TEST(ResolverHealth, EachForwarderIsAskedByItself) {
   asio::io_context context;
   FailingResolver resolver;
   FakeServer good(context), refusing(context, 5), failing(context, 2), silent(context, std::nullopt);
-  const auto report = ask(context, resolver, {good.address(), refusing.address(), failing.address(), silent.address()}, {"ours.example"});
+  const auto report = ask(context, resolver, {good.address(), refusing.address(), failing.address(), silent.address()},
+                          {"ours.example"});
   std::vector<Server> states;
   for (const auto &one : report.forwarders) states.push_back(one.state);
   EXPECT_EQ(states, (std::vector<Server>{Server::answers, Server::refuses, Server::answers, Server::silent}))
@@ -120,8 +121,9 @@ TEST(ResolverHealth, ChangesAreTold) {
   asio::io_context context;
   FailingResolver resolver;
   support::MemoryLog log;
-  mta::ResolverHealth health({resolver, log, context.get_executor(), {}, {}, [] { return std::vector<std::string>{"ours.example"}; }},
-                             {.good = 0ms, .bad = 0ms, .told_again = 1h});
+  mta::ResolverHealth health(
+      {resolver, log, context.get_executor(), {}, {}, [] { return std::vector<std::string>{"ours.example"}; }},
+      {.good = 0ms, .bad = 0ms, .told_again = 1h});
   EXPECT_FALSE(health.last()) << "nothing was asked yet";
   health.start();
   const auto run_to = [&](std::size_t rounds) {
@@ -149,8 +151,10 @@ TEST(ResolverHealth, OfSeveralForwardersTheOnesThatAnswerAreUsed) {
   FailingResolver resolver;
   support::MemoryLog log;
   FakeServer good(context), refusing(context, 5);
-  mta::ResolverHealth health({resolver, log, context.get_executor(), {good.address(), refusing.address()}, {&resolver},
-                              [] { return std::vector<std::string>{"ours.example"}; }});
+  mta::ResolverHealth health(
+      {resolver, log, context.get_executor(), {good.address(), refusing.address()}, {&resolver}, [] {
+         return std::vector<std::string>{"ours.example"};
+       }});
   health.start();
   while (log.lines.empty()) context.run_one();
   EXPECT_EQ(resolver.used, std::vector<smtp::SocketAddress>{good.address()});

@@ -93,7 +93,9 @@ TEST(TruthTest, EverySetOfAnswersHasItsMeaning) {
        State::unknown,
        {"the bogus name bogus.test does not exist, and that validates: name one that is signed wrongly"}},
       {"the bogus name has no address, validated",
-       [](auto &r) { r.forget("bogus.test").add_secure_zone("bogus.test").add_txt("bogus.test", "x", DnsTrust::secure); },
+       [](auto &r) {
+         r.forget("bogus.test").add_secure_zone("bogus.test").add_txt("bogus.test", "x", DnsTrust::secure);
+       },
        State::unknown,
        {"the bogus name bogus.test has no address, and that validates: name one that is signed wrongly"}},
       {"the bogus name does not exist, and nothing proves it",

@@ -586,8 +586,7 @@ TEST(Resolver, what_is_past_its_deadline_still_counts_until_the_library_has_done
   EXPECT_EQ((*resolver)->status().waiting, 24U);
   context.run();
   EXPECT_EQ(std::count(details.begin(), details.end(), "no answer in 0.3 s"), 16);
-  EXPECT_EQ(std::count(details.begin(), details.end(),
-                       "not asked in 0.3 s: 16 questions are under way, the limit"),
+  EXPECT_EQ(std::count(details.begin(), details.end(), "not asked in 0.3 s: 16 questions are under way, the limit"),
             24);
   EXPECT_EQ((*resolver)->status().under_way, 16U) << "their memory is still held";
   EXPECT_EQ((*resolver)->status().abandoned, 16U);

@@ -13,7 +13,8 @@ struct Row {
 
 TEST(HeaderSenders, MustBeAmongTheAllowedOnes) {
   policy::AllowedSenders block;
-  block.senders = {policy::SenderPattern::parse("app@ours.example").value(), policy::SenderPattern::parse("free.example").value()};
+  block.senders = {policy::SenderPattern::parse("app@ours.example").value(),
+                   policy::SenderPattern::parse("free.example").value()};
   const policy::SenderPermit permit(std::vector<const policy::AllowedSenders *>{&block});
   const std::vector<Row> rows = {
       {"the allowed mailbox", "From: app@ours.example\r\n", false},
@@ -42,7 +43,8 @@ TEST(HeaderSenders, MustBeAmongTheAllowedOnes) {
     if (refusal) {
       EXPECT_EQ(refusal->code, 550) << row.name;
     }
-    EXPECT_FALSE(mta::inbound::judge_header_senders(fields, policy::SenderPermit())) << "without a restriction: " << row.name;
+    EXPECT_FALSE(mta::inbound::judge_header_senders(fields, policy::SenderPermit()))
+        << "without a restriction: " << row.name;
   }
 }
 

@@ -129,7 +129,9 @@ TEST(FindDane, a_signed_alias_out_of_the_signed_zones_has_the_records_of_its_own
   dns.add_cname("mx.partner.test", "host.unsigned.test", DnsTrust::insecure);
   EXPECT_EQ(find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test")).state, State::insecure);
   EXPECT_EQ(dns.asked("tlsa " + name), 0U);
-  dns.forget("mx.partner.test").add_tlsa(name, usable).add_cname("mx.partner.test", "host.unsigned.test", DnsTrust::secure);
+  dns.forget("mx.partner.test")
+      .add_tlsa(name, usable)
+      .add_cname("mx.partner.test", "host.unsigned.test", DnsTrust::secure);
   const auto facts = find(dns, question(policy::NameTrust::dnssec, false, "host.unsigned.test"));
   EXPECT_EQ(facts.state, State::usable);
   EXPECT_EQ(facts.base_domain, "mx.partner.test");

@@ -113,29 +113,32 @@ template <std::size_t size> std::string octets(const char (&text)[size]) {
 std::string old_envelope(char version, const std::string &hold_reason) {
   std::string blob = "E";
   blob += version;
-  blob += octets("\x01\x11\0\0\0alice@example.org"               // sender
-                 "\x01\x64\0\0\0\0\0\0\0"                          // SIZE=100
-                 "\x01\x01\x01\x01\0\0\0e"                         // 8BITMIME, SMTPUTF8, RET=FULL, ENVID=e
-                 "\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"             // arrival, expires
-                 "\x10\0\0\0Received: by x\r\n"                   // trace
-                 "\x05\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0"           // sizes
-                 "\x01\0\x01"                                     // 8-bit, UTF-8 fields, notification
-                 "\x05\0\0\0<a@b>\x0d\0\0\0" "192.0.2.7 (x)"    // Message-ID, client
-                 "\x07\0\0\0TLSv1.3");                           // tls_in
+  blob += octets("\x01\x11\0\0\0alice@example.org"      // sender
+                 "\x01\x64\0\0\0\0\0\0\0"               // SIZE=100
+                 "\x01\x01\x01\x01\0\0\0e"              // 8BITMIME, SMTPUTF8, RET=FULL, ENVID=e
+                 "\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0"   // arrival, expires
+                 "\x10\0\0\0Received: by x\r\n"         // trace
+                 "\x05\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0" // sizes
+                 "\x01\0\x01"                           // 8-bit, UTF-8 fields, notification
+                 "\x05\0\0\0<a@b>\x0d\0\0\0"
+                 "192.0.2.7 (x)"       // Message-ID, client
+                 "\x07\0\0\0TLSv1.3"); // tls_in
   blob += hold_reason;
-  blob += octets("\x02\0\0\0"                                    // recipients
-                 "\x0f\0\0\0" "bob@example.net\x05\x01\x06\0\0\0rfc822\x03\0\0\0x@y"
-                 "\x09\0\0\0" "c@d.examp\0\0");
+  blob += octets("\x02\0\0\0" // recipients
+                 "\x0f\0\0\0"
+                 "bob@example.net\x05\x01\x06\0\0\0rfc822\x03\0\0\0x@y"
+                 "\x09\0\0\0"
+                 "c@d.examp\0\0");
   return blob;
 }
 
 /// An update of version 1: held for "rr", the first recipient deferred, the second untouched.
 std::string old_update() {
   return octets("U\x01\x01\x02\0\0\0rr\x02\0\0\0"
-                "\x01\0\x02\0\0\0"                                            // present, pending, 2 attempts
-                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                          // next and last attempt
-                "\x04\0\xc3\x01\x01\x04\x07\0\x05\0\x04\0\0\0text"           // tls, 451 4.7.5
-                "\x02\0\0\0mx\x03\0\0\0why\0\x01"                           // host, detail, flags
+                "\x01\0\x02\0\0\0"                                 // present, pending, 2 attempts
+                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"                 // next and last attempt
+                "\x04\0\xc3\x01\x01\x04\x07\0\x05\0\x04\0\0\0text" // tls, 451 4.7.5
+                "\x02\0\0\0mx\x03\0\0\0why\0\x01"                  // host, detail, flags
                 "\0");
 }
 
@@ -226,8 +229,9 @@ TEST(QueuedMessageTest, the_octets_are_the_same_on_every_machine) {
   message.recipients.push_back(RecipientState{smtp::Recipient{mailbox("a@b"), {}}});
   message.recipients[0].attempts = 0x01020304;
   const std::string update = encode_update(message);
-  const std::string expected_start(
-      "U\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01", 35);
+  const std::string expected_start("U\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+                                   "\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x04\x03\x02\x01",
+                                   35);
   EXPECT_EQ(update.substr(0, expected_start.size()), expected_start);
 }
 
@@ -399,7 +403,8 @@ TEST(RecoveryTest, what_cannot_be_read_is_kept_apart_and_what_lost_its_state_is_
   future[1] = 99;
   std::string future_update = update;
   future_update[1] = 99;
-  const DecodedRecovery decoded = decode_recovery({{{1}, envelope, update, 10}, {{2}, future, update, 20}, {{3}, envelope, future_update, 30}});
+  const DecodedRecovery decoded =
+      decode_recovery({{{1}, envelope, update, 10}, {{2}, future, update, 20}, {{3}, envelope, future_update, 30}});
   ASSERT_EQ(decoded.messages.size(), 2U);
   EXPECT_FALSE(decoded.messages[0].held);
   EXPECT_TRUE(decoded.messages[1].held) << "it may have been held, and some may have it already";

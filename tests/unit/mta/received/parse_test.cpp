@@ -60,7 +60,8 @@ TEST(ReadDmarcXml, FormsAndRefusals) {
        ""},
       {"a byte order mark and white space in front", "\xEF\xBB\xBF\r\n" + good, ""},
       {"times with fractions", replaced(good, "1700000000", "1700000000.5"), ""},
-      {"times in milliseconds", replaced(replaced(good, "1700000000", "1700000000000"), "1700086399", "1700086399999"), ""},
+      {"times in milliseconds", replaced(replaced(good, "1700000000", "1700000000000"), "1700086399", "1700086399999"),
+       ""},
       {"a stray tag", replaced(good, "<org_name>", "<br><org_name>"), ""},
       {"a stray end", replaced(good, "<record>", "</b><record>"), ""},
       {"a sign that begins nothing", replaced(good, "example.net", "a < b & c"), ""},
@@ -68,7 +69,8 @@ TEST(ReadDmarcXml, FormsAndRefusals) {
       {"a record that is not closed", replaced(good, "</record>", ""), ""},
       {"words of HTML around it", "<p>here it is" + good + "</p>", ""},
       {"broken, and cut", replaced(good, "<org_name>", "<br><org_name>").substr(0, good.size() / 2), "XML is broken"},
-      {"broken, with a document type", replaced(replaced(good, "<feedback>", "<!DOCTYPE feedback><feedback>"), "<record>", "</b><record>"),
+      {"broken, with a document type",
+       replaced(replaced(good, "<feedback>", "<!DOCTYPE feedback><feedback>"), "<record>", "</b><record>"),
        "XML is broken"},
       {"an unknown element", replaced(good, "<record>", "<new><x/></new><record>"), ""},
       {"text in front of the element is broken", "<?xml?>" + std::string("<feedback>"), "XML is broken"},
@@ -116,7 +118,8 @@ TEST(ReadDmarcXml, AnEntityThatNobodyDeclaredStaysAsItIsWritten) {
 
 TEST(ReadDmarcXml, BrokenMarkupCostsOnlyWhatItBreaks) {
   ReadHints hints;
-  const std::string broken = replaced(replaced(dmarc_text(one_record + one_record), "</row>", ""), "example.net", "<b>x<b> & y");
+  const std::string broken =
+      replaced(replaced(dmarc_text(one_record + one_record), "</row>", ""), "example.net", "<b>x<b> & y");
   const auto report = read_dmarc_xml(broken, {}, hints);
   ASSERT_TRUE(report) << report.error().detail;
   EXPECT_EQ(report->organisation, "x & y");
@@ -133,10 +136,12 @@ TEST(ReadDmarcXml, BrokenMarkupCostsOnlyWhatItBreaks) {
 
 TEST(ReadDmarcXml, AReasonMayBeText) {
   const auto reason_of = [](const std::string &text) {
-    const auto report = read_dmarc_xml(dmarc_text(replaced(one_record, "</policy_evaluated>", text + "</policy_evaluated>")));
+    const auto report =
+        read_dmarc_xml(dmarc_text(replaced(one_record, "</policy_evaluated>", text + "</policy_evaluated>")));
     return std::get<ReceivedDmarc>(report.value().content).rows.at(0).reasons.at(0);
   };
-  EXPECT_EQ(reason_of("<reason><type>Forwarded</type><comment>c</comment></reason>"), (ReportedReason{"forwarded", "c"}));
+  EXPECT_EQ(reason_of("<reason><type>Forwarded</type><comment>c</comment></reason>"),
+            (ReportedReason{"forwarded", "c"}));
   EXPECT_EQ(reason_of("<reason>Mailing_List</reason>"), (ReportedReason{"mailing_list", ""}));
   EXPECT_EQ(reason_of("<reason> some words </reason>"), (ReportedReason{"", "some words"}));
   EXPECT_EQ(reason_of("<reason>words<type>other</type></reason>"), (ReportedReason{"other", "words"}));
@@ -149,7 +154,8 @@ TEST(ReadDmarcXml, TheMailMayNameTheDomain) {
   ASSERT_TRUE(report) << report.error().detail;
   EXPECT_EQ(report->domain, "example.com");
   hints.domain = "other.example";
-  EXPECT_EQ(read_dmarc_xml(dmarc_text(one_record), {}, hints).value().domain, "example.com") << "the report's word counts";
+  EXPECT_EQ(read_dmarc_xml(dmarc_text(one_record), {}, hints).value().domain, "example.com")
+      << "the report's word counts";
 }
 
 TEST(ReadDmarcXml, UnusableRecordsArePassedOverAndCounted) {
@@ -205,10 +211,14 @@ TEST(ReadTlsrpt, FormsAndRefusals) {
       {"another document", "{\"a\":1}", "it has no \"policies\""},
       {"an array", "[1]", "it has no \"policies\""},
       {"a report id that is a number", replaced(tls_text, R"("report-id":"t-1")", R"("report-id":7)"), ""},
-      {"times in milliseconds", replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600000"),
-                                         R"("2026-04-01T23:59:59Z")", R"("1775087999000")"), ""},
-      {"times in seconds", replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600.5"),
-                                    R"("2026-04-01T23:59:59Z")", "1775087999"), ""},
+      {"times in milliseconds",
+       replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600000"), R"("2026-04-01T23:59:59Z")",
+                R"("1775087999000")"),
+       ""},
+      {"times in seconds",
+       replaced(replaced(tls_text, R"("2026-04-01T00:00:00Z")", "1775001600.5"), R"("2026-04-01T23:59:59Z")",
+                "1775087999"),
+       ""},
       {"a comma too many", replaced(tls_text, "}]}]}", "},],}],}"), ""},
       {"words behind it", tls_text + "bye", ""},
       {"no report id", replaced(tls_text, R"("report-id":"t-1")", R"("report-id":null)"), "report has no report-id"},
@@ -217,7 +227,8 @@ TEST(ReadTlsrpt, FormsAndRefusals) {
       {"the end before the begin", replaced(tls_text, "2026-04-01T23", "2025-04-01T23"), "ends before it begins"},
       {"no policies", replaced(tls_text, "\"policies\":[", "\"policies\":[],\"x\":["), "report has no policy"},
       {"a policy without its domain", replaced(tls_text, "Example.COM", ""), "a policy has no policy-domain"},
-      {"no policy that is one", replaced(tls_text, R"({"policy":)", R"({"pol":)"), "an entry of policies has no policy"},
+      {"no policy that is one", replaced(tls_text, R"({"policy":)", R"({"pol":)"),
+       "an entry of policies has no policy"},
       {"nested too deep", deep, "deeper than the limit of 16"},
   };
   for (const Case &one : cases) {
@@ -236,7 +247,8 @@ TEST(ReadTlsrpt, FormsAndRefusals) {
 }
 
 TEST(ReadTlsrpt, OneBadPartCostsNothingElse) {
-  const std::string policy = R"({"policy":{"policy-type":"sts","policy-domain":"b.example"},"summary":{"total-successful-session-count":4}})";
+  const std::string policy =
+      R"({"policy":{"policy-type":"sts","policy-domain":"b.example"},"summary":{"total-successful-session-count":4}})";
   struct Row {
     const char *name;
     std::string text;
@@ -245,10 +257,12 @@ TEST(ReadTlsrpt, OneBadPartCostsNothingElse) {
     std::size_t flaws;
   };
   for (const Row &row : std::vector<Row>{
-           {"an entry without a policy", replaced(tls_text, "\"policies\":[", R"("policies":[{"summary":{}},)" + policy + ","), 2, 14, 1},
+           {"an entry without a policy",
+            replaced(tls_text, "\"policies\":[", R"("policies":[{"summary":{}},)" + policy + ","), 2, 14, 1},
            {"entries that are no objects", replaced(tls_text, "\"policies\":[", "\"policies\":[7,\"x\","), 1, 10, 0},
            {"a count that is none", replaced(tls_text, R"(count":10)", R"(count":-1)"), 1, 0, 1},
-           {"a detail's count that is none", replaced(tls_text, R"(failed-session-count":2)", R"(failed-session-count":"two")"), 1, 10, 1}}) {
+           {"a detail's count that is none",
+            replaced(tls_text, R"(failed-session-count":2)", R"(failed-session-count":"two")"), 1, 10, 1}}) {
     SCOPED_TRACE(row.name);
     ReadHints hints;
     const auto report = read_tlsrpt(row.text, {}, hints);
@@ -269,7 +283,8 @@ TEST(ReadTlsrpt, TheMailOrAnotherPolicyMayNameTheDomain) {
   ASSERT_TRUE(named) << named.error().detail;
   EXPECT_EQ(named->domain, "example.com");
   EXPECT_EQ(std::get<ReceivedTls>(named->content).policies.at(0).domain, "example.com");
-  const std::string two = replaced(without, "\"policies\":[", R"("policies":[{"policy":{"policy-domain":"b.example"}},)");
+  const std::string two =
+      replaced(without, "\"policies\":[", R"("policies":[{"policy":{"policy-domain":"b.example"}},)");
   EXPECT_EQ(read_tlsrpt(two).value().domain, "b.example");
 }
 

@@ -128,19 +128,18 @@ protected:
     timer_.limit = waits;
     timer_.waits.clear();
     timer_.cancelled = false;
-    const DailyReportServices services{.kind = ReportKind::dmarc,
-                                       .tally = tally_->tally(),
-                                       .run =
-                                           [this](UtcDay day, ReportScope scope, TakeReport take) {
-                                             return reporter_->run(day, settings_, scope, std::move(take));
-                                           },
-                                       .submit = submit_,
-                                       .post = {},
-                                       .log = log_,
-                                       .timer = timer_,
-                                       .settings = [this] { return settings_; },
-                                       .now = [this] { return timer_.now; },
-                                       .random = [] { return 0.5; }};
+    const DailyReportServices services{
+        .kind = ReportKind::dmarc,
+        .tally = tally_->tally(),
+        .run = [this](UtcDay day, ReportScope scope,
+                      TakeReport take) { return reporter_->run(day, settings_, scope, std::move(take)); },
+        .submit = submit_,
+        .post = {},
+        .log = log_,
+        .timer = timer_,
+        .settings = [this] { return settings_; },
+        .now = [this] { return timer_.now; },
+        .random = [] { return 0.5; }};
     asio::io_context context;
     asio::co_spawn(context, run_daily_reports(services), [](std::exception_ptr error) {
       if (error) std::rethrow_exception(error);

@@ -367,7 +367,8 @@ TEST_F(Sts, a_record_that_is_never_to_be_had_is_waited_for_and_then_passed_over)
   resolver.fail("_mta-sts.example.org");
   auto facts = find();
   EXPECT_EQ(facts.state, State::failed);
-  EXPECT_NE(facts.detail.find("mail waits for it another 60 min at most, then goes without a policy"), std::string::npos)
+  EXPECT_NE(facts.detail.find("mail waits for it another 60 min at most, then goes without a policy"),
+            std::string::npos)
       << facts.detail;
   service->pass_over();
   EXPECT_EQ(passed_over_events(), 0U);

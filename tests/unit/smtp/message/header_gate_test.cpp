@@ -90,7 +90,9 @@ TEST(HeaderGate, Table) {
       const auto refused = pass(HeaderRule::refuse, row.message, cut);
       EXPECT_EQ(refused.fault, row.fault);
       EXPECT_EQ(refused.refused, !row.fault.empty());
-      if (row.fault.empty()) { EXPECT_EQ(refused.octets, row.message); }
+      if (row.fault.empty()) {
+        EXPECT_EQ(refused.octets, row.message);
+      }
       const auto split = pass(HeaderRule::split, row.message, cut);
       EXPECT_EQ(split.fault, row.fault);
       EXPECT_FALSE(split.refused);

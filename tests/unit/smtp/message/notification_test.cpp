@@ -156,10 +156,7 @@ TEST(Notification, the_original_comes_back_as_its_form_allows) {
   const std::vector<Row> rows{
       {"headers only", {}, false, "text/rfc822-headers", "7bit"},
       {"the whole message", whole, false, "message/rfc822", "7bit"},
-      {"the whole message with 8-bit text is made 7-bit",
-       "Subject: x\r\n\r\n\xC3\xBC\r\n",
-       false,
-       "message/rfc822",
+      {"the whole message with 8-bit text is made 7-bit", "Subject: x\r\n\r\n\xC3\xBC\r\n", false, "message/rfc822",
        "7bit",
        "Subject: x\r\nContent-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: "
        "quoted-printable\r\nMIME-Version: 1.0\r\n\r\n=C3=BC\r\n"},
@@ -184,8 +181,7 @@ TEST(Notification, the_original_comes_back_as_its_form_allows) {
     ASSERT_EQ(message.parts.size(), 3U);
     EXPECT_EQ(message.parts[2].fields["content-type"], row.type);
     EXPECT_EQ(message.parts[2].fields["content-transfer-encoding"], row.encoding);
-    EXPECT_EQ(message.parts[1].fields["content-type"],
-              "message/delivery-status");
+    EXPECT_EQ(message.parts[1].fields["content-type"], "message/delivery-status");
     EXPECT_TRUE(smtp::is_ascii(smtp::build_notification(facts))) << "to an ASCII address it needs no extension";
     if (row.type.starts_with("message/") && !row.type.ends_with("headers")) {
       EXPECT_EQ(message.parts[2].body, row.body.empty() ? *row.message : row.body);

@@ -17,7 +17,8 @@ TEST(ClientCapabilities, keywords_are_read_and_rubbish_is_passed_over) {
       {"a greeting alone", "mx.example", {.extended = true}},
       {"the first line is a name, even when it looks like a keyword", "STARTTLS\nDSN", {.extended = true, .dsn = true}},
       {"every keyword",
-       "mx\nSTARTTLS\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES\nREQUIRETLS\nSIZE 10240\nLIMITS RCPTMAX=5 "
+       "mx\nSTARTTLS\nPIPELINING\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\nENHANCEDSTATUSCODES\nREQUIRETLS\nSIZE "
+       "10240\nLIMITS RCPTMAX=5 "
        "MAILMAX=7",
        {.extended = true,
         .starttls = true,

@@ -46,7 +46,8 @@ TEST(LineLimit, grows_with_the_extensions) {
 }
 
 TEST(ParseMail, reads_every_parameter) {
-  const auto sender = smtp::parse_mail("FROM:<a@example.net> SIZE=123 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=Q+2B1 requiretls");
+  const auto sender =
+      smtp::parse_mail("FROM:<a@example.net> SIZE=123 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=Q+2B1 requiretls");
   ASSERT_TRUE(sender);
   EXPECT_EQ(sender->path.to_string(), "<a@example.net>");
   EXPECT_EQ(sender->parameters.size, 123U);
@@ -111,7 +112,8 @@ TEST(ParseRcpt, reads_every_parameter) {
   EXPECT_EQ(smtp::parse_mail("FROM:<a@b.example>", "host.example.org")->path.to_string(), "<a@b.example>");
   EXPECT_FALSE(smtp::parse_mail("FROM:<a b>", "host.example.org"));
   EXPECT_FALSE(smtp::parse_mail("FROM:<root>"));
-  EXPECT_EQ(smtp::parse_rcpt("TO:<root>", Utf8::refused, "host.example.org")->path.to_string(), "<root@host.example.org>");
+  EXPECT_EQ(smtp::parse_rcpt("TO:<root>", Utf8::refused, "host.example.org")->path.to_string(),
+            "<root@host.example.org>");
   EXPECT_TRUE(smtp::parse_rcpt("TO:<Postmaster>", Utf8::refused, "host.example.org")->path.is_postmaster());
   EXPECT_FALSE(smtp::parse_rcpt("TO:<>", Utf8::refused, "host.example.org"));
   const auto recipient =
