@@ -23,6 +23,7 @@
 #include "mta/app/privileges.hpp"
 #include "mta/app/report_service.hpp"
 #include "mta/app/restart.hpp"
+#include "mta/app/service_manager.hpp"
 #include "mta/app/service_thread.hpp"
 #include "mta/app/start_config.hpp"
 #include "mta/app/tls_services.hpp"
@@ -155,6 +156,7 @@ private:
   void keep(std::shared_ptr<const Config> config, RecordingFiles::Seen seen);
   void warn_of_last_good();
   void describe(boost::json::object &answer);
+  [[nodiscard]] std::string describe_state() const;
   Task<> renew_trust();
   Task<> watch_lists();
   Task<> remind_of_holds();
@@ -176,9 +178,12 @@ private:
   ServiceThread names_;      ///< the resolvers' callbacks
   ServiceThread fetches_;    ///< policies and lists of others, and the tests of the resolver
   Workers workers_;
-  asio::thread_pool notices_{1}; ///< builds and signs notices
-  asio::thread_pool loader_{1};  ///< reads the configuration of a reload, so that the queue goes on meanwhile
-  asio::thread_pool files_{1};   ///< waits for the disk in place of operators' requests, and for the allocator
+  // Of one thread each, from open() on.
+  std::optional<asio::thread_pool> notices_; ///< builds and signs notices
+  std::optional<asio::thread_pool>
+      loader_; ///< reads the configuration of a reload, so that the queue goes on meanwhile
+  std::optional<asio::thread_pool>
+      files_; ///< waits for the disk in place of operators' requests, and for the allocator
   asio::signal_set signals_{main_, SIGTERM, SIGINT, SIGHUP};
   asio::steady_timer rotation_{main_};
   asio::steady_timer trim_{main_};
@@ -239,6 +244,7 @@ smtp::Result<void> Running::bind(const std::optional<DaemonIdentity> &identity) 
 }
 
 smtp::Result<Recovery> Running::open() {
+  for (auto *pool : {&notices_, &loader_, &files_}) pool->emplace(1);
   auto log = MailLog::open(config().log);
   if (!log) return tl::unexpected(log.error());
   log_ = std::move(*log);
@@ -307,7 +313,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
     delivery_->deliver(std::move(job), std::move(done));
   };
   hooks.notify = [this](NotificationRequest request, std::function<void(bool)> stored) {
-    asio::post(notices_, [this, request = std::move(request), stored = std::move(stored)]() mutable {
+    asio::post(*notices_, [this, request = std::move(request), stored = std::move(stored)]() mutable {
       notifier_->notify(std::move(request), std::move(stored));
     });
   };
@@ -370,10 +376,10 @@ void Running::start_control() {
   };
   services.is_draining = [this] { return draining_; };
   messages_ = std::make_unique<MessageRequests>(
-      MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_, files_.get_executor()});
+      MessageRequests::Services{*scheduler_, *spool_, snapshot_, *log_, *holds_, files_->get_executor()});
   services.messages = messages_.get();
   services.memory = tls_->memory();
-  services.files = files_.get_executor();
+  services.files = files_->get_executor();
   services.unreadable = &unreadable_;
   services.damaged = damaged_.get();
   services.forget_plans = [this] { delivery_->close_idle(); };
@@ -388,7 +394,7 @@ void Running::start_control() {
 
 /// Kept by the loader's thread, as the daemon's user.
 void Running::keep(std::shared_ptr<const Config> config, RecordingFiles::Seen seen) {
-  asio::post(loader_, [this, config = std::move(config), seen = std::move(seen)]() mutable {
+  asio::post(*loader_, [this, config = std::move(config), seen = std::move(seen)]() mutable {
     if (const auto kept = keep_last_good(*config, std::move(seen), std::chrono::system_clock::now()); !kept)
       log_->write(Event("last_good", LogLevel::warning)
                       .with("problem", kept.error().detail)
@@ -412,6 +418,12 @@ void Running::warn_of_last_good() {
                         "check`, mend the files and reload"));
 }
 
+/// For the service manager's own status line.
+std::string Running::describe_state() const {
+  return last_good_.empty() ? "STATUS=the configuration is in force"
+                            : "STATUS=THE CONFIGURATION IS WRONG: runs on the last good one, kept at " + last_good_;
+}
+
 void Running::describe(boost::json::object &answer) {
   if (!last_good_.empty()) answer["last_good"] = last_good_;
   answer["wrong_config"] = !last_good_.empty();
@@ -427,7 +439,7 @@ Task<ReloadOutcome> Running::reload(bool force) {
   std::vector<std::pair<std::string, std::size_t>> before;
   if (!force) before = listed_recipients(snapshot_.get()->config());
   const auto begin = [this, file, tickets, before = std::move(before)](auto done) {
-    asio::post(loader_, [file, tickets, before, done]() mutable { done(load_anew(file, tickets, before)); });
+    asio::post(*loader_, [file, tickets, before, done]() mutable { done(load_anew(file, tickets, before)); });
   };
   const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
 
@@ -457,6 +469,7 @@ Task<ReloadOutcome> Running::reload(bool force) {
   last_good_.clear();
   keep(loaded->config.config, std::move(loaded->seen));
   outcome.ok = true;
+  notify_service_manager(describe_state());
   log_->write(Event("reload").with("result", "new configuration in force"));
   co_return outcome;
 }
@@ -466,7 +479,7 @@ Task<> Running::renew_trust() {
   const auto before = snapshot_.get();
   if (!before->has_crls()) co_return;
   const auto begin = [this, before](auto done) {
-    asio::post(loader_, [before, done]() mutable { done(std::make_shared<Snapshot::Renewed>(before->renew_crls())); });
+    asio::post(*loader_, [before, done]() mutable { done(std::make_shared<Snapshot::Renewed>(before->renew_crls())); });
   };
   const std::shared_ptr<Snapshot::Renewed> renewed = co_await await_callback<std::shared_ptr<Snapshot::Renewed>>(begin);
   for (const auto &problem : renewed->problems) log_->write(Event("crl", LogLevel::warning).with("problem", problem));
@@ -519,7 +532,7 @@ Task<> Running::remind_of_holds() {
                     .with("messages", static_cast<std::uint64_t>(total))
                     .with("first", held.front()->id.to_string())
                     .with("reason", held.front()->hold_reason));
-    asio::post(notices_,
+    asio::post(*notices_,
                [this, held = std::move(held), total]() mutable { notifier_->remind_of_holds(std::move(held), total); });
   }
 }
@@ -572,8 +585,10 @@ Task<> Running::watch_signals() {
     }
     if (number == SIGHUP) {
       log_->reopen();
+      notify_service_manager("RELOADING=1");
       const ReloadOutcome outcome = co_await reload(false);
       (void)outcome; // already in the log
+      notify_service_manager("READY=1");
       continue;
     }
     if (stopping_) {
@@ -606,7 +621,7 @@ Task<> Running::return_memory() {
     trim_.expires_after(is_short ? soon : std::max<std::chrono::steady_clock::duration>(soon, trim_interval));
     const auto [error] = co_await trim_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error) co_return;
-    took = co_await on_thread<std::chrono::steady_clock::duration>(files_.get_executor(), [] {
+    took = co_await on_thread<std::chrono::steady_clock::duration>(files_->get_executor(), [] {
       const auto began = std::chrono::steady_clock::now();
       if (::mallinfo2().fordblks > trim_above) ::malloc_trim(0);
       return std::chrono::steady_clock::now() - began;
@@ -616,6 +631,7 @@ Task<> Running::return_memory() {
 
 void Running::begin_shutdown(std::string_view why) {
   stopping_ = true;
+  notify_service_manager("STOPPING=1");
   const auto grace = snapshot_.get()->config().server.shutdown_grace;
   log_->write(Event("stop").with("reason", why).with("grace_s", static_cast<std::int64_t>(grace.count())));
   still_busy_ = 2;
@@ -651,14 +667,15 @@ ExitStatus Running::run() {
   asio::co_spawn(main_, remind_of_unreadable(), asio::detached);
   workers_.start();
   log_->keep_brief();
+  notify_service_manager("READY=1\n" + describe_state());
   main_.run();
   workers_.stop();
   workers_.join();
-  loader_.join();
-  files_.join();
+  loader_->join();
+  files_->join();
   fetches_.stop();
   names_.stop();
-  notices_.join();
+  notices_->join();
   reports_->stop();
   received_->shut_down();
   tls_->stop();

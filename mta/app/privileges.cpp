@@ -10,10 +10,12 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -93,8 +95,22 @@ smtp::Result<std::optional<DaemonIdentity>> find_daemon_identity(const std::stri
   return std::optional<DaemonIdentity>(std::move(identity));
 }
 
+namespace {
+
+/// Those that a service manager gave an ordinary user, so that it may bind low ports.
+smtp::Result<void> drop_capabilities() {
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
+    return failed("prctl(PR_CAP_AMBIENT)");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capset, &header, none) != 0) return failed("capset");
+  return {};
+}
+
+} // namespace
+
 smtp::Result<void> drop_privileges(const std::optional<DaemonIdentity> &identity) {
-  if (!identity) return {};
+  if (!identity) return drop_capabilities();
   if (::setgroups(0, nullptr) != 0) return failed("setgroups");
   if (::setresgid(identity->group, identity->group, identity->group) != 0) return failed("setresgid");
   if (::setresuid(identity->user, identity->user, identity->user) != 0)

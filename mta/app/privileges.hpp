@@ -24,8 +24,9 @@ struct DaemonIdentity {
 /// The number of a group. Error not_found.
 [[nodiscard]] smtp::Result<gid_t> find_group(const std::string &name, const std::string &key);
 
-/// Changes to that identity, without supplementary groups, capabilities or a way back, and makes sure of it. Before the
-/// first thread, so that none is left with rights, and before the first file of the daemon is made.
+/// Changes to that identity, without supplementary groups, capabilities or a way back, and makes sure of it; where it
+/// stays who it is, gives up the capabilities that a service manager may have given it for low ports. Before the first
+/// thread, so that none is left with rights, and before the first file of the daemon is made.
 [[nodiscard]] smtp::Result<void> drop_privileges(const std::optional<DaemonIdentity> &identity);
 
 /// Makes the folder for the daemon where only root can (below /var or /run) and gives it to its user. Goes from "/" by

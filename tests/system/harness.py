@@ -127,6 +127,7 @@ class Daemon:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.build = pathlib.Path(build or BUILD)
         self.as_user = as_user
+        self.wrapper = []  # the program, with arguments, that starts the daemon's
         self.config_file = self.folder / "portcullis.toml"
         if certificate is None:
             certificate = Authority(self.folder / "ca").issue("mx.ours.example")
@@ -159,7 +160,7 @@ class Daemon:
         environment = dict(os.environ)
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         environment.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        self.process = subprocess.Popen([str(self.build / "portcullisd"), "--config", str(self.config_file)], stdout=output,
+        self.process = subprocess.Popen([*self.wrapper, str(self.build / "portcullisd"), "--config", str(self.config_file)], stdout=output,
                                         stderr=output, cwd=self.folder, env=environment)
         output.close()
         if expect_running:
@@ -197,10 +198,10 @@ class Daemon:
                           f"event={name} {fields}; the log ends:\n{self.tail()}")
 
     def port(self, listener="mx"):
-        for row in self.events("listening"):
-            if row["listener"] == listener:
-                return int(row["address"].rsplit(":", 1)[1])
-        raise Failure(f"no listener {listener} is bound")
+        """Of the first address of the listener; waits for its line, since each has one of its own."""
+        def bound():
+            return next((row["address"] for row in self.events("listening", listener=listener)), None)
+        return int(wait_until(bound, 20, f"listener {listener} is bound").rsplit(":", 1)[1])
 
     def command(self, *arguments, check=True, parse=True, as_text=False):
         """Runs `portcullis --json …` and returns its answer; `as_text`: without --json, and what it prints."""
