@@ -67,11 +67,15 @@ class Postfix:
                                   (self.folder / "queue" / "pid" / "master.pid").read_text().strip(), 20, "Postfix starts: " + self.log()))
 
     def _run(self, *arguments):
-        done = subprocess.run(["postfix", "-c", str(self.folder / "etc"), *arguments], capture_output=True, text=True, check=False,
-                              stdin=subprocess.DEVNULL)
+        done = self._program("postfix", *arguments)
         if done.returncode != 0:
             raise Failure(f"postfix {arguments}: {done.stdout}{done.stderr}{self.log()}")
         return done.stdout
+
+    def _program(self, *command):
+        """With this configuration alone: the machine need not have one in /etc/postfix."""
+        return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "MAIL_CONFIG": str(self.folder / "etc")})
 
     def log(self):
         file = self.folder / "log" / "maillog"
@@ -93,11 +97,10 @@ class Postfix:
         return pids
 
     def queued(self):
-        done = subprocess.run(["postqueue", "-c", str(self.folder / "etc"), "-j"], capture_output=True, text=True, check=False)
-        return len(done.stdout.splitlines())
+        return len(self._program("postqueue", "-j").stdout.splitlines())
 
     def stop(self):
-        subprocess.run(["postfix", "-c", str(self.folder / "etc"), "stop"], capture_output=True, check=False)
+        self._program("postfix", "stop")
         wait_until(lambda: not os.path.exists(f"/proc/{self.pid}") or self._is_zombie(), 30, "Postfix stops")
 
     def _is_zombie(self):
