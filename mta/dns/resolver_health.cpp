@@ -145,6 +145,8 @@ struct ResolverHealth::State {
     return stopped;
   }
   void note(const HealthReport &report, const std::vector<std::string> &names);
+  /// It does not answer, and did before, or was never asked.
+  bool is_news(const HealthReport &report);
 
   Services services;
   const Waits waits;
@@ -206,12 +208,23 @@ ResolverHealth::~ResolverHealth() {
   stop();
 }
 
+bool ResolverHealth::State::is_news(const HealthReport &report) {
+  const std::lock_guard lock(mutex);
+  return !report.answers && (!last || last->answers);
+}
+
 Task<> ResolverHealth::run(std::shared_ptr<State> state) {
   while (!state->is_stopped()) {
     const auto names = state->services.names();
     bool good = true;
     if (!names.empty()) {
-      const auto report = co_await ask_health(state->services.resolver, state->services.forwarders, names);
+      auto report = co_await ask_health(state->services.resolver, state->services.forwarders, names);
+      if (state->is_news(report)) { // a moment's failure is none: the first questions of a start may be late
+        state->timer.expires_after(state->waits.again);
+        const auto [error] = co_await state->timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (error || state->is_stopped()) co_return;
+        report = co_await ask_health(state->services.resolver, state->services.forwarders, names);
+      }
       state->note(report, names);
       good = report.is_good();
     }

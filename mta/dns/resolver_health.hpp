@@ -48,6 +48,7 @@ public:
   struct Waits {
     std::chrono::milliseconds good = std::chrono::seconds(20);
     std::chrono::milliseconds bad = std::chrono::seconds(15);
+    std::chrono::milliseconds again = std::chrono::seconds(2); ///< before a resolver that answered is called dead
     std::chrono::milliseconds told_again = std::chrono::minutes(10);
   };
   struct Services {

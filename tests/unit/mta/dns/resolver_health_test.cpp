@@ -123,7 +123,7 @@ TEST(ResolverHealth, ChangesAreTold) {
   support::MemoryLog log;
   mta::ResolverHealth health(
       {resolver, log, context.get_executor(), {}, {}, [] { return std::vector<std::string>{"ours.example"}; }},
-      {.good = 0ms, .bad = 0ms, .told_again = 1h});
+      {.good = 0ms, .bad = 0ms, .again = 0ms, .told_again = 1h});
   EXPECT_FALSE(health.last()) << "nothing was asked yet";
   health.start();
   const auto run_to = [&](std::size_t rounds) {
@@ -133,12 +133,17 @@ TEST(ResolverHealth, ChangesAreTold) {
   EXPECT_EQ(log.lines.size(), 1U) << "the first round is told, and then nothing new";
   EXPECT_EQ(log.count({"event=resolver_health", "answers=true", "asked=ours.example"}), 1U);
   resolver.silent = "*";
+  run_to(resolver.asked.size() + 1);
+  resolver.silent.clear();
   run_to(8);
+  EXPECT_EQ(log.lines.size(), 1U) << "one question without an answer is none of its changes";
+  resolver.silent = "*";
+  run_to(14);
   EXPECT_EQ(log.count({"event=resolver_health", "answers=false", "the resolver does not answer"}), 1U);
   ASSERT_TRUE(health.last());
   EXPECT_FALSE(health.last()->answers);
   resolver.silent.clear();
-  run_to(12);
+  run_to(20);
   EXPECT_EQ(log.count({"event=resolver_health", "answers=true"}), 2U);
   EXPECT_TRUE(health.last()->answers);
   health.stop();
