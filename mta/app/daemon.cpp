@@ -34,6 +34,7 @@
 #include "mta/config/faults.hpp"
 #include "mta/config/last_good.hpp"
 #include "mta/config/load.hpp"
+#include "mta/config/losses.hpp"
 #include "mta/control/commands.hpp"
 #include "mta/control/message_requests.hpp"
 #include "mta/control/queue_look.hpp"
@@ -102,9 +103,9 @@ struct Loaded {
   RecordingFiles::Seen seen; ///< of a good load
 };
 
-/// Reads the files as they are. `before`: what lists of recipients held; empty: whatever they hold is taken.
+/// Reads the files as they are. `before`: what is in force; `force`: what is lost between them is told, and taken.
 std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr<tls::TicketKeys> &tickets,
-                                  const std::vector<std::pair<std::string, std::size_t>> &before) {
+                                  const Config &before, bool force) {
   const auto now = std::chrono::system_clock::now();
   auto loaded = std::make_shared<Loaded>();
   RecordingFiles files;
@@ -113,10 +114,14 @@ std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr
   auto &findings = loaded->config.findings;
   const auto faults = find_faults(*loaded->config.config, now);
   findings.insert(findings.end(), faults.begin(), faults.end());
-  const auto shrunken = find_shrunken_lists(before, *loaded->config.config,
-                                            "The list in force is kept; `portcullis reload --force` takes this one");
-  findings.insert(findings.end(), shrunken.begin(), shrunken.end());
-  if (!shrunken.empty()) {
+  const Losses losses = find_losses(before, *loaded->config.config, now);
+  for (const auto &lost : {losses.recipients, losses.protection}) {
+    const auto told = with_remedy(lost, force ? Severity::warning : Severity::error,
+                                  force ? "It was taken because of --force"
+                                        : "What is in force is kept; `portcullis reload --force` takes this");
+    findings.insert(findings.end(), told.begin(), told.end());
+  }
+  if (!losses.empty() && !force) {
     loaded->config.config = nullptr;
     return loaded;
   }
@@ -436,10 +441,11 @@ void Running::describe(boost::json::object &answer) {
 Task<ReloadOutcome> Running::reload(bool force) {
   const std::string file = config().file;
   auto tickets = tickets_;
-  std::vector<std::pair<std::string, std::size_t>> before;
-  if (!force) before = listed_recipients(snapshot_.get()->config());
-  const auto begin = [this, file, tickets, before = std::move(before)](auto done) {
-    asio::post(*loader_, [file, tickets, before, done]() mutable { done(load_anew(file, tickets, before)); });
+  const auto before = snapshot_.get();
+  const auto begin = [this, file, tickets, before, force](auto done) {
+    asio::post(*loader_, [file, tickets, before, force, done]() mutable {
+      done(load_anew(file, tickets, before->config(), force));
+    });
   };
   const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
 

@@ -5,6 +5,7 @@
 
 #include "mta/app/privileges.hpp"
 #include "mta/config/faults.hpp"
+#include "mta/config/losses.hpp"
 #include "mta/config/start_facts.hpp"
 
 namespace mta {
@@ -65,12 +66,17 @@ StartConfig find_start_config(const std::string &path, const std::shared_ptr<tls
           opened.error().code == smtp::ErrorCode::not_found ? "no good one is kept yet" : opened.error().detail;
   }
   bool is_good = loaded.config != nullptr;
-  if (is_good && kept) {
-    const auto shrunken = find_shrunken_lists(
-        kept->listed(), *loaded.config,
-        "So this start runs on the last good configuration; `portcullis reload --force` takes the list as it is");
-    start.findings.insert(start.findings.end(), shrunken.begin(), shrunken.end());
-    is_good = shrunken.empty();
+  const LoadedConfig before = is_good && kept ? load_config(path, now, *kept) : LoadedConfig();
+  if (before.config) {
+    const Losses losses = find_losses(*before.config, *loaded.config, now);
+    const auto recipients = with_remedy(
+        losses.recipients, Severity::error,
+        "So this start runs on the last good configuration; `portcullis reload --force` takes this one as it is");
+    const auto protection = with_remedy(losses.protection, Severity::warning,
+                                        "This start takes it as it is: if that is not meant, mend it and reload");
+    start.findings.insert(start.findings.end(), recipients.begin(), recipients.end());
+    start.findings.insert(start.findings.end(), protection.begin(), protection.end());
+    is_good = recipients.empty();
   }
   if (is_good) {
     auto snapshot = Snapshot::build(loaded.config, tickets);

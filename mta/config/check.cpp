@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 
 #include "mta/config/faults.hpp"
+#include "mta/config/last_good.hpp"
+#include "mta/config/losses.hpp"
 #include "mta/config/snapshot.hpp"
 #include "mta/config/trust_files.hpp"
 #include "tls/profile.hpp"
@@ -151,6 +153,19 @@ LoadedConfig load_for_check(const std::string &path, std::chrono::system_clock::
   if (!snapshot) loaded.findings.push_back({Severity::error, path, 0, "", snapshot.error().detail});
   const auto faults = find_faults(*loaded.config, now);
   loaded.findings.insert(loaded.findings.end(), faults.begin(), faults.end());
+  if (const auto kept = KeptFiles::open(last_good_folder(loaded.config->spool.path), absolute_config_path(path))) {
+    if (const LoadedConfig before = load_config(path, now, **kept); before.config) {
+      const Losses losses = find_losses(*before.config, *loaded.config, now);
+      const std::string since = "since " + (*kept)->saved();
+      for (auto &finding : with_remedy(losses.recipients, Severity::fault,
+                                       "A start would run on the last good configuration, " + since +
+                                           ", and a reload refuse it; `portcullis reload --force` takes it"))
+        loaded.findings.push_back(std::move(finding));
+      for (auto &finding : with_remedy(losses.protection, Severity::warning,
+                                       "It was in force " + since + "; `portcullis reload` takes it only with --force"))
+        loaded.findings.push_back(std::move(finding));
+    }
+  }
   const auto authorities = find_authority_faults(*loaded.config, DiskFiles(), now);
   loaded.findings.insert(loaded.findings.end(), authorities.begin(), authorities.end());
   return loaded;

@@ -1,4 +1,4 @@
-// find_faults and find_shrunken_lists: see faults.hpp.
+// find_faults: see faults.hpp.
 #include "mta/config/faults.hpp"
 
 #include <algorithm>
@@ -56,6 +56,23 @@ std::string leads_back(const Config &config, const policy::RouteHost &host, bool
   return {};
 }
 
+void check_hosts(const Config &config, const policy::Route &route, const std::string &whose, const std::string &place,
+                 std::vector<Finding> &findings) {
+  for (const policy::RouteHost &host : route.hosts) {
+    const std::string what = leads_back(config, host, route.look_up_mx);
+    if (what.empty()) continue;
+    Finding finding = finding_at(Severity::fault, route.place.empty() ? place : route.place, "route",
+                                 fmt::format("mail for {} would go to {} port {}, which is {}: it would come back for "
+                                             "ever. Another server on this machine needs an address or a port of its "
+                                             "own",
+                                             whose, host.host, host.port, what));
+    const bool is_told = std::any_of(findings.begin(), findings.end(), [&finding](const Finding &other) {
+      return other.file == finding.file && other.line == finding.line && other.key == finding.key;
+    });
+    if (!is_told) findings.push_back(std::move(finding));
+  }
+}
+
 void check_route(const Config &config, const DomainConfig &domain, std::vector<Finding> &findings) {
   const std::string name = domain.domain.ascii();
   const policy::Route *route = config.find_route(domain.domain);
@@ -69,14 +86,21 @@ void check_route(const Config &config, const DomainConfig &domain, std::vector<F
             name)));
     return;
   }
-  for (const policy::RouteHost &host : route->hosts)
-    if (const std::string what = leads_back(config, host, route->look_up_mx); !what.empty())
-      findings.push_back(
-          finding_at(Severity::fault, route->place.empty() ? domain.place : route->place, "route",
-                     fmt::format("mail for {} would go to {} port {}, which is {}: it would come back for "
-                                 "ever. An inner server on this machine needs an address or a port of "
-                                 "its own",
-                                 name, host.host, host.port, what)));
+  check_hosts(config, *route, name, domain.place, findings);
+}
+
+/// Routes for the domains of others: those of [[route]] and of partners' rules.
+void check_other_routes(const Config &config, std::vector<Finding> &findings) {
+  for (const RouteConfig &route : config.routes) {
+    const bool one = route.domains.size() == 1;
+    check_hosts(config, route.route,
+                route.domains.empty() ? "it" : route.domains.front().to_string() + (one ? "" : " …"), route.route.place,
+                findings);
+  }
+  for (const policy::Partner &partner : config.partners.partners())
+    if (partner.outbound && partner.outbound->route)
+      check_hosts(config, *partner.outbound->route, fmt::format("the partner \"{}\"", smtp::escape(partner.name, 80)),
+                  partner.outbound->place, findings);
 }
 
 } // namespace
@@ -93,6 +117,7 @@ std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock
   if (has_mx_listener(config))
     for (const auto &[name, domain] : config.domains)
       if (!serves_reports_only(config, domain)) check_route(config, domain, findings);
+  check_other_routes(config, findings);
   for (const CertificateConfig &certificate : config.certificates)
     if (certificate.not_after && *certificate.not_after <= now)
       findings.push_back(
@@ -103,32 +128,6 @@ std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock
   std::stable_sort(findings.begin(), findings.end(), [](const Finding &left, const Finding &right) {
     return left.file != right.file ? left.file < right.file : left.line < right.line;
   });
-  return findings;
-}
-
-std::vector<std::pair<std::string, std::size_t>> listed_recipients(const Config &config) {
-  std::vector<std::pair<std::string, std::size_t>> listed;
-  for (const auto &[name, domain] : config.domains)
-    if (!domain.recipients_file.empty()) listed.emplace_back(name, domain.listed);
-  std::sort(listed.begin(), listed.end());
-  return listed;
-}
-
-std::vector<Finding> find_shrunken_lists(const std::vector<std::pair<std::string, std::size_t>> &before,
-                                         const Config &loaded, std::string_view remedy) {
-  std::vector<Finding> findings;
-  for (const auto &[name, count] : before) {
-    const auto found = loaded.domains.find(name);
-    // Without a list, or with catch_all, somebody changed the configuration itself and meant it.
-    if (found == loaded.domains.end() || found->second.recipients_file.empty() || found->second.catch_all) continue;
-    const std::size_t now = found->second.listed;
-    if (count == 0 || now * 2 > count) continue;
-    findings.push_back(finding_at(
-        Severity::error, found->second.place, "domain.recipients_file",
-        fmt::format("the list of {} had {} recipients and has {} now; mail for those who are missing would be refused "
-                    "for good. {}",
-                    name, count, now == 0 ? std::string("none") : std::to_string(now), remedy)));
-  }
   return findings;
 }
 

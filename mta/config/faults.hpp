@@ -14,13 +14,6 @@ namespace mta {
 /// Faults (Severity::fault): the daemon starts with them and mail waits; `check` fails. Sorted by file and line.
 [[nodiscard]] std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock::time_point now);
 
-/// Lists of recipients that became empty, or lost half of their entries or more, between two configurations: an export
-/// that broke looks like this, and every missing address would be refused for good. One error for each.
-[[nodiscard]] std::vector<Finding> find_shrunken_lists(const std::vector<std::pair<std::string, std::size_t>> &before,
-                                                       const Config &loaded, std::string_view remedy);
-/// What the former takes: the domains with a list, and how many recipients it gave.
-[[nodiscard]] std::vector<std::pair<std::string, std::size_t>> listed_recipients(const Config &config);
-
 /// A finding at a place such as "portcullis.toml:12".
 [[nodiscard]] Finding finding_at(Severity severity, const std::string &place, std::string key, std::string message);
 

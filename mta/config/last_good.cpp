@@ -110,7 +110,6 @@ smtp::Result<void> keep_last_good(const Config &config, RecordingFiles::Seen see
     index += fmt::format("folder {} {}\n", names.size(), path);
     for (const auto &name : names) index += fits_a_line(name) ? fmt::format("{}\n", name) : std::string("\n");
   }
-  for (const auto &[name, count] : listed_recipients(config)) index += fmt::format("list {} {}\n", count, name);
   std::string contents;
   for (const auto &[path, text] : seen.texts) {
     if (seen.by_path.contains(path) || !fits_a_line(path)) continue;
@@ -168,8 +167,6 @@ smtp::Result<void> KeptFiles::parse(std::string_view text, const std::string &ma
         auto &names = folders_[numbered->rest];
         for (std::size_t i = 0; i < numbered->number && !text.empty(); ++i)
           if (const auto name = take_line(text); !name.empty()) names.emplace_back(name);
-      } else if (word == "list") {
-        listed_.emplace_back(numbered->rest, numbered->number);
       } else if (word == "text") {
         sizes.push_back(std::move(*numbered));
       } else if (word == "contents") {

@@ -64,8 +64,6 @@ public:
   [[nodiscard]] std::string locate(const std::string &path) const override;
 
   [[nodiscard]] const std::string &saved() const noexcept { return saved_; } ///< "2026-11-29T02:31:45Z"
-  /// The domains with a list of recipients, and how many it gave.
-  [[nodiscard]] const std::vector<std::pair<std::string, std::size_t>> &listed() const noexcept { return listed_; }
 
 private:
   [[nodiscard]] smtp::Result<void> parse(std::string_view text, const std::string &main_file);
@@ -75,7 +73,6 @@ private:
   std::map<std::string, std::string> texts_;
   std::map<std::string, std::vector<std::string>> folders_;
   std::map<std::string, std::string> copies_; ///< absolute path to the name of its copy in the folder
-  std::vector<std::pair<std::string, std::size_t>> listed_;
 };
 
 } // namespace mta

@@ -1,6 +1,7 @@
 // [limits], [dns], [outbound] and [queue].
 #include <fmt/format.h>
 
+#include "mta/config/dns_files.hpp"
 #include "mta/config/loading.hpp"
 #include "smtp/base/text.hpp"
 
@@ -75,6 +76,40 @@ void load_limits(Section &root, Loading &loading) {
   section->finish();
 }
 
+namespace {
+
+/// What libunbound would refuse at its start, or take for no anchor at all, is a mistake here.
+void check_dns_files(Section &section, const Loading &loading) {
+  constexpr std::size_t limit = 16 * 1024 * 1024;
+  const DnsConfig &dns = loading.config.dns;
+  // One that cannot be read was told where the key was read; the default may not be there where it is not needed.
+  if (const auto hosts = loading.files.read(dns.hosts_file, limit); !dns.hosts_file.empty() && hosts)
+    if (const auto good = check_hosts_file(*hosts); !good)
+      section.error("hosts_file", fmt::format("{}: {}", smtp::escape(dns.hosts_file), good.error().detail));
+  for (const std::string &anchor : dns.extra_anchors)
+    if (const auto count = count_trust_anchors(anchor); !count || *count != 1)
+      section.error("extra_anchors",
+                    fmt::format("\"{}\" is no DS or DNSKEY record, such as \"example.org. DS 12345 8 2 49FD…\": {}",
+                                smtp::escape(anchor, 80), count ? "it is empty" : count.error().detail));
+  if (!dns.dnssec) return;
+  if (dns.trust_anchor.empty()) {
+    if (dns.extra_anchors.empty())
+      section.warning("trust_anchor", "no trust anchor is left: nothing is proven by DNSSEC, and DANE is never used; "
+                                      "dnssec = false says so");
+    return;
+  }
+  const auto anchors = loading.files.read(dns.trust_anchor, limit);
+  if (!anchors) return;
+  if (const auto count = count_trust_anchors(*anchors); !count)
+    section.error("trust_anchor", fmt::format("{}: {}", smtp::escape(dns.trust_anchor), count.error().detail));
+  else if (*count == 0)
+    section.error("trust_anchor", fmt::format("{} holds no DS or DNSKEY record: nothing would be proven by DNSSEC, and "
+                                              "DANE never used; trust_anchor = \"\" says so",
+                                              smtp::escape(dns.trust_anchor)));
+}
+
+} // namespace
+
 void load_dns(Section &root, Loading &loading) {
   auto section = root.table("dns");
   if (!section) return;
@@ -100,6 +135,7 @@ void load_dns(Section &root, Loading &loading) {
   if (dns.health_names.size() > 10)
     section->error("health_names", fmt::format("{} names, the limit is 10", dns.health_names.size()));
   if (auto truth_test = section->table("truth_test")) read_truth_test(*truth_test, dns, dns.truth_test);
+  check_dns_files(*section, loading);
   section->finish();
 }
 

@@ -40,8 +40,10 @@ struct Group {
   [[nodiscard]] const QueuedMessage &message() const noexcept { return *job.message; }
   [[nodiscard]] const OutboundConfig &outbound() const noexcept { return plan->config().outbound; }
   [[nodiscard]] bool is_stopped() const noexcept { return worker->is_stopped_hard(); }
-  [[nodiscard]] bool is_own_domain() const {
-    return plan->recipient_domain && plan->config().domains.contains(plan->recipient_domain->ascii());
+  /// Where the mail goes is the operator's word: what is wrong with it is mended, and the mail waits for that.
+  [[nodiscard]] bool is_operators() const {
+    return plan->hosts.route != nullptr ||
+           (plan->recipient_domain && plan->config().domains.contains(plan->recipient_domain->ascii()));
   }
 };
 
@@ -295,7 +297,7 @@ Task<void> look_up(Group &group, std::size_t index) {
   } else {
     group.host_plan = std::move(*planned);
     if (group.host_plan->addresses.is_us)
-      failure = loop_failure(host.name, group.host_plan->addresses.problem, group.is_own_domain());
+      failure = loop_failure(host.name, group.host_plan->addresses.problem, group.is_operators());
     else if (group.host_plan->decision.unusable)
       failure = unusable_host(*group.host_plan);
     else if (group.host_plan->addresses.addresses.empty())
@@ -358,8 +360,7 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
   if (opened.injected) walk.injected();
   observe(group, opened.session);
   if (!opened.connection) {
-    if (opened.is_us)
-      opened.failure = loop_failure(attempt.host_label(), opened.failure->detail, group.is_own_domain());
+    if (opened.is_us) opened.failure = loop_failure(attempt.host_label(), opened.failure->detail, group.is_operators());
     attempt.cause = opened.failure->cause;
     attempt.reply = opened.failure->reply;
     end_attempt(group, attempt, began);

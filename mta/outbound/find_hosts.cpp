@@ -87,20 +87,13 @@ Task<std::optional<HostsFailure>> add_mx_hosts(HostList &list, const Config &con
   co_return std::nullopt;
 }
 
-Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &route, bool for_own_domain,
-                                                          const Config &config, Resolver &resolver,
-                                                          const RandomIndex &random) {
+Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &route, const Config &config,
+                                                          Resolver &resolver, const RandomIndex &random) {
   HostList list;
   list.route = &route;
   list.trust = policy::NameTrust::configured;
   list.ttl = std::chrono::seconds(3600);
   auto configured = route.hosts;
-  const auto mark_configured = [&list, for_own_domain] {
-    for (auto &host : list.hosts) {
-      host.configured = true;
-      host.for_own_domain = for_own_domain;
-    }
-  };
   shuffle_equal(configured, random);
   std::optional<HostsFailure> failure;
   for (const auto &host : configured) {
@@ -117,13 +110,13 @@ Task<tl::expected<HostList, HostsFailure>> hosts_of_route(const policy::Route &r
     if (!failure) failure = HostsFailure{our_reply(451, {4, 3, 5}, "the route has no hosts"), "the route has no hosts"};
     co_return tl::unexpected(std::move(*failure));
   }
-  mark_configured();
+  for (auto &host : list.hosts) host.configured = true;
   co_return list;
 }
 
-/// What strangers may name, and routes of our own domains: see find_hosts.hpp.
+/// What strangers may name, and what routes may: see find_hosts.hpp.
 void permit(HostAddresses &found, const Config &config, const NextHost &host) {
-  if (found.addresses.empty() || (host.configured && !host.for_own_domain)) return;
+  if (found.addresses.empty()) return;
   const auto ours = std::find_if(found.addresses.begin(), found.addresses.end(), [&](const auto &address) {
     const smtp::SocketAddress at{address, host.port};
     return host.configured ? leads_to_us(config, at) : is_own_address(config, at);
@@ -202,8 +195,7 @@ void wait_for_configured(HostAddresses &found, const NextHost &host) {
 Task<tl::expected<HostList, HostsFailure>> find_hosts(const Config &config, Resolver &resolver, smtp::Domain domain,
                                                       const RandomIndex &random) {
   if (const policy::Route *route = config.find_route(domain)) {
-    const bool for_own_domain = config.domains.contains(domain.ascii());
-    auto routed = co_await hosts_of_route(*route, for_own_domain, config, resolver, random);
+    auto routed = co_await hosts_of_route(*route, config, resolver, random);
     if (!routed) co_return tl::unexpected(as_failure_of(config, domain, std::move(routed.error())));
     co_return routed;
   }

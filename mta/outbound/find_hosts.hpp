@@ -23,7 +23,6 @@ struct NextHost {
   std::uint16_t port = 25;
   std::optional<smtp::IpAddress> address; ///< set when the name is an address: nothing is looked up
   bool configured = false;                ///< of a route: what the operator wants, wherever it is
-  bool for_own_domain = false;            ///< of a route for a domain of ours: anywhere but to ourselves
 };
 
 struct HostList {

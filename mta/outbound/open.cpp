@@ -194,10 +194,9 @@ std::unique_ptr<Connection> make_connection(Worker &worker, const OpenRequest &r
   options.hostname = plan.config().server.hostname;
   options.starttls = request.in_clear ? smtp::StartTlsUse::never : plan.starttls;
   options.inside_tls = !request.in_clear && request.plan->required().implicit_tls;
-  // RFC 5321 section 5.1; a route says what the operator wants. One for a domain of ours must not lead back, but at
-  // another port an inner server on this machine may well have its name.
-  options.own_name_is_loop =
-      !plan.host.configured || (plan.host.for_own_domain && is_port_of_ours(plan.config(), plan.host.port));
+  // RFC 5321 section 5.1. A route says what the operator wants: at another port than ours an inner server on this
+  // machine may well have our name.
+  options.own_name_is_loop = !plan.host.configured || is_port_of_ours(plan.config(), plan.host.port);
   auto connection = std::make_unique<Connection>(std::move(*connected.socket), worker.watchdog, std::move(options));
   connection->host = plan.host.name;
   connection->address = connected.address;

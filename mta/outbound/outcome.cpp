@@ -160,15 +160,15 @@ HostFailure lacking_failure(const std::string &host, const smtp::Reply &reply) {
   return failure;
 }
 
-HostFailure loop_failure(const std::string &host, const std::string &reason, bool own_domain) {
+HostFailure loop_failure(const std::string &host, const std::string &reason, bool operators) {
   HostFailure failure;
   failure.cause = FailureCause::dns;
   failure.lesson = HostLesson::nothing;
   failure.host = host;
   failure.detail = reason;
-  failure.refused_for_good = !own_domain;
-  failure.reply = own_domain ? smtp::Reply{451, smtp::EnhancedCode{4, 4, 6}, reason}
-                             : smtp::Reply{550, smtp::EnhancedCode{5, 4, 6}, reason};
+  failure.refused_for_good = !operators;
+  failure.reply = operators ? smtp::Reply{451, smtp::EnhancedCode{4, 4, 6}, reason}
+                            : smtp::Reply{550, smtp::EnhancedCode{5, 4, 6}, reason};
   return failure;
 }
 

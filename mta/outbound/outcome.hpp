@@ -54,7 +54,7 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results);
 
 /// RFC 5321 section 5.1: the host is ourselves. `own_domain`: the mail is for a domain of ours, so it is our
 /// configuration that leads in circles, and the mail waits until it is mended.
-[[nodiscard]] HostFailure loop_failure(const std::string &host, const std::string &reason, bool own_domain);
+[[nodiscard]] HostFailure loop_failure(const std::string &host, const std::string &reason, bool operators);
 
 /// The message was sent whole to the host, and what it answered, if anything, does not say what became of it.
 [[nodiscard]] HostFailure unsure_failure(const std::string &host, const std::string &detail);

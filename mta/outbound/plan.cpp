@@ -132,9 +132,7 @@ NamedStores find_stores(const policy::Decision &decision, const Snapshot &snapsh
 /// Sets what connections are made with, as `required()` has it; the context is null where the snapshot has none.
 void set_connection(HostPlan &made) {
   const auto &required = made.required();
-  // Whether a greeting with our name is a loop depends on whose mail it is: see open.cpp.
-  made.connection_key = fmt::format("{}:{}{}\n{}", made.host.name, made.host.port,
-                                    made.host.for_own_domain ? " own" : "", policy::requirement_key(required));
+  made.connection_key = fmt::format("{}:{}\n{}", made.host.name, made.host.port, policy::requirement_key(required));
   made.starttls = starttls_use(required);
   if (may_use_tls(required))
     made.context = made.plan->snapshot->client_context(required.profile, required.client_certificate);

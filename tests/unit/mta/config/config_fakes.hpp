@@ -29,7 +29,7 @@ public:
       if (found->second.size() > limit) return smtp::fail(smtp::ErrorCode::too_long, "larger than the limit");
       return found->second;
     }
-    if (every_file_exists) return std::string();
+    if (every_file_exists) return std::string(path.ends_with("root.key") ? ". IN DS 20326 8 2 00\n" : "");
     return smtp::fail(smtp::ErrorCode::not_found, "no such file");
   }
   [[nodiscard]] smtp::Result<std::vector<std::string>> list(const std::string &folder) const override {

@@ -1,4 +1,4 @@
-// find_faults and find_shrunken_lists: domains that lead back to us, certificates that have ended, lists that broke.
+// find_faults: domains and routes that lead back to us, certificates that have ended.
 #include <gtest/gtest.h>
 
 #include "config_fakes.hpp"
@@ -84,6 +84,10 @@ TEST(FindFaults, DomainsThatLeadBackToUs) {
        "our own listener"},
       {"a [[route]] for all that leads back", everywhere, "", "[[route]]\ndomains = [\"*\"]\nhosts = [\"localhost\"]\n",
        "our own listener"},
+      {"a [[route]] for others that leads back", relay, "",
+       "[[route]]\ndomains = [\"*.there.example\"]\nhosts = [\"127.0.0.1\"]\n", "*.there.example"},
+      {"a [[route]] for others elsewhere", relay, "",
+       "[[route]]\ndomains = [\"there.example\"]\nhosts = [\"127.0.0.1:2626\"]\n", ""},
       {"localhost has no MX", everywhere, "route = { hosts = [\"localhost\"], look_up_mx = true }\n", "",
        "our own listener"},
       {"our own name by MX may be another host", everywhere,
@@ -105,6 +109,29 @@ TEST(FindFaults, DomainsThatLeadBackToUs) {
   }
 }
 
+TEST(FindFaults, APartnersRouteThatLeadsBack) {
+  auto loaded = load(relay, "");
+  ASSERT_TRUE(loaded.config);
+  Config config = *loaded.config;
+  policy::Partner partner;
+  partner.name = "there";
+  partner.domains = {smtp::DomainPattern::parse("there.example").value()};
+  partner.outbound.emplace();
+  partner.outbound->place = "partners.d/there.toml:4";
+  partner.outbound->route.emplace();
+  for (const char *host : {"198.51.100.1", "127.0.0.1"}) {
+    policy::RouteHost one;
+    one.host = host;
+    partner.outbound->route->hosts.push_back(one);
+  }
+  config.partners = policy::PartnerTable::build({partner}).value();
+  const auto faults = find_faults(config, today);
+  ASSERT_EQ(faults.size(), 1U) << test::text_of(faults);
+  EXPECT_EQ(faults.front().file, "partners.d/there.toml");
+  EXPECT_NE(faults.front().message.find("the partner \"there\" would go to 127.0.0.1 port 25"), std::string::npos)
+      << faults.front().message;
+}
+
 TEST(FindFaults, CertificatesThatHaveEnded) {
   for (const int days : {-1, 0, 1}) {
     SCOPED_TRACE(days);
@@ -120,35 +147,6 @@ TEST(FindFaults, CertificatesThatHaveEnded) {
               days > 0 ? ""
                        : "portcullis.toml:3: certificate: the certificate \"main\" expired on 2027-01-1" +
                              std::to_string(5 + days) + ": who demands authentication sends us no mail\n");
-  }
-}
-
-struct ListRow {
-  const char *name;
-  std::size_t before, now;
-  bool refused;
-};
-
-TEST(FindShrunkenLists, EmptyAndHalvedListsAreRefused) {
-  const std::vector<ListRow> rows = {
-      {"became empty", 1, 0, true},        {"was empty", 0, 0, false},   {"grew", 3, 9, false},
-      {"is the same", 1, 1, false},        {"lost half", 100, 50, true}, {"lost more", 1000, 3, true},
-      {"lost nearly half", 100, 51, false}};
-  for (const auto &row : rows) {
-    SCOPED_TRACE(row.name);
-    Config config;
-    DomainConfig domain{.domain = smtp::Domain::parse("example.org").value(),
-                        .recipients = {},
-                        .recipients_file = "list",
-                        .route = {},
-                        .place = "p:7"};
-    domain.listed = row.now;
-    config.domains.emplace("example.org", domain);
-    EXPECT_EQ(find_shrunken_lists({{"example.org", row.before}}, config, "Remedy.").size(), row.refused ? 1U : 0U);
-    EXPECT_TRUE(find_shrunken_lists({{"other.example", 9}}, config, "").empty())
-        << "a domain that is gone was taken away on purpose";
-    config.domains.at("example.org").catch_all = true;
-    EXPECT_TRUE(find_shrunken_lists({{"example.org", row.before}}, config, "").empty()) << "the list does not matter";
   }
 }
 
