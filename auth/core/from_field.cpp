@@ -75,6 +75,7 @@ private:
   /// [CFWS]: white space, folds, comments with their nesting.
   Result<void> skip_cfws() {
     std::size_t depth = 0;
+    std::size_t comment_begins = 0;
     while (!at_end()) {
       const char c = peek();
       if (c == '\r') {
@@ -88,10 +89,12 @@ private:
         if (depth > 0 || in_angle_) doubtful_ = true;
         if (++depth > deepest_from_comment)
           return fail(ErrorCode::too_long, fmt::format("comments nest deeper than {}", deepest_from_comment));
+        if (depth == 1) comment_begins = at_;
         ++at_;
       } else if (depth > 0 && c == ')') {
         --depth;
         ++at_;
+        if (depth == 0) note_open_word(text_.substr(comment_begins, at_ - comment_begins));
       } else if (depth > 0 && c == '\\') {
         if (at_ + 1 >= text_.size() || is_control(text_[at_ + 1]))
           return fail(ErrorCode::bad_syntax, "a backslash that quotes nothing");
@@ -110,13 +113,22 @@ private:
   static bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
   static bool is_control(char c) noexcept { return c == '\0' || c == '\r' || c == '\n'; }
 
+  /// In a comment or a quoted string: what begins like an encoded word and does not end there goes on behind it, to
+  /// some readers.
+  void note_open_word(std::string_view part) noexcept {
+    const auto open = part.rfind("=?");
+    if (open != std::string_view::npos && part.find("?=", open + 2) == std::string_view::npos) doubtful_ = true;
+  }
+
   /// quoted-string, behind its first quote. Folds in it are white space.
   Result<void> skip_quoted() {
+    const std::size_t begin = at_;
     ++at_;
     while (!at_end()) {
       const char c = peek();
       if (c == '"') {
         ++at_;
+        note_open_word(text_.substr(begin, at_ - begin));
         return {};
       }
       if (c == '\\') {
@@ -126,6 +138,7 @@ private:
       } else if (c == '\r') {
         if (text_.substr(at_, 2) != "\r\n" || at_ + 2 >= text_.size() || !is_blank(text_[at_ + 2]))
           return fail(ErrorCode::bad_syntax, "CR or LF that folds nothing");
+        doubtful_ = true; // some readers end the string, or the field, at the fold
         at_ += 2;
       } else if (is_control(c)) {
         return fail(ErrorCode::bad_syntax, c == '\0' ? "NUL octet" : "CR or LF that folds nothing");
@@ -176,7 +189,10 @@ private:
         if (text_.substr(at_, length).find_first_of("\"()<>@\\,;:") != std::string_view::npos) doubtful_ = true;
         at_ += length;
       } else if (is_atext(peek())) {
+        const std::size_t begin = at_;
         while (!at_end() && is_atext(peek())) ++at_;
+        // What begins like an encoded word is one to some readers, wherever it ends.
+        if (text_.substr(begin, at_ - begin).find("=?") != std::string_view::npos) doubtful_ = true;
       } else {
         return words;
       }

@@ -70,9 +70,34 @@ bool is_plain_charset(std::string_view name) {
          lower.starts_with("windows-125") || lower.starts_with("koi8-");
 }
 
-class FromSalvage {
+/// An encoded word (RFC 2047 section 2) that begins at `at`, or may to some reader: one that does not end goes on to
+/// the end of the text, and white space and quotes are taken for a part of it.
+struct EncodedWord {
+  std::size_t end = 0; ///< behind it
+  bool is_closed = false;
+  std::string_view charset;
+  char encoding = 'q';
+  std::string_view content;
+};
+
+std::optional<EncodedWord> encoded_word_at(std::string_view text, std::size_t at) {
+  const auto charset_end = text.find('?', at + 2);
+  if (charset_end == std::string_view::npos || charset_end + 2 >= text.size() || text[charset_end + 2] != '?')
+    return std::nullopt;
+  const std::size_t begin = charset_end + 3;
+  const auto end = text.find("?=", begin);
+  EncodedWord word;
+  word.is_closed = end != std::string_view::npos;
+  word.end = word.is_closed ? end + 2 : text.size();
+  word.charset = text.substr(at + 2, charset_end - at - 2);
+  word.encoding = smtp::to_lower(text[charset_end + 1]);
+  word.content = text.substr(begin, (word.is_closed ? end : text.size()) - begin);
+  return word;
+}
+
+class Reading {
 public:
-  SalvagedFrom run(std::string_view value) {
+  FromReadings run(std::string_view value) {
     std::string text;
     text.reserve(value.size());
     for (std::size_t at = 0; at < value.size(); ++at) {
@@ -85,8 +110,9 @@ public:
       if ((octet < ' ' && octet != '\t') || octet == 0x7f) fault("a control character");
       text += value[at];
     }
-    read_encoded_words(text);
-    scan(text);
+    made_.texts.push_back(text);
+    read_each_word(text);
+    if (made_.texts.size() > 1) read_as_a_whole(text);
     return std::move(made_);
   }
 
@@ -95,37 +121,66 @@ private:
     if (made_.problem.empty()) made_.problem = std::move(text);
   }
 
-  /// Some readers look for addresses in what encoded words say.
-  void read_encoded_words(std::string_view text) {
+  std::string decode(const EncodedWord &word) {
+    if (!is_plain_charset(word.charset))
+      fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(word.charset, 30)));
+    if (word.encoding != 'b') return decode_q(word.content);
+    const auto decoded = smtp::from_base64(word.content);
+    if (!decoded) fault("an encoded word that is no base64");
+    return decoded.value_or(std::string());
+  }
+
+  /// Wherever one may begin, in another one too: some readers look for addresses in what it says.
+  void read_each_word(std::string_view text) {
     for (std::size_t at = text.find("=?"); at != std::string_view::npos; at = text.find("=?", at + 2)) {
-      const auto charset_end = text.find('?', at + 2);
-      if (charset_end == std::string_view::npos || charset_end + 2 >= text.size() || text[charset_end + 2] != '?')
-        continue;
-      const auto end = text.find("?=", charset_end + 3);
-      if (end == std::string_view::npos) return;
-      const std::string_view charset = text.substr(at + 2, charset_end - at - 2);
-      if (!is_plain_charset(charset)) {
-        fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(charset, 30)));
-        return;
-      }
-      const std::string_view content = text.substr(charset_end + 3, end - charset_end - 3);
-      if (smtp::to_lower(text[charset_end + 1]) == 'b') {
-        const auto decoded = smtp::from_base64(content);
-        if (!decoded)
-          fault("an encoded word that is no base64");
-        else
-          scan(*decoded);
-      } else {
-        scan(decode_q(content));
-      }
-      at = end;
+      const auto word = encoded_word_at(text, at);
+      if (!word) continue;
+      if (made_.texts.size() > most_encoded_words)
+        return fault(fmt::format("more than {} encoded words", most_encoded_words));
+      made_.texts.push_back(decode(*word));
     }
+  }
+
+  /// As by those that decode first and look for addresses then; the white space between two words goes (section 6.2).
+  void read_as_a_whole(std::string_view text) {
+    std::string whole;
+    for (std::size_t at = 0; at < text.size();) {
+      const auto word = text.substr(at, 2) == "=?" ? encoded_word_at(text, at) : std::nullopt;
+      if (!word || !word->is_closed) {
+        whole += text[at++];
+        continue;
+      }
+      whole += decode(*word);
+      at = word->end;
+      const auto next = text.find_first_not_of(" \t", at);
+      if (next != std::string_view::npos && text.substr(next, 2) == "=?") at = next;
+    }
+    made_.texts.push_back(std::move(whole));
+  }
+
+  static constexpr std::size_t most_encoded_words = 100;
+  FromReadings made_;
+};
+
+class FromSalvage {
+public:
+  SalvagedFrom run(std::string_view value) {
+    FromReadings readings = readings_of_from(value);
+    made_.problem = std::move(readings.problem);
+    for (const std::string &text : readings.texts) scan(text);
+    return std::move(made_);
+  }
+
+private:
+  void fault(std::string text) {
+    if (made_.problem.empty()) made_.problem = std::move(text);
   }
 
   void scan(std::string_view text) {
     if (has_other_at_sign(text)) fault("a character that looks like \"@\"");
+    std::size_t at_signs = 0;
     for (std::size_t at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
-      if (++at_signs_ > most_at_signs) return fault(fmt::format("more than {} \"@\"", most_at_signs));
+      if (++at_signs > most_at_signs) return fault(fmt::format("more than {} \"@\"", most_at_signs));
       std::size_t end = at + 1;
       while (end < text.size() && is_domain_octet(text[end])) ++end;
       const std::string_view name = text.substr(at + 1, end - at - 1);
@@ -167,7 +222,6 @@ private:
   }
 
   SalvagedFrom made_;
-  std::size_t at_signs_ = 0;
 };
 
 } // namespace
@@ -178,6 +232,10 @@ std::string author_domain(std::string_view name) {
   if (domain) return domain->ascii();
   std::string lower = smtp::to_lower(name);
   return is_dns_name(lower) ? lower : std::string();
+}
+
+FromReadings readings_of_from(std::string_view value) {
+  return Reading().run(value);
 }
 
 SalvagedFrom salvage_from(std::string_view value) {

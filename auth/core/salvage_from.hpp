@@ -17,7 +17,14 @@ struct SalvagedFrom {
   [[nodiscard]] bool names_nobody() const noexcept { return domains.empty() && problem.empty(); }
 };
 
+/// The texts in which some reader looks for addresses.
+struct FromReadings {
+  std::vector<std::string> texts; ///< the value without folds; what each encoded word says; all of it, decoded at once
+  std::string problem;            ///< for people, printable ASCII: why there may be others; empty: none
+};
+
 /// `value` is at most longest_from_field octets, folds included.
+[[nodiscard]] FromReadings readings_of_from(std::string_view value);
 [[nodiscard]] SalvagedFrom salvage_from(std::string_view value);
 
 /// A domain as header From has it, in lower case and A-labels; empty when it is none.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "auth/core/from_field.hpp"
+#include "auth/core/salvage_from.hpp"
 #include "mta/inbound/reply.hpp"
 #include "smtp/base/text.hpp"
 
@@ -18,20 +19,20 @@ bool is_address_octet(char c) noexcept {
          (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
 }
 
-/// Every "x@y" that stands in the text, in a comment and a display name too, must be allowed: one reader or another
-/// shows it.
+/// Every "x@y" that stands in the text, in a comment and a display name too: one reader or another shows it.
 bool all_addresses_allowed(std::string_view text, const policy::SenderPermit &permit) {
-  bool any = false;
   for (auto at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
     std::size_t begin = at;
     while (begin > 0 && is_address_octet(text[begin - 1])) --begin;
+    // "boss. app@ours.example" is boss.app to some readers (RFC 5322 section 4.4).
+    const auto before = begin == 0 ? std::string_view::npos : text.find_last_not_of(" \t", begin - 1);
+    if (before != std::string_view::npos && (text[before] == '.' || text[before] == ')')) return false;
     std::size_t end = at + 1;
     while (end < text.size() && is_address_octet(text[end])) ++end;
     const auto mailbox = smtp::Mailbox::parse(text.substr(begin, end - begin));
     if (!mailbox || !permit.allows(*mailbox)) return false;
-    any = true;
   }
-  return any;
+  return true;
 }
 
 bool is_field_allowed(const auth::HeaderField &field, const policy::SenderPermit &permit) {
@@ -41,7 +42,15 @@ bool is_field_allowed(const auth::HeaderField &field, const policy::SenderPermit
     const auto domain = smtp::Domain::parse(name);
     return domain && permit.allows_domain(*domain);
   });
-  return whole_domains || all_addresses_allowed(auth::unfold(field.value), permit);
+  if (whole_domains) return true;
+  const auth::FromReadings readings = auth::readings_of_from(field.value);
+  bool any = false;
+  for (const std::string &text : readings.texts) {
+    if (text.find('@') == std::string::npos) continue;
+    if (!all_addresses_allowed(text, permit)) return false;
+    any = true;
+  }
+  return any && readings.problem.empty();
 }
 
 } // namespace

@@ -60,7 +60,8 @@ def domains(addresses):
     for address in addresses:
         if "@" in address:
             domain = address.rsplit("@", 1)[1].split("(")[0]  # a comment that a reader leaves there
-            domain = re.sub(r"[\s<>'\"\]);,]+$", "", domain).strip().rstrip(".").lower()
+            # Nor is what stands behind its end, unless that could be read for more of it.
+            domain = re.sub(r"[\s<>'\"\]);,]+[^.@]*$", "", domain).strip().rstrip(".").lower()
             if domain:
                 found.add(domain)
     return found
