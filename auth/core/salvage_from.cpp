@@ -112,7 +112,10 @@ public:
     }
     made_.texts.push_back(text);
     read_each_word(text);
-    if (made_.texts.size() > 1) read_as_a_whole(text);
+    const bool has_words = made_.texts.size() > 1;
+    for (const bool joined : {true, false})
+      for (const bool inner : {false, true})
+        if (has_words) read_as_a_whole(text, joined, inner);
     return std::move(made_);
   }
 
@@ -141,21 +144,23 @@ private:
     }
   }
 
-  /// As by those that decode first and look for addresses then; the white space between two words goes (section 6.2).
-  void read_as_a_whole(std::string_view text) {
+  /// As by those that decode first and look for addresses then. The white space between two words goes (section 6.2),
+  /// or stays; of two words in each other the outer one counts, or the inner one.
+  void read_as_a_whole(std::string_view text, bool joined, bool inner) {
     std::string whole;
     for (std::size_t at = 0; at < text.size();) {
       const auto word = text.substr(at, 2) == "=?" ? encoded_word_at(text, at) : std::nullopt;
-      if (!word || !word->is_closed) {
+      if (!word || !word->is_closed || (inner && word->content.find("=?") != std::string_view::npos)) {
         whole += text[at++];
         continue;
       }
       whole += decode(*word);
       at = word->end;
-      const auto next = text.find_first_not_of(" \t", at);
+      const auto next = joined ? text.find_first_not_of(" \t", at) : std::string_view::npos;
       if (next != std::string_view::npos && text.substr(next, 2) == "=?") at = next;
     }
-    made_.texts.push_back(std::move(whole));
+    if (std::find(made_.texts.begin(), made_.texts.end(), whole) == made_.texts.end())
+      made_.texts.push_back(std::move(whole));
   }
 
   static constexpr std::size_t most_encoded_words = 100;
@@ -212,12 +217,21 @@ private:
         rest.remove_prefix(end + 1);
         continue;
       }
-      if ((c == '\'' || c == '"') && !spaced) { // people quote so
+      if (c == '"' ||
+          (c == '\'' && !spaced)) { // people quote so; some readers join what is in front of quotes and in them
         rest.remove_prefix(1);
         continue;
       }
-      if (c == '<' || c == '"') return spaced;
-      return c == '>' || c == ',' || c == ';' || c == ')' || c == ']' || (c == '?' && rest.starts_with("?="));
+      if (!spaced && rest.starts_with("?=")) { // an encoded word ends with it
+        rest.remove_prefix(2);
+        continue;
+      }
+      if (c == '<') return spaced;
+      if (c == '>') { // what stands behind it without a space some readers show as a part of the address
+        const char next = rest.size() > 1 ? rest[1] : ' ';
+        return is_blank(next) || std::string_view(">,;)(\"'").find(next) != std::string_view::npos;
+      }
+      return c == ',' || c == ';' || c == ')' || c == ']';
     }
   }
 

@@ -39,8 +39,8 @@ std::string_view zone_of_question(std::string_view name) noexcept {
   if (name.ends_with('.')) name.remove_suffix(1);
   std::string_view zone = name;
   for (std::string_view rest = name; !rest.empty(); rest = parent_of(rest))
-    if (rest.front() == '_') zone = parent_of(rest);
-  return labels_of(zone) < 2 ? name : zone;
+    if (rest.front() == '_') zone = rest;
+  return zone;
 }
 
 smtp::IpAddress questioner_of(const smtp::IpAddress &client) noexcept {

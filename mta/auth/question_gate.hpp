@@ -135,8 +135,9 @@ private:
   Clock::time_point last_answer_{};
 };
 
-/// The domain whose name servers a question is put to, as far as the name shows it: what stands behind the last label
-/// that begins with an underscore ("_dmarc.example.org": "example.org"), or the name itself.
+/// What is judged by whether a question is answered: the name itself, or what of it begins with its last label with an
+/// underscore ("s1._domainkey.example.org": "_domainkey.example.org"), which may be delegated. Never the domain above:
+/// names of that form stand in records of strangers.
 [[nodiscard]] std::string_view zone_of_question(std::string_view name) noexcept;
 
 /// An address of IPv4, the /64 of one of IPv6.

@@ -78,7 +78,9 @@ void print_status(const json::object &answer) {
               count(spool, "segments"),
               format_octets(static_cast<std::uint64_t>(number_at(spool, "free_octets"))).c_str());
   if (flag_at(spool, "on_reserve"))
-    std::printf("               THE DISK IS FULL: what is written goes into the reserve\n");
+    std::printf(flag_at(spool, "accepting")
+                    ? "               the reserve for a full disk is used up to its end; there is room again\n"
+                    : "               THE DISK IS FULL: what is written goes into the reserve\n");
   if (count(spool, "unreadable") != 0)
     std::printf("               %lld messages CANNOT BE READ and wait: portcullis queue unreadable\n",
                 count(spool, "unreadable"));

@@ -41,9 +41,13 @@ void print_recipients(const json::object &message, bool detailed) {
   for (const auto &entry : recipients->get_array()) {
     const auto &row = entry.as_object();
     const auto next = text_at(row, "next_attempt");
-    std::printf("    %s  %s", text_at(row, "address").c_str(), text_at(row, "status").c_str());
-    if (const auto before = text_at(row, "redirected_from"); !before.empty())
-      std::printf(", redirected from %s", before.c_str());
+    const auto before = text_at(row, "redirected_from");
+    // Of several recipients that were redirected to one mailbox the first has the copy.
+    const bool shares_copy =
+        !before.empty() && text_at(row, "status") == "delivered" && number_at(row, "attempts") == 0;
+    std::printf("    %s  %s", text_at(row, "address").c_str(),
+                shares_copy ? "has the same copy" : text_at(row, "status").c_str());
+    if (!before.empty()) std::printf(", redirected from %s", before.c_str());
     if (number_at(row, "attempts") != 0)
       std::printf(", %lld attempts", static_cast<long long>(number_at(row, "attempts")));
     if (!next.empty()) std::printf(", next %s", next.c_str());

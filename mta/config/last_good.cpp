@@ -195,7 +195,13 @@ std::string KeptFiles::locate(const std::string &path) const {
 
 smtp::Result<std::string> KeptFiles::read(const std::string &path, std::size_t limit) const {
   const auto found = texts_.find(path);
-  if (found == texts_.end()) return disk_.read(path, limit);
+  if (found == texts_.end()) {
+    // Who can write the folder chooses the path, and a start reads it as root: keys and certificates, and nothing else.
+    auto text = disk_.read(path, limit);
+    if (text && text->find("-----BEGIN ") == std::string::npos)
+      return smtp::fail(smtp::ErrorCode::not_permitted, "it is not kept with the last good configuration");
+    return text;
+  }
   if (found->second.size() > limit) return smtp::fail(smtp::ErrorCode::too_long, "larger than the limit");
   return found->second;
 }

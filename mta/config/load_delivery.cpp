@@ -64,6 +64,7 @@ void load_limits(Section &root, Loading &loading) {
   section->read_count("connections_per_network", limits.connections_per_network, 1, 1'000'000);
   section->read_count("connection_rate", limits.connection_rate, 1, 1'000'000);
   section->read_count("connection_rate_per_network", limits.connection_rate_per_network, 0, 1'000'000);
+  section->read_count("recipient_rate", limits.recipient_rate, 1, 100'000'000);
   read_networks(*section, "exempt_networks", limits.exempt_networks);
   section->read_count("questions_per_address", limits.questions_per_address, 1, 100'000);
   section->read_count("questions_per_network", limits.questions_per_network, 1, 100'000);

@@ -248,8 +248,28 @@ void ResolverHealth::stop() {
   asio::post(state_->timer.get_executor(), [state = state_] { state->timer.cancel(); });
 }
 
+namespace {
+
+/// In a private network nothing may: no check of senders, and a route for everything whose hosts need no look-up.
+bool asks_the_dns(const Config &config) {
+  if (config.authentication.enabled)
+    for (const ListenerConfig &listener : config.listeners)
+      if (listener.role == policy::ListenerRole::mx && listener.check_senders) return true;
+  return std::none_of(config.routes.begin(), config.routes.end(), [&config](const RouteConfig &route) {
+    const bool is_for_all = std::any_of(route.domains.begin(), route.domains.end(),
+                                        [](const smtp::DomainPattern &pattern) { return pattern.to_string() == "*"; });
+    const bool is_known = !config.dns.hosts_file.empty() ||
+                          std::all_of(route.route.hosts.begin(), route.route.hosts.end(),
+                                      [](const auto &host) { return smtp::IpAddress::parse(host.host).has_value(); });
+    return is_for_all && is_known;
+  });
+}
+
+} // namespace
+
 std::vector<std::string> health_names(const Config &config) {
   if (!config.dns.health_names.empty()) return config.dns.health_names;
+  if (!asks_the_dns(config)) return {};
   std::vector<std::string> names;
   for (const auto &[name, domain] : config.domains) names.push_back(name);
   std::sort(names.begin(), names.end());

@@ -79,7 +79,7 @@ private:
   std::shared_ptr<State> state_; ///< shared with the coroutine, which may end after this object
 };
 
-/// [dns] health_names, or the host name and the first two of our domains.
+/// [dns] health_names, or the host name and the first two of our domains; none where no mail needs the DNS.
 [[nodiscard]] std::vector<std::string> health_names(const Config &config);
 
 /// A DNS question (RFC 1035 section 4.1) for the SOA of a name, recursion desired.

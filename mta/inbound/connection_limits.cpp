@@ -32,18 +32,31 @@ void ConnectionLimits::Count::move_on(Clock::time_point now) noexcept {
   if (now - minute_start >= 2 * minute) {
     last_minute = 0;
     this_minute = 0;
+    recipients_last_minute = 0;
+    recipients_this_minute = 0;
     minute_start = now;
   } else if (now - minute_start >= minute) {
     last_minute = std::exchange(this_minute, 0);
+    recipients_last_minute = std::exchange(recipients_this_minute, 0);
     minute_start += minute;
   }
 }
 
-/// A minute that slides: what came in the minute before counts for the part of it that is less than a minute ago.
+namespace {
+
+/// Of a minute that slides: what came in the minute before counts for the part of it that is less than a minute ago.
+double part_left(std::chrono::steady_clock::duration since_start) noexcept {
+  return 1.0 - std::chrono::duration<double>(since_start) / std::chrono::duration<double>(minute);
+}
+
+} // namespace
+
 double ConnectionLimits::Count::in_a_minute(Clock::time_point now) const noexcept {
-  const double part_left =
-      1.0 - std::chrono::duration<double>(now - minute_start) / std::chrono::duration<double>(minute);
-  return last_minute * part_left + this_minute;
+  return last_minute * part_left(now - minute_start) + this_minute;
+}
+
+double ConnectionLimits::Count::recipients_in_a_minute(Clock::time_point now) const noexcept {
+  return recipients_last_minute * part_left(now - minute_start) + recipients_this_minute;
 }
 
 std::size_t ConnectionLimits::Hash::operator()(const Key &key) const noexcept {
@@ -70,6 +83,37 @@ ConnectionLimits::Shard &ConnectionLimits::shard_of(const smtp::IpAddress &addre
   return *shards_[(hash_(key_of(address, tiers_of(address).back())) >> 48U) % shard_count];
 }
 
+std::uint64_t ConnectionLimits::limit_of(const Tier &tier, std::uint64_t for_address,
+                                         std::uint64_t for_network) noexcept {
+  return tier.factor == 0 ? for_address : tier.factor * for_network;
+}
+
+std::string ConnectionLimits::name_of(const smtp::IpAddress &address, const Tier &tier) {
+  return tier.factor == 0 ? std::string("your address")
+                          : fmt::format("your network {}/{}", address.masked(tier.bits).to_string(), tier.bits);
+}
+
+smtp::Result<void> ConnectionLimits::take_recipient(const smtp::IpAddress &address, const LimitConfig &limits,
+                                                    Clock::time_point now) {
+  const auto tiers = tiers_of(address);
+  Shard &shard = shard_of(address);
+  const std::scoped_lock lock(shard.mutex);
+  // Its counts are there as long as its connection is.
+  for (const Tier &tier : tiers) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    if (found == shard.counts.end()) continue;
+    found->second.move_on(now);
+    const auto limit = limit_of(tier, limits.recipient_rate, 5 * limits.recipient_rate);
+    if (found->second.recipients_in_a_minute(now) >= static_cast<double>(limit))
+      return smtp::fail(smtp::ErrorCode::full, fmt::format("too many recipients from {} within a minute, limit is {}",
+                                                           name_of(address, tier), limit));
+  }
+  for (const Tier &tier : tiers)
+    if (const auto found = shard.counts.find(key_of(address, tier)); found != shard.counts.end())
+      ++found->second.recipients_this_minute;
+  return {};
+}
+
 smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAddress &address,
                                                                const LimitConfig &limits, Clock::time_point now,
                                                                bool trusted) {
@@ -85,13 +129,6 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
     return refuse(fmt::format("too many connections, limit is {}", most));
   if (exempt) return Ticket(*this, address, false);
 
-  const auto limit_of = [](const Tier &tier, std::uint64_t for_address, std::uint64_t for_network) {
-    return tier.factor == 0 ? for_address : tier.factor * for_network;
-  };
-  const auto name_of = [&](const Tier &tier) {
-    return tier.factor == 0 ? std::string("your address")
-                            : fmt::format("your network {}/{}", address.masked(tier.bits).to_string(), tier.bits);
-  };
   const auto tiers = tiers_of(address);
   Shard &shard = shard_of(address);
   const std::scoped_lock lock(shard.mutex);
@@ -100,7 +137,8 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
     const auto found = shard.counts.find(key_of(address, tier));
     const std::uint64_t open = found == shard.counts.end() ? 0 : found->second.open;
     const auto limit = limit_of(tier, limits.connections_per_address, limits.connections_per_network);
-    if (open >= limit) return refuse(fmt::format("too many connections from {}, limit is {}", name_of(tier), limit));
+    if (open >= limit)
+      return refuse(fmt::format("too many connections from {}, limit is {}", name_of(address, tier), limit));
   }
   for (const Tier &tier : tiers) {
     const auto found = shard.counts.find(key_of(address, tier));
@@ -108,7 +146,8 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
     found->second.move_on(now);
     const auto limit = limit_of(tier, limits.connection_rate, limits.rate_per_network());
     if (found->second.in_a_minute(now) >= static_cast<double>(limit))
-      return refuse(fmt::format("too many connections from {} within a minute, limit is {}", name_of(tier), limit));
+      return refuse(
+          fmt::format("too many connections from {} within a minute, limit is {}", name_of(address, tier), limit));
   }
   for (const Tier &tier : tiers) {
     const auto [entry, is_new] = shard.counts.try_emplace(key_of(address, tier));

@@ -1,5 +1,5 @@
-// ConnectionLimits: counts connections in total, per address, per network and per minute, and says when one is too
-// many.
+// ConnectionLimits: counts connections in total, per address, per network and per minute, and recipients per minute,
+// and says when one is too many.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -62,6 +63,11 @@ public:
   [[nodiscard]] smtp::Result<Ticket> admit(const smtp::IpAddress &address, const LimitConfig &limits,
                                            Clock::time_point now, bool trusted = false);
 
+  /// One more recipient of a client that is counted. Error full: the detail names the limit; then it counts for
+  /// nothing.
+  [[nodiscard]] smtp::Result<void> take_recipient(const smtp::IpAddress &address, const LimitConfig &limits,
+                                                  Clock::time_point now);
+
   /// Open now.
   [[nodiscard]] std::size_t connections() const noexcept { return total_.load(std::memory_order_relaxed); }
   /// Addresses and networks remembered, open or not: for the bound on memory.
@@ -82,9 +88,12 @@ private:
     std::uint32_t open = 0;
     std::uint32_t this_minute = 0; ///< admitted since minute_start
     std::uint32_t last_minute = 0; ///< admitted in the minute before it
+    std::uint32_t recipients_this_minute = 0;
+    std::uint32_t recipients_last_minute = 0;
     Clock::time_point minute_start{};
     void move_on(Clock::time_point now) noexcept;
     [[nodiscard]] double in_a_minute(Clock::time_point now) const noexcept;
+    [[nodiscard]] double recipients_in_a_minute(Clock::time_point now) const noexcept;
   };
   struct Hash {
     std::uint64_t seed = 0; ///< drawn per process, so that a peer cannot aim at one bucket
@@ -104,6 +113,9 @@ private:
   void leave(const smtp::IpAddress &address, bool counted) noexcept;
   void uncount(const smtp::IpAddress &address) noexcept;
   [[nodiscard]] static std::span<const Tier> tiers_of(const smtp::IpAddress &address) noexcept;
+  [[nodiscard]] static std::uint64_t limit_of(const Tier &tier, std::uint64_t for_address,
+                                              std::uint64_t for_network) noexcept;
+  [[nodiscard]] static std::string name_of(const smtp::IpAddress &address, const Tier &tier);
   [[nodiscard]] static Key key_of(const smtp::IpAddress &address, const Tier &tier) noexcept;
   /// All counts of one address are in one shard: that of its widest network.
   [[nodiscard]] Shard &shard_of(const smtp::IpAddress &address) const noexcept;

@@ -214,6 +214,14 @@ std::optional<Need> Receiver::take(smtp::AskRecipient &action) {
         {.command = "RCPT", .reason = "requiretls", .sender = {}, .recipient = action.path.to_string()});
     return std::nullopt;
   }
+  if (!trusted_) {
+    const auto taken = edge_.shared().limits.take_recipient(client_, config.limits, std::chrono::steady_clock::now());
+    if (!taken) {
+      refuse(make_reply(450, {4, 7, 1}, taken.error().detail),
+             {.command = "RCPT", .reason = "recipient_rate", .sender = {}, .recipient = action.path.to_string()});
+      return std::nullopt;
+    }
+  }
   if (!hold_recipient(recipient, action.path)) return std::nullopt;
   message_->recipients.emplace_back(std::move(recipient));
   machine_.answer(make_reply(250, {2, 1, 5}, "recipient ok"));

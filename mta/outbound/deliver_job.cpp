@@ -316,7 +316,12 @@ Task<void> look_up(Group &group, std::size_t index) {
   group.host_plans[index] = group.host_plan;
   std::vector<smtp::SocketAddress> addresses;
   for (const auto &address : group.host_plan->addresses.addresses) addresses.push_back({address, host.port});
-  if (auto kept = group.worker->take_kept(*group.host_plan)) co_await send(group, std::move(kept), true);
+  if (auto kept = group.worker->take_kept(*group.host_plan)) {
+    if (group.walk->was_asked(kept->address)) // it has said 4xx to this message a moment ago
+      group.worker->put_back(group.worker, std::move(kept), group.outbound());
+    else
+      co_await send(group, std::move(kept), true);
+  }
   group.walk->found(std::move(addresses));
 }
 

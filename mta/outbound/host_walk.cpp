@@ -122,6 +122,10 @@ void HostWalk::tried(const std::vector<smtp::SocketAddress> &addresses) {
   std::erase_if(addresses_, [&](const auto &address) { return holds(addresses, address); });
 }
 
+bool HostWalk::was_asked(const smtp::SocketAddress &address) const noexcept {
+  return holds(spent_, address);
+}
+
 void HostWalk::busy(const std::vector<smtp::SocketAddress> &addresses) {
   busy_ = true;
   std::erase_if(addresses_, [&](const auto &address) { return holds(addresses, address); });

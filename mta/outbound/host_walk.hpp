@@ -83,6 +83,9 @@ public:
   /// The host offers no TLS, and TLS failed at another before: others are tried first. True: leave this connection.
   [[nodiscard]] bool puts_off_clear(const smtp::SocketAddress &address, const std::string &reason);
 
+  /// This walk has had its answer from there, or failed: it is not asked again.
+  [[nodiscard]] bool was_asked(const smtp::SocketAddress &address) const noexcept;
+
   // ---- the session ----
   enum class Clear : std::uint8_t {
     no,          ///< with TLS, or nobody wished for it

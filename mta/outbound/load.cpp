@@ -12,6 +12,8 @@ namespace {
 constexpr std::size_t answered_limit = 10'000;
 /// Hosts of which it is known how many connections they take; over it those are forgotten whose time is over.
 constexpr std::size_t rooms_limit = 1'000;
+/// Addresses at which a session said QUIT of late; the one that did so first is forgotten for another.
+constexpr std::size_t ended_limit = 200;
 
 } // namespace
 
@@ -70,10 +72,9 @@ bool OutboundLoad::note_no_room(const smtp::IpAddress &address, Clock::time_poin
   const smtp::IpAddress key = counted(address);
   const std::lock_guard lock(mutex_);
   const auto found = by_address_.find(key);
-  if (found == by_address_.end()) { // the one that was refused has ended by now
-    const auto room = rooms_.find(key);
-    return room != rooms_.end() && now < room->second.last_end + just_now;
-  }
+  if (found == by_address_.end()) // the one that was refused has ended by now
+    return std::any_of(ended_.begin(), ended_.end(),
+                       [&](const auto &one) { return one.first == key && now < one.second + just_now; });
   if (rooms_.size() >= rooms_limit && !rooms_.contains(key)) {
     std::erase_if(rooms_, [now](const auto &room) { return room.second.until <= now; });
     if (rooms_.size() >= rooms_limit) rooms_.clear();
@@ -86,7 +87,15 @@ bool OutboundLoad::note_no_room(const smtp::IpAddress &address, Clock::time_poin
 
 void OutboundLoad::note_ended(const smtp::IpAddress &address, Clock::time_point now) noexcept {
   const std::lock_guard lock(mutex_);
-  if (const auto room = rooms_.find(counted(address)); room != rooms_.end()) room->second.last_end = now;
+  const smtp::IpAddress key = counted(address);
+  const auto last = std::find_if(ended_.begin(), ended_.end(), [&key](const auto &one) { return one.first == key; });
+  if (last != ended_.end())
+    last->second = now;
+  else if (ended_.size() < ended_limit)
+    ended_.emplace_back(key, now);
+  else
+    *std::min_element(ended_.begin(), ended_.end(),
+                      [](const auto &left, const auto &right) { return left.second < right.second; }) = {key, now};
 }
 
 void OutboundLoad::note_answered(const smtp::IpAddress &address) {

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "smtp/names/ip_address.hpp"
@@ -50,7 +51,7 @@ public:
   [[nodiscard]] bool note_no_room(const smtp::IpAddress &address, Clock::time_point now = Clock::now());
   /// Whether the host at this address, as far as it has said, takes one more connection.
   [[nodiscard]] bool takes_more(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) const;
-  /// A session of ours with the host at this address said QUIT.
+  /// A session of ours with the host at this address said QUIT; the host may still count it.
   void note_ended(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) noexcept;
   static constexpr std::chrono::seconds room_is_known{60};
   /// A host may still count a connection that we have ended.
@@ -81,7 +82,6 @@ private:
   struct Room {
     std::size_t connections = 0;
     Clock::time_point until{};
-    Clock::time_point last_end{}; ///< a session of ours said QUIT
   };
   [[nodiscard]] bool takes_more_locked(const smtp::IpAddress &key, Clock::time_point now) const;
 
@@ -90,6 +90,8 @@ private:
   std::map<smtp::IpAddress, std::vector<std::uint32_t>> kept_by_; ///< idle ones by worker; under mutex_
   std::set<smtp::IpAddress> answered_;                            ///< under mutex_
   std::map<smtp::IpAddress, Room> rooms_;                         ///< under mutex_; of hosts that said so
+  std::vector<std::pair<smtp::IpAddress, Clock::time_point>>
+      ended_; ///< under mutex_; where a session said QUIT of late
   std::atomic<std::size_t> connections_{0};
 };
 

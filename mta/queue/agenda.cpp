@@ -172,8 +172,11 @@ void Agenda::try_for_room(Destination &destination, WallTime now) {
   destination.backoff_until = now + put_off_wait;
   backing_off_.insert(destination);
   const auto found = destination.waits_at ? crowds_.find(*destination.waits_at) : crowds_.end();
-  if (found == crowds_.end() || &found->second.front() != &destination) return;
-  found->second.pop_front();
+  if (found == crowds_.end()) return;
+  Crowds &crowds = found->second;
+  Crowd &line = !crowds.known.empty() && &crowds.known.front() == &destination ? crowds.known : crowds.others;
+  if (line.empty() || &line.front() != &destination) return;
+  line.pop_front();
   destination.has_turn = true;
   destination.passes = 1;
   place(destination);
@@ -293,7 +296,7 @@ void Agenda::put_off(Destination &destination, WallTime now, const std::optional
   }
   if (!address || destination.crowd_hook.is_linked()) return;
   if (crowds_.size() >= 1024) std::erase_if(crowds_, [](const auto &crowd) { return crowd.second.empty(); });
-  Crowd &crowd = crowds_[*address];
+  Crowd &crowd = line_of(crowds_[*address], destination);
   destination.waits_at = address;
   destination.has_turn ? crowd.push_front(destination) : crowd.push_back(destination);
 }
@@ -313,22 +316,24 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     from.has_turn = false;
     from.crowd_hook.unlink();
     from.waits_at = address;
-    crowds_[address].push_back(from);
+    line_of(crowds_[address], from).push_back(from);
   }
   const auto found = crowds_.find(address);
   if (found == crowds_.end()) return;
-  Crowd &crowd = found->second;
-  while (!crowd.empty()) {
+  Crowds &crowds = found->second;
+  while (!crowds.empty()) {
+    Crowd &crowd = crowds.turn();
     Destination &next = crowd.front();
     crowd.pop_front();
     if (!next.is_backing_off() || !next.has_ready()) continue;
+    crowds.last_was_known = &crowd == &crowds.known;
     next.passes = 1;
     next.has_turn = true;
     next.worker = worker;
     place(next);
     break;
   }
-  if (crowd.empty()) crowds_.erase(found);
+  if (crowds.empty()) crowds_.erase(found);
 }
 
 void Agenda::end_wait_for_room(Destination &destination) noexcept {

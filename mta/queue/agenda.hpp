@@ -142,7 +142,21 @@ private:
           Destination, boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
           &Destination::crowd_hook>,
       boost::intrusive::constant_time_size<false>>;
-  std::map<smtp::IpAddress, Crowd> crowds_;
+  /// Known destinations and ours in one line, in the other what strangers can make many of: notices, and those that
+  /// were never reached. They take turns, so that the second line keeps the first waiting for one connection only.
+  struct Crowds {
+    Crowd known, others;
+    bool last_was_known = false;
+    [[nodiscard]] bool empty() const noexcept { return known.empty() && others.empty(); }
+    [[nodiscard]] Crowd &turn() noexcept {
+      return others.empty() || (!known.empty() && !last_was_known) ? known : others;
+    }
+  };
+  [[nodiscard]] Crowd &line_of(Crowds &crowds, const Destination &destination) const noexcept {
+    const Lane lane = lane_of(destination);
+    return lane == Lane::known || lane == Lane::ours ? crowds.known : crowds.others;
+  }
+  std::map<smtp::IpAddress, Crowds> crowds_;
   std::size_t active_ = 0;
   std::array<std::size_t, lanes> in_lane_{}; ///< active units, as they are counted
   std::size_t last_lane_ = lanes - 1;

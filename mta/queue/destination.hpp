@@ -107,6 +107,8 @@ struct Destination {
   [[nodiscard]] bool has_ready() const noexcept { return !ready.empty() || !ready_notices.empty(); }
   [[nodiscard]] bool is_dead() const noexcept { return failures > 0; }
   [[nodiscard]] bool is_backing_off() const noexcept { return backoff_hook.is_linked(); }
+  /// Its mail is not about to be tried: it is dead, or waits for room at its addresses.
+  [[nodiscard]] bool is_stuck() const noexcept { return is_dead() || is_backing_off(); }
   /// True when a job may start now, with `limit` the most connections per destination.
   [[nodiscard]] bool can_start(std::size_t limit) const noexcept;
 

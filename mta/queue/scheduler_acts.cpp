@@ -51,7 +51,7 @@ private:
     looked_ = true;
     if (entry_.message->held) return;
     for (const auto &unit : entry_.units) {
-      if (!unit->destination->is_dead()) continue;
+      if (!unit->destination->is_stuck()) continue;
       awaited_.resize(entry_.message->recipients.size());
       if (unit->recipients.empty()) std::fill(awaited_.begin(), awaited_.end(), unit->destination);
       for (const std::uint32_t index : unit->recipients) awaited_[index] = unit->destination;
@@ -63,7 +63,8 @@ private:
 
   const Entry &entry_;
   mutable bool looked_ = false;
-  mutable std::vector<const Destination *> awaited_; ///< the dead destination that each waits for; empty: there is none
+  mutable std::vector<const Destination *>
+      awaited_; ///< the dead or full destination that each waits for; empty: there is none
 };
 
 bool Scheduler::Impl::fits(const Entry &entry, const QueueFilter &filter, const Reasons &state_of) const {

@@ -135,15 +135,16 @@ void Scheduler::Impl::meet_deadline(Entry &entry, WallTime time) {
   }
   if (entry.message->held) return;
   for (const auto &unit : entry.units) {
-    const bool is_stuck = unit->state != Unit::State::active && unit->destination->is_dead();
+    const bool is_stuck = unit->state != Unit::State::active && unit->destination->is_stuck();
     if (is_stuck && time >= entry.message->expires) give_up(entry, *unit);
   }
-  // A recipient that was never tried, at a destination that is not dead, is about to be: what comes of it decides.
+  // A recipient that was never tried, at a destination that is neither dead nor waits for room, is about to be: what
+  // comes of it decides.
   std::vector<std::size_t> late;
   for (const auto &unit : entry.units) {
     const auto look = [&](std::size_t i) {
       const RecipientState &state = entry.message->recipients[i];
-      const bool was_tried = state.attempts > 0 || unit->destination->is_dead();
+      const bool was_tried = state.attempts > 0 || unit->destination->is_stuck();
       if (was_tried && is_open(entry, i) && owes_delay_notice(entry.begun, state, options.retry, time))
         late.push_back(i);
     };
@@ -157,13 +158,21 @@ void Scheduler::Impl::meet_deadline(Entry &entry, WallTime time) {
 
 void Scheduler::Impl::take_reason(RecipientState &state, const Destination &destination) {
   if (state.cause != FailureCause::none) return;
+  if (!destination.is_dead()) {
+    if (!destination.is_backing_off()) return;
+    state.cause = FailureCause::connect;
+    state.detail = "its hosts have no room for another connection of ours: it waits for one that ends";
+    state.last_reply = {451, smtp::EnhancedCode{4, 4, 5}, state.detail};
+    return;
+  }
   state.cause = destination.failure_cause;
   state.last_reply = destination.failure_reply;
   state.last_host = destination.failure_host;
   state.detail = destination.failure_detail;
 }
 
-/// The destination is dead and the message's time is over: it fails with what is known, without one more attempt.
+/// The destination is dead, or has no room for it, and the message's time is over: it fails with what is known, without
+/// one more attempt.
 void Scheduler::Impl::give_up(Entry &entry, Unit &unit) {
   std::vector<std::size_t> failed;
   const auto fail = [&](std::size_t i) {

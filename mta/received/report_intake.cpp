@@ -76,6 +76,7 @@ const char *to_word(ReportStore::Outcome outcome) noexcept {
   case ReportStore::Outcome::stored: return "stored";
   case ReportStore::Outcome::duplicate: return "duplicate";
   case ReportStore::Outcome::replaced: return "replaced";
+  case ReportStore::Outcome::no_room: return "no_room";
   }
   return "";
 }
@@ -196,6 +197,8 @@ struct ReportIntake::Impl {
       store_folder = folder;
     }
     store->set_keep(keep);
+    // Strangers' reports are not to be why mail is put off.
+    store->set_min_free(2 * config.spool.min_free);
     store->remove_old(now());
     return {};
   }

@@ -145,6 +145,12 @@ void ReportStore::make_room(std::uint64_t size, bool unreadable) {
     drop(doubtful_.empty() ? by_age_.begin()->first : doubtful_.begin()->first);
 }
 
+bool ReportStore::is_short_of_room(std::uint64_t size) const {
+  if (limits_.min_free == 0) return false;
+  const auto space = files_->free_space(folder_);
+  return space && *space < limits_.min_free + size;
+}
+
 Result<void> ReportStore::write(const Name &name, std::string_view text) {
   const std::string path = path_of(name), unfinished = path + std::string(half_written);
   const auto put = [&]() -> Result<void> {
@@ -176,6 +182,14 @@ Result<ReportStore::Outcome> ReportStore::add(const StoredReport &stored) {
     // A forged copy that came first must not keep the real one out.
     if (!name.authenticated || known->second.authenticated) return Outcome::duplicate;
     old = known->second;
+  }
+  if (is_short_of_room(text.size())) {
+    if (!name.authenticated) return Outcome::no_room;
+    while (!doubtful_.empty() && is_short_of_room(text.size())) drop(doubtful_.begin()->first);
+    if (is_short_of_room(text.size()))
+      return fail(ErrorCode::full, fmt::format("reports leave {} octets of the disk free", limits_.min_free));
+    old.reset(); // it may be among them
+    if (const auto left = by_id_.find(name.id); left != by_id_.end()) old = left->second;
   }
   if (auto written = write(name, text); !written) return tl::unexpected(written.error());
   if (old) drop(*old);

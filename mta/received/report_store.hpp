@@ -23,6 +23,7 @@ struct ReportStoreLimits {
   std::size_t unreadable = 1'000;        ///< of them; a new one pushes out the oldest
   std::uint64_t octets = 4'294'967'296;  ///< of all files
   std::uint64_t file_size = 134'217'728; ///< that is read
+  std::uint64_t min_free = 0;            ///< octets of the disk that reports leave free
 };
 
 /// "<spool.path>/reports".
@@ -41,17 +42,20 @@ public:
     stored,
     duplicate, ///< the same report is there already; nothing changed
     replaced,  ///< it was there, from mail that was not authenticated; this one is
+    no_room,   ///< not authenticated, and the disk is short of room: nothing changed
   };
 
   /// Makes the folder (0700) when it is not there, and removes files that a crash left half-written.
   [[nodiscard]] static smtp::Result<ReportStore> open(std::string folder, const ReportStoreLimits &limits,
                                                       std::shared_ptr<FileSystem> files);
 
-  /// Durable when it returns. Errors: full, io, not_permitted; then nothing changed.
+  /// Durable when it returns. Where the disk is short of room entries that were not authenticated go first. Errors:
+  /// full, io, not_permitted; then nothing was stored.
   [[nodiscard]] smtp::Result<Outcome> add(const StoredReport &stored);
   /// Removes what is older than `keep`. Gives how many.
   std::size_t remove_old(std::chrono::sys_seconds now);
   void set_keep(std::chrono::days keep) noexcept { limits_.keep = keep; }
+  void set_min_free(std::uint64_t octets) noexcept { limits_.min_free = octets; }
 
   [[nodiscard]] std::size_t size() const noexcept { return by_age_.size(); }
   [[nodiscard]] std::uint64_t octets() const noexcept { return octets_; }
@@ -75,6 +79,7 @@ private:
   void insert(const Name &name, std::uint64_t size);
   void drop(const Name &name); ///< a failed removal is tried again when the store is opened next
   void make_room(std::uint64_t size, bool unreadable);
+  [[nodiscard]] bool is_short_of_room(std::uint64_t size) const;
 
   std::string folder_;
   ReportStoreLimits limits_;

@@ -94,7 +94,8 @@ private:
       salvage_.restore_header(**file, *header);
     }
     if (*size < header->size)
-      report_.notes.push_back(fmt::format("segment {:08x}: file has {} of {} octets", number, *size, header->size));
+      report_.damage.push_back(
+          fmt::format("segment {:08x}: the file was cut, and has {} of {} octets", number, *size, header->size));
     header->size = *size; // a file that was cut is never written to again, nor kept as a spare
     id_limit_ = std::max(id_limit_, header->id_limit);
 

@@ -178,6 +178,23 @@ TEST(ResolverHealth, NamesOfOursAreAskedAbout) {
                                                    .route = {},
                                                    .place = {}});
   EXPECT_EQ(mta::health_names(config), (std::vector<std::string>{"mx.ours.example", "a.example", "b.example"}));
+  // A private network: everything goes by a route, and no sender is checked.
+  mta::ListenerConfig listener;
+  listener.role = policy::ListenerRole::mx;
+  listener.check_senders = false;
+  config.listeners.push_back(listener);
+  mta::RouteConfig route;
+  route.domains.push_back(smtp::DomainPattern::parse("*").value());
+  route.route.hosts.push_back({});
+  route.route.hosts[0].host = "10.0.0.1";
+  config.routes.push_back(route);
+  EXPECT_TRUE(mta::health_names(config).empty());
+  config.routes[0].route.hosts[0].host = "hub.example";
+  EXPECT_FALSE(mta::health_names(config).empty()) << "the name of the host is looked up";
+  config.dns.hosts_file = "/etc/hosts";
+  EXPECT_TRUE(mta::health_names(config).empty());
+  config.listeners[0].check_senders = true;
+  EXPECT_FALSE(mta::health_names(config).empty());
   config.dns.health_names = {"known.example"};
   EXPECT_EQ(mta::health_names(config), std::vector<std::string>{"known.example"});
 }

@@ -231,6 +231,28 @@ TEST(ConnectionLimits, AClientThatShowsItsCertificateGivesBackItsPlaceAndItsRate
   EXPECT_EQ(limits.connections(), 1U);
 }
 
+TEST(ConnectionLimits, RecipientsOfAnAddressAndOfItsNetworkCountForAMinute) {
+  ConnectionLimits counts;
+  LimitConfig limits = make_limits(100, 100, 100, 100);
+  limits.recipient_rate = 10;
+  const auto start = ConnectionLimits::Clock::time_point(Seconds(1000));
+  std::vector<Ticket> open;
+  const auto address = [](int last) { return IpAddress::parse("192.0.2." + std::to_string(last)).value(); };
+  for (int last = 1; last <= 7; ++last) open.push_back(counts.admit(address(last), limits, start).value());
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(counts.take_recipient(address(1), limits, start)) << i;
+  const auto over = counts.take_recipient(address(1), limits, start + Seconds(30));
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().detail, "too many recipients from your address within a minute, limit is 10");
+  for (int last = 2; last <= 5; ++last)
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(counts.take_recipient(address(last), limits, start)) << last << ' ' << i;
+  const auto network = counts.take_recipient(address(6), limits, start + Seconds(1));
+  ASSERT_FALSE(network);
+  EXPECT_EQ(network.error().detail, "too many recipients from your network 192.0.2.0/24 within a minute, limit is 50");
+  EXPECT_TRUE(counts.admit(address(6), limits, start).has_value()) << "connections are counted apart";
+  EXPECT_TRUE(counts.take_recipient(address(1), limits, start + Seconds(90))) << "half of it is long ago";
+  EXPECT_TRUE(counts.take_recipient(address(6), limits, start + Seconds(200)));
+}
+
 TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {
   ConnectionLimits limits;
   const LimitConfig config = make_limits(1'000'000, 1, 1'000'000, 10);

@@ -81,6 +81,14 @@ TEST(OutboundLoad, a_host_that_turns_one_more_away_takes_as_many_as_there_are) {
   load->note_ended(host, now);
   EXPECT_TRUE(load->note_no_room(host, now + OutboundLoad::just_now - 1s));
   EXPECT_FALSE(load->note_no_room(host, now + OutboundLoad::just_now));
+  // Also where it never said so before, and however many others ended since.
+  const auto other = address("192.0.2.9");
+  load->note_ended(other, now);
+  EXPECT_TRUE(load->note_no_room(other, now + 1s));
+  for (int i = 0; i < 1000; ++i)
+    load->note_ended(address(("198.51.100." + std::to_string(i % 250)).c_str()), now + std::chrono::milliseconds(i));
+  load->note_ended(other, now + 2s);
+  EXPECT_TRUE(load->note_no_room(other, now + 3s));
 }
 
 } // namespace

@@ -95,6 +95,24 @@ TEST_F(ReportStoreTest, AnAuthenticatedCopyReplacesOneThatWasNot) {
   EXPECT_EQ(find_report(*disk_, folder, id_of(entry_of("r-1"))).value().received, start + 2s);
 }
 
+TEST_F(ReportStoreTest, WhereTheDiskIsShortForgedOnesGoAndNoMoreOfThemCome) {
+  ReportStoreLimits limits;
+  limits.min_free = 1'000'000;
+  disk_->set_free_space(10'000'000);
+  auto store = open(limits);
+  ASSERT_EQ(store.add(entry_of("real-1", 0s)).value(), Outcome::stored);
+  ASSERT_EQ(store.add(entry_of("forged-1", 1s, false)).value(), Outcome::stored);
+  disk_->set_free_space(1'000'000);
+  EXPECT_EQ(store.add(entry_of("forged-2", 2s, false)).value(), Outcome::no_room);
+  EXPECT_EQ(listed(), (Texts{"real-1", "forged-1"})) << "nothing goes for it";
+  const auto refused = store.add(entry_of("real-2", 3s));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, smtp::ErrorCode::full);
+  EXPECT_EQ(listed(), Texts{"real-1"}) << "those that were not authenticated went first";
+  disk_->set_free_space(10'000'000);
+  EXPECT_EQ(store.add(entry_of("real-2", 4s)).value(), Outcome::stored);
+}
+
 TEST_F(ReportStoreTest, OverTheBoundTheOldestThatWasNotAuthenticatedGoesThenTheOldest) {
   ReportStoreLimits limits;
   limits.entries = 3;
