@@ -20,12 +20,14 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include "mta/config/faults.hpp"
+#include "mta/config/load.hpp"
 #include "mta/control/client.hpp"
 #include "mta/spool/segment.hpp"
 #include "smtp/base/text.hpp"
@@ -87,6 +89,7 @@ public:
     check_names();
     check_keys();
     check_partner_folder();
+    check_reload();
     return std::move(findings_);
   }
 
@@ -200,6 +203,11 @@ private:
       return add(Severity::error, "spool.path", fmt::format("{} is no folder", path.string()));
     if (const auto found = obstacle(path, 7); !found.empty()) return add(Severity::error, "spool.path", found);
     check_spool_files(path);
+    struct statfs kind {};
+    constexpr long tmpfs_magic = 0x01021994, ramfs_magic = 0x858458f6; // statfs(2)
+    if (::statfs(path.c_str(), &kind) == 0 && (kind.f_type == tmpfs_magic || kind.f_type == ramfs_magic))
+      add(Severity::warning, "spool.path",
+          fmt::format("{} is in memory: acknowledged mail is lost when the machine restarts", path.string()));
     struct statvfs room {};
     if (::statvfs(path.c_str(), &room) == 0) {
       const auto free = static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize;
@@ -499,6 +507,23 @@ private:
   }
 
   /// Partner files that nobody reads: "partner.tom", "partner.toml.bak". Samples are named so on purpose.
+  /// A start reads as root what a reload reads as the daemon's user.
+  void check_reload() {
+    if (::geteuid() != 0 || !identity_.known || identity_.user == 0) return;
+    LoadedConfig seen;
+    {
+      const LookingAs user(identity_.user, identity_.group);
+      if (!user.is_user()) return;
+      seen = load_config(config_.file, std::chrono::system_clock::now());
+    }
+    for (Finding &finding : seen.findings) {
+      if (finding.severity != Severity::error) continue;
+      finding.severity = Severity::warning;
+      finding.message += "; a start reads it as root, but a reload, which is the daemon's user, would be refused";
+      findings_.push_back(std::move(finding));
+    }
+  }
+
   void check_partner_folder() {
     const fs::path folder = fs::path(config_.file).parent_path() / config_.server.partners;
     std::error_code error;

@@ -103,6 +103,33 @@ void check_other_routes(const Config &config, std::vector<Finding> &findings) {
                   partner.outbound->place, findings);
 }
 
+/// An inbound rule in force that no listener can satisfy refuses all of the partner's mail.
+void check_inbound_rules(const Config &config, std::chrono::sys_days today, std::vector<Finding> &findings) {
+  for (const policy::Partner &partner : config.partners.partners()) {
+    if (!partner.inbound || partner.inbound->mode != policy::Mode::enforce) continue;
+    const policy::InboundRule &rule = *partner.inbound;
+    if (rule.from && *rule.from > today) continue;
+    const bool needs_certificate = rule.level >= tls::Level::authenticated && rule.networks.empty();
+    for (const ListenerConfig &listener : config.listeners) {
+      const bool holds_there = rule.listeners.empty() ? listener.role == policy::ListenerRole::mx
+                                                      : std::find(rule.listeners.begin(), rule.listeners.end(),
+                                                                  listener.name) != rule.listeners.end();
+      if (!holds_there) continue;
+      const char *what =
+          listener.tls == ListenerTls::none ? "offers no TLS (tls = \"none\")"
+          : needs_certificate && !listener.request_client_certificate && !listener.require_client_certificate
+              ? "asks for no client certificate (request_client_certificate = false)"
+              : nullptr;
+      if (what == nullptr) continue;
+      findings.push_back(
+          finding_at(Severity::fault, rule.place, "inbound",
+                     fmt::format("the listener \"{}\" {}: all mail of the partner \"{}\" would be refused "
+                                 "there",
+                                 listener.name, what, smtp::escape(partner.name, 80))));
+    }
+  }
+}
+
 } // namespace
 
 Finding finding_at(Severity severity, const std::string &place, std::string key, std::string message) {
@@ -118,6 +145,7 @@ std::vector<Finding> find_faults(const Config &config, std::chrono::system_clock
     for (const auto &[name, domain] : config.domains)
       if (!serves_reports_only(config, domain)) check_route(config, domain, findings);
   check_other_routes(config, findings);
+  check_inbound_rules(config, std::chrono::floor<std::chrono::days>(now), findings);
   for (const CertificateConfig &certificate : config.certificates)
     if (certificate.not_after && *certificate.not_after <= now)
       findings.push_back(

@@ -191,6 +191,26 @@ json::object MessageRequests::take_recipients(const json::object &request) {
   return failure("the envelope: " + taken.error().detail);
 }
 
+/// RFC 5321 section 2.3.8: lines end with CRLF. A file that went through an editor may have LF alone, which is mended;
+/// what no next hop would take is refused here, where somebody can do something about it.
+smtp::Result<std::string> MessageRequests::with_line_ends(Import &import, std::string_view octets) {
+  const auto wrong = [&import](const char *what) {
+    return smtp::fail(smtp::ErrorCode::bad_syntax,
+                      fmt::format("{} at octet {}: no mail server takes that", what, import.taken));
+  };
+  std::string lines;
+  lines.reserve(octets.size() + octets.size() / 32);
+  for (const char octet : octets) {
+    if (import.after_cr && octet != '\n') return wrong("a CR that ends no line");
+    if (octet == '\0') return wrong("a NUL octet");
+    if (octet == '\n' && !import.after_cr) lines += '\r';
+    lines += octet;
+    import.after_cr = octet == '\r';
+    ++import.taken;
+  }
+  return lines;
+}
+
 json::object MessageRequests::take_import(const json::object &request) {
   const auto found = imports_.find(text_of(request, "token"));
   if (found == imports_.end()) return failure("there is no such import, or it took too long");
@@ -205,8 +225,10 @@ json::object MessageRequests::take_import(const json::object &request) {
   const std::uint64_t limit = services_.snapshot.get()->config().limits.smtp.message_size + 1'048'576;
   if (limit > 1'048'576 && import.scanner->facts().size + octets->size() > limit)
     return end(fmt::format("the message is longer than limits.message_size and 1 MiB of trace, {} octets", limit));
-  if (const auto scanned = import.scanner->feed(*octets); !scanned) return end(scanned.error().detail);
-  if (const auto kept = import.writer->append(*octets); !kept) return end(kept.error().detail);
+  const auto lines = with_line_ends(import, *octets);
+  if (!lines) return end(lines.error().detail);
+  if (const auto scanned = import.scanner->feed(*lines); !scanned) return end(scanned.error().detail);
+  if (const auto kept = import.writer->append(*lines); !kept) return end(kept.error().detail);
   return well();
 }
 
@@ -219,6 +241,7 @@ Task<json::object> MessageRequests::end_import(std::string token, ControlPeer pe
   const smtp::MessageFacts &facts = import.scanner->facts();
   const auto snapshot = services_.snapshot.get();
   if (facts.size == 0) co_return failure("the message is empty");
+  if (import.after_cr) co_return failure("the message ends with a CR that ends no line");
   Envelope &envelope = message.envelope;
   envelope.body_size = facts.size;
   envelope.header_size = facts.header_size;

@@ -49,7 +49,10 @@ private:
     std::unique_ptr<smtp::HeaderScanner> scanner;
     std::string reason;
     std::chrono::steady_clock::time_point last;
+    std::uint64_t taken = 0; ///< octets of the file
+    bool after_cr = false;   ///< the last of them was a CR
   };
+  static smtp::Result<std::string> with_line_ends(Import &import, std::string_view octets);
   [[nodiscard]] std::shared_ptr<const QueuedMessage> find(const std::string &id) const;
   Task<boost::json::object> content(boost::json::object request, ControlPeer peer);
   /// One change at a time, each made of the rules that are in force by then; the disk is waited for elsewhere.

@@ -169,6 +169,11 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
 }
 
 smtp::Reply storage_reply(const smtp::Error &error) {
+  constexpr std::string_view by_messages = "spool holds "; // as the spool says which limit it is
+  if (error.code == smtp::ErrorCode::full && error.detail.starts_with(by_messages))
+    return make_reply(
+        452, {4, 3, 1},
+        fmt::format("the queue is full, {} messages", error.detail.substr(error.detail.find("limit is"))));
   if (error.code == smtp::ErrorCode::full)
     return make_reply(452, {4, 3, 1}, "insufficient system storage, try again later");
   return make_reply(451, {4, 3, 0}, "the message cannot be stored at the moment, try again later");

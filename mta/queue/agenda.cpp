@@ -174,7 +174,7 @@ void Agenda::try_for_room(Destination &destination, WallTime now) {
   const auto found = destination.waits_at ? crowds_.find(*destination.waits_at) : crowds_.end();
   if (found == crowds_.end()) return;
   Crowds &crowds = found->second;
-  Crowd &line = !crowds.known.empty() && &crowds.known.front() == &destination ? crowds.known : crowds.others;
+  Crowd &line = !crowds.mail.empty() && &crowds.mail.front() == &destination ? crowds.mail : crowds.notices;
   if (line.empty() || &line.front() != &destination) return;
   line.pop_front();
   destination.has_turn = true;
@@ -326,7 +326,7 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     Destination &next = crowd.front();
     crowd.pop_front();
     if (!next.is_backing_off() || !next.has_ready()) continue;
-    crowds.last_was_known = &crowd == &crowds.known;
+    crowds.last_was_mail = &crowd == &crowds.mail;
     next.passes = 1;
     next.has_turn = true;
     next.worker = worker;

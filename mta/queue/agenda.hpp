@@ -142,19 +142,18 @@ private:
           Destination, boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
           &Destination::crowd_hook>,
       boost::intrusive::constant_time_size<false>>;
-  /// Known destinations and ours in one line, in the other what strangers can make many of: notices, and those that
-  /// were never reached. They take turns, so that the second line keeps the first waiting for one connection only.
+  /// Those that have messages from <> only, of which strangers can make any number, stand in a line of their own. The
+  /// two take turns, so that the one keeps the other waiting for one connection only.
   struct Crowds {
-    Crowd known, others;
-    bool last_was_known = false;
-    [[nodiscard]] bool empty() const noexcept { return known.empty() && others.empty(); }
+    Crowd mail, notices;
+    bool last_was_mail = false;
+    [[nodiscard]] bool empty() const noexcept { return mail.empty() && notices.empty(); }
     [[nodiscard]] Crowd &turn() noexcept {
-      return others.empty() || (!known.empty() && !last_was_known) ? known : others;
+      return notices.empty() || (!mail.empty() && !last_was_mail) ? mail : notices;
     }
   };
   [[nodiscard]] Crowd &line_of(Crowds &crowds, const Destination &destination) const noexcept {
-    const Lane lane = lane_of(destination);
-    return lane == Lane::known || lane == Lane::ours ? crowds.known : crowds.others;
+    return lane_of(destination) == Lane::notices ? crowds.notices : crowds.mail;
   }
   std::map<smtp::IpAddress, Crowds> crowds_;
   std::size_t active_ = 0;

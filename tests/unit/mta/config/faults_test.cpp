@@ -132,6 +132,37 @@ TEST(FindFaults, APartnersRouteThatLeadsBack) {
       << faults.front().message;
 }
 
+TEST(FindFaults, AnInboundRuleThatNoClientCanKeep) {
+  Config config;
+  ListenerConfig listener;
+  listener.name = "mx";
+  config.listeners.push_back(listener);
+  policy::Partner partner;
+  partner.name = "there";
+  partner.domains = {smtp::DomainPattern::parse("there.example").value()};
+  partner.inbound.emplace();
+  partner.inbound->level = tls::Level::authenticated;
+  partner.inbound->place = "partners.d/there.toml:7";
+  const auto faults_of = [&] {
+    config.partners = policy::PartnerTable::build({partner}).value();
+    return find_faults(config, today);
+  };
+  EXPECT_TRUE(faults_of().empty());
+  config.listeners[0].request_client_certificate = false;
+  ASSERT_EQ(faults_of().size(), 1U);
+  EXPECT_NE(faults_of()[0].message.find("asks for no client certificate"), std::string::npos);
+  partner.inbound->level = tls::Level::encrypted;
+  EXPECT_TRUE(faults_of().empty());
+  config.listeners[0].tls = ListenerTls::none;
+  ASSERT_EQ(faults_of().size(), 1U);
+  EXPECT_NE(faults_of()[0].message.find("offers no TLS"), std::string::npos);
+  partner.inbound->listeners = {"other"};
+  EXPECT_TRUE(faults_of().empty()) << "it does not hold there";
+  partner.inbound->listeners.clear();
+  partner.inbound->mode = policy::Mode::observe;
+  EXPECT_TRUE(faults_of().empty());
+}
+
 TEST(FindFaults, CertificatesThatHaveEnded) {
   for (const int days : {-1, 0, 1}) {
     SCOPED_TRACE(days);

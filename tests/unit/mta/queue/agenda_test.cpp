@@ -434,6 +434,35 @@ TEST_F(AgendaShares, a_share_that_is_nearly_full_is_in_a_hurry) {
   EXPECT_EQ(agenda_.next(), nullptr);
 }
 
+TEST_F(AgendaCrowd, notices_to_many_domains_of_a_full_host_keep_mail_waiting_for_one_of_them) {
+  agenda_.set_limits({.connections = 100, .connections_per_destination = 1, .notices = 50});
+  for (int i = 0; i < 20; ++i) add("n" + std::to_string(i)).is_notice = false;
+  Unit *running = agenda_.next();
+  const auto put_off_all = [&] {
+    while (Unit *unit = agenda_.next()) {
+      finish_at(*unit, Feedback::put_off, host_);
+      agenda_.add(*unit, now_, now_);
+    }
+  };
+  // What waits is from <>: as the queue marks it before it is added.
+  ASSERT_NE(running, nullptr);
+  while (Unit *unit = agenda_.next()) {
+    finish_at(*unit, Feedback::put_off, host_);
+    unit->is_notice = true;
+    agenda_.add(*unit, now_, now_);
+  }
+  for (int i = 0; i < 4; ++i) add("honest");
+  put_off_all();
+  std::vector<std::string> order;
+  for (int turn = 0; turn < 8 && running != nullptr; ++turn) {
+    finish_at(*running, Feedback::reached, host_);
+    running = agenda_.next();
+    if (running != nullptr) order.push_back(running->destination->key);
+    put_off_all();
+  }
+  EXPECT_GE(std::count(order.begin(), order.end(), "honest"), 3) << ::testing::PrintToString(order);
+}
+
 TEST_F(AgendaCrowd, what_went_on_at_an_idle_connection_goes_on) {
   for (int i = 0; i < 6; ++i) add("a");
   Unit *unit = agenda_.next();
