@@ -144,6 +144,9 @@ After take_failure(Group &group, const std::vector<std::size_t> &batch, const sm
   return After::over;
 }
 
+/// What a host usually takes to answer QUIT and to close.
+constexpr std::chrono::milliseconds goodbye_time{250};
+
 struct BatchEnd {
   After after = After::over;
   bool is_good = false; ///< the transaction is over and the connection can take another
@@ -340,7 +343,14 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
       const auto idle = std::find_if(step.addresses.begin(), step.addresses.end(), [&](const smtp::SocketAddress &one) {
         return group.worker->make_room_at(one.address);
       });
-      if (idle != step.addresses.end()) addresses.push_back(*idle);
+      if (idle != step.addresses.end()) {
+        addresses.push_back(*idle);
+        // A host that takes few counts it until it has answered QUIT.
+        if (load->knows_room(idle->address)) {
+          asio::steady_timer until(group.worker->worker().context, goodbye_time);
+          (void)co_await until.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+      }
     }
     if (addresses.empty()) {
       group.crowded = step.addresses.front().address;

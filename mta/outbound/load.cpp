@@ -68,6 +68,12 @@ bool OutboundLoad::takes_more(const smtp::IpAddress &address, Clock::time_point 
   return takes_more_locked(counted(address), now);
 }
 
+bool OutboundLoad::knows_room(const smtp::IpAddress &address, Clock::time_point now) const {
+  const std::lock_guard lock(mutex_);
+  const auto room = rooms_.find(counted(address));
+  return room != rooms_.end() && room->second.until > now;
+}
+
 bool OutboundLoad::note_no_room(const smtp::IpAddress &address, Clock::time_point now) {
   const smtp::IpAddress key = counted(address);
   const std::lock_guard lock(mutex_);

@@ -53,6 +53,8 @@ public:
   [[nodiscard]] bool takes_more(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) const;
   /// A session of ours with the host at this address said QUIT; the host may still count it.
   void note_ended(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) noexcept;
+  /// The host at this address has said how many it takes.
+  [[nodiscard]] bool knows_room(const smtp::IpAddress &address, Clock::time_point now = Clock::now()) const;
   static constexpr std::chrono::seconds room_is_known{60};
   /// A host may still count a connection that we have ended.
   static constexpr std::chrono::seconds just_now{5};

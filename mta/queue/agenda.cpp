@@ -273,7 +273,7 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
     destination.note_failed(schedule, now, random);
     backing_off_.insert(destination);
     break;
-  case Feedback::put_off: put_off(destination, now, address, worker); break;
+  case Feedback::put_off: put_off(unit, now, address, worker); break;
   case Feedback::unknown: break;
   }
   place(destination);
@@ -282,8 +282,9 @@ Agenda::Change Agenda::finish(Unit &unit, Feedback feedback, const policy::Retry
   return change;
 }
 
-void Agenda::put_off(Destination &destination, WallTime now, const std::optional<smtp::IpAddress> &address,
+void Agenda::put_off(const Unit &unit, WallTime now, const std::optional<smtp::IpAddress> &address,
                      std::optional<std::size_t> worker) {
+  Destination &destination = *unit.destination;
   leave_ring(destination);
   if (!destination.is_backing_off()) {
     destination.note_put_off(now);
@@ -296,7 +297,8 @@ void Agenda::put_off(Destination &destination, WallTime now, const std::optional
   }
   if (!address || destination.crowd_hook.is_linked()) return;
   if (crowds_.size() >= 1024) std::erase_if(crowds_, [](const auto &crowd) { return crowd.second.empty(); });
-  Crowd &crowd = line_of(crowds_[*address], destination);
+  Crowds &crowds = crowds_[*address];
+  Crowd &crowd = unit.is_notice && destination.ready.empty() ? crowds.notices : crowds.mail;
   destination.waits_at = address;
   destination.has_turn ? crowd.push_front(destination) : crowd.push_back(destination);
 }
@@ -316,7 +318,8 @@ void Agenda::pass_on(Destination &from, const smtp::IpAddress &address, std::opt
     from.has_turn = false;
     from.crowd_hook.unlink();
     from.waits_at = address;
-    line_of(crowds_[address], from).push_back(from);
+    Crowds &crowds = crowds_[address];
+    (from.ready.empty() ? crowds.notices : crowds.mail).push_back(from);
   }
   const auto found = crowds_.find(address);
   if (found == crowds_.end()) return;

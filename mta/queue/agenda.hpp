@@ -104,7 +104,7 @@ private:
   /// Puts the destination into its ring when it may start a job and is in none.
   void place(Destination &destination);
   void leave_ring(Destination &destination);
-  void put_off(Destination &destination, WallTime now, const std::optional<smtp::IpAddress> &address,
+  void put_off(const Unit &unit, WallTime now, const std::optional<smtp::IpAddress> &address,
                std::optional<std::size_t> worker);
   void try_for_room(Destination &destination, WallTime now);
   /// A place at this address, with a connection at that worker, goes to the destination that has waited longest.
@@ -152,9 +152,6 @@ private:
       return notices.empty() || (!mail.empty() && !last_was_mail) ? mail : notices;
     }
   };
-  [[nodiscard]] Crowd &line_of(Crowds &crowds, const Destination &destination) const noexcept {
-    return lane_of(destination) == Lane::notices ? crowds.notices : crowds.mail;
-  }
   std::map<smtp::IpAddress, Crowds> crowds_;
   std::size_t active_ = 0;
   std::array<std::size_t, lanes> in_lane_{}; ///< active units, as they are counted

@@ -103,6 +103,7 @@ connections_per_address = 6
 connections_per_network = 7
 connection_rate = 8
 connection_rate_per_network = 9
+recipient_rate = 10
 exempt_networks = ["10.0.0.0/8", "2001:db8::/32"]
 questions_per_address = 31
 questions_per_network = 32
@@ -203,6 +204,7 @@ accept_server_auth = true
                          7,
                          8,
                          9,
+                         10,
                          {smtp::Network::parse("10.0.0.0/8").value(), smtp::Network::parse("2001:db8::/32").value()},
                          31,
                          32,
