@@ -58,7 +58,8 @@ void ServerSession::Impl::run(const CommandLine &command) {
     break;
   default: break;
   }
-  if (options_.require_tls && !in_tls_ && needs_required_tls(command.verb))
+  // BDAT has its own: RFC 3030 section 2, the octets of a refused chunk are no commands.
+  if (options_.require_tls && !in_tls_ && needs_required_tls(command.verb) && command.verb != Verb::bdat)
     return refuse(530, {5, 7, 0}, "this server demands TLS: say STARTTLS first");
   switch (command.verb) {
   case Verb::ehlo:
@@ -180,6 +181,8 @@ void ServerSession::Impl::run_bdat(std::string_view argument) {
   }
   auto *body = std::get_if<ReceivingBody>(&state_);
   const auto *transaction = std::get_if<InTransaction>(&state_);
+  if (options_.require_tls && !in_tls_)
+    return refuse_chunk(*chunk, Reply{530, EnhancedCode{5, 7, 0}, "this server demands TLS: say STARTTLS first"});
   if (body == nullptr && transaction == nullptr)
     return refuse_chunk(*chunk, Reply{503, EnhancedCode{5, 5, 1}, "say MAIL and RCPT first"});
   if (transaction != nullptr && transaction->recipients == 0)

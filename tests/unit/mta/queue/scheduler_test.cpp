@@ -308,6 +308,44 @@ TEST_F(SchedulerTest, messages_behind_a_dead_destination_are_told_late_and_expir
   EXPECT_TRUE(spool_.stored().empty());
 }
 
+TEST_F(SchedulerTest, messages_that_wait_for_room_are_told_late_and_expire_while_one_goes_on) {
+  start();
+  for (std::uint64_t id = 1; id <= 12; ++id) submit(message(id, {"p@full.example"}));
+  std::set<std::uint64_t> late, failed;
+  const auto host = smtp::IpAddress::v4({192, 0, 2, 1});
+  while (now_ < start_time + 121h) {
+    // Its host has one connection of ours, which does not end, and takes no other.
+    auto running = std::exchange(running_, {});
+    for (auto &one : running) {
+      if (now_ == start_time && one.job.message->id.value == 1) {
+        running_.push_back(std::move(one));
+        continue;
+      }
+      JobResult result{.number = one.job.number, .destination = "full.example", .results = {}};
+      result.put_off = result.nothing_learnt = true;
+      result.address = host;
+      one.done(std::move(result));
+    }
+    settle();
+    while (!asked_.empty()) {
+      const auto &request = asked_[0].request;
+      const std::uint64_t id = request.message->id.value;
+      if (request.kind == NoticeKind::delay) {
+        EXPECT_TRUE(late.insert(id).second);
+      } else {
+        EXPECT_TRUE(failed.insert(id).second);
+        EXPECT_EQ(request.message->recipients[0].cause, FailureCause::expired);
+        EXPECT_NE(request.message->recipients[0].detail.find("no room"), std::string::npos)
+            << request.message->recipients[0].detail;
+      }
+      store_notice(true);
+    }
+    advance(300s);
+  }
+  EXPECT_GE(late.size(), 11U);
+  EXPECT_GE(failed.size(), 11U);
+}
+
 TEST_F(SchedulerTest, recovered_messages_keep_their_state_and_finished_ones_go) {
   QueuedMessage waits = message(1, {"p@a.example", "q@a.example"});
   waits.recipients[0].status = RecipientStatus::delivered;

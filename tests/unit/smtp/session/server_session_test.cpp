@@ -359,4 +359,18 @@ TEST(ServerSession, gathers_replies_to_pipelined_commands_within_bounds) {
   EXPECT_EQ(replies, 10'000U);
 }
 
+TEST(ServerSession, what_a_refused_chunk_holds_is_no_command) {
+  ServerOptions closed = options();
+  closed.require_tls = true;
+  closed.offer_starttls = true;
+  ServerSession session(closed);
+  session.greet();
+  static_cast<void>(expect_action<Send>(session));
+  session.feed("EHLO c.example\r\nBDAT 12 LAST\r\nNOOP\r\nNOOP\r\nRSET\r\n");
+  std::string output;
+  for (auto action = session.next(); std::holds_alternative<Send>(action); action = session.next())
+    output += std::get<Send>(action).octets;
+  EXPECT_EQ(codes(output), "250 530 530") << output; // EHLO, the chunk, RSET
+}
+
 } // namespace
