@@ -168,7 +168,7 @@ struct LimitConfig {
   std::size_t connections_per_network = 200; ///< per /24 or /64; twice that per /56, four times per /48
   std::size_t connection_rate = 120;         ///< new connections per address and minute
   std::size_t connection_rate_per_network =
-      0; ///< per network and minute, in the same steps; 0: five times connection_rate
+      0;                               ///< per network and minute, in the same steps; 0: five times connection_rate
   std::size_t recipient_rate = 10'000; ///< taken from one address and minute; of a network five times as many
   /// Neither counted per address or network nor held to limits.idle_commands and limits.refused_recipients; trusted
   /// networks and certificates of relay listeners are exempt as well.

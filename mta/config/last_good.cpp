@@ -1,6 +1,7 @@
 // The last good configuration: see last_good.hpp.
 #include "mta/config/last_good.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -198,7 +199,9 @@ smtp::Result<std::string> KeptFiles::read(const std::string &path, std::size_t l
   if (found == texts_.end()) {
     // Who can write the folder chooses the path, and a start reads it as root: keys and certificates, and nothing else.
     auto text = disk_.read(path, limit);
-    if (text && text->find("-----BEGIN ") == std::string::npos)
+    const bool is_copy = std::any_of(copies_.begin(), copies_.end(),
+                                     [&](const auto &copy) { return path == folder_ + '/' + copy.second; });
+    if (text && !is_copy && text->find("-----BEGIN ") == std::string::npos)
       return smtp::fail(smtp::ErrorCode::not_permitted, "it is not kept with the last good configuration");
     return text;
   }

@@ -21,8 +21,9 @@ protected:
       agenda_.remove(*unit);
     }
   }
-  Unit &add(const std::string &key, WallTime due = start) {
+  Unit &add(const std::string &key, WallTime due = start, bool is_notice = false) {
     units_.push_back(std::make_unique<Unit>(entry(), agenda_.destination(key)));
+    units_.back()->is_notice = is_notice;
     agenda_.attach(*units_.back());
     agenda_.add(*units_.back(), due, now_);
     return *units_.back();
@@ -436,21 +437,16 @@ TEST_F(AgendaShares, a_share_that_is_nearly_full_is_in_a_hurry) {
 
 TEST_F(AgendaCrowd, notices_to_many_domains_of_a_full_host_keep_mail_waiting_for_one_of_them) {
   agenda_.set_limits({.connections = 100, .connections_per_destination = 1, .notices = 50});
-  for (int i = 0; i < 20; ++i) add("n" + std::to_string(i)).is_notice = false;
+  for (int i = 0; i < 20; ++i) add("n" + std::to_string(i), start, true);
   Unit *running = agenda_.next();
+  ASSERT_NE(running, nullptr);
   const auto put_off_all = [&] {
     while (Unit *unit = agenda_.next()) {
       finish_at(*unit, Feedback::put_off, host_);
       agenda_.add(*unit, now_, now_);
     }
   };
-  // What waits is from <>: as the queue marks it before it is added.
-  ASSERT_NE(running, nullptr);
-  while (Unit *unit = agenda_.next()) {
-    finish_at(*unit, Feedback::put_off, host_);
-    unit->is_notice = true;
-    agenda_.add(*unit, now_, now_);
-  }
+  put_off_all();
   for (int i = 0; i < 4; ++i) add("honest");
   put_off_all();
   std::vector<std::string> order;
