@@ -28,6 +28,7 @@ using Server = HealthReport::Server;
 constexpr auto probe_timeout = std::chrono::seconds(2);
 constexpr int probe_tries = 2; ///< a packet may be lost
 constexpr std::size_t own_names = 3;
+constexpr int more_tries = 4;
 
 std::uint32_t random_number() {
   thread_local std::mt19937 engine{std::random_device{}()};
@@ -218,8 +219,12 @@ Task<> ResolverHealth::run(std::shared_ptr<State> state) {
     const auto names = state->services.names();
     bool good = true;
     if (!names.empty()) {
+      const auto began = std::chrono::steady_clock::now();
       auto report = co_await ask_health(state->services.resolver, state->services.forwarders, names);
-      if (state->is_news(report)) { // a moment's failure is none: the first questions of a start may be late
+      // A moment's failure is none: the first questions of a start may be late, and a SERVFAIL comes quickly.
+      for (int tries = 0; tries < more_tries && state->is_news(report) &&
+                          std::chrono::steady_clock::now() - began < state->waits.patience;
+           ++tries) {
         state->timer.expires_after(state->waits.again);
         const auto [error] = co_await state->timer.async_wait(asio::as_tuple(asio::use_awaitable));
         if (error || state->is_stopped()) co_return;

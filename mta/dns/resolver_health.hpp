@@ -48,7 +48,8 @@ public:
   struct Waits {
     std::chrono::milliseconds good = std::chrono::seconds(20);
     std::chrono::milliseconds bad = std::chrono::seconds(15);
-    std::chrono::milliseconds again = std::chrono::seconds(2); ///< before a resolver that answered is called dead
+    std::chrono::milliseconds again = std::chrono::seconds(2);     ///< before one that answered is asked once more
+    std::chrono::milliseconds patience = std::chrono::seconds(10); ///< for so long, before it is called dead
     std::chrono::milliseconds told_again = std::chrono::minutes(10);
   };
   struct Services {
