@@ -61,8 +61,8 @@ struct HostAddresses {
 /// Asks for the address families that the configuration allows. What strangers' records and literals lead to is looked
 /// at: addresses that nobody else may have (unspecified, multicast) never count, those that the internet does not reach
 /// (private and the like) only with allow_private_addresses, loopback only with allow_loopback_addresses; unspecified,
-/// multicast and link-local ones never. Routes are free, but those of our own domains may not lead to ourselves. Own:
-/// see mta/config/own_addresses.hpp.
+/// multicast and link-local ones never. Routes are free, but may not lead to ourselves. Own: see
+/// mta/config/own_addresses.hpp.
 [[nodiscard]] Task<HostAddresses> find_addresses(const Config &config, Resolver &resolver, NextHost host);
 
 } // namespace mta

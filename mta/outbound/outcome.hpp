@@ -52,7 +52,7 @@ void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results);
 /// The host lacks what the message needs (8BITMIME, SMTPUTF8, REQUIRETLS, its size): for good, unless another has it.
 [[nodiscard]] HostFailure lacking_failure(const std::string &host, const smtp::Reply &reply);
 
-/// RFC 5321 section 5.1: the host is ourselves. `own_domain`: the mail is for a domain of ours, so it is our
+/// RFC 5321 section 5.1: the host is ourselves. `operators`: a route or a domain of ours leads there, so it is our
 /// configuration that leads in circles, and the mail waits until it is mended.
 [[nodiscard]] HostFailure loop_failure(const std::string &host, const std::string &reason, bool operators);
 

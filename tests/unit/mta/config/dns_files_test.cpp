@@ -18,6 +18,7 @@ TEST(TrustAnchors, AreCountedAndNamedWhereTheyAreNone) {
   const std::vector<AnchorRow> rows = {
       {"nothing", "", 0},
       {"comments", "; root\n\n  ; more\n", 0},
+      {"comments with parentheses", "; the root's (KSK 2017)\n", 0},
       {"a DS", ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n", 1},
       {"a DS without class", "example.org. DS 1 13 2 00ff", 1},
       {"with TTL and class", ". 86400 IN DNSKEY 257 3 8 AwEAAaz/tAm8 ;;state=2 [ VALID ]\n", 1},
