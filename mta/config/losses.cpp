@@ -38,7 +38,7 @@ void compare_domains(const Config &before, const Config &loaded, std::vector<Fin
 
 /// A domain for which a pattern speaks.
 std::optional<smtp::Domain> example_of(const smtp::DomainPattern &pattern) {
-  const std::string text = pattern.to_string();
+  const std::string text = pattern.to_string() == "*" ? "*.invalid" : pattern.to_string();
   auto domain = smtp::Domain::parse(text.starts_with("*.") ? "any-domain." + text.substr(2) : text);
   return domain ? std::optional(std::move(*domain)) : std::nullopt;
 }
@@ -90,12 +90,29 @@ void compare_partners(const Config &before, const Config &loaded, std::chrono::s
   }
 }
 
+void compare_routes(const Config &before, const Config &loaded, std::vector<Finding> &losses) {
+  for (const RouteConfig &route : before.routes) {
+    for (const smtp::DomainPattern &pattern : route.domains) {
+      const auto example = example_of(pattern);
+      if (!route.tls || !example) continue;
+      const tls::Level was = before.outbound_defaults(*example).level;
+      const tls::Level is = loaded.outbound_defaults(*example).level;
+      if (is >= was) continue;
+      losses.push_back(finding_at(Severity::error, route.route.place, "route.tls",
+                                  fmt::format("for {} the route demanded {}, and what holds now demands {}",
+                                              pattern.to_string(), tls::to_string(was), tls::to_string(is))));
+      break;
+    }
+  }
+}
+
 } // namespace
 
 Losses find_losses(const Config &before, const Config &loaded, std::chrono::system_clock::time_point now) {
   Losses losses;
   compare_domains(before, loaded, losses.recipients);
   compare_partners(before, loaded, std::chrono::floor<std::chrono::days>(now), losses.protection);
+  compare_routes(before, loaded, losses.protection);
   if (loaded.outbound.level < before.outbound.level)
     losses.protection.push_back({Severity::error, loaded.file, 0, "outbound.tls",
                                  fmt::format("demands {} instead of {}", tls::to_string(loaded.outbound.level),

@@ -145,4 +145,28 @@ TEST(FindLosses, AWildcardAndTheDefaultForEverybody) {
   EXPECT_TRUE(find_losses(config_with({observed}), Config(), today).empty());
 }
 
+TEST(FindLosses, ARouteThatDemandsLess) {
+  Config before;
+  RouteConfig route;
+  route.domains.push_back(smtp::DomainPattern::parse("*.gov.example").value());
+  route.tls = tls::Level::authenticated;
+  route.route.hosts.push_back({});
+  route.route.place = "portcullis.toml:40";
+  before.routes.push_back(route);
+  EXPECT_TRUE(find_losses(before, before, today).empty());
+  Config now = before;
+  now.routes[0].tls = tls::Level::encrypted;
+  const auto lower = find_losses(before, now, today).protection;
+  ASSERT_EQ(lower.size(), 1U);
+  EXPECT_EQ(lower[0].to_string(),
+            "portcullis.toml:40: route.tls: for *.gov.example the route demanded authenticated, and "
+            "what holds now demands encrypted");
+  before.routes[0].domains[0] = now.routes[0].domains[0] = smtp::DomainPattern::parse("*").value();
+  EXPECT_EQ(find_losses(before, now, today).protection.size(), 1U) << "a smart host for everything";
+  now.routes.clear();
+  EXPECT_EQ(find_losses(before, now, today).protection.size(), 1U);
+  now.outbound.level = tls::Level::authenticated;
+  EXPECT_TRUE(find_losses(before, now, today).empty()) << "everybody must prove it now";
+}
+
 } // namespace
