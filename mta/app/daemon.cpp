@@ -212,6 +212,7 @@ private:
   std::unique_ptr<Notifier> notifier_;
   std::optional<HoldRules> holds_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::shared_ptr<HeldMail> held_ = std::make_shared<HeldMail>();
   std::unique_ptr<MessageRequests> messages_;
   std::unique_ptr<Commands> commands_;
   WallTime started_ = std::chrono::system_clock::now();
@@ -270,10 +271,9 @@ smtp::Result<Recovery> Running::open() {
   if (const auto noted = damaged_->note(recovery.damage, std::chrono::system_clock::now()); !noted)
     log_->write(
         Event("spool", LogLevel::error).with("problem", "what recovery lost is not kept: " + noted.error().detail));
-  inbound_ = std::make_unique<InboundServer>(
-      InboundServer::Services{workers_, snapshot_, *spool_, *log_, [this](std::shared_ptr<QueuedMessage> message) {
-                                scheduler_->submit(std::move(message));
-                              }});
+  inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
+      workers_, snapshot_, *spool_, *log_,
+      [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }, held_});
   inbound_->adopt(std::move(sockets_));
   return recovery;
 }
@@ -334,6 +334,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
     const HoldRule *rule = holds_->find(message);
     return rule != nullptr ? hold_reason_of(*rule) : std::string();
   };
+  hooks.held = held_;
   hooks.now = now;
   hooks.random = random_unit;
   hooks.steady = [] { return std::chrono::steady_clock::now(); };

@@ -114,6 +114,43 @@ smtp::Result<void> ConnectionLimits::take_recipient(const smtp::IpAddress &addre
   return {};
 }
 
+smtp::Result<void> ConnectionLimits::Unfinished::hold(std::uint64_t octets, std::uint64_t for_address) {
+  const std::uint64_t wanted = octets / step * step;
+  if (wanted <= octets_) return {};
+  if (auto taken = limits_.take_octets(address_, wanted - octets_, for_address); !taken) return taken;
+  octets_ = wanted;
+  return {};
+}
+
+smtp::Result<void> ConnectionLimits::take_octets(const smtp::IpAddress &address, std::uint64_t octets,
+                                                 std::uint64_t for_address) {
+  const auto tiers = tiers_of(address);
+  Shard &shard = shard_of(address);
+  const std::scoped_lock lock(shard.mutex);
+  for (const Tier &tier : tiers) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    const auto limit = limit_of(tier, for_address, 2 * for_address);
+    if (found != shard.counts.end() && found->second.unfinished + octets > limit)
+      return smtp::fail(smtp::ErrorCode::full,
+                        fmt::format("unfinished messages from {} hold too much of the disk, limit is {} octets",
+                                    name_of(address, tier), limit));
+  }
+  for (const Tier &tier : tiers)
+    if (const auto found = shard.counts.find(key_of(address, tier)); found != shard.counts.end())
+      found->second.unfinished += octets;
+  return {};
+}
+
+void ConnectionLimits::give_back(const smtp::IpAddress &address, std::uint64_t octets) noexcept {
+  if (octets == 0) return;
+  Shard &shard = shard_of(address);
+  const std::scoped_lock lock(shard.mutex);
+  // A count may have begun anew meanwhile, when the client was found to be trusted.
+  for (const Tier &tier : tiers_of(address))
+    if (const auto found = shard.counts.find(key_of(address, tier)); found != shard.counts.end())
+      found->second.unfinished -= std::min(octets, found->second.unfinished);
+}
+
 smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAddress &address,
                                                                const LimitConfig &limits, Clock::time_point now,
                                                                bool trusted) {

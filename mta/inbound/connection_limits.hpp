@@ -1,5 +1,5 @@
-// ConnectionLimits: counts connections in total, per address, per network and per minute, and recipients per minute,
-// and says when one is too many.
+// ConnectionLimits: counts connections in total, per address, per network and per minute, recipients per minute and
+// octets of unfinished messages, and says when one is too many.
 #pragma once
 
 #include <array>
@@ -68,6 +68,26 @@ public:
   [[nodiscard]] smtp::Result<void> take_recipient(const smtp::IpAddress &address, const LimitConfig &limits,
                                                   Clock::time_point now);
 
+  /// Octets on the disk of a message that its client, who is counted, has not finished; they are given back when this
+  /// is destroyed. The limits must outlive it. Moves with its message, so it is no part of a ticket.
+  class Unfinished {
+  public:
+    Unfinished(ConnectionLimits &limits, const smtp::IpAddress &address) : limits_(limits), address_(address) {}
+    Unfinished(const Unfinished &) = delete;
+    Unfinished &operator=(const Unfinished &) = delete;
+    ~Unfinished() { limits_.give_back(address_, octets_); }
+    /// Holds at least `octets`, counted in steps of `step`; the first step is free, so that small messages cost
+    /// nothing here. `for_address`: what one address may hold in all its messages; a network twice that. Error full:
+    /// the detail names the limit; then no more is held than before.
+    [[nodiscard]] smtp::Result<void> hold(std::uint64_t octets, std::uint64_t for_address);
+    static constexpr std::uint64_t step = 262'144;
+
+  private:
+    ConnectionLimits &limits_;
+    smtp::IpAddress address_;
+    std::uint64_t octets_ = 0;
+  };
+
   /// Open now.
   [[nodiscard]] std::size_t connections() const noexcept { return total_.load(std::memory_order_relaxed); }
   /// Addresses and networks remembered, open or not: for the bound on memory.
@@ -90,6 +110,7 @@ private:
     std::uint32_t last_minute = 0; ///< admitted in the minute before it
     std::uint32_t recipients_this_minute = 0;
     std::uint32_t recipients_last_minute = 0;
+    std::uint64_t unfinished = 0; ///< octets on the disk
     Clock::time_point minute_start{};
     void move_on(Clock::time_point now) noexcept;
     [[nodiscard]] double in_a_minute(Clock::time_point now) const noexcept;
@@ -112,6 +133,9 @@ private:
 
   void leave(const smtp::IpAddress &address, bool counted) noexcept;
   void uncount(const smtp::IpAddress &address) noexcept;
+  [[nodiscard]] smtp::Result<void> take_octets(const smtp::IpAddress &address, std::uint64_t octets,
+                                               std::uint64_t for_address);
+  void give_back(const smtp::IpAddress &address, std::uint64_t octets) noexcept;
   [[nodiscard]] static std::span<const Tier> tiers_of(const smtp::IpAddress &address) noexcept;
   [[nodiscard]] static std::uint64_t limit_of(const Tier &tier, std::uint64_t for_address,
                                               std::uint64_t for_network) noexcept;

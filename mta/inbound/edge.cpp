@@ -15,6 +15,9 @@ namespace {
 constexpr std::chrono::milliseconds storage_look_every{100};
 constexpr std::uint64_t refused_connection_lines_per_second = 5;
 constexpr std::chrono::seconds memory_told_every{10};
+constexpr std::uint64_t unfinished_share = 8; ///< an address may hold one part of so many of the room on the disk
+constexpr std::uint64_t quarantine_share = 4; ///< held mail may be one part of so many of the queue and the disk
+constexpr std::uint64_t whole_messages = 2;   ///< and always as many of the largest messages
 
 std::string_view refused_first(MemoryNeed need) {
   switch (need) {
@@ -25,19 +28,53 @@ std::string_view refused_first(MemoryNeed need) {
   return "new messages";
 }
 
+smtp::Reply queue_is_full(const SpoolConfig &config) {
+  return make_reply(452, {4, 3, 1}, fmt::format("the queue is full, limit is {} messages", config.max_messages));
+}
+
 } // namespace
 
 std::string WorkerEdge::next_session_name() {
   return fmt::format("{}-{:06x}", number_, ++named_);
 }
 
+void WorkerEdge::look_at_storage(std::chrono::steady_clock::time_point now) {
+  if (now - storage_look_ < storage_look_every) return;
+  storage_ = shared_.services.spool.status();
+  storage_look_ = now;
+}
+
+std::uint64_t WorkerEdge::unfinished_limit(const Config &config, std::chrono::steady_clock::time_point now) {
+  look_at_storage(now);
+  const std::uint64_t room =
+      storage_.free_octets > config.spool.min_free ? storage_.free_octets - config.spool.min_free : 0;
+  return std::max(whole_messages * config.limits.smtp.message_size, room / unfinished_share);
+}
+
+std::optional<WorkerEdge::StorageRefusal> WorkerEdge::quarantine_refusal(const SpoolConfig &config,
+                                                                         std::chrono::steady_clock::time_point now) {
+  const auto &held = shared_.services.held;
+  if (!held) return std::nullopt;
+  const std::uint64_t messages = held->messages, octets = held->octets;
+  const std::uint64_t most = config.max_messages / quarantine_share;
+  if (messages >= std::max<std::uint64_t>(most, 1)) {
+    const std::string detail = fmt::format("{} messages are held, limit is {}", messages, most);
+    return StorageRefusal{make_reply(452, {4, 3, 1}, detail + "; try again later"), Resource::quarantine, detail};
+  }
+  look_at_storage(now);
+  const std::uint64_t room = storage_.free_octets > config.min_free ? storage_.free_octets - config.min_free : 0;
+  const std::uint64_t most_octets = (room + octets) / quarantine_share;
+  if (octets > most_octets) {
+    const std::string detail = fmt::format("{} octets of mail are held, limit is {}", octets, most_octets);
+    return StorageRefusal{make_reply(452, {4, 3, 1}, detail + "; try again later"), Resource::quarantine, detail};
+  }
+  return std::nullopt;
+}
+
 std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const SpoolConfig &config,
                                                                       std::uint64_t announced,
                                                                       std::chrono::steady_clock::time_point now) {
-  if (now - storage_look_ >= storage_look_every) {
-    storage_ = shared_.services.spool.status();
-    storage_look_ = now;
-  }
+  look_at_storage(now);
   if (!storage_.healthy) {
     const bool full = storage_.state == StorageState::disk_full;
     return StorageRefusal{full ? make_reply(452, {4, 3, 1}, "insufficient system storage, try again later")
@@ -45,9 +82,8 @@ std::optional<WorkerEdge::StorageRefusal> WorkerEdge::storage_refusal(const Spoo
                           full ? Resource::disk : Resource::spool, storage_.problem};
   }
   if (storage_.messages >= config.max_messages)
-    return StorageRefusal{
-        make_reply(452, {4, 3, 1}, fmt::format("the queue is full, limit is {} messages", config.max_messages)),
-        Resource::queue, fmt::format("{} messages are queued, limit is {}", storage_.messages, config.max_messages)};
+    return StorageRefusal{queue_is_full(config), Resource::queue,
+                          fmt::format("{} messages are queued, limit is {}", storage_.messages, config.max_messages)};
   if (storage_.free_octets < config.min_free || storage_.free_octets - config.min_free < announced)
     return StorageRefusal{make_reply(452, {4, 3, 1}, "insufficient system storage, try again later"), Resource::disk,
                           fmt::format("{} octets are free, {} must stay free and {} were announced",
@@ -168,15 +204,11 @@ ConnectionVerdict judge_connection(WorkerEdge &edge, const Config &config, const
   return verdict;
 }
 
-smtp::Reply storage_reply(const smtp::Error &error) {
-  constexpr std::string_view by_messages = "spool holds "; // as the spool says which limit it is
-  if (error.code == smtp::ErrorCode::full && error.detail.starts_with(by_messages))
-    return make_reply(
-        452, {4, 3, 1},
-        fmt::format("the queue is full, {} messages", error.detail.substr(error.detail.find("limit is"))));
-  if (error.code == smtp::ErrorCode::full)
-    return make_reply(452, {4, 3, 1}, "insufficient system storage, try again later");
-  return make_reply(451, {4, 3, 0}, "the message cannot be stored at the moment, try again later");
+smtp::Reply storage_reply(const smtp::Error &error, const SpoolStatus &status, const SpoolConfig &config) {
+  if (error.code != smtp::ErrorCode::full)
+    return make_reply(451, {4, 3, 0}, "the message cannot be stored at the moment, try again later");
+  if (status.state == StorageState::queue_full) return queue_is_full(config);
+  return make_reply(452, {4, 3, 1}, "insufficient system storage, try again later");
 }
 
 } // namespace mta::inbound

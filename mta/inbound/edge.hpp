@@ -73,6 +73,13 @@ public:
   };
   [[nodiscard]] std::optional<StorageRefusal> storage_refusal(const SpoolConfig &config, std::uint64_t announced,
                                                               std::chrono::steady_clock::time_point now);
+  /// Why no more mail from outside may be held in the queue: it may have a quarter of its messages and of the disk.
+  [[nodiscard]] std::optional<StorageRefusal> quarantine_refusal(const SpoolConfig &config,
+                                                                 std::chrono::steady_clock::time_point now);
+  /// What a stranger's address may hold of the disk in messages that it has not finished
+  /// (ConnectionLimits::Unfinished): an eighth of the room that is left, so that no client's unfinished mail keeps
+  /// others' out; two whole messages on any disk.
+  [[nodiscard]] std::uint64_t unfinished_limit(const Config &config, std::chrono::steady_clock::time_point now);
   /// Counts a refusal for want of `resource`, and warns (event=resource_refusal) when a line is due.
   void note_resource_refusal(Resource resource, const smtp::IpAddress &client, std::string_view command,
                              const smtp::Reply &reply, std::string_view detail);
@@ -98,6 +105,8 @@ public:
   std::function<void()> when_empty;
 
 private:
+  void look_at_storage(std::chrono::steady_clock::time_point now);
+
   Edge &shared_;
   Worker &worker_;
   std::size_t number_;
@@ -129,7 +138,7 @@ struct ConnectionVerdict {
                                                  const smtp::IpAddress &client, int descriptor,
                                                  std::chrono::steady_clock::time_point now);
 
-/// The reply for a failure of the spool: 452 when there is no room, else 451.
-[[nodiscard]] smtp::Reply storage_reply(const smtp::Error &error);
+/// The reply for a failure of the spool: 452 when there is no room, else 451. `status`: the spool's.
+[[nodiscard]] smtp::Reply storage_reply(const smtp::Error &error, const SpoolStatus &status, const SpoolConfig &config);
 
 } // namespace mta::inbound

@@ -247,8 +247,7 @@ bool Receiver::hold_recipient(const smtp::Recipient &recipient, const smtp::Forw
 std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   auto writer = edge_.shared().services.spool.begin();
   if (!writer) {
-    note_storage_failure("DATA", writer.error());
-    refuse(storage_reply(writer.error()),
+    refuse(note_storage_failure("DATA", writer.error()),
            {.command = "DATA", .reason = writer.error().detail, .sender = {}, .recipient = {}});
     return std::nullopt;
   }
@@ -258,6 +257,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
   begin_gate();
   begin_intake();
   header_memory_.emplace(edge_.shared().memory);
+  arrived_ = 0;
   failure_.reset();
   policy_says_so_ = false;
   receiving_ = true;
@@ -268,8 +268,7 @@ std::optional<Need> Receiver::take(smtp::BeginBody & /*action*/) {
 std::optional<Need> Receiver::go_on() {
   if (!intake_ || !intake_->has_work()) return std::nullopt;
   if (const auto worked = intake_->work(*writer_); !worked) {
-    note_storage_failure("message", worked.error());
-    failure_ = storage_reply(worked.error());
+    failure_ = note_storage_failure("message", worked.error());
     if (!ending_) {
       writer_.reset();
       intake_.reset();
@@ -288,6 +287,7 @@ std::optional<Need> Receiver::take(smtp::Body &action) {
     writer_.reset();
     intake_.reset();
     header_memory_.reset();
+    unfinished_.reset();
     return std::nullopt;
   }
   if (intake_ && intake_->has_work()) return Need::turn;
@@ -302,6 +302,7 @@ void Receiver::take_octets(std::string_view octets) {
     failure_ = no_memory(in_force_.snapshot->config().server.memory_budget);
     return;
   }
+  if (!hold_octets(octets.size())) return;
   if (const auto scanned = scanner_->feed(octets); !scanned) {
     if (scanned.error().code == smtp::ErrorCode::protocol) {
       failure_ = make_reply(554, {5, 4, 6},
@@ -315,8 +316,7 @@ void Receiver::take_octets(std::string_view octets) {
   if (scanner_->is_header_complete()) add_missing_fields();
   const auto kept = intake_ ? intake_->feed(octets, *scanner_, *writer_) : writer_->append(octets);
   if (!kept) {
-    note_storage_failure("message", kept.error());
-    failure_ = storage_reply(kept.error());
+    failure_ = note_storage_failure("message", kept.error());
   }
 }
 
@@ -326,8 +326,7 @@ std::optional<Need> Receiver::take(smtp::AskMessage & /*action*/) {
     add_missing_fields();
     if (intake_)
       if (const auto ended = intake_->end_of_octets(*writer_); !ended) {
-        note_storage_failure("message", ended.error());
-        failure_ = storage_reply(ended.error());
+        failure_ = note_storage_failure("message", ended.error());
       }
   }
   if (!failure_ && intake_ && intake_->has_work()) {
@@ -346,8 +345,7 @@ std::optional<Need> Receiver::end_of_message() {
   if (!failure_ && intake_ && intake_->check() == nullptr && (failure_ = judge_authors())) policy_says_so_ = true;
   if (!failure_ && intake_)
     if (const auto ended = intake_->end(*writer_); !ended) {
-      note_storage_failure("message", ended.error());
-      failure_ = storage_reply(ended.error());
+      failure_ = note_storage_failure("message", ended.error());
     }
   if (failure_) {
     end_message();
@@ -380,6 +378,19 @@ bool Receiver::hold_header(std::size_t more) {
   return true;
 }
 
+bool Receiver::hold_octets(std::size_t more) {
+  using Unfinished = ConnectionLimits::Unfinished;
+  const std::uint64_t before = std::exchange(arrived_, arrived_ + more);
+  if (trusted_ || arrived_ / Unfinished::step == before / Unfinished::step) return true;
+  if (!unfinished_) unfinished_.emplace(edge_.shared().limits, client_);
+  const auto now = std::chrono::steady_clock::now();
+  const auto held = unfinished_->hold(arrived_, edge_.unfinished_limit(in_force_.snapshot->config(), now));
+  if (held) return true;
+  failure_ = make_reply(452, {4, 3, 1}, held.error().detail + "; try again later");
+  edge_.note_resource_refusal(Resource::disk, client_, "message", *failure_, held.error().detail);
+  return false;
+}
+
 void Receiver::drop_message() noexcept {
   message_.reset();
   recipient_memory_.reset();
@@ -389,6 +400,7 @@ void Receiver::end_message() {
   receiving_ = false;
   ending_ = false;
   header_memory_.reset();
+  unfinished_.reset();
   writer_.reset();
   gate_.reset();
   scanner_.reset();
@@ -525,8 +537,7 @@ void Receiver::commit(std::function<void(smtp::Result<void>)> done) {
 void Receiver::committed(const smtp::Result<void> &result) {
   end_message();
   if (!result) {
-    note_storage_failure("message", result.error());
-    refuse(storage_reply(result.error()),
+    refuse(note_storage_failure("message", result.error()),
            {.command = "message", .reason = result.error().detail, .sender = {}, .recipient = {}});
     drop_message();
     return;

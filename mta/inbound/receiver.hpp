@@ -71,6 +71,7 @@ public:
   void abandon() noexcept {
     writer_.reset();
     header_memory_.reset();
+    unfinished_.reset();
     recipient_memory_.reset();
   }
   /// Lets go of the message that is being read; the session is about to end.
@@ -130,9 +131,13 @@ private:
   [[nodiscard]] bool hold_recipient(const smtp::Recipient &recipient, const smtp::ForwardPath &path);
   /// Counts the header section with `more` octets of it; false: memory is short, and the message is to be refused.
   [[nodiscard]] bool hold_header(std::size_t more);
+  /// Counts `more` octets of a stranger's unfinished message; false: its address holds too much, and the message is to
+  /// be refused.
+  [[nodiscard]] bool hold_octets(std::size_t more);
   /// The refusal, when the message names an author whose partner's rule it does not keep.
   [[nodiscard]] std::optional<smtp::Reply> judge_authors();
-  void quarantine(const policy::MessageDecision &decision);
+  /// The refusal when it is to be held, and so much is held that no more may be.
+  [[nodiscard]] std::optional<smtp::Reply> quarantine(const policy::MessageDecision &decision);
   void log_checks(const policy::MessageDecision &decision);
   void count_for_report(const policy::MessageDecision &decision);
   /// What a refusal is about, for its line in the log.
@@ -147,7 +152,8 @@ private:
   void refuse(smtp::Reply reply, const Refused &about);
   void note_refusals(const smtp::Send &sent);
   void note_own_refusal(std::string_view reply, const smtp::OwnRefusal *own);
-  void note_storage_failure(std::string_view command, const smtp::Error &error);
+  /// Counts it, and gives the reply.
+  [[nodiscard]] smtp::Reply note_storage_failure(std::string_view command, const smtp::Error &error);
   void log_refusal(std::string_view reply, const Refused &about);
   /// What we know of the sender's address, once the checks are done.
   [[nodiscard]] SenderStanding standing();
@@ -179,6 +185,9 @@ private:
   bool ending_ = false;                                   ///< all octets of the message came; work is left
   std::optional<MemoryAccount::Charge> recipient_memory_; ///< of message_
   std::optional<MemoryAccount::Charge> header_memory_;    ///< while a message is read
+
+  std::optional<ConnectionLimits::Unfinished> unfinished_; ///< of the message that is read, from the first step on
+  std::uint64_t arrived_ = 0;                              ///< octets of it
 
   std::string output_;
   std::string close_reason_;

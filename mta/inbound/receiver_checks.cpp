@@ -212,7 +212,14 @@ bool Receiver::checked(bool settled) {
   }
   if (config.authentication.received_spf) fields += auth::format_received_spf(view, auth::SpfIdentity::mail_from);
   message_->envelope.trace = std::move(fields);
-  if (decision.action == policy::MessageAction::quarantine) quarantine(decision);
+  if (decision.action == policy::MessageAction::quarantine) {
+    if (auto refusal = quarantine(decision)) {
+      end_message();
+      refuse(std::move(*refusal), {.command = "message", .reason = "quarantine_full", .sender = {}, .recipient = {}});
+      drop_message();
+      return false;
+    }
+  }
   complete_envelope();
   return true;
 }
@@ -233,8 +240,15 @@ std::optional<smtp::Reply> Receiver::judge_authors() {
   return std::nullopt;
 }
 
-void Receiver::quarantine(const policy::MessageDecision &decision) {
-  const AuthenticationConfig &rules = in_force_.snapshot->config().authentication;
+std::optional<smtp::Reply> Receiver::quarantine(const policy::MessageDecision &decision) {
+  const Config &config = in_force_.snapshot->config();
+  const AuthenticationConfig &rules = config.authentication;
+  if (rules.quarantine == QuarantineAction::hold) {
+    if (auto full = edge_.quarantine_refusal(config.spool, std::chrono::steady_clock::now())) {
+      edge_.note_resource_refusal(full->resource, client_, "message", full->reply, full->detail);
+      return std::move(full->reply);
+    }
+  }
   const std::string reason = decision.reasons.empty() ? "DMARC policy" : decision.reasons.back();
   std::string value = reason;
   if (rules.quarantine == QuarantineAction::redirect && rules.quarantine_recipient) {
@@ -255,6 +269,7 @@ void Receiver::quarantine(const policy::MessageDecision &decision) {
     message_->hold_reason = "quarantine: " + reason;
   }
   message_->envelope.trace += smtp::fold_field(quarantine_field, smtp::one_line(value, smtp::TextCharset::ascii, 4000));
+  return std::nullopt;
 }
 
 void Receiver::log_checks(const policy::MessageDecision &decision) {

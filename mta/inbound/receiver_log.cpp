@@ -75,9 +75,11 @@ void Receiver::refuse(smtp::Reply reply, const Refused &about) {
   machine_.answer(std::move(reply));
 }
 
-void Receiver::note_storage_failure(std::string_view command, const smtp::Error &error) {
-  const Resource resource = resource_of(error, edge_.shared().services.spool.status());
-  edge_.note_resource_refusal(resource, client_, command, storage_reply(error), error.detail);
+smtp::Reply Receiver::note_storage_failure(std::string_view command, const smtp::Error &error) {
+  const SpoolStatus status = edge_.shared().services.spool.status();
+  smtp::Reply reply = storage_reply(error, status, in_force_.snapshot->config().spool);
+  edge_.note_resource_refusal(resource_of(error, status), client_, command, reply, error.detail);
+  return reply;
 }
 
 void Receiver::log_refusal(std::string_view reply, const Refused &about) {

@@ -9,6 +9,7 @@ const char *to_string(Resource resource) noexcept {
   case Resource::disk: return "disk_full";
   case Resource::spool: return "spool_broken";
   case Resource::memory: return "memory";
+  case Resource::quarantine: return "quarantine_full";
   }
   return "spool_broken";
 }

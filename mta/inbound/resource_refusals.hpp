@@ -13,9 +13,10 @@
 namespace mta::inbound {
 
 /// What was wanting.
-enum class Resource : std::uint8_t { queue, disk, spool, memory };
-inline constexpr std::size_t resource_count = 4;
-/// "queue_full", "disk_full", "spool_broken", "memory": the words of the log, of status and of the metrics.
+enum class Resource : std::uint8_t { queue, disk, spool, memory, quarantine };
+inline constexpr std::size_t resource_count = 5;
+/// "queue_full", "disk_full", "spool_broken", "memory", "quarantine_full": the words of the log, of status and of the
+/// metrics.
 [[nodiscard]] const char *to_string(Resource resource) noexcept;
 /// What an error of the spool was for want of.
 [[nodiscard]] Resource resource_of(const smtp::Error &error, const SpoolStatus &status) noexcept;

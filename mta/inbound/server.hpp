@@ -12,6 +12,7 @@
 #include "mta/inbound/listen_sockets.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/net/workers.hpp"
+#include "mta/queue/held_mail.hpp"
 #include "mta/queue/message.hpp"
 #include "mta/spool/spool.hpp"
 
@@ -61,6 +62,7 @@ public:
     MailLog &log;
     /// Called with each message that the spool has committed, before the client hears 250. Any thread.
     std::function<void(std::shared_ptr<QueuedMessage>)> submit;
+    std::shared_ptr<const HeldMail> held{}; ///< in the queue; none: quarantine has no limit of its own
   };
   explicit InboundServer(Services services, InboundOptions options = {});
   ~InboundServer();

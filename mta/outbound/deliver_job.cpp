@@ -165,6 +165,12 @@ Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std:
     end.is_good = true;
     co_return end;
   }
+  if (!(*reader)->is_whole()) {
+    end.rows = group.walk->lost_here(batch);
+    sum_up(attempt, end.rows);
+    end.is_good = true;
+    co_return end;
+  }
   BodySource body(group.message().envelope.trace, std::move(*reader));
   smtp::Transaction transaction = make_transaction(group, batch, body.size());
   if (group.walk->may_convert()) {

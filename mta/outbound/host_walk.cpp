@@ -274,6 +274,15 @@ std::vector<RecipientResult> HostWalk::failed_here(const std::vector<std::size_t
   return rows;
 }
 
+std::vector<RecipientResult> HostWalk::lost_here(const std::vector<std::size_t> &batch) {
+  std::vector<RecipientResult> rows;
+  for (const auto recipient : batch) {
+    rows.push_back(to_lost_message(recipient));
+    close(recipient, rows.back());
+  }
+  return rows;
+}
+
 bool HostWalk::is_put_off() const noexcept {
   return busy_ && !open_.empty() && failures_.empty() && answers_.empty() && results_.empty();
 }

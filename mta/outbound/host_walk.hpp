@@ -113,6 +113,8 @@ public:
   std::vector<RecipientResult> broke_off(const std::vector<std::size_t> &batch,
                                          const std::vector<smtp::RecipientOutcome> &outcomes, HostFailure failure,
                                          bool unsure);
+  /// The batch can never be sent: our copy of the message is not whole.
+  std::vector<RecipientResult> lost_here(const std::vector<std::size_t> &batch);
   /// The batch cannot be sent by a fault of ours, which every host would meet.
   std::vector<RecipientResult> failed_here(const std::vector<std::size_t> &batch, const std::string &detail);
 

@@ -95,6 +95,12 @@ RecipientResult to_local_failure(std::size_t index, const std::string &detail) {
   return make_result(index, Kind::temporary, FailureCause::local, {451, smtp::EnhancedCode{4, 3, 0}, detail}, detail);
 }
 
+RecipientResult to_lost_message(std::size_t index) {
+  constexpr auto text =
+      "a part of the message was lost on a damaged disk before it was delivered; please send it again";
+  return make_result(index, Kind::permanent, FailureCause::local, {554, smtp::EnhancedCode{5, 3, 0}, text}, text);
+}
+
 void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results) {
   attempt.recipients = results.size();
   std::size_t temporary = 0;

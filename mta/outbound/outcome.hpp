@@ -43,6 +43,9 @@ struct HostFailure {
 /// The failure is on our side (spool, shutdown).
 [[nodiscard]] RecipientResult to_local_failure(std::size_t index, const std::string &detail);
 
+/// A part of our copy of the message is lost for good: the sender is to send it again. 5.3.0.
+[[nodiscard]] RecipientResult to_lost_message(std::size_t index);
+
 /// Fills what the outcomes of one transaction amount to: result, counts, the reply that counts.
 void sum_up(Attempt &attempt, const std::vector<RecipientResult> &results);
 

@@ -338,6 +338,11 @@ void Scheduler::Impl::tally(Entry &entry) {
   totals.messages -= entry.share.is_there;
   totals.held += share.is_held;
   totals.held -= entry.share.is_held;
+  if (hooks.held && share.is_held != entry.share.is_held) {
+    const std::uint64_t octets = entry.message->envelope.body_size;
+    hooks.held->messages += share.is_held ? 1 : std::uint64_t(-1);
+    hooks.held->octets += share.is_held ? octets : -octets;
+  }
   totals.recipients += share.pending;
   totals.recipients -= entry.share.pending;
   entry.share = share;

@@ -13,6 +13,7 @@
 #include "mta/config/config.hpp"
 #include "mta/log/mail_log.hpp"
 #include "mta/queue/filter.hpp"
+#include "mta/queue/held_mail.hpp"
 #include "mta/queue/job.hpp"
 #include "mta/spool/spool.hpp"
 
@@ -64,6 +65,7 @@ public:
     /// Why a message that comes is held from the beginning (a standing hold); empty: it is not. May be empty itself.
     std::function<std::string(const QueuedMessage &)> hold_for{};
     std::function<std::chrono::steady_clock::time_point()> steady{}; ///< none: `now` is steady too
+    std::shared_ptr<HeldMail> held{};                                ///< is kept up to date; none: nobody asks
   };
   Scheduler(asio::any_io_executor executor, Spool &spool, MailLog &log, Options options, Hooks hooks);
   ~Scheduler();

@@ -43,6 +43,9 @@ bool is_wanted(const smtp::Notify &notify, Kind kind) noexcept {
   return false;
 }
 
+/// In place of a header section that cannot be read.
+constexpr std::string_view unreadable_header = "Comments: the header of this message can no longer be read\r\n\r\n";
+
 /// `trace` and the first `size` octets of the stored body.
 smtp::Result<std::string> read_message(BodyReader &reader, std::string_view trace, std::uint64_t size) {
   std::string text(trace);
@@ -205,15 +208,24 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
   auto from = smtp::Mailbox::create("mailer-daemon", std::move(*domain));
   if (!from) return tl::unexpected(from.error());
   auto reader = services_.spool.read_body(message.id);
-  if (!reader) return tl::unexpected(reader.error());
 
   // RFC 3461 section 4.3: RET is about failures only; all other notices show the header section. RFC 8689 section 5:
   // "If a REQUIRETLS message is bounced, the server MUST behave as if RET=HDRS was present".
   const smtp::MailParameters &asked = envelope.sender.parameters;
-  const bool whole = request.kind == Kind::failure && asked.ret == smtp::DsnReturn::full && !asked.requiretls &&
-                     envelope.trace.size() + envelope.body_size <= config.queue.bounce_full_limit;
-  auto headers = read_message(**reader, envelope.trace, std::min(envelope.header_size, header_limit));
-  if (!headers) return tl::unexpected(headers.error());
+  bool whole = request.kind == Kind::failure && asked.ret == smtp::DsnReturn::full && !asked.requiretls &&
+               envelope.trace.size() + envelope.body_size <= config.queue.bounce_full_limit;
+  // What a damaged disk lost is left out: the sender has to be told all the same, or the message would never end.
+  auto headers = reader ? read_message(**reader, envelope.trace, std::min(envelope.header_size, header_limit))
+                        : smtp::Result<std::string>(tl::unexpected(reader.error()));
+  if (!headers) {
+    services_.log.write(
+        Event("bounce", LogLevel::warning)
+            .with("id", message.id.to_string())
+            .with("kind", to_string(request.kind))
+            .with("problem", "the notice goes without the message's header: " + headers.error().detail));
+    headers = envelope.trace + std::string(unreadable_header);
+    whole = false;
+  }
   smtp::NotificationFacts facts{
       .reporting_mta = config.server.hostname,
       .from = std::move(*from),
@@ -233,9 +245,8 @@ smtp::Result<std::string> Notifier::build(const NotificationRequest &request, co
       .tls_optional = envelope.tls_optional,
       .to_postmaster = envelope.is_notification || envelope.sender.path.is_null()};
   if (whole) {
-    auto text = read_message(**reader, envelope.trace, envelope.body_size);
-    if (!text) return tl::unexpected(text.error());
-    facts.original_message = std::move(*text);
+    if (auto text = read_message(**reader, envelope.trace, envelope.body_size))
+      facts.original_message = std::move(*text);
   }
   facts.recipients.reserve(request.recipients.size());
   for (const std::size_t index : request.recipients)

@@ -54,6 +54,10 @@ public:
 
   std::uint64_t size() const noexcept override { return size_; }
 
+  bool is_whole() const noexcept override {
+    return std::all_of(parts_.begin(), parts_.end(), [](const Part &part) { return part.segment.operator bool(); });
+  }
+
   Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
     if (offset >= size_) return std::size_t{0};
     into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), size_ - offset)));

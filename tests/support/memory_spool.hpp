@@ -176,6 +176,7 @@ private:
   public:
     Reader(std::string body, std::uint64_t breaks_at) : body_(std::move(body)), breaks_at_(breaks_at) {}
     [[nodiscard]] std::uint64_t size() const noexcept override { return body_.size(); }
+    [[nodiscard]] bool is_whole() const noexcept override { return true; }
     smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
       if (offset >= breaks_at_) return smtp::fail(smtp::ErrorCode::io, "the checksum of the body is wrong");
       const std::uint64_t readable = std::min<std::uint64_t>(body_.size(), breaks_at_);

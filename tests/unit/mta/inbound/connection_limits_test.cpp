@@ -1,5 +1,6 @@
 #include "mta/inbound/connection_limits.hpp"
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -251,6 +252,42 @@ TEST(ConnectionLimits, RecipientsOfAnAddressAndOfItsNetworkCountForAMinute) {
   EXPECT_TRUE(counts.admit(address(6), limits, start).has_value()) << "connections are counted apart";
   EXPECT_TRUE(counts.take_recipient(address(1), limits, start + Seconds(90))) << "half of it is long ago";
   EXPECT_TRUE(counts.take_recipient(address(6), limits, start + Seconds(200)));
+}
+
+TEST(ConnectionLimits, OctetsOfUnfinishedMessagesCountForTheAddressAndItsNetworks) {
+  ConnectionLimits counts;
+  const LimitConfig limits = make_limits(100, 100, 100, 100);
+  const auto start = ConnectionLimits::Clock::time_point(Seconds(1000));
+  using Unfinished = ConnectionLimits::Unfinished;
+  constexpr std::uint64_t step = Unfinished::step;
+  const auto address = [](int last) { return IpAddress::parse("192.0.2." + std::to_string(last)).value(); };
+  std::vector<Ticket> open;
+  for (int last = 1; last <= 3; ++last) open.push_back(counts.admit(address(last), limits, start).value());
+  std::deque<Unfinished> messages;
+  const auto hold = [&](int last, std::uint64_t octets) {
+    return messages.emplace_back(counts, address(last)).hold(octets, 4 * step);
+  };
+  EXPECT_TRUE(hold(1, step - 1)) << "the first step is free";
+  EXPECT_TRUE(hold(1, 3 * step + 5));
+  EXPECT_TRUE(messages.back().hold(3 * step + 6, 4 * step)) << "no further step";
+  EXPECT_TRUE(hold(1, step));
+  const auto over = hold(1, step);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().detail,
+            "unfinished messages from your address hold too much of the disk, limit is 1048576 octets");
+  EXPECT_TRUE(hold(2, 4 * step));
+  const auto network = hold(3, step);
+  ASSERT_FALSE(network);
+  EXPECT_EQ(network.error().detail, "unfinished messages from your network 192.0.2.0/24 hold too much of the disk, "
+                                    "limit is 2097152 octets");
+  messages.clear();
+  EXPECT_TRUE(hold(3, 4 * step)) << "given back";
+  EXPECT_TRUE(hold(2, 4 * step));
+  EXPECT_FALSE(hold(1, step));
+  open[1].exempt(); // what it holds no longer counts for its address; giving it back takes nothing from others
+  messages.clear();
+  EXPECT_TRUE(hold(1, 4 * step));
+  EXPECT_FALSE(hold(1, step));
 }
 
 TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {

@@ -148,6 +148,7 @@ private:
   struct Slow final : BodyReader {
     explicit Slow(std::promise<void> &given) : begun(given) {}
     [[nodiscard]] std::uint64_t size() const noexcept override { return 3'000; }
+    [[nodiscard]] bool is_whole() const noexcept override { return true; }
     smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
       if (offset == 0) begun.set_value();
       if (offset == size()) return std::size_t{0};

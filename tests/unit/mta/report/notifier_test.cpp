@@ -365,7 +365,7 @@ TEST_F(NotifierTest, stored_comes_after_the_commit) {
 TEST_F(NotifierTest, every_failure_of_the_spool_is_said_and_nothing_is_submitted) {
   const smtp::Error error{smtp::ErrorCode::io, "broken disk"};
   using Step = support::MemorySpool::Step;
-  for (const Step step : {Step::begin, Step::read, Step::append, Step::commit}) {
+  for (const Step step : {Step::begin, Step::append, Step::commit}) {
     spool_.fail(step, error);
     log_.lines.clear();
     notify(Kind::failure);
@@ -376,6 +376,23 @@ TEST_F(NotifierTest, every_failure_of_the_spool_is_said_and_nothing_is_submitted
   }
   notify(Kind::failure);
   EXPECT_EQ(stored_, true);
+}
+
+TEST_F(NotifierTest, a_message_that_can_no_longer_be_read_is_told_of_all_the_same) {
+  message_->envelope.sender.parameters.ret = smtp::DsnReturn::full;
+  spool_.fail(support::MemorySpool::Step::read, smtp::Error{smtp::ErrorCode::io, "broken disk"});
+  notify(Kind::failure);
+  spool_.repair(support::MemorySpool::Step::read);
+  EXPECT_EQ(stored_, true);
+  EXPECT_TRUE(has(notice(), "Final-Recipient: rfc822; bob@partner.example"));
+  EXPECT_TRUE(has(notice(), "Comments: the header of this message can no longer be read"));
+  EXPECT_EQ(log_.count({"event=bounce ", "without the message's header: broken disk"}), 1U);
+  submitted_.clear();
+  spool_.break_reading_at(message_->envelope.header_size); // the rest of it is lost
+  notify(Kind::failure);
+  EXPECT_EQ(stored_, true);
+  EXPECT_TRUE(has(notice(), "Subject: Greetings"));
+  EXPECT_FALSE(has(notice(), "the secret body"));
 }
 
 TEST_F(NotifierTest, an_international_message_makes_an_international_notice) {

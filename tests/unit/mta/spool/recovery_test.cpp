@@ -87,6 +87,8 @@ TEST_F(SpoolRecovery, ABitFlippedInABodyIsReportedAndTheRestIsKept) {
   EXPECT_TRUE(disk->contents(disk->files(".octets")[0]) == damaged);
   EXPECT_TRUE(read_all(*spool, first));
   EXPECT_TRUE(read_all(*spool, third));
+  EXPECT_TRUE(spool->read_body(first).value()->is_whole());
+  EXPECT_FALSE(spool->read_body(second).value()->is_whole());
   const auto lost = read_all(*spool, second);
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().code, smtp::ErrorCode::io);
