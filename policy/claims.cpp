@@ -1,4 +1,3 @@
-// Claims: see claims.hpp.
 #include "policy/claims.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// decide_tls: the claims of all sources, weighed; see decide.hpp and claims.hpp.
+// decide_tls: the claims of all sources, weighed.
 #include "policy/decide.hpp"
 
 #include <algorithm>
@@ -46,7 +46,7 @@ std::vector<std::string> find_references(const std::vector<std::string> &match, 
     }
     return references;
   }
-  // A name from an unauthenticated MX answer may be forged, so it is no reference.
+  // A name from an unauthenticated MX answer may be forged, so it is not a reference.
   if (sources.domain) add_reference(references, sources.domain->ascii());
   if (sources.route)
     for (const auto &host : sources.route->hosts)

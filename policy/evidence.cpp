@@ -1,4 +1,4 @@
-// What a rule would have made of one past session: see evidence.hpp. The summary is in evidence_summary.cpp.
+// The summary is in evidence_summary.cpp.
 #include "policy/evidence.hpp"
 
 #include <algorithm>

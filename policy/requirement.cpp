@@ -1,4 +1,3 @@
-// Requirement and Verdict: see requirement.hpp.
 #include "policy/requirement.hpp"
 
 #include <algorithm>

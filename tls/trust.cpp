@@ -1,4 +1,3 @@
-// TrustStore and verify_chain: see context.hpp.
 #include <array>
 #include <cstdint>
 #include <cstring>

@@ -27,7 +27,7 @@ bool is_atext(char c) {
 Result<std::string> to_a_labels(std::string_view name) {
   std::string domain = author_domain(name);
   if (!domain.empty()) return domain;
-  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is no domain", smtp::escape_to_ascii(name)));
+  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is not a domain", smtp::escape_to_ascii(name)));
 }
 
 class AddressReader {
@@ -185,7 +185,7 @@ private:
             words.quoted_special ||
             text_.substr(begin + 1, at_ - begin - 2).find_first_of("@<>\"\\") != std::string_view::npos;
       } else if (const std::size_t length = encoded_word_length(); length > 0) {
-        // To some readers it is no atom: what they take for the quotes and brackets of the field may be in it.
+        // To some readers it is not an atom: what they take for the quotes and brackets of the field may be in it.
         if (text_.substr(at_, length).find_first_of("\"()<>@\\,;:") != std::string_view::npos) doubtful_ = true;
         at_ += length;
       } else if (is_atext(peek())) {
@@ -314,8 +314,8 @@ private:
     }
   }
 
-  /// addr-spec, behind its local part. `alice@a.example (x) <bob@b.example>` is no RFC 5322 syntax, but it is sent, and
-  /// some readers show the first address: both domains are authors then, so that neither hides behind the other.
+  /// addr-spec, behind its local part. `alice@a.example (x) <bob@b.example>` is not RFC 5322 syntax, but it is sent,
+  /// and some readers show the first address: both domains are authors then, so that neither hides behind the other.
   Result<void> read_bare(Words words) {
     if (words.quoted_special) doubtful_ = true;
     for (;;) {
@@ -382,7 +382,7 @@ std::string_view to_string(FromStatus status) noexcept {
 
 namespace {
 
-/// "Doe, Jane <jane@example.com>" is no RFC 5322, but names one author to everybody; "MAILER-DAEMON <>" names nobody.
+/// "Doe, Jane <jane@example.com>" is not RFC 5322, but names one author to everybody; "MAILER-DAEMON <>" names nobody.
 void salvage(std::string_view value, const std::string &why, AuthorDomains &authors) {
   SalvagedFrom found = salvage_from(value);
   for (std::string &domain : found.domains)

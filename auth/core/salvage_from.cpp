@@ -129,7 +129,7 @@ private:
       fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(word.charset, 30)));
     if (word.encoding != 'b') return decode_q(word.content);
     const auto decoded = smtp::from_base64(word.content);
-    if (!decoded) fault("an encoded word that is no base64");
+    if (!decoded) fault("an encoded word that is not base64");
     return decoded.value_or(std::string());
   }
 

@@ -1,4 +1,3 @@
-// Config: see config.hpp.
 #include "mta/config/config.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,3 @@
-// Where revocation lists lie: see crl_files.hpp.
 #include "mta/config/crl_files.hpp"
 
 #include <set>

@@ -1,4 +1,3 @@
-// Snapshot: see snapshot.hpp.
 #include "mta/config/snapshot.hpp"
 
 #include <algorithm>

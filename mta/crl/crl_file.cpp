@@ -63,8 +63,9 @@ smtp::Result<void> judge_succession(const Lists &came, const CrlFacts &kept, con
   const Lists &rivals = same.empty() ? came : same;
   const CrlFacts &newest = *std::max_element(rivals.begin(), rivals.end(), begins_before);
   if (kept.proof == CrlProof::verified && newest.proof != CrlProof::verified)
-    return refuse(fmt::format("is of {}, which is no CA of `trust`, as that of the one kept is; to take it, remove {}",
-                              newest.issuer, path));
+    return refuse(
+        fmt::format("is of {}, which is not a CA of `trust`, as that of the one kept is; to take it, remove {}",
+                    newest.issuer, path));
   // A forged list may have been kept before the right one came.
   if (kept.proof != CrlProof::verified && newest.proof == CrlProof::verified) return {};
   if (same.empty() && !has_ended(kept, now))

@@ -1,4 +1,3 @@
-// ClientJudge: see judge.hpp.
 #include "mta/inbound/judge.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// The decision as JSON: see decision_text.hpp.
 #include "mta/outbound/decision_text.hpp"
 
 #include <algorithm>

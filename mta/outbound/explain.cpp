@@ -1,4 +1,3 @@
-// explain: see explain.hpp.
 #include "mta/outbound/explain.hpp"
 
 #include <algorithm>

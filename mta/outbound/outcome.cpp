@@ -1,4 +1,3 @@
-// outcome: see outcome.hpp.
 #include "mta/outbound/outcome.hpp"
 
 #include <algorithm>

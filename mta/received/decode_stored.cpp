@@ -1,4 +1,4 @@
-// decode_stored and decode_summary: see stored_report.hpp. What we wrote ourselves is read, so a member that is missing
+// What we wrote ourselves is read, so a member that is missing
 // or of another kind is damage.
 #include <boost/json.hpp>
 #include <fmt/format.h>

@@ -1,4 +1,3 @@
-// ReceivedReport: see received_report.hpp and report_text.hpp.
 #include "mta/received/received_report.hpp"
 
 #include <limits>

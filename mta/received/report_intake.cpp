@@ -1,4 +1,3 @@
-// ReportIntake: see report_intake.hpp.
 #include "mta/received/report_intake.hpp"
 
 #include <atomic>

@@ -1,4 +1,3 @@
-// ReportStore: see report_store.hpp.
 #include "mta/received/report_store.hpp"
 
 #include <algorithm>
@@ -228,7 +227,7 @@ Result<std::vector<ListedReport>> list_reports(FileSystem &files, const std::str
 Result<StoredReport> find_report(FileSystem &files, const std::string &folder, std::string_view id) {
   if (!is_id(id))
     return fail(ErrorCode::bad_syntax,
-                fmt::format("\"{}\" is no id of a report: 16 digits of 0-9 and a-f", smtp::escape(id, 100)));
+                fmt::format("\"{}\" is not an id of a report: 16 digits of 0-9 and a-f", smtp::escape(id, 100)));
   const auto names = read_names(files, folder);
   if (!names) return tl::unexpected(names.error());
   const auto found = std::find_if(names->begin(), names->end(), [&](const auto &name) { return name.id == id; });

@@ -1,4 +1,3 @@
-// StoredReport: see stored_report.hpp.
 #include "mta/received/stored_report.hpp"
 
 #include <set>

@@ -1,4 +1,3 @@
-// QueueId as text: see spool.hpp.
 #include <cstddef>
 
 #include "mta/spool/spool.hpp"

@@ -122,7 +122,7 @@ smtp::Result<KeptPolicies> read_kept_policies(const std::string &folder) {
 
 smtp::Result<KeptPolicy> read_kept_policy(const std::string &folder, const std::string &domain) {
   if (!is_domain_name(domain))
-    return smtp::fail(ErrorCode::not_found, fmt::format("{} is no domain", smtp::escape(domain)));
+    return smtp::fail(ErrorCode::not_found, fmt::format("{} is not a domain", smtp::escape(domain)));
   return read_one(fmt::format("{}/{}", folder, domain), domain);
 }
 

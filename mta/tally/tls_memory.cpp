@@ -1,4 +1,4 @@
-// TlsMemory: what sessions add, and what is recalled; see tls_memory.hpp. Its file is in tls_memory_file.cpp.
+// TlsMemory: what sessions add, and what is recalled. Its file is in tls_memory_file.cpp.
 #include "mta/tally/tls_memory.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The file of the TLS memory: one record for each change of a domain, the last one counts; see tls_memory.hpp.
+// The file of the TLS memory: one record for each change of a domain, the last one counts.
 #include <algorithm>
 #include <utility>
 #include <vector>

@@ -1,4 +1,3 @@
-// DomainMemory in the memory's file: see tls_memory_row.hpp.
 #include "mta/tally/tls_memory_row.hpp"
 
 #include <algorithm>
@@ -83,7 +82,7 @@ smtp::Result<DomainMemory> decode_memory(std::string_view octets) {
     host.last_clear = read_time(in, "last clear of the host");
     memory.hosts.push_back(std::move(host));
   }
-  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets after the last field");
   if (in.error().empty() && memory.domain.empty()) in.fail("domain is empty");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "memory: " + in.error());
   return memory;

@@ -13,7 +13,7 @@
 #include "policy/decide.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace arbiter_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -325,4 +325,4 @@ TEST(Arbiter, EveryLineOfTheTruthTable) {
   EXPECT_GE(rows, 300U);
 }
 
-} // namespace
+} // namespace arbiter_test

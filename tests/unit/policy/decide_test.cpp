@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace {
+namespace decide_test {
 
 using namespace policy;
 using std::chrono::sys_days;
@@ -600,4 +600,4 @@ TEST(DecideTls, AnAddressLiteralGetsTheDefault) {
   EXPECT_FALSE(decision.observed);
 }
 
-} // namespace
+} // namespace decide_test

@@ -4,7 +4,7 @@
 #include "policy/requirement.hpp"
 #include "policy/tls_sources.hpp"
 
-namespace {
+namespace judge_tls_test {
 
 using namespace policy;
 using tls::Level;
@@ -670,4 +670,4 @@ TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(Wish::report), "report");
 }
 
-} // namespace
+} // namespace judge_tls_test

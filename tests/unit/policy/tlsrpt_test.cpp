@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace tlsrpt_test {
 
 using namespace policy;
 using smtp::ErrorCode;
@@ -58,10 +58,10 @@ INSTANTIATE_TEST_SUITE_P(
         GoodRow{"the same address twice counts once", "v=TLSRPTv1; rua=mailto:a@example.com,mailto:a@EXAMPLE.com",
                 "mailto a@example.com\n"},
         GoodRow{"a bad field loses only itself", "v=TLSRPTv1; hello; rua=mailto:a@example.com",
-                "mailto a@example.com\n", "it is no field"},
+                "mailto a@example.com\n", "it is not a field"},
         GoodRow{"an extension's name has 32 characters at most",
                 "v=TLSRPTv1; " + std::string(33, 'x') + "=1; rua=mailto:a@example.com", "mailto a@example.com\n",
-                "it is no field"},
+                "it is not a field"},
         GoodRow{"a second rua field counts as well",
                 "v=TLSRPTv1; rua=mailto:a@example.com; x=1; rua=mailto:b@example.com,mailto:a@example.com",
                 "mailto a@example.com\nmailto b@example.com\n", ""},
@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "mailto a@example.com\n", "only mailto and https"},
         GoodRow{"an exclamation mark must be encoded", "v=TLSRPTv1; rua=mailto:a@example.com!10m", "",
                 "must be percent-encoded"},
-        GoodRow{"a bare address is no URI", "v=TLSRPTv1; rua=a@example.com", "", "no URI for reports"},
+        GoodRow{"a bare address is not a URI", "v=TLSRPTv1; rua=a@example.com", "", "no URI for reports"},
         GoodRow{"an empty rua", "v=TLSRPTv1; rua=", "", "no URI for reports"},
         GoodRow{"an address with a line end", "v=TLSRPTv1; rua=mailto:a%0D%0AX@example.com", "", "no URI for reports"},
         GoodRow{"an address literal", "v=TLSRPTv1; rua=mailto:a@[192.0.2.1]", "", "no URI for reports"},
@@ -132,4 +132,4 @@ TEST(TlsrptRecords, exactly_one_counts) {
   EXPECT_EQ(tlsrpt_name("example.com"), "_smtp._tls.example.com");
 }
 
-} // namespace
+} // namespace tlsrpt_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace config_test {
 
 using namespace mta;
 
@@ -136,4 +136,4 @@ TEST(Config, FindCertificate) {
   EXPECT_EQ(config.find_certificate(""), nullptr);
 }
 
-} // namespace
+} // namespace config_test

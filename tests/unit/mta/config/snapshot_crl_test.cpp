@@ -10,7 +10,7 @@
 #include "tests/support/dane_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace snapshot_crl_test {
 
 using namespace mta;
 using tls::ChainFault;
@@ -120,4 +120,4 @@ TEST_F(SnapshotCrl, TheEntriesOfAllPartnersAreListedOnce) {
   EXPECT_NE(crl_cache_file(*config, url), crl_cache_file(*config, "http://crl.example.org/ca.crl2"));
 }
 
-} // namespace
+} // namespace snapshot_crl_test

@@ -8,7 +8,7 @@
 #include "tests/support/report_texts.hpp"
 #include "tests/unit/mta/spool/simulated_disk.hpp"
 
-namespace {
+namespace report_store_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -272,4 +272,4 @@ TEST(ReportStoreName, OnlyOursAreRead) {
     EXPECT_FALSE(ReportStore::parse_name(other)) << other;
 }
 
-} // namespace
+} // namespace report_store_test

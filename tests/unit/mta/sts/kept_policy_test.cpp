@@ -10,7 +10,7 @@
 
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace kept_policy_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -88,7 +88,7 @@ TEST(KeptPolicy, a_fitting_checksum_does_not_make_nonsense_good) {
       {"a domain with a path in it",
        "portcullis-sts 1\ndomain ../x\nid 1\nfetched 1\nexpires 2\ntext " + size + "\n" + policy + "\n",
        "its domain is none"},
-      {"a time that is no number",
+      {"a time that is not a number",
        "portcullis-sts 1\ndomain example.org\nid 1\nfetched now\nexpires 2\ntext " + size + "\n" + policy + "\n",
        "a line is missing"},
       {"a time that the clock cannot hold",
@@ -98,7 +98,7 @@ TEST(KeptPolicy, a_fitting_checksum_does_not_make_nonsense_good) {
       {"a text shorter than it says", head + "text 100\n" + policy + "\n", "another length"},
       {"a text longer than it says", head + "text 10\n" + policy + "\n", "another length"},
       {"a length of 2^64 - 1", head + "text 18446744073709551615\n" + policy + "\n", "another length"},
-      {"a text that is no policy", head + "text 5\nhello\n", "not \"name: value\""},
+      {"a text that is not a policy", head + "text 5\nhello\n", "not \"name: value\""},
   };
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
@@ -153,4 +153,4 @@ TEST(KeptPolicy, a_write_that_fails_leaves_the_old_file) {
   EXPECT_EQ(read_kept_policy(place, "example.org").value(), sample());
 }
 
-} // namespace
+} // namespace kept_policy_test

@@ -10,7 +10,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/tls_sessions.hpp"
 
-namespace {
+namespace tls_memory_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -440,4 +440,4 @@ TEST(DomainMemoryCodec, a_record_reads_back_and_every_cut_of_it_is_refused) {
   EXPECT_EQ(decode_memory(later).error().detail, "memory: version is 9, known is 1");
 }
 
-} // namespace
+} // namespace tls_memory_test
