@@ -116,8 +116,17 @@ private:
   /// In a comment or a quoted string: what begins like an encoded word and does not end there goes on behind it, to
   /// some readers.
   void note_open_word(std::string_view part) noexcept {
-    const auto open = part.rfind("=?");
-    if (open != std::string_view::npos && part.find("?=", open + 2) == std::string_view::npos) doubtful_ = true;
+    for (auto at = part.find("=?"); at != std::string_view::npos;) {
+      const auto charset_end = part.find('?', at + 2);
+      const bool begins =
+          charset_end != std::string_view::npos && charset_end + 2 < part.size() && part[charset_end + 2] == '?';
+      const auto end = begins ? part.find("?=", charset_end + 3) : std::string_view::npos;
+      if (end == std::string_view::npos) {
+        doubtful_ = true;
+        return;
+      }
+      at = part.find("=?", end + 2);
+    }
   }
 
   /// quoted-string, behind its first quote. Folds in it are white space.

@@ -32,6 +32,12 @@ TEST_P(FromField, GivesItsDomains) {
 }
 
 const Row accepted[] = {
+    {.name = "a quoted encoded word in base64 that is filled up",
+     .value = "\"=?gb2312?B?1cXOsA==?=\" <x@y.example>",
+     .domains = {"y.example"}},
+    {.name = "a quoted encoded word in ISO-2022-JP",
+     .value = "\"=?iso-2022-jp?B?GyRCOzNFREJATzobKEI=?=\" <x@y.example>",
+     .domains = {"y.example"}},
     {.name = "a bare address", .value = "user@example.com", .domains = {"example.com"}},
     {.name = "an address in brackets", .value = " <user@example.com>", .domains = {"example.com"}},
     {.name = "white space inside the brackets", .value = " <user@example.com > ", .domains = {"example.com"}},
