@@ -74,8 +74,8 @@ std::optional<Family> family_of(std::string_view charset) {
   return std::nullopt;
 }
 
-constexpr std::string_view replacement = "\xEF\xBF\xBD";  // U+FFFD
-constexpr std::string_view wide_at_sign = "\xEF\xBC\xA0"; // U+FF20
+constexpr std::string_view other_character = "\xEF\xBF\xBD"; // U+FFFD
+constexpr std::string_view wide_at = "\xEF\xBC\xA0";         // U+FF20
 constexpr unsigned at_sign = '@';
 
 bool is_between(unsigned octet, unsigned first, unsigned last) noexcept {
@@ -133,21 +133,21 @@ AsciiReading read_pairs(Family family, std::string_view octets) {
       continue;
     }
     if (!is_lead(family, octet)) {
-      reading.text += replacement;
+      reading.text += other_character;
       continue;
     }
     if (at + 1 == octets.size()) { // some readers take the first octet of the next word for the second of this one
-      reading.text += replacement;
+      reading.text += other_character;
       reading.is_sure = false;
       continue;
     }
     const unsigned next = octet_at(octets, at + 1);
     if (next == at_sign && !makes_character_with_at_sign(family, octet)) {
-      reading.text += replacement;
+      reading.text += other_character;
       reading.is_sure = false;
       continue;
     }
-    reading.text += is_wide_at_sign(family, octet, next) ? wide_at_sign : replacement;
+    reading.text += is_wide_at_sign(family, octet, next) ? wide_at : other_character;
     if (is_trail(family, next)) ++at;
   }
   return reading;
@@ -178,7 +178,7 @@ std::optional<AsciiReading> read_iso_2022_jp(std::string_view octets) {
     // Rows without characters are taken apart in different ways.
     const bool is_row = is_between(octet, 0x21, 0x28) || is_between(octet, 0x30, 0x74);
     if (!is_row || at + 1 == octets.size() || !is_between(octet_at(octets, at + 1), 0x21, 0x7e)) return std::nullopt;
-    reading.text += is_wide_at_sign(Family::iso_2022_jp, octet, octet_at(octets, at + 1)) ? wide_at_sign : replacement;
+    reading.text += is_wide_at_sign(Family::iso_2022_jp, octet, octet_at(octets, at + 1)) ? wide_at : other_character;
     ++at;
   }
   if (in_pairs) return std::nullopt;
