@@ -200,7 +200,7 @@ void add_source(Scene &scene, const std::string &token) {
   TlsSources &sources = scene.sources;
   if (key == "default") {
     sources.defaults.level = level(words[0]);
-    if (second) sources.defaults.source = "route";
+    if (second) sources.defaults.source = Source::route;
   } else if (key == "partner") {
     add_partner(scene, words);
   } else if (key == "exception") {
