@@ -295,7 +295,7 @@ std::size_t check_line(const std::string &line) {
   const Decision decision = scene.decide();
   std::string won;
   for (const auto &reason : decision.reasons)
-    if (reason.won) won += reason.source;
+    if (reason.won) won += to_string(reason.source);
   EXPECT_EQ(fmt::format("{} by {}", to_string(decision.enforced.level), won), columns[1]);
   EXPECT_EQ(columns[2].size(), peer_count);
   for (std::size_t i = 0; i < std::min(peer_count, columns[2].size()); ++i) {

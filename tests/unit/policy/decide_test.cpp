@@ -90,7 +90,7 @@ Decision decide(const PartnerTable &partners, const NextHop &hop = {}, const Out
 std::string winner(const Decision &decision) {
   std::string found;
   for (const auto &reason : decision.reasons)
-    if (reason.won) found += reason.source;
+    if (reason.won) found += to_string(reason.source);
   return found;
 }
 
