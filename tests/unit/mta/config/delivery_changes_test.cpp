@@ -51,7 +51,7 @@ std::shared_ptr<const Snapshot> load(const ::test::TempFolder &folder, const Wor
           "\"ca.pem\"\n" +
           world.more);
   const auto loaded = load_config(file, now);
-  EXPECT_TRUE(loaded.config) << mta::config_test::text_of(loaded.findings);
+  EXPECT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
   if (!loaded.config) return nullptr;
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
   EXPECT_TRUE(snapshot) << snapshot.error().detail;

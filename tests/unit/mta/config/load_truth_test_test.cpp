@@ -8,7 +8,7 @@ namespace load_truth_test_test {
 using namespace mta;
 
 std::string text_of(const std::string &more) {
-  const auto loaded = config_test::load_minimal(more);
+  const auto loaded = config_fakes::load_minimal(more);
   std::string text;
   for (const auto &finding : loaded.findings)
     if (finding.key.starts_with("dns")) text += finding.to_string() + '\n';
@@ -17,7 +17,7 @@ std::string text_of(const std::string &more) {
 
 TEST(LoadTruthTest, NamesAreReadInLowerCase) {
   const auto config =
-      config_test::load_minimal(
+      config_fakes::load_minimal(
           "[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n")
           .config;
   ASSERT_TRUE(config);
@@ -26,7 +26,7 @@ TEST(LoadTruthTest, NamesAreReadInLowerCase) {
 }
 
 TEST(LoadTruthTest, WithoutTheSectionThereIsNone) {
-  const auto config = config_test::load_minimal("[dns]\ndnssec = false\n").config;
+  const auto config = config_fakes::load_minimal("[dns]\ndnssec = false\n").config;
   ASSERT_TRUE(config);
   EXPECT_FALSE(config->dns.truth_test.is_set());
 }

@@ -42,7 +42,7 @@ TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
                      "name = \"P\"\ndomains = [\"p.example\"]\n[outbound]\nprofile = \"ncsc\"\ntrust = \"" +
                          certificates + "mx.pem\"\n[inbound]\ntls = \"authenticated\"\n");
   const auto loaded = load_config(file, now);
-  ASSERT_TRUE(loaded.config) << mta::config_test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
   ASSERT_TRUE(snapshot) << snapshot.error().detail;
   EXPECT_TRUE((*snapshot)->listener_context("mx"));

@@ -88,7 +88,7 @@ TEST(TrustFiles, CertificatesWithoutASuccessorAreTold) {
       EXPECT_TRUE(finding.to_string().starts_with("portcullis.toml:12: ")) << finding.to_string();
       EXPECT_NE(finding.to_string().find("listener.trusted_ca"), std::string::npos) << finding.to_string();
     }
-    EXPECT_EQ(faults, row.faults) << config_test::text_of(findings);
+    EXPECT_EQ(faults, row.faults) << config_fakes::text_of(findings);
   }
 }
 
