@@ -1,3 +1,4 @@
+// TrustStore and verify_chain (context.hpp).
 #include <array>
 #include <cstdint>
 #include <cstring>

@@ -1,3 +1,4 @@
+// QueueId as text (spool.hpp).
 #include <cstddef>
 
 #include "mta/spool/spool.hpp"

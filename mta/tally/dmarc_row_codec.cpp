@@ -1,3 +1,4 @@
+// The form of a DmarcRow in the tally's files (dmarc_row.hpp).
 #include <algorithm>
 #include <limits>
 

@@ -1,3 +1,4 @@
+// The form of a TlsrptRow in the tally's files (tlsrpt_row.hpp).
 #include <algorithm>
 #include <limits>
 
