@@ -65,9 +65,9 @@ std::vector<Block> read_blocks(std::istream &file) {
 
 TEST(DaneConformance, EveryBlockHasItsAnswer) {
   const auto path =
-      std::filesystem::path(source_dir) / ".." / "shared" / "conformance" / "dane" / "openssl-danetest.in";
+      std::filesystem::path(source_dir) / "tests" / "data" / "conformance" / "dane" / "openssl-danetest.in";
   std::ifstream file(path);
-  if (!file) GTEST_SKIP() << path << " is not there";
+  ASSERT_TRUE(file) << path;
   const auto blocks = read_blocks(file);
   EXPECT_EQ(blocks.size(), 27U);
   int matched = 0, unusable = 0, refused = 0;
