@@ -71,7 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "must be percent-encoded"},
         GoodRow{"a bare address is not a URI", "v=TLSRPTv1; rua=a@example.com", "", "not a URI for reports"},
         GoodRow{"an empty rua", "v=TLSRPTv1; rua=", "", "not a URI for reports"},
-        GoodRow{"an address with a line end", "v=TLSRPTv1; rua=mailto:a%0D%0AX@example.com", "", "not a URI for reports"},
+        GoodRow{"an address with a line end", "v=TLSRPTv1; rua=mailto:a%0D%0AX@example.com", "",
+                "not a URI for reports"},
         GoodRow{"an address literal", "v=TLSRPTv1; rua=mailto:a@[192.0.2.1]", "", "not a URI for reports"},
         GoodRow{"https without a host", "v=TLSRPTv1; rua=https:///path", "", "names no host"},
         GoodRow{"control characters are shown as what they are", "v=TLSRPTv1; rua=\x01\xff", "", "\\x01"}));
