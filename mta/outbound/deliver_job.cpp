@@ -1,3 +1,18 @@
+// One job: recipients of one message that share a destination, taken from host to host until each has an answer.
+//
+// The recipients are grouped by plan: the hosts of their destination, and what TLS policy demands of each. For each
+// group HostWalk, which does no I/O, says what comes next, and this file does it:
+//
+//   look_up   a host's addresses and its TLS decision; a connection kept open to it is used at once. A host that is
+//             ourselves, has no address, or must not be used by policy is passed over, with its line in the log
+//   connect   to the addresses that have room for one more session of ours; where none has, the job is put off and the
+//             message waits without an attempt being counted
+//   send      transactions over the connection until its recipients are answered or it is of no more use. What the
+//             connection proved is judged again before each message: a kept one never carries what it does not satisfy
+//
+// 4xx, and whatever fails before the message was sent whole, leads to the next host; 5xx is final; an unclear end after
+// the whole message leads to no other host, since this one may have it. In clear only where TLS is not demanded, and
+// after every host was tried with TLS. docs/delivery.md has the table of all this, outcome.hpp what is temporary.
 #include "mta/outbound/deliver_job.hpp"
 
 #include <algorithm>

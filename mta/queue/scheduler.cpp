@@ -1,4 +1,17 @@
 // The scheduler's main line: messages come in, jobs go out, results come back and are written to the spool.
+//
+// Every message is in memory as an Entry; its waiting recipients are Units, one for each destination (a domain or a
+// route). A unit is due by its own schedule, and its destination decides when it runs: one that answers takes as many
+// jobs at once as it has shown to bear, a dead one a single trial after each of its waits. Agenda keeps both, and the
+// shares of the pool, so that one destination, notices or domains that nobody has reached yet never take all of it.
+//
+// A result changes the recipients that it names and no other. Delivered or refused for good: the sender's notice is
+// stored first, only then is the recipient recorded as finished, so that a crash between the two tells twice and never
+// not at all. Temporary: the next attempt by the retry schedule, until the message expires. Put off: the job found no
+// room at the host, nothing is written, and the message waits as if it had not been tried.
+//
+// What changed goes to the spool in one batch at the end of each turn; acts of operators are durable before they are
+// answered. Waits are measured by QueueClock: a clock that is set moves no message's age.
 #include "mta/queue/scheduler.hpp"
 
 #include <algorithm>
