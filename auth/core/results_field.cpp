@@ -216,6 +216,9 @@ std::string decode_words(std::string_view text) {
       }
     }
     text.remove_prefix(end + 2);
+    // RFC 2047 section 6.2: the white space between two words is no part of what they say.
+    const auto next = text.find_first_not_of(" \t\r\n");
+    if (next != std::string_view::npos && text.substr(next, 2) == "=?") text.remove_prefix(next);
   }
   out += text;
   return out;
@@ -252,7 +255,11 @@ bool bears(const HeaderField &field, const Id &id, Budget &budget) {
   const Head head = read_head(field.value);
   if (head_is(head.pieces, id, budget)) return true;
   const bool has_encoded_word = field.value.substr(0, field.value.find(';')).find("=?") != std::string_view::npos;
-  if (has_encoded_word && has_word(smtp::to_lower(decode_words(unfold(field.value))), id.ascii)) return true;
+  if (has_encoded_word) {
+    const std::string once = decode_words(unfold(field.value));
+    // Some readers decode twice.
+    if (has_word(smtp::to_lower(once), id.ascii) || has_word(smtp::to_lower(decode_words(once)), id.ascii)) return true;
+  }
   // "Our name" behind something else, where only a version may stand, or behind an empty first part.
   const bool has_result = std::any_of(head.pieces.begin(), head.pieces.end(), [](const Piece &p) { return p.is('='); });
   const bool regular = head.pieces.size() == 1 || (head.pieces.size() == 2 && is_version(head.pieces[1].text));

@@ -16,6 +16,8 @@ namespace auth {
 namespace {
 
 constexpr std::size_t most_at_signs = 100;
+/// Comments and quotes behind a domain that are longer are no habit of anybody.
+constexpr std::size_t longest_end = 1'000;
 
 /// A name of letters, digits, hyphens and underscores: RFC 5322's dot-atom and the DNS have underscores, smtp::Domain,
 /// made for envelopes, does not.
@@ -105,6 +107,11 @@ public:
       text += value[at];
     }
     made_.texts.push_back(text);
+    // All work below is for each of them: a field that is made of them is not read on.
+    if (count_words(text) > most_encoded_words) {
+      fault(fmt::format("more than {} encoded words", most_encoded_words));
+      return std::move(made_);
+    }
     read_each_word(text);
     const bool has_words = made_.texts.size() > 1;
     for (const bool joined : {true, false})
@@ -130,7 +137,16 @@ private:
     auto reading = read_as_ascii(word.charset, octets);
     if (!reading || !reading->is_sure)
       fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(word.charset, 30)));
-    return reading ? std::move(reading->text) : std::move(octets);
+    std::string text = reading ? std::move(reading->text) : std::move(octets);
+    // Some readers decode what they have decoded once more.
+    if (text.find("=?") != std::string::npos) fault("an encoded word in an encoded word");
+    return text;
+  }
+
+  static std::size_t count_words(std::string_view text) noexcept {
+    std::size_t count = 0;
+    for (auto at = text.find("=?"); at != std::string_view::npos; at = text.find("=?", at + 2)) ++count;
+    return count;
   }
 
   /// Wherever one may begin, in another one too: some readers look for addresses in what it says.
@@ -138,8 +154,8 @@ private:
     for (std::size_t at = text.find("=?"); at != std::string_view::npos; at = text.find("=?", at + 2)) {
       const auto word = encoded_word_at(text, at);
       if (!word) continue;
-      if (made_.texts.size() > most_encoded_words)
-        return fault(fmt::format("more than {} encoded words", most_encoded_words));
+      octets_ += word->content.size();
+      if (octets_ > most_octets) return fault(fmt::format("encoded words of more than {} octets in all", most_octets));
       made_.texts.push_back(decode(*word));
     }
   }
@@ -164,7 +180,10 @@ private:
   }
 
   static constexpr std::size_t most_encoded_words = 100;
+  /// Words that do not end overlap: each goes on to the end of the field.
+  static constexpr std::size_t most_octets = 4 * 65'536;
   FromReadings made_;
+  std::size_t octets_ = 0;
 };
 
 class FromSalvage {
@@ -200,7 +219,8 @@ private:
 
   /// No reader takes `rest` for more of the domain in front of it.
   static bool ends_for_all(std::string_view rest) noexcept {
-    for (;;) {
+    const std::size_t all = rest.size();
+    while (all - rest.size() < longest_end) {
       const bool spaced = !rest.empty() && is_blank(rest.front());
       while (!rest.empty() && is_blank(rest.front())) rest.remove_prefix(1);
       if (rest.empty()) return true;
@@ -209,7 +229,7 @@ private:
         std::size_t depth = 0;
         std::size_t end = 0;
         for (; end < rest.size(); ++end) {
-          if (rest[end] == '\\') return false;
+          if (rest[end] == '\\' || end > longest_end) return false;
           if (rest[end] == '(') ++depth;
           if (rest[end] == ')' && --depth == 0) break;
         }
@@ -233,6 +253,7 @@ private:
       }
       return c == ',' || c == ';' || c == ')' || c == ']';
     }
+    return false;
   }
 
   SalvagedFrom made_;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "auth/core/salvage_from.hpp"
+
 namespace auth {
 namespace from_field_test {
 
@@ -207,6 +209,10 @@ const Row deceiving[] = {
     {.name = "a charset in which an at sign hides",
      .value = "=?utf-7?q?boss+AEA-bank.example?=",
      .status = FromStatus::malformed},
+    {.name = "an encoded word in an encoded word",
+     .value = "Boss <=?utf-8?q?=3D=3Futf-8=3Fq=3Fboss=40bank=2Eexample=3F=3D?=\"\">",
+     .status = FromStatus::malformed,
+     .domains = {"bank.example"}},
     {.name = "a full-width at sign",
      .value = "boss\xEF\xBC\xA0"
               "bank.example",
@@ -408,6 +414,23 @@ TEST(FindAuthorDomains, LooksAtAllFromFields) {
     const AuthorDomains authors = find_author_domains(fields);
     EXPECT_EQ(to_string(authors.status), to_string(row.status)) << row.name << ": " << authors.problem;
     EXPECT_EQ(authors.domains, row.domains) << row.name;
+  }
+}
+
+TEST(FromReadings, AreBoundedHoweverManyWordsAFieldSeemsToHave) {
+  for (const std::string piece : {"=??q?,", "=?x?q? ", "=?x?q?a?= ", "=?utf-8?b?", "=?", "=?x?q?=?x?q?"}) {
+    std::string value;
+    while (value.size() + piece.size() <= longest_from_field) value += piece;
+    const FromReadings readings = readings_of_from(value);
+    std::size_t octets = 0;
+    for (const std::string &text : readings.texts) octets += text.size();
+    EXPECT_LE(octets, value.size()) << piece << ": it is not read on";
+    EXPECT_FALSE(readings.problem.empty()) << piece;
+    std::string few = value.substr(0, 90 * piece.size()); // each may go on to the end of the field
+    while (few.size() < longest_from_field) few += 'a';
+    octets = 0;
+    for (const std::string &text : readings_of_from(few).texts) octets += text.size();
+    EXPECT_LE(octets, 10 * longest_from_field) << piece;
   }
 }
 
