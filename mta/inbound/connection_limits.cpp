@@ -113,27 +113,55 @@ smtp::Result<void> ConnectionLimits::take_recipient(const smtp::IpAddress &addre
   return {};
 }
 
-smtp::Result<void> ConnectionLimits::Unfinished::hold(std::uint64_t octets, std::uint64_t for_address) {
+smtp::Result<void> ConnectionLimits::Unfinished::hold(std::uint64_t octets, const Room &room) {
   const std::uint64_t wanted = octets / step * step;
   if (wanted <= octets_) return {};
-  if (auto taken = limits_.take_octets(address_, wanted - octets_, for_address); !taken) return taken;
+  if (auto taken = limits_.take_octets(address_, wanted - octets_, room); !taken) return taken;
   octets_ = wanted;
   return {};
 }
 
+smtp::Result<void> ConnectionLimits::Unfinished::keep(const Room &room) const {
+  if (octets_ == 0 || limits_.unfinished() <= room.for_all) return {};
+  Shard &shard = limits_.shard_of(address_);
+  const std::scoped_lock lock(shard.mutex);
+  const auto found = shard.counts.find(key_of(address_, tiers_of(address_).back()));
+  if (found == shard.counts.end()) return {};
+  return limits_.judge_share(address_, found->second.unfinished, false, room);
+}
+
+/// `held`: by the client's widest network.
+smtp::Result<void> ConnectionLimits::judge_share(const smtp::IpAddress &address, std::uint64_t held, bool is_new,
+                                                 const Room &room) const {
+  const std::uint64_t holders = holders_.load(std::memory_order_relaxed) + (is_new ? 1 : 0);
+  const std::uint64_t share = room.for_all / std::max<std::uint64_t>(holders, 1);
+  if (held <= share) return {};
+  return smtp::fail(smtp::ErrorCode::full,
+                    fmt::format("unfinished messages from {} hold too much of the disk while others need it, limit is "
+                                "{} octets",
+                                name_of(address, tiers_of(address).back()), share));
+}
+
 smtp::Result<void> ConnectionLimits::take_octets(const smtp::IpAddress &address, std::uint64_t octets,
-                                                 std::uint64_t for_address) {
+                                                 const Room &room) {
   const auto tiers = tiers_of(address);
   Shard &shard = shard_of(address);
   const std::scoped_lock lock(shard.mutex);
   for (const Tier &tier : tiers) {
     const auto found = shard.counts.find(key_of(address, tier));
-    const auto limit = limit_of(tier, for_address, 2 * for_address);
+    const auto limit = limit_of(tier, room.for_address, 2 * room.for_address);
     if (found != shard.counts.end() && found->second.unfinished + octets > limit)
       return smtp::fail(smtp::ErrorCode::full,
                         fmt::format("unfinished messages from {} hold too much of the disk, limit is {} octets",
                                     name_of(address, tier), limit));
   }
+  const auto widest = shard.counts.find(key_of(address, tiers.back()));
+  if (widest == shard.counts.end()) return {}; // the client is not counted any more
+  const bool is_new = widest->second.unfinished == 0;
+  if (unfinished() + octets > room.for_all)
+    if (auto judged = judge_share(address, widest->second.unfinished + octets, is_new, room); !judged) return judged;
+  if (is_new) holders_.fetch_add(1, std::memory_order_relaxed);
+  unfinished_.fetch_add(octets, std::memory_order_relaxed);
   for (const Tier &tier : tiers)
     if (const auto found = shard.counts.find(key_of(address, tier)); found != shard.counts.end())
       found->second.unfinished += octets;
@@ -142,12 +170,18 @@ smtp::Result<void> ConnectionLimits::take_octets(const smtp::IpAddress &address,
 
 void ConnectionLimits::give_back(const smtp::IpAddress &address, std::uint64_t octets) noexcept {
   if (octets == 0) return;
+  const auto tiers = tiers_of(address);
   Shard &shard = shard_of(address);
   const std::scoped_lock lock(shard.mutex);
-  // A count may have begun anew meanwhile, when the client was found to be trusted.
-  for (const Tier &tier : tiers_of(address))
-    if (const auto found = shard.counts.find(key_of(address, tier)); found != shard.counts.end())
-      found->second.unfinished -= std::min(octets, found->second.unfinished);
+  for (const Tier &tier : tiers) {
+    const auto found = shard.counts.find(key_of(address, tier));
+    if (found == shard.counts.end()) continue;
+    const std::uint64_t less = std::min(octets, found->second.unfinished);
+    found->second.unfinished -= less;
+    if (tier.bits != tiers.back().bits) continue;
+    unfinished_.fetch_sub(less, std::memory_order_relaxed);
+    if (less > 0 && found->second.unfinished == 0) holders_.fetch_sub(1, std::memory_order_relaxed);
+  }
 }
 
 smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAddress &address,
@@ -199,7 +233,7 @@ smtp::Result<ConnectionLimits::Ticket> ConnectionLimits::admit(const smtp::IpAdd
 
 void ConnectionLimits::forget_some(Shard &shard, Clock::time_point now) {
   std::erase_if(shard.counts, [&](const auto &item) {
-    return item.second.open == 0 && now - item.second.minute_start >= 2 * minute;
+    return item.second.is_idle() && now - item.second.minute_start >= 2 * minute;
   });
   shard.idle = static_cast<std::size_t>(
       std::count_if(shard.counts.begin(), shard.counts.end(), [](const auto &item) { return item.second.open == 0; }));
@@ -207,13 +241,14 @@ void ConnectionLimits::forget_some(Shard &shard, Clock::time_point now) {
   // Still more than half: a flood from many addresses. Forget their rates, or every further connection pays for a look;
   // a network that many of them came from is still known for a while.
   std::erase_if(shard.counts, [](const auto &item) {
-    return item.second.open == 0 && item.second.this_minute + item.second.last_minute < 8;
+    return item.second.is_idle() && item.second.this_minute + item.second.last_minute < 8;
   });
   shard.idle = static_cast<std::size_t>(
       std::count_if(shard.counts.begin(), shard.counts.end(), [](const auto &item) { return item.second.open == 0; }));
   if (shard.idle <= idle_per_shard / 2) return;
-  std::erase_if(shard.counts, [](const auto &item) { return item.second.open == 0; });
-  shard.idle = 0;
+  std::erase_if(shard.counts, [](const auto &item) { return item.second.is_idle(); });
+  shard.idle = static_cast<std::size_t>(
+      std::count_if(shard.counts.begin(), shard.counts.end(), [](const auto &item) { return item.second.open == 0; }));
 }
 
 void ConnectionLimits::leave(const smtp::IpAddress &address, bool counted) noexcept {

@@ -68,6 +68,11 @@ public:
   [[nodiscard]] smtp::Result<void> take_recipient(const smtp::IpAddress &address, const LimitConfig &limits,
                                                   Clock::time_point now);
 
+  /// What may be held of the disk in messages that are not finished.
+  struct Room {
+    std::uint64_t for_address = 0; ///< in all messages of one address; a network twice that
+    std::uint64_t for_all = 0; ///< over that each network (/24, /48) has an equal share, and who has more goes first
+  };
   /// Octets on the disk of a message that its client, who is counted, has not finished; they are given back when this
   /// is destroyed. The limits must outlive it. Moves with its message, so it is not part of a ticket.
   class Unfinished {
@@ -77,16 +82,21 @@ public:
     Unfinished &operator=(const Unfinished &) = delete;
     ~Unfinished() { limits_.give_back(address_, octets_); }
     /// Holds at least `octets`, counted in steps of `step`; the first step is free, so that small messages cost
-    /// nothing here. `for_address`: what one address may hold in all its messages; a network twice that. Error full:
-    /// the detail names the limit; then no more is held than before.
-    [[nodiscard]] smtp::Result<void> hold(std::uint64_t octets, std::uint64_t for_address);
-    static constexpr std::uint64_t step = 262'144;
+    /// nothing here. Error full: the detail names the limit; then no more is held than before.
+    [[nodiscard]] smtp::Result<void> hold(std::uint64_t octets, const Room &room);
+    /// Nothing while all together hold no more than they may; else the same error when the client's network has more
+    /// than its share.
+    [[nodiscard]] smtp::Result<void> keep(const Room &room) const;
+    static constexpr std::uint64_t step = 65'536;
 
   private:
     ConnectionLimits &limits_;
     smtp::IpAddress address_;
     std::uint64_t octets_ = 0;
   };
+
+  /// Octets that all Unfinished hold.
+  [[nodiscard]] std::uint64_t unfinished() const noexcept { return unfinished_.load(std::memory_order_relaxed); }
 
   /// Open now.
   [[nodiscard]] std::size_t connections() const noexcept { return total_.load(std::memory_order_relaxed); }
@@ -113,6 +123,7 @@ private:
     std::uint64_t unfinished = 0; ///< octets on the disk
     Clock::time_point minute_start{};
     void move_on(Clock::time_point now) noexcept;
+    [[nodiscard]] bool is_idle() const noexcept { return open == 0 && unfinished == 0; }
     [[nodiscard]] double in_a_minute(Clock::time_point now) const noexcept;
     [[nodiscard]] double recipients_in_a_minute(Clock::time_point now) const noexcept;
   };
@@ -133,8 +144,9 @@ private:
 
   void leave(const smtp::IpAddress &address, bool counted) noexcept;
   void uncount(const smtp::IpAddress &address) noexcept;
-  [[nodiscard]] smtp::Result<void> take_octets(const smtp::IpAddress &address, std::uint64_t octets,
-                                               std::uint64_t for_address);
+  [[nodiscard]] smtp::Result<void> take_octets(const smtp::IpAddress &address, std::uint64_t octets, const Room &room);
+  [[nodiscard]] smtp::Result<void> judge_share(const smtp::IpAddress &address, std::uint64_t held, bool is_new,
+                                               const Room &room) const;
   void give_back(const smtp::IpAddress &address, std::uint64_t octets) noexcept;
   [[nodiscard]] static std::span<const Tier> tiers_of(const smtp::IpAddress &address) noexcept;
   [[nodiscard]] static std::uint64_t limit_of(const Tier &tier, std::uint64_t for_address,
@@ -147,6 +159,8 @@ private:
 
   Hash hash_;
   std::atomic<std::size_t> total_{0};
+  std::atomic<std::uint64_t> unfinished_{0};
+  std::atomic<std::uint64_t> holders_{0}; ///< widest networks with unfinished octets
   std::array<std::unique_ptr<Shard>, shard_count> shards_;
 };
 

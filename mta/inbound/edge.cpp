@@ -43,11 +43,12 @@ void WorkerEdge::look_at_storage(std::chrono::steady_clock::time_point now) {
   storage_look_ = now;
 }
 
-std::uint64_t WorkerEdge::unfinished_limit(const Config &config, std::chrono::steady_clock::time_point now) {
+ConnectionLimits::Room WorkerEdge::unfinished_room(const Config &config, std::chrono::steady_clock::time_point now) {
   look_at_storage(now);
-  const std::uint64_t room =
+  const std::uint64_t left =
       storage_.free_octets > config.spool.min_free ? storage_.free_octets - config.spool.min_free : 0;
-  return std::max(whole_messages * config.limits.smtp.message_size, room / unfinished_share);
+  return {.for_address = std::max(whole_messages * config.limits.smtp.message_size, left / unfinished_share),
+          .for_all = (left + shared_.limits.unfinished()) / 2};
 }
 
 std::optional<WorkerEdge::StorageRefusal> WorkerEdge::quarantine_refusal(const SpoolConfig &config,

@@ -76,10 +76,10 @@ public:
   /// Why no more mail from outside may be held in the queue: it may have a quarter of its messages and of the disk.
   [[nodiscard]] std::optional<StorageRefusal> quarantine_refusal(const SpoolConfig &config,
                                                                  std::chrono::steady_clock::time_point now);
-  /// What a stranger's address may hold of the disk in messages that it has not finished
-  /// (ConnectionLimits::Unfinished): an eighth of the room that is left, so that no client's unfinished mail keeps
-  /// others' out; two whole messages on any disk.
-  [[nodiscard]] std::uint64_t unfinished_limit(const Config &config, std::chrono::steady_clock::time_point now);
+  /// What strangers may hold of the disk in messages that they have not finished: an address an eighth of the room that
+  /// is left, and two whole messages on any disk; all together half of the room, so that mail that is finished finds
+  /// the other half.
+  [[nodiscard]] ConnectionLimits::Room unfinished_room(const Config &config, std::chrono::steady_clock::time_point now);
   /// Counts a refusal for want of `resource`, and warns (event=resource_refusal) when a line is due.
   void note_resource_refusal(Resource resource, const smtp::IpAddress &client, std::string_view command,
                              const smtp::Reply &reply, std::string_view detail);

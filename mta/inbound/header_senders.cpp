@@ -13,19 +13,39 @@ namespace mta::inbound {
 
 namespace {
 
+constexpr std::size_t most_addresses = 200; ///< each is looked at together with what is around it
+
 bool is_address_octet(char c) noexcept {
   return static_cast<unsigned char>(c) > 127 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-/=?^_`{|}~.").find(c) != std::string_view::npos;
 }
 
+/// The quote at `at` begins a quoted string: those before it are in pairs.
+bool opens_quote(std::string_view text, std::size_t at) noexcept {
+  return std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '"') % 2 == 0;
+}
+
+/// No reader takes the end of `text` for a part of the address behind it: "boss. app@ours.example" is boss.app to some
+/// (RFC 5322 section 4.4), `"aud"it@ours.example` is audit, and so is `aud<>it@ours.example`.
+bool begins_for_all(std::string_view text) noexcept {
+  const bool spaced = text.ends_with(' ') || text.ends_with('\t');
+  const auto last = text.find_last_not_of(" \t");
+  if (last == std::string_view::npos) return true;
+  const char c = text[last];
+  if (c == '.' || c == ')') return false;
+  // Where an address begins in the midst of the field: after what separates, opens, or is set apart by a space.
+  return spaced || std::string_view("<,;:([").find(c) != std::string_view::npos ||
+         (c == '"' && opens_quote(text, last));
+}
+
 /// Every "x@y" that stands in the text, in a comment and a display name too: one reader or another shows it.
 bool all_addresses_allowed(std::string_view text, const policy::SenderPermit &permit) {
+  std::size_t count = 0;
   for (auto at = text.find('@'); at != std::string_view::npos; at = text.find('@', at + 1)) {
+    if (++count > most_addresses) return false;
     std::size_t begin = at;
     while (begin > 0 && is_address_octet(text[begin - 1])) --begin;
-    // "boss. app@ours.example" is boss.app to some readers (RFC 5322 section 4.4).
-    const auto before = begin == 0 ? std::string_view::npos : text.find_last_not_of(" \t", begin - 1);
-    if (before != std::string_view::npos && (text[before] == '.' || text[before] == ')')) return false;
+    if (!begins_for_all(text.substr(0, begin))) return false;
     std::size_t end = at + 1;
     while (end < text.size() && is_address_octet(text[end])) ++end;
     const auto mailbox = smtp::Mailbox::parse(text.substr(begin, end - begin));

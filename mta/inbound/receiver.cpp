@@ -380,10 +380,11 @@ bool Receiver::hold_header(std::size_t more) {
 bool Receiver::hold_octets(std::size_t more) {
   using Unfinished = ConnectionLimits::Unfinished;
   const std::uint64_t before = std::exchange(arrived_, arrived_ + more);
-  if (trusted_ || arrived_ / Unfinished::step == before / Unfinished::step) return true;
+  if (trusted_ || arrived_ < Unfinished::step) return true;
   if (!unfinished_) unfinished_.emplace(edge_.shared().limits, client_);
-  const auto now = std::chrono::steady_clock::now();
-  const auto held = unfinished_->hold(arrived_, edge_.unfinished_limit(in_force_.snapshot->config(), now));
+  const auto room = edge_.unfinished_room(in_force_.snapshot->config(), std::chrono::steady_clock::now());
+  const bool is_step = arrived_ / Unfinished::step != before / Unfinished::step;
+  const auto held = is_step ? unfinished_->hold(arrived_, room) : unfinished_->keep(room);
   if (held) return true;
   failure_ = make_reply(452, {4, 3, 1}, held.error().detail + "; try again later");
   edge_.note_resource_refusal(Resource::disk, client_, "message", *failure_, held.error().detail);

@@ -264,30 +264,62 @@ TEST(ConnectionLimits, OctetsOfUnfinishedMessagesCountForTheAddressAndItsNetwork
   std::vector<Ticket> open;
   for (int last = 1; last <= 3; ++last) open.push_back(counts.admit(address(last), limits, start).value());
   std::deque<Unfinished> messages;
+  const ConnectionLimits::Room room{.for_address = 4 * step, .for_all = 100 * step};
   const auto hold = [&](int last, std::uint64_t octets) {
-    return messages.emplace_back(counts, address(last)).hold(octets, 4 * step);
+    return messages.emplace_back(counts, address(last)).hold(octets, room);
   };
   EXPECT_TRUE(hold(1, step - 1)) << "the first step is free";
   EXPECT_TRUE(hold(1, 3 * step + 5));
-  EXPECT_TRUE(messages.back().hold(3 * step + 6, 4 * step)) << "no further step";
+  EXPECT_TRUE(messages.back().hold(3 * step + 6, room)) << "no further step";
   EXPECT_TRUE(hold(1, step));
   const auto over = hold(1, step);
   ASSERT_FALSE(over);
   EXPECT_EQ(over.error().detail,
-            "unfinished messages from your address hold too much of the disk, limit is 1048576 octets");
+            "unfinished messages from your address hold too much of the disk, limit is 262144 octets");
   EXPECT_TRUE(hold(2, 4 * step));
   const auto network = hold(3, step);
   ASSERT_FALSE(network);
   EXPECT_EQ(network.error().detail, "unfinished messages from your network 192.0.2.0/24 hold too much of the disk, "
-                                    "limit is 2097152 octets");
+                                    "limit is 524288 octets");
   messages.clear();
   EXPECT_TRUE(hold(3, 4 * step)) << "given back";
   EXPECT_TRUE(hold(2, 4 * step));
   EXPECT_FALSE(hold(1, step));
   open[1].exempt(); // what it holds no longer counts for its address; giving it back takes nothing from others
   messages.clear();
+  EXPECT_EQ(counts.unfinished(), 0U);
   EXPECT_TRUE(hold(1, 4 * step));
   EXPECT_FALSE(hold(1, step));
+}
+
+TEST(ConnectionLimits, WhatAllNetworksHoldUnfinishedIsSharedWhenItBecomesScarce) {
+  ConnectionLimits counts;
+  const LimitConfig limits = make_limits(100, 100, 100, 100);
+  const auto start = ConnectionLimits::Clock::time_point(Seconds(1000));
+  using Unfinished = ConnectionLimits::Unfinished;
+  constexpr std::uint64_t step = Unfinished::step;
+  const ConnectionLimits::Room room{.for_address = 100 * step, .for_all = 12 * step};
+  const IpAddress greedy = IpAddress::parse("2001:db8:1::1").value();
+  const IpAddress other = IpAddress::parse("192.0.2.1").value();
+  const Ticket first = counts.admit(greedy, limits, start).value();
+  const Ticket second = counts.admit(other, limits, start).value();
+  {
+    Unfinished large(counts, greedy), honest(counts, other);
+    EXPECT_TRUE(large.hold(12 * step, room)) << "nobody else needs it";
+    EXPECT_TRUE(large.keep(room));
+    const auto over = large.hold(13 * step, room);
+    ASSERT_FALSE(over);
+    EXPECT_EQ(over.error().detail, "unfinished messages from your network 2001:db8:1::/48 hold too much of the disk "
+                                   "while others need it, limit is 786432 octets");
+    EXPECT_TRUE(honest.hold(6 * step, room)) << "its share, although all is taken";
+    EXPECT_FALSE(honest.hold(7 * step, room));
+    EXPECT_TRUE(honest.keep(room));
+    EXPECT_FALSE(large.keep(room)) << "who has more than a share goes";
+    EXPECT_EQ(counts.unfinished(), 18 * step);
+  }
+  EXPECT_EQ(counts.unfinished(), 0U);
+  Unfinished again(counts, greedy);
+  EXPECT_TRUE(again.hold(12 * step, room)) << "the only holder";
 }
 
 TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {
