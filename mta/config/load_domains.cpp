@@ -39,7 +39,7 @@ void read_list_file(Section &section, const std::string &shown, DomainConfig &do
       loading.ledger.findings.add(
           {Severity::warning, shown, line, "", std::move(message) + "; the line is passed over"});
   };
-  std::string_view rest = *text;
+  std::string_view rest = without_byte_order_mark(*text);
   for (std::size_t line = 1; !rest.empty(); ++line) {
     const auto end = rest.find('\n');
     std::string_view entry = rest.substr(0, end);

@@ -13,6 +13,11 @@
 
 namespace mta {
 
+/// Editors of other systems begin a file with U+FEFF.
+[[nodiscard]] inline std::string_view without_byte_order_mark(std::string_view text) noexcept {
+  return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
+}
+
 /// Refers to the files and lives for one load.
 struct Loading {
   Loading(const ConfigFiles &config_files, std::chrono::system_clock::time_point time, std::string base,

@@ -14,7 +14,9 @@ struct Losses {
   /// Domains of ours that are gone, and lists that became empty or lost half of their recipients or more: mail for
   /// those who are missing would be refused for good.
   std::vector<Finding> recipients;
-  /// Rules in force that are gone, only observed, or demand less: mail could leave, or come in, with less protection.
+  /// Rules in force that are gone, only observed, or demand less, be it by a rule that is closer to some of their
+  /// domains; the same of routes and listeners, and checks that are switched off: mail could leave, or come in, with
+  /// less protection.
   std::vector<Finding> protection;
   [[nodiscard]] bool empty() const noexcept { return recipients.empty() && protection.empty(); }
 };

@@ -65,9 +65,12 @@ policy::Partner partner_with(const char *pattern) {
   partner.domains = {smtp::DomainPattern::parse(pattern).value()};
   partner.outbound.emplace();
   partner.outbound->pins = {"sha256//x"};
+  partner.outbound->match = {"mx.council.example"};
+  partner.outbound->trust = "/private.pem";
   partner.outbound->place = "partners.d/council.toml:5";
   partner.inbound.emplace();
   partner.inbound->level = tls::Level::authenticated;
+  partner.inbound->trust = "/private.pem";
   partner.inbound->place = "partners.d/council.toml:9";
   return partner;
 }
@@ -104,6 +107,21 @@ TEST(FindLosses, RulesThatAreGoneOrDemandLess) {
         "from council.example demands encrypted instead of authenticated"}},
       {"no pins", [](policy::Partner &one) { one.outbound->pins.clear(); }, {"has no pins any more"}},
       {"other pins", [](policy::Partner &one) { one.outbound->pins = {"sha256//y"}; }, {}},
+      {"no names", [](policy::Partner &one) { one.outbound->match.clear(); }, {"has no names in `match` any more"}},
+      {"any CA",
+       [](policy::Partner &one) {
+         one.outbound->trust = "system";
+         one.inbound->trust = "system";
+       },
+       {"trusts the CAs of the operating system instead of /private.pem",
+        "trusts the CAs of the operating system instead of /private.pem"}},
+      {"another file of CAs", [](policy::Partner &one) { one.outbound->trust = "/next.pem"; }, {}},
+      {"fewer listeners",
+       [](policy::Partner &one) { one.inbound->listeners = {"mx"}; },
+       {"does not hold at all listeners"}},
+      {"a network will do",
+       [](policy::Partner &one) { one.inbound->networks = {smtp::Network::parse("192.0.2.0/24").value()}; },
+       {"takes a network instead of a certificate"}},
       {"more", [](policy::Partner &one) { one.outbound->level = tls::Level::dane; }, {}},
       {"other domains",
        [](policy::Partner &one) { one.domains = {smtp::DomainPattern::parse("other.example").value()}; },
@@ -143,6 +161,61 @@ TEST(FindLosses, AWildcardAndTheDefaultForEverybody) {
   observed.outbound->mode = policy::Mode::observe;
   observed.inbound->from = std::chrono::sys_days(2027y / 1 / 16);
   EXPECT_TRUE(find_losses(config_with({observed}), Config(), today).empty());
+}
+
+TEST(FindLosses, ACloserRuleThatDemandsLess) {
+  auto closer = partner_with("*.dept.gov.example");
+  closer.name = "department";
+  closer.outbound->level = tls::Level::encrypted;
+  closer.inbound.reset();
+  const Config before = config_with({partner_with("*.gov.example")});
+  const auto losses = find_losses(before, config_with({partner_with("*.gov.example"), closer}), today).protection;
+  ASSERT_EQ(losses.size(), 2U) << mta::config_fakes::text_of(losses);
+  EXPECT_NE(losses[0].message.find("\"council\" for mail to *.dept.gov.example demands encrypted"), std::string::npos)
+      << losses[0].message;
+  EXPECT_NE(losses[1].message.find("\"council\" for mail from *.dept.gov.example is gone"), std::string::npos);
+  closer = partner_with("*.dept.gov.example");
+  EXPECT_TRUE(find_losses(before, config_with({partner_with("*.gov.example"), closer}), today).empty());
+}
+
+TEST(FindLosses, ListenersAndSwitches) {
+  Config before;
+  before.listeners.resize(1);
+  ListenerConfig &listener = before.listeners[0];
+  listener.name = "relay";
+  listener.place = "portcullis.toml:20";
+  listener.require_tls = listener.require_client_certificate = true;
+  listener.required_names = {"*.example.org"};
+  listener.allowed_senders.emplace_back();
+  before.tls_memory.protect = {smtp::DomainPattern::parse("*.gov.uk").value()};
+  struct Row {
+    void (*change)(Config &);
+    const char *key;
+  };
+  const std::vector<Row> rows = {
+      {[](Config &config) { config.listeners[0].require_tls = false; }, "listener.require_tls"},
+      {[](Config &config) { config.listeners[0].require_client_certificate = false; },
+       "listener.require_client_certificate"},
+      {[](Config &config) { config.listeners[0].required_names.clear(); }, "listener.required_names"},
+      {[](Config &config) { config.listeners[0].allowed_senders.clear(); }, "listener.allowed_senders"},
+      {[](Config &config) { config.listeners[0].check_senders = false; }, "listener.check_senders"},
+      {[](Config &config) { config.outbound.dane = false; }, "outbound.dane"},
+      {[](Config &config) { config.authentication.enabled = false; }, "authentication.enabled"},
+      {[](Config &config) { config.authentication.rules.own_domain_shield = false; },
+       "authentication.own_domain_shield"},
+      {[](Config &config) { config.tls_memory.protect.clear(); }, "tls_memory.protect"},
+  };
+  for (const Row &row : rows) {
+    Config now = before;
+    row.change(now);
+    const auto losses = find_losses(before, now, today).protection;
+    ASSERT_EQ(losses.size(), 1U) << row.key;
+    EXPECT_EQ(losses[0].key, row.key);
+    EXPECT_TRUE(find_losses(now, before, today).empty()) << row.key << ": more is no loss";
+  }
+  Config now = before;
+  now.listeners.clear();
+  EXPECT_TRUE(find_losses(before, now, today).empty()) << "nobody gets in there";
 }
 
 TEST(FindLosses, ARouteThatDemandsLess) {
