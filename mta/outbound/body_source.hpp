@@ -33,6 +33,9 @@ public:
   /// The survey is complete: from here on read() gives the message in 7 bits, from its beginning.
   void convert();
 
+  /// False: reading has found that the stored message is damaged, or recovery had.
+  [[nodiscard]] bool is_whole() const noexcept { return reader_->is_whole(); }
+
 private:
   [[nodiscard]] std::uint64_t stored_size() const noexcept { return trace_.size() + reader_->size(); }
   [[nodiscard]] smtp::Result<Part> read_stored(std::span<char> into);

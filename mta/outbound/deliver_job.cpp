@@ -50,10 +50,14 @@ struct Group {
   std::shared_ptr<const HostPlan> host_plan{};               ///< of the host that is tried; null before the first
   std::optional<smtp::IpAddress> crowded{};                  ///< an address without room
   std::optional<smtp::IpAddress> used{};                     ///< where the last connection went
+  bool outdated = false; ///< it would have gone in clear, and the TLS memory has learnt since that it must not
 
   [[nodiscard]] const QueuedMessage &message() const noexcept { return *job.message; }
   [[nodiscard]] const OutboundConfig &outbound() const noexcept { return plan->config().outbound; }
-  [[nodiscard]] bool is_stopped() const noexcept { return worker->is_stopped_hard(); }
+  [[nodiscard]] bool is_stopped() const noexcept { return worker->is_stopped_hard() || is_broken_off(); }
+  [[nodiscard]] bool is_broken_off() const noexcept { return outdated || job.is_withdrawn(); }
+  /// To be asked where nothing is encrypted: other sessions may have shown meanwhile that the domain has TLS.
+  [[nodiscard]] bool may_go_in_clear() { return !(outdated = outdated || !worker->is_current(*plan)); }
   /// Where the mail goes is the operator's word: what is wrong with it is mended, and the mail waits for that.
   [[nodiscard]] bool is_operators() const {
     return plan->hosts.route != nullptr ||
@@ -117,6 +121,18 @@ smtp::Transaction make_transaction(const Group &group, const std::vector<std::si
   return transaction;
 }
 
+/// The stored message cannot be read. Damage is for good, and told as damage of the spool; anything else may pass.
+std::vector<RecipientResult> unreadable(Group &group, const std::vector<std::size_t> &batch, const std::string &detail,
+                                        bool is_whole) {
+  if (is_whole)
+    return group.walk->failed_here(batch, fmt::format("the message cannot be read from the spool: {}", detail));
+  group.worker->services().log.write(Event("spool", LogLevel::error)
+                                         .with("id", group.message().id.to_string())
+                                         .with("damage", detail)
+                                         .with("message", "the message has failed, and its sender is told"));
+  return group.walk->lost_here(batch);
+}
+
 /// The transaction broke off. What the server decided stands; the rest is for the next host, unless the message may
 /// have arrived, or is unreadable here.
 After take_failure(Group &group, const std::vector<std::size_t> &batch, const smtp::ClientFailed &failed,
@@ -135,8 +151,7 @@ After take_failure(Group &group, const std::vector<std::size_t> &batch, const sm
   detail = smtp::escape(detail, 500);
   std::vector<RecipientResult> rows;
   if (io.body_unreadable && connection.wire_error) {
-    rows = group.walk->failed_here(
-        batch, fmt::format("the message cannot be read from the spool: {}", connection.wire_error->detail));
+    rows = unreadable(group, batch, connection.wire_error->detail, io.body->is_whole());
   } else {
     HostFailure failure = failed.unsure ? unsure_failure(host, detail) : HostFailure{};
     if (!failed.unsure) {
@@ -173,14 +188,13 @@ Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std:
   BatchEnd end;
   auto reader = group.worker->services().spool.read_body(group.message().id);
   if (!reader) {
-    end.rows = group.walk->failed_here(
-        batch, fmt::format("the message cannot be read from the spool: {}", reader.error().detail));
+    end.rows = unreadable(group, batch, reader.error().detail, true);
     sum_up(attempt, end.rows);
     end.is_good = true;
     co_return end;
   }
   if (!(*reader)->is_whole()) {
-    end.rows = group.walk->lost_here(batch);
+    end.rows = unreadable(group, batch, "a part of its body was lost before", false);
     sum_up(attempt, end.rows);
     end.is_good = true;
     co_return end;
@@ -191,8 +205,7 @@ Task<BatchEnd> send_batch(Group &group, Connection &connection, std::vector<std:
     const auto fitted =
         co_await fit_body(body, transaction, connection.session.capabilities(), group.worker->worker().scratch);
     if (!fitted) {
-      end.rows = group.walk->failed_here(
-          batch, fmt::format("the message cannot be read from the spool: {}", fitted.error().detail));
+      end.rows = unreadable(group, batch, fitted.error().detail, body.is_whole());
       sum_up(attempt, end.rows);
       end.is_good = true;
       co_return end;
@@ -247,6 +260,12 @@ Task<After> send(Group &group, std::unique_ptr<Connection> connection, bool reus
   group.used = connection->address.address;
   connection->hurry = group.job.hurry;
   for (bool first = true;; first = false) {
+    // Since the connection was begun, or during the last transaction.
+    if (group.is_stopped() || (!connection->stream.is_tls() && !group.may_go_in_clear())) {
+      group.active.connection = nullptr;
+      group.worker->put_back(group.worker, std::move(connection), group.outbound());
+      co_return After::over;
+    }
     const auto began = Clock::now();
     const bool on_kept = reused && first;
     judge(*connection, group.host_plan, std::chrono::system_clock::now());
@@ -379,6 +398,7 @@ Task<void> connect(Group &group, HostWalk::Connect step) {
     }
     step.addresses = std::move(addresses);
   }
+  if (step.in_clear && !group.may_go_in_clear()) co_return;
   const auto began = Clock::now();
   Attempt attempt = begin_attempt(group);
   if (step.in_clear) {
@@ -529,7 +549,10 @@ struct Lessons {
 void finish_group(Group &group, JobResult &result, Lessons &lessons) {
   const bool stopped = group.is_stopped();
   lessons.add(stopped ? DestinationLesson::unknown : group.walk->lesson(), group.walk->is_put_off() && !stopped);
-  auto results = group.walk->finish(stopped);
+  auto results = group.is_broken_off() && !group.worker->is_stopped_hard()
+                     ? group.walk->finish(true, "the attempt was broken off: what holds for the message has changed, "
+                                                "by a rule, an operator or the TLS memory")
+                     : group.walk->finish(stopped);
   std::move(results.begin(), results.end(), std::back_inserter(result.results));
   if (const auto &address = group.used ? group.used : group.crowded) result.address = OutboundLoad::counted(*address);
 }

@@ -55,7 +55,7 @@ Task<GatheredPlan> DeliveryWorker::plan_for(smtp::Mailbox recipient, MessageWish
   const bool shared = !wish.override_;
   if (shared)
     if (const auto *cached = plans_.find(name, std::chrono::steady_clock::now());
-        cached && (*cached)->snapshot == snapshot && is_current(sources_, **cached)) {
+        cached && (*cached)->snapshot == snapshot && is_current(**cached)) {
       GatheredPlan known{*cached, std::nullopt};
       co_return known;
     }
@@ -74,7 +74,7 @@ const std::shared_ptr<const HostPlan> *DeliveryWorker::find_host_plan(const Plan
 
 Task<smtp::Result<std::shared_ptr<const HostPlan>>> DeliveryWorker::host_plan_for(std::shared_ptr<const Plan> plan,
                                                                                   NextHost host) {
-  if (is_current(sources_, *plan))
+  if (is_current(*plan))
     if (const auto *cached = find_host_plan(*plan, host)) co_return *cached;
   const std::string key = host_key(*plan, host);
   const bool shared = !plan->wish.override_;

@@ -70,6 +70,8 @@ public:
   /// No further job begins; those that run after `grace` are ended.
   void stop(const std::shared_ptr<DeliveryWorker> &self, std::chrono::seconds grace);
   [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
+  /// mta::is_current() of the plan.
+  [[nodiscard]] bool is_current(const Plan &plan) const { return mta::is_current(sources_, plan); }
   [[nodiscard]] bool is_stopped_hard() const noexcept { return stopped_hard_; }
 
   /// By which host the last try for the domain was cut short; empty: it was not.

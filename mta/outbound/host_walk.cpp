@@ -286,7 +286,7 @@ bool HostWalk::is_put_off() const noexcept {
   return busy_ && !open_.empty() && failures_.empty() && answers_.empty() && results_.empty();
 }
 
-std::vector<RecipientResult> HostWalk::finish(bool stopped) {
+std::vector<RecipientResult> HostWalk::finish(bool stopped, const std::string &why) {
   const bool all_tried = !cut_short_ && !busy_ && cursor_ == order_.size();
   for (const auto recipient : std::exchange(open_, {})) {
     const auto answer = std::find_if(answers_.begin(), answers_.end(),
@@ -294,7 +294,7 @@ std::vector<RecipientResult> HostWalk::finish(bool stopped) {
     if (answer != answers_.end())
       results_.push_back(answer->result);
     else if (stopped)
-      results_.push_back(to_local_failure(recipient, "the daemon is shutting down"));
+      results_.push_back(to_local_failure(recipient, why));
     else if (!failures_.empty())
       results_.push_back(to_result(recipient, failures_, all_tried));
     else if (busy_)

@@ -126,7 +126,8 @@ public:
 
   // ---- the end ----
   /// One result for each recipient. `stopped`: the daemon ends.
-  [[nodiscard]] std::vector<RecipientResult> finish(bool stopped);
+  [[nodiscard]] std::vector<RecipientResult> finish(bool stopped,
+                                                    const std::string &why = "the daemon is shutting down");
   [[nodiscard]] DestinationLesson lesson() const noexcept;
   /// Only limits of ours kept it from being tried: again soon, and it counts as no attempt.
   [[nodiscard]] bool is_put_off() const noexcept;

@@ -112,8 +112,9 @@ void Agenda::make_ready(Unit &unit) {
 
 Agenda::Lane Agenda::lane_of(const Destination &destination) const noexcept {
   if (destination.is_ours) return Lane::ours;
-  if (destination.is_dead()) return Lane::dead;
+  // Before it is asked whether they are dead: strangers choose where notices go, and what answers there.
   if (destination.ready.empty()) return Lane::notices;
+  if (destination.is_dead()) return destination.was_reached ? Lane::lost : Lane::dead;
   return destination.was_reached ? Lane::known : Lane::unreached;
 }
 
@@ -142,7 +143,8 @@ bool Agenda::has_room(Lane lane) const noexcept {
   switch (lane) {
   case Lane::notices: return count(Lane::notices) < limits_.notices;
   case Lane::unreached: return count(Lane::unreached) < limits_.unreached;
-  case Lane::dead: return count(Lane::dead) < probe_limit();
+  case Lane::dead:
+  case Lane::lost: return count(lane) < probe_limit();
   case Lane::ours:
   case Lane::known: return true;
   }
@@ -204,7 +206,7 @@ Unit &Agenda::take_unit(Destination &destination, Lane lane) {
   ReadyLine &line = notice ? destination.ready_notices : destination.ready;
   Unit &unit = line.front();
   line.pop_front();
-  unit.counted = static_cast<std::uint8_t>(notice && lane != Lane::ours && lane != Lane::dead ? Lane::notices : lane);
+  unit.counted = static_cast<std::uint8_t>(notice && lane != Lane::ours ? Lane::notices : lane);
   return unit;
 }
 
@@ -235,7 +237,8 @@ bool Agenda::is_pressed(const Unit &unit) const noexcept {
   switch (lane) {
   case Lane::notices: share = std::min(share, limits_.notices); break;
   case Lane::unreached: share = std::min(share, limits_.unreached); break;
-  case Lane::dead: share = probe_limit(); break;
+  case Lane::dead:
+  case Lane::lost: share = probe_limit(); break;
   case Lane::ours:
   case Lane::known: return false;
   }

@@ -19,10 +19,13 @@ namespace mta {
 /// Destinations with ready work stand in a ring and give one unit in turn, so that a flood for one does not starve the
 /// rest. There is a ring, or lane, for each kind of work that strangers could use to hold all connections, and the
 /// lanes take turns as far as their shares go:
-///   ours       domains and routes of our own, dead or alive: they may hold every connection, and a share is theirs
-///   alone known      destinations that were reached before unreached  those that never were notices    destinations
-///   for which only messages from <> are ready: strangers choose where those go dead       after its backoff a
-///   destination is tried with one unit at a time; together a quarter of all connections
+///
+///   - ours: domains and routes of our own, dead or alive: they may hold every connection, and a share is theirs alone
+///   - known: destinations that were reached before
+///   - unreached: those that never were
+///   - notices: destinations for which only messages from <> are ready, dead or alive: strangers choose where those go
+///   - dead: after its backoff a destination is tried with one unit at a time; together a quarter of all connections
+///   - lost: the same for those that were reached before: they have a quarter of their own
 class Agenda {
 public:
   struct Limits {
@@ -32,7 +35,7 @@ public:
     std::size_t notices = static_cast<std::size_t>(-1);
     std::size_t unreached = static_cast<std::size_t>(-1);
   };
-  enum class Lane : std::uint8_t { ours, known, unreached, notices, dead };
+  enum class Lane : std::uint8_t { ours, known, unreached, notices, dead, lost };
   explicit Agenda(Limits limits) : limits_(limits) {}
   ~Agenda();
   Agenda(const Agenda &) = delete;
@@ -121,7 +124,7 @@ private:
 
   Limits limits_;
   smtp::TextMap<std::unique_ptr<Destination>> destinations_;
-  static constexpr std::size_t lanes = 5;
+  static constexpr std::size_t lanes = 6;
   std::array<Ring, lanes> rings_;                 ///< by Lane
   DestinationList<&Destination::idle_hook> idle_; ///< without units, the longest idle first
   boost::intrusive::multiset<

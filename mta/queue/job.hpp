@@ -1,6 +1,7 @@
 // Job and JobResult: what the scheduler hands to delivery and what comes back, so that queue need not know outbound.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,11 @@ struct Job {
   bool hurry = false;                           ///< others wait for its place: it waits less for its host
   std::shared_ptr<const QueuedMessage> message; ///< snapshot at hand-out
   std::vector<std::size_t> recipients;          ///< indices into message->recipients
+  /// True: what the job began with holds no longer (an operator's act, a reload). It makes no further connection and
+  /// begins no further transaction; what is under way ends. Null: that cannot happen.
+  std::shared_ptr<const std::atomic<bool>> withdrawn{};
+
+  [[nodiscard]] bool is_withdrawn() const noexcept { return withdrawn && withdrawn->load(std::memory_order_relaxed); }
 };
 
 /// Result for one recipient of a job.

@@ -241,14 +241,17 @@ void Scheduler::Impl::start_job(Unit &unit) {
   });
   assert(!recipients.empty()); // a unit is ready only while a recipient of it is due
   const std::uint64_t number = ++last_job;
+  auto withdrawn = std::make_shared<std::atomic<bool>>(false);
   Job job{.number = number,
           .destination = unit.destination->key,
           .slot = unit.slot,
           .worker = std::exchange(unit.destination->worker, std::nullopt),
           .hurry = agenda.is_pressed(unit),
           .message = hand_out(entry),
-          .recipients = recipients};
-  jobs.emplace(number, ActiveJob{.unit = &unit, .recipients = std::move(recipients)});
+          .recipients = recipients,
+          .withdrawn = withdrawn};
+  jobs.emplace(number,
+               ActiveJob{.unit = &unit, .recipients = std::move(recipients), .withdrawn = std::move(withdrawn)});
   ++entry.jobs;
   hooks.deliver(std::move(job),
                 [to = inbox](JobResult result) { Inbox::add(to, &Inbox::Contents::results, std::move(result)); });
@@ -428,6 +431,12 @@ void Scheduler::reconfigure(Options options, const std::function<bool(const smtp
   impl_->options = std::move(options);
   impl_->agenda.set_limits(limits_of(impl_->options));
   if (impl_->hooks.is_ours) impl_->agenda.classify(impl_->hooks.is_ours);
+  // At once, before a long queue is gone through: nothing more leaves by the old rules.
+  for (auto &[number, job] : impl_->jobs) {
+    if (concerns && !impl_->is_concerned(*job.unit, concerns)) continue;
+    job.unit->try_again = job.unit->try_again || concerns;
+    job.withdrawn->store(true, std::memory_order_relaxed);
+  }
   impl_->agenda.end_idle_backoffs(); // no message can say whether the change concerns them
   impl_->begin_regrouping(concerns);
   impl_->process();

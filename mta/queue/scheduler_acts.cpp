@@ -296,6 +296,7 @@ void Scheduler::Impl::hold_one(Entry &entry, const std::shared_ptr<Act> &act) {
   message.hold_reason = act->reason;
   message.held_since = now();
   message.passes_holds = false;
+  withdraw(entry);
   tally(entry);
   unschedule(entry);
   set_deadline(entry);
@@ -391,6 +392,13 @@ void Scheduler::Impl::override_recorded(Entry &entry, const Act &act, bool ok) {
 
 void Scheduler::Impl::try_again_what_runs(Entry &entry) {
   for (const auto &unit : entry.units) unit->try_again = unit->state == Unit::State::active;
+  withdraw(entry);
+}
+
+void Scheduler::Impl::withdraw(const Entry &entry) {
+  if (entry.jobs == 0) return;
+  for (auto &[number, job] : jobs)
+    if (job.unit->entry == &entry) job.withdrawn->store(true, std::memory_order_relaxed);
 }
 
 bool Scheduler::Impl::is_under_way(const Entry &entry, std::size_t index) const {
@@ -420,6 +428,7 @@ void Scheduler::Impl::bounce_one(Entry &entry, const std::shared_ptr<Act> &act) 
     ending.recipients[i].detail = act->reason;
     has_open = true;
   }
+  if (has_open) withdraw(entry);
   if (has_open) record(entry, act, encode_update(ending), &Impl::bounce_recorded);
 }
 
@@ -535,6 +544,7 @@ void Scheduler::Impl::remove_one(Entry &entry, const std::shared_ptr<Act> &act) 
     state.cause = FailureCause::operator_act;
   }
   entry.recording = true;
+  withdraw(entry);
   tally(entry);
   unschedule(entry);
   clear_deadline(entry);

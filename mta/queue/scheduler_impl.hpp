@@ -75,6 +75,7 @@ struct Scheduler::Impl {
   struct ActiveJob {
     Unit *unit = nullptr;
     std::vector<std::size_t> recipients;
+    std::shared_ptr<std::atomic<bool>> withdrawn; ///< Job::withdrawn
   };
 
   struct Act;
@@ -180,7 +181,10 @@ struct Scheduler::Impl {
   void override_recorded(Entry &entry, const Act &act, bool ok);
   void try_now(Entry &entry);
   /// Attempts that run began under an old rule: another follows each.
-  static void try_again_what_runs(Entry &entry);
+  /// Jobs of the message go no further than what they are in the midst of.
+  void withdraw(const Entry &entry);
+  /// The same, and what they leave is tried at once, as things are now.
+  void try_again_what_runs(Entry &entry);
   void bounce_recorded(Entry &entry, const Act &act, bool ok);
   void redirect_recorded(Entry &entry, const Act &act, bool ok);
   /// What is open and not under way fails, as the operator said.

@@ -14,9 +14,11 @@ using smtp::Result;
 
 namespace {
 
+/// Of what was read: reading it again gives the same. Whoever calls this file sees `io`.
+constexpr ErrorCode damage = ErrorCode::bad_syntax;
+
 tl::unexpected<smtp::Error> damaged(const Segment &segment, const Extent &extent, std::string_view what) {
-  return smtp::fail(ErrorCode::io,
-                    fmt::format("segment {:08x}: {} at offset {}", segment.number(), what, extent.offset()));
+  return smtp::fail(damage, fmt::format("segment {:08x}: {} at offset {}", segment.number(), what, extent.offset()));
 }
 
 /// Reads the header, and behind it as much of the payload as `into` takes, in one call. Returns the header.
@@ -54,7 +56,8 @@ public:
   std::uint64_t size() const noexcept override { return size_; }
 
   bool is_whole() const noexcept override {
-    return std::all_of(parts_.begin(), parts_.end(), [](const Part &part) { return part.segment.operator bool(); });
+    return !is_damaged_ &&
+           std::all_of(parts_.begin(), parts_.end(), [](const Part &part) { return part.segment.operator bool(); });
   }
 
   Result<std::size_t> read(std::uint64_t offset, std::span<char> into) override {
@@ -71,7 +74,10 @@ public:
       const auto wanted =
           static_cast<std::size_t>(std::min<std::uint64_t>(into.size() - done, part->extent.length - inside));
       const auto got = read_part(*part, inside, into.subspan(done, wanted));
-      if (!got) return tl::unexpected(got.error());
+      if (!got) {
+        is_damaged_ = is_damaged_ || got.error().code == damage;
+        return smtp::fail(ErrorCode::io, got.error().detail);
+      }
       done += wanted;
     }
     return done;
@@ -111,6 +117,7 @@ private:
   const QueueId id_;
   const std::uint64_t size_;
   std::vector<Part> parts_;
+  bool is_damaged_ = false; ///< found while reading
 };
 
 } // namespace
@@ -120,9 +127,10 @@ Result<Payload> read_record(const SegmentPin &segment, const Extent &extent, Rec
   Payload payload;
   payload.octets.resize(extent.length);
   const auto header = read_front(*segment, extent, type, id, payload.octets);
-  if (!header) return tl::unexpected(header.error());
+  if (!header) return smtp::fail(ErrorCode::io, header.error().detail);
   payload.crc = crc32c(payload.octets);
-  if (payload.crc != header->payload_crc) return damaged(*segment, extent, "checksum of the record is wrong");
+  if (payload.crc != header->payload_crc)
+    return smtp::fail(ErrorCode::io, damaged(*segment, extent, "checksum of the record is wrong").value().detail);
   return payload;
 }
 

@@ -81,7 +81,7 @@ class BodyReader {
 public:
   virtual ~BodyReader() = default;
   [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
-  /// False: recovery found that a part of it is lost, so that it will never be read whole.
+  /// False: recovery, or a read(), found that a part of it is lost or damaged, so that it will never be read whole.
   [[nodiscard]] virtual bool is_whole() const noexcept = 0;
   /// Fills at most `into.size()` octets from `offset`; 0 at the end. Error io: unreadable or its checksum is wrong.
   [[nodiscard]] virtual smtp::Result<std::size_t> read(std::uint64_t offset, std::span<char> into) = 0;

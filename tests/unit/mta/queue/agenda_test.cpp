@@ -169,6 +169,25 @@ TEST_F(AgendaTest, trials_of_the_dead_hold_at_most_a_quarter_of_the_connections)
   EXPECT_EQ(start_all(), "paqaaaa") << "two of eight connections; a has its five, one connection stays free";
 }
 
+TEST_F(AgendaTest, what_was_reached_before_has_a_quarter_of_its_own_for_trials) {
+  std::vector<Unit *> started;
+  add("k");
+  start_all(&started);
+  finish(*started.back(), Feedback::reached);
+  for (char key = 'p'; key < 'w'; ++key) {
+    add(std::string(1, key));
+    start_all(&started);
+    finish(*started.back(), Feedback::failed);
+    add(std::string(1, key));
+  }
+  add("k");
+  start_all(&started);
+  finish(*started.back(), Feedback::failed);
+  add("k");
+  advance(60s);
+  EXPECT_EQ(start_all(), "pkq") << "others that nobody ever reached keep it waiting for none of its places";
+}
+
 TEST_F(AgendaTest, with_one_connection_the_dead_and_the_living_take_turns) {
   agenda_.set_limits({.connections = 1, .connections_per_destination = 20});
   for (const char *key : {"d", "e"}) {

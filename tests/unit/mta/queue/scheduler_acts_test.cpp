@@ -285,6 +285,37 @@ TEST_F(ActTest, an_override_stays_with_the_message_through_attempts_and_a_restar
   EXPECT_EQ(running_.back().job.message->tls_override, override_to(tls::Level::encrypted));
 }
 
+TEST_F(ActTest, what_runs_is_withdrawn_by_every_act_that_ends_or_changes_it) {
+  const std::vector<std::pair<const char *, std::function<void(const QueueFilter &)>>> acts = {
+      {"hold", [&](const QueueFilter &only) { scheduler_->hold(only, "incident", "op", count_to()); }},
+      {"remove", [&](const QueueFilter &only) { scheduler_->remove(only, "by mistake", "op", count_to()); }},
+      {"bounce", [&](const QueueFilter &only) { scheduler_->bounce(only, "no such project", "op", count_to()); }},
+      {"override",
+       [&](const QueueFilter &only) {
+         scheduler_->override_tls(*only.id, override_to(tls::Level::authenticated), "root", count_to());
+       }},
+      {"reload",
+       [&](const QueueFilter &) {
+         scheduler_->reconfigure({}, [](const smtp::Mailbox &mailbox) { return mailbox.host() == "a.example"; });
+       }},
+  };
+  for (const auto &[name, act] : acts) {
+    SCOPED_TRACE(name);
+    start();
+    running_.clear();
+    submit(message(1, {"p@a.example"}));
+    submit(message(2, {"p@b.example"}));
+    ASSERT_EQ(running(), "1>a.example[0] 2>b.example[0]");
+    EXPECT_FALSE(running_[0].job.is_withdrawn());
+    QueueFilter only;
+    only.id = QueueId{1};
+    act(only);
+    settle();
+    EXPECT_TRUE(running_[0].job.is_withdrawn());
+    EXPECT_FALSE(running_[1].job.is_withdrawn()) << "another message's job goes on";
+  }
+}
+
 TEST_F(ActTest, an_override_releases_a_held_message) {
   start();
   submit(message(1, {"p@a.example"}));
