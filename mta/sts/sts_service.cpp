@@ -181,7 +181,7 @@ void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome o
   std::shared_ptr<const KeptPolicy> before, kept;
   {
     const std::scoped_lock lock(mutex_);
-    before = table_.find_kept(domain, at.wall);
+    before = table_.find_kept(domain, at);
     if (outcome.policy)
       kept = table_.note_policy(domain, std::move(outcome), config.refresh, at);
     else

@@ -67,9 +67,11 @@ StsFacts facts_of(const KeptPolicy &kept) {
 
 } // namespace
 
-std::shared_ptr<const KeptPolicy> StsTable::find_kept(const std::string &domain, Time now) const {
+std::shared_ptr<const KeptPolicy> StsTable::find_kept(const std::string &domain, const StsNow &now) const {
   const auto found = kept_.find(domain);
-  return found == kept_.end() || found->second.policy->expires <= now ? nullptr : found->second.policy;
+  if (found == kept_.end()) return nullptr;
+  const Kept &kept = found->second;
+  return kept.policy->expires <= now.wall && kept.ends <= now.steady ? nullptr : kept.policy;
 }
 
 const DamagedPolicy *StsTable::find_damaged(const std::string &domain) const {
@@ -94,7 +96,7 @@ StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &n
   const bool live = seen != nullptr && seen->until > now.steady;
   const bool waits = seen != nullptr && must_wait(domain, *seen, now.steady);
 
-  if (const auto kept = find_kept(domain, now.wall)) {
+  if (const auto kept = find_kept(domain, now)) {
     // Sections 3.1 and 3.3: a policy that has not expired counts, whatever the record and the policy host do now; a
     // domain ends it with mode none.
     result.kept = true;
@@ -168,7 +170,7 @@ bool StsTable::note_record(const std::string &domain, const StsRecordAnswer &rec
   seen.last_look_up = now.steady;
   seen.until = now.steady + (record.state == Record::failed ? failed_record
                                                             : std::clamp(record.ttl, shortest_record, longest_record));
-  const auto kept = find_kept(domain, now.wall);
+  const auto kept = find_kept(domain, now);
   if (kept && refresh) return true;
   if (must_wait(domain, seen, now.steady)) return false;
   if (damaged_.contains(domain)) return true; // with a record or without one: only a fetch ends the doubt
@@ -198,7 +200,7 @@ std::shared_ptr<const KeptPolicy> StsTable::note_policy(const std::string &domai
   seen.failed_id.clear();
   seen.retry_at = {};
   damaged_.erase(domain);
-  keep(kept, now.steady + refresh_pause(*kept, refresh_every));
+  keep(kept, now.steady + refresh_pause(*kept, refresh_every), now);
   return kept;
 }
 
@@ -212,7 +214,7 @@ void StsTable::restore(KeptPolicy kept, seconds refresh_every, const StsNow &now
   } else if (kept.fetched < now.wall) {
     pause -= std::chrono::duration_cast<seconds>(now.wall - kept.fetched);
   }
-  keep(std::make_shared<const KeptPolicy>(std::move(kept)), now.steady + pause);
+  keep(std::make_shared<const KeptPolicy>(std::move(kept)), now.steady + pause, now);
 }
 
 void StsTable::restore(DamagedPolicy damaged) {
@@ -220,12 +222,13 @@ void StsTable::restore(DamagedPolicy damaged) {
   damaged_.insert_or_assign(std::move(domain), std::move(damaged));
 }
 
-void StsTable::keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at) {
+void StsTable::keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at, const StsNow &now) {
   erase(kept->domain);
   by_refresh_.emplace(refresh_at, kept->domain);
   by_end_.emplace(kept->expires, kept->domain);
   const std::string &domain = kept->domain;
-  kept_.insert_or_assign(domain, Kept{std::move(kept), refresh_at});
+  const Steady ends = now.steady + std::max(Time::duration::zero(), kept->expires - now.wall);
+  kept_.insert_or_assign(domain, Kept{std::move(kept), refresh_at, ends});
 }
 
 void StsTable::erase(const std::string &domain) {
@@ -279,7 +282,7 @@ std::optional<std::string> StsTable::take_passed_over(const StsNow &now, seconds
     const auto first = unknown_.extract(unknown_.begin());
     const auto &[since, domain] = first.value();
     const auto found = seen_.find(domain);
-    if (found != seen_.end() && found->second.unknown_since == since && !find_kept(domain, now.wall) &&
+    if (found != seen_.end() && found->second.unknown_since == since && !find_kept(domain, now) &&
         find_damaged(domain) == nullptr)
       return domain;
   }

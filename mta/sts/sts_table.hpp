@@ -17,8 +17,8 @@
 
 namespace mta {
 
-/// One moment on both clocks. What the wall clock says may be wrong, and set right again: only what a policy itself
-/// says (its end) is judged by it; pauses, and the life of a record, run on the steady clock.
+/// One moment on both clocks. What the wall clock says may be wrong, and set right again: a policy has ended when both
+/// say so; pauses, and the life of a record, run on the steady clock.
 struct StsNow {
   std::chrono::system_clock::time_point wall;
   std::chrono::steady_clock::time_point steady;
@@ -71,7 +71,8 @@ public:
   /// Up to `count` domains whose refresh is due; each is due again an hour later, should it fail.
   [[nodiscard]] std::vector<std::string> take_due(std::size_t count, const StsNow &now);
 
-  [[nodiscard]] std::shared_ptr<const KeptPolicy> find_kept(const std::string &domain, Time now) const;
+  /// Null: none, or it has ended by its own `max_age`, as the wall clock says and the time that has passed here.
+  [[nodiscard]] std::shared_ptr<const KeptPolicy> find_kept(const std::string &domain, const StsNow &now) const;
   /// Those that have not expired.
   [[nodiscard]] std::size_t size(Time now) const noexcept;
 
@@ -79,6 +80,7 @@ private:
   struct Kept {
     std::shared_ptr<const KeptPolicy> policy;
     Steady refresh_at;
+    Steady ends; ///< if the wall clock was right when it was kept
   };
   struct Seen {
     StsRecordAnswer record;
@@ -91,7 +93,7 @@ private:
     std::optional<Steady> unknown_since;
     Steady last_look_up;
   };
-  void keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at);
+  void keep(std::shared_ptr<const KeptPolicy> kept, Steady refresh_at, const StsNow &now);
   void erase(const std::string &domain);
   void make_room(Steady now);
   [[nodiscard]] bool is_clock_settled(const StsNow &now);

@@ -356,10 +356,26 @@ void TlsMemory::make_room() {
   for (std::size_t i = 0; i < count; ++i) domains_.erase(domains_.find(*candidates[i].name));
 }
 
+/// Called with the mutex. A clock that is ahead, at a start or for a moment, must not erase what protects mail.
+bool TlsMemory::is_clock_settled(sys_seconds time) {
+  constexpr auto tolerance = std::chrono::minutes(5);
+  constexpr auto proof = std::chrono::hours(24);
+  const auto steady = options_.steady_now();
+  if (even_since_) {
+    const auto step =
+        (time - even_since_->wall) - std::chrono::duration_cast<std::chrono::seconds>(steady - even_since_->steady);
+    if (step > tolerance || step < -tolerance) even_since_.reset();
+  }
+  if (!even_since_) even_since_ = Moment{time, steady};
+  return steady - even_since_->steady >= proof;
+}
+
 /// Called with the mutex.
-void TlsMemory::forget_old(sys_seconds time) {
+bool TlsMemory::forget_old(sys_seconds time) {
+  if (!is_clock_settled(time)) return false;
   const auto age = std::chrono::days(config_.keep_days);
   std::erase_if(domains_, [&](const auto &entry) { return time - entry.second.memory.last_seen() > age; });
+  return true;
 }
 
 /// Called with the mutex.

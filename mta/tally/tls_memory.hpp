@@ -31,6 +31,7 @@ struct TlsMemoryOptions {
   std::size_t max_domains = 200'000;              ///< over it the oldest go, those that are protected last
   std::chrono::milliseconds flush_interval{1000}; ///< what a crash may lose
   std::function<std::chrono::system_clock::time_point()> now = [] { return std::chrono::system_clock::now(); };
+  std::function<std::chrono::steady_clock::time_point()> steady_now = [] { return std::chrono::steady_clock::now(); };
 };
 
 /// One domain as `portcullis tls-memory` shows it.
@@ -108,7 +109,9 @@ private:
   void note_stripped(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_widely(const Entry &entry, std::chrono::sys_seconds now, Events &events);
   void make_room();
-  void forget_old(std::chrono::sys_seconds now);
+  /// False: not yet, the clock may be wrong.
+  bool forget_old(std::chrono::sys_seconds now);
+  [[nodiscard]] bool is_clock_settled(std::chrono::sys_seconds now);
   [[nodiscard]] const smtp::DomainPattern *protecting(std::string_view domain) const;
   [[nodiscard]] bool is_let_go(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   [[nodiscard]] policy::MemoryFacts facts_of(const DomainMemory &memory, std::chrono::sys_seconds now) const;
@@ -130,7 +133,12 @@ private:
   std::deque<Stripped> stripped_; ///< of the last hour
   std::chrono::sys_seconds widely_warned_{};
   std::chrono::sys_days cleaned_{}; ///< the day when old ones were last forgotten
-  std::string problem_;             ///< of the last flush
+  struct Moment {
+    std::chrono::sys_seconds wall;
+    std::chrono::steady_clock::time_point steady;
+  };
+  std::optional<Moment> even_since_; ///< from when on the two clocks have gone together
+  std::string problem_;              ///< of the last flush
   std::chrono::sys_seconds damaged_since_{};
 
   std::mutex file_mutex_; ///< guards the file; taken before mutex_

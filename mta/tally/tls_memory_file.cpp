@@ -72,7 +72,7 @@ smtp::Result<void> TlsMemory::load() {
     }
     scanner.finish(visit);
   }
-  forget_old(now());
+  static_cast<void>(forget_old(now()));
   while (domains_.size() > options_.max_domains) make_room();
   const std::uint64_t torn = scanner.is_torn() ? 1 : 0;
   if (auto noted = note_damage(scanner.damaged() - torn + unreadable); !noted) return noted;
@@ -137,8 +137,7 @@ smtp::Result<void> TlsMemory::flush() {
     const std::scoped_lock lock(mutex_);
     const auto time = now();
     if (const auto today = std::chrono::floor<std::chrono::days>(time); today != cleaned_) {
-      forget_old(time);
-      cleaned_ = today;
+      if (forget_old(time)) cleaned_ = today;
     }
     names.swap(dirty_);
     for (const std::string &name : names) {

@@ -40,6 +40,10 @@ protected:
     options.flush_interval = 1h;
     options.max_domains = max_domains_;
     options.now = [this] { return now_; };
+    options.steady_now = [this] {
+      using Steady = std::chrono::steady_clock;
+      return Steady::time_point(std::chrono::duration_cast<Steady::duration>(now_.time_since_epoch() - jumped_));
+    };
     auto opened = TlsMemory::open(options, config_, log_);
     ASSERT_TRUE(opened) << opened.error().detail;
     memory_ = std::move(*opened);
@@ -69,6 +73,7 @@ protected:
   TlsMemoryConfig config_ = released_after(72h); // the default waits for an operator
   std::size_t max_domains_ = 1000;
   std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
+  std::chrono::hours jumped_{0}; ///< by so much the wall clock was set forward
   std::unique_ptr<TlsMemory> memory_;
 };
 
@@ -389,6 +394,34 @@ TEST_F(TlsMemoryTest, domains_without_sessions_are_forgotten_after_keep_days) {
   ASSERT_TRUE(memory_->flush());
   EXPECT_FALSE(recall("gone.example").known);
   EXPECT_TRUE(recall("here.example").known);
+}
+
+TEST_F(TlsMemoryTest, a_clock_that_is_ahead_erases_nothing) {
+  config_.keep_days = 10;
+  memory_->configure(config_);
+  tls(government);
+  now_ += 48h;
+  ASSERT_TRUE(memory_->flush());
+  const auto jump = [&](std::chrono::hours by) {
+    now_ += by;
+    jumped_ += by;
+  };
+  jump(500 * 24h);
+  ASSERT_TRUE(memory_->flush());
+  EXPECT_TRUE(recall(government).known);
+  open(); // also at a start
+  ASSERT_TRUE(memory_->flush());
+  EXPECT_TRUE(recall(government).known);
+  jump(-500 * 24h);
+  now_ += 1h;
+  ASSERT_TRUE(memory_->flush());
+  open();
+  EXPECT_TRUE(recall(government).known);
+  now_ += 23h;
+  ASSERT_TRUE(memory_->flush());
+  now_ += 10 * 24h; // even for long enough: the day when it is forgotten
+  ASSERT_TRUE(memory_->flush());
+  EXPECT_FALSE(recall(government).known);
 }
 
 TEST_F(TlsMemoryTest, a_domain_keeps_the_eight_hosts_seen_last) {

@@ -354,7 +354,7 @@ TEST(TlsrptRowOctets, cut_anywhere_are_refused) {
   const std::string octets = encode_tlsrpt_row(a_row());
   for (std::size_t size = 0; size < octets.size(); ++size)
     EXPECT_FALSE(decode_tlsrpt_row(octets.substr(0, size))) << size;
-  EXPECT_THAT(decode_tlsrpt_row(octets + "x").error().detail, HasSubstr("behind the last field"));
+  EXPECT_THAT(decode_tlsrpt_row(octets + "x").error().detail, HasSubstr("after the last field"));
   EXPECT_THAT(decode_tlsrpt_row("\x02" + octets.substr(1)).error().detail, HasSubstr("version is 2, known is 1"));
 }
 
