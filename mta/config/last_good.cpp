@@ -10,6 +10,7 @@
 #include "mta/base/files.hpp"
 #include "mta/config/faults.hpp"
 #include "smtp/base/text.hpp"
+#include "tls/digest.hpp"
 
 namespace mta {
 
@@ -26,6 +27,12 @@ std::string index_file(const std::string &folder) {
 /// Lines of the index cannot hold these; names with them are not kept.
 bool fits_a_line(std::string_view text) {
   return text.find_first_of(std::string_view("\n\0", 2)) == std::string_view::npos;
+}
+
+/// Never through a link that somebody put there.
+bool is_regular(const std::string &path) {
+  std::error_code error;
+  return std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::regular;
 }
 
 /// `text` up to the next line's end, which is taken away.
@@ -86,7 +93,7 @@ smtp::Result<void> keep_last_good(const Config &config, RecordingFiles::Seen see
   for (const std::string *path : {&config.dns.hosts_file, &config.dns.trust_anchor})
     if (seen.texts.contains(*path)) seen.by_path.insert(*path);
   const auto stamp = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
-  std::string index = fmt::format("{}\nmain {}\nsaved {:%Y-%m-%dT%H:%M:%SZ}\n", first_line, config.file,
+  std::string index = fmt::format("main {}\nsaved {:%Y-%m-%dT%H:%M:%SZ}\n", config.file,
                                   fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
   const DiskFiles disk;
   std::set<std::string> kept{"index"};
@@ -102,7 +109,7 @@ smtp::Result<void> keep_last_good(const Config &config, RecordingFiles::Seen see
     if ((total += octets->size()) > total_limit) return too_large();
     const std::string name = fmt::format("{}-{}", stamp, kept.size());
     if (auto written = replace_file(folder + "/new", folder + '/' + name, *octets); !written) return written;
-    index += fmt::format("copy {} {}\n", name, path);
+    index += fmt::format("copy {} {} {}\n", name, tls::sha256_hex(*octets), path);
     kept.insert(name);
   }
   for (const auto &[path, names] : seen.folders) {
@@ -118,7 +125,10 @@ smtp::Result<void> keep_last_good(const Config &config, RecordingFiles::Seen see
     contents += text;
   }
   index += fmt::format("contents {} octets\n", contents.size());
-  if (auto written = replace_file(folder + "/new", index_file(folder), index + contents); !written) return written;
+  index += contents;
+  // What a damaged disk changes of it must not come into force.
+  index.insert(0, fmt::format("{}\nsum {}\n", first_line, tls::sha256_hex(index)));
+  if (auto written = replace_file(folder + "/new", index_file(folder), index); !written) return written;
   std::error_code error;
   for (const auto &entry : std::filesystem::directory_iterator(folder, error))
     if (!kept.contains(entry.path().filename().string()))
@@ -141,6 +151,7 @@ smtp::Result<void> KeptFiles::parse(std::string_view text, const std::string &ma
                       fmt::format("{} is damaged at \"{}\"", index_file(folder_), smtp::escape(line, 80)));
   };
   if (take_line(text) != first_line) return damaged("its first line");
+  if (const auto sum = take_line(text); sum != "sum " + tls::sha256_hex(text)) return damaged("its sum");
   std::vector<Numbered> sizes;
   for (;;) {
     const auto line = take_line(text);
@@ -159,7 +170,16 @@ smtp::Result<void> KeptFiles::parse(std::string_view text, const std::string &ma
       const auto name = rest.substr(0, gap);
       if (gap == std::string_view::npos || name.empty() || name.find('/') != std::string_view::npos)
         return damaged(line);
-      copies_[std::string(rest.substr(gap + 1))] = std::string(name);
+      const auto behind = rest.substr(gap + 1);
+      const auto end = behind.find(' ');
+      if (end == std::string_view::npos) return damaged(line);
+      // As the index itself: one that changed on the disk is not what was kept.
+      const std::string copy = folder_ + '/' + std::string(name);
+      if (is_regular(copy))
+        if (const auto octets = disk_.read(copy, copy_limit);
+            octets && tls::sha256_hex(*octets) != behind.substr(0, end))
+          return smtp::fail(smtp::ErrorCode::bad_syntax, copy + " is damaged");
+      copies_[std::string(behind.substr(end + 1))] = std::string(name);
     } else {
       auto numbered = parse_numbered(rest);
       if (!numbered) return damaged(line);
@@ -189,8 +209,7 @@ std::string KeptFiles::locate(const std::string &path) const {
   const auto copy = copies_.find(path);
   if (copy == copies_.end()) return path;
   std::string kept = folder_ + '/' + copy->second;
-  std::error_code error; // never through a link that somebody put there
-  return std::filesystem::symlink_status(kept, error).type() == std::filesystem::file_type::regular ? kept : path;
+  return is_regular(kept) ? kept : path;
 }
 
 smtp::Result<std::string> KeptFiles::read(const std::string &path, std::size_t limit) const {

@@ -112,6 +112,22 @@ TEST_F(LastGood, BelongsToOneConfigurationAndIsWhole) {
     std::ofstream(index, std::ios::trunc) << text.substr(0, size);
     EXPECT_FALSE(open()) << size;
   }
+  for (std::size_t at = 0; at < text.size(); at += 5) { // nor one with another octet
+    std::string changed = text;
+    changed[at] ^= 1;
+    std::ofstream(index, std::ios::trunc) << changed;
+    EXPECT_FALSE(open()) << at;
+  }
+  std::ofstream(index, std::ios::trunc) << text;
+  EXPECT_TRUE(open());
+  for (const auto &entry : std::filesystem::directory_iterator(last_good_folder(folder_.file("spool")))) {
+    if (entry.path().filename() == "index") continue;
+    std::ofstream(entry.path(), std::ios::app) << "x";
+    const auto kept = open();
+    ASSERT_FALSE(kept);
+    EXPECT_TRUE(kept.error().detail.ends_with(" is damaged")) << kept.error().detail;
+    break;
+  }
 }
 
 TEST_F(LastGood, ACopyIsNotReadThroughALink) {
