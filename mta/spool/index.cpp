@@ -295,6 +295,14 @@ bool Index::collect(std::uint32_t segment, std::size_t &cursor, std::vector<std:
   return cursor >= entries_.bucket_count();
 }
 
+std::vector<std::uint32_t> Index::live_segments() const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<std::uint32_t> numbers;
+  for (const auto &[number, state] : segments_)
+    if (state.live > 0) numbers.push_back(number);
+  return numbers;
+}
+
 Index::Totals Index::totals() const {
   const std::scoped_lock lock(mutex_);
   Totals totals{.messages = entries_.size(), .octets = 0, .segments = segments_.size()};

@@ -110,6 +110,9 @@ public:
   /// `cursor` begins at 0. A message that came meanwhile may be missed: the segment is then chosen again.
   bool collect(std::uint32_t segment, std::size_t &cursor, std::vector<std::uint64_t> &ids) const;
 
+  /// Segments with records of messages that are there, in order.
+  [[nodiscard]] std::vector<std::uint32_t> live_segments() const;
+
   struct Totals {
     std::uint64_t messages = 0;
     std::uint64_t octets = 0;

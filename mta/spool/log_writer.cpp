@@ -140,7 +140,16 @@ Result<void> LogWriter::sync() {
 
 Result<void> LogWriter::finish() {
   if (!head_) return smtp::fail(smtp::ErrorCode::io, "the log has no segment to write to");
-  place({.type = RecordType::seal, .extra = ids_.next()}, {});
+  // As many as the block has room for that is kept for the seal.
+  std::vector<std::uint32_t> live = index_.live_segments();
+  live.resize(std::min(live.size(), copy_limit / sizeof(std::uint32_t)));
+  const std::string payload = encode_segments(live);
+  const std::string_view piece = payload;
+  place({.type = RecordType::seal,
+         .length = static_cast<std::uint32_t>(payload.size()),
+         .payload_crc = crc32c(payload),
+         .extra = ids_.next()},
+        std::span(&piece, 1));
   return sync();
 }
 

@@ -123,6 +123,19 @@ std::optional<std::vector<Abandoned>> decode_abandoned(std::string_view payload)
   return segments;
 }
 
+std::string encode_segments(std::span<const std::uint32_t> numbers) {
+  std::string payload(numbers.size() * 4, '\0');
+  for (std::size_t i = 0; i < numbers.size(); ++i) put(payload.data() + i * 4, numbers[i]);
+  return payload;
+}
+
+std::vector<std::uint32_t> decode_segments(std::string_view payload) {
+  std::vector<std::uint32_t> numbers;
+  for (std::size_t at = 0; at + 4 <= payload.size(); at += 4)
+    numbers.push_back(get<std::uint32_t>(payload.data() + at));
+  return numbers;
+}
+
 std::string encode_ids(std::span<const std::uint64_t> ids) {
   std::string payload(ids.size() * 8, '\0');
   for (std::size_t i = 0; i < ids.size(); ++i) put(payload.data() + i * 8, ids[i]);

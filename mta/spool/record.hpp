@@ -32,7 +32,8 @@ enum class RecordType : std::uint8_t {
   update = 3,     ///< replaces the message's update blob
   done = 4,       ///< the message is finished; no payload
   checkpoint = 5, ///< extra: queue ids below this may be in use; payload: the segments given up after a write error
-  seal = 6,       ///< nothing follows in this segment; extra: the next queue id after a clean close, otherwise 0
+  seal = 6,       ///< nothing follows in this segment; extra: the next queue id after a clean close, otherwise 0; after
+                  ///< one the payload has the segments with live messages
   gap = 7,        ///< written by recovery over octets that no record could be made of: skip `length`
   graves = 8,     ///< the payload is a list of queue ids: a done record for each
 };
@@ -95,6 +96,9 @@ struct Abandoned {
 [[nodiscard]] std::string encode_abandoned(std::span<const Abandoned> segments);
 [[nodiscard]] std::optional<std::vector<Abandoned>> decode_abandoned(std::string_view payload);
 
+/// Numbers of segments, four octets each.
+[[nodiscard]] std::string encode_segments(std::span<const std::uint32_t> numbers);
+[[nodiscard]] std::vector<std::uint32_t> decode_segments(std::string_view payload);
 [[nodiscard]] std::string encode_ids(std::span<const std::uint64_t> ids);
 [[nodiscard]] std::vector<std::uint64_t> decode_ids(std::string_view payload);
 

@@ -39,6 +39,7 @@ public:
       salvage_.erase(*known_.at(orphan.envelope.segment), orphan.envelope, orphan.sequence);
     for (const MessageTable::Lost &lost : table_.lost()) salvage_.keep_rest(lost.id, lost.body, known_);
     for (const auto &[number, segment] : known_) index_.seal(number);
+    look_for_missing(*numbers);
     choose_next_id();
     return std::move(end_);
   }
@@ -136,7 +137,7 @@ private:
       case RecordType::done:
       case RecordType::graves: table_.add(record.header, extent, payload); break;
       case RecordType::checkpoint: take_checkpoint(number, record.header, payload); break;
-      case RecordType::seal: take_seal(record.header); break;
+      case RecordType::seal: take_seal(record.header, payload); break;
       case RecordType::gap: break;
       }
     }
@@ -162,13 +163,30 @@ private:
     }
   }
 
-  void take_seal(const RecordHeader &header) {
-    if (header.sequence > last_seal_.sequence) last_seal_ = header;
+  void take_seal(const RecordHeader &header, std::string_view payload) {
+    if (header.sequence <= last_seal_.sequence) return;
+    last_seal_ = header;
+    live_at_end_ = decode_segments(payload);
+  }
+
+  [[nodiscard]] bool ended_clean() const noexcept {
+    return last_seal_.extra != 0 && last_seal_.sequence == end_.last_sequence;
+  }
+
+  /// A file that is gone leaves no trace but what was said of it: after a clean end that is known.
+  void look_for_missing(const std::vector<std::uint32_t> &there) {
+    if (there.empty() && (!end_.spares.empty() || end_.has_reserve))
+      report_.damage.push_back("no segment is there, but what is kept for further ones: all messages are gone");
+    if (!ended_clean()) return;
+    for (const std::uint32_t number : live_at_end_)
+      if (std::find(there.begin(), there.end(), number) == there.end())
+        report_.damage.push_back(fmt::format(
+            "segment {:08x}: it was there at the last stop and is gone, and with it the messages in it", number));
   }
 
   // Ids up to the limit may have been handed out, except after a clean end, which says exactly how far they went.
   void choose_next_id() {
-    const bool clean = last_seal_.extra != 0 && last_seal_.sequence == end_.last_sequence && !header_lost_;
+    const bool clean = ended_clean() && !header_lost_;
     end_.next_id = clean ? last_seal_.extra : id_limit_;
     if (header_lost_) end_.next_id += 2 * id_margin;
     end_.next_id = std::max({end_.next_id, table_.highest_id() + 1, std::uint64_t{1}});
@@ -189,6 +207,7 @@ private:
   std::uint64_t durable_ = 0; ///< some record says that all up to this one were on disk
   std::uint64_t id_limit_ = 0;
   RecordHeader last_seal_{};
+  std::vector<std::uint32_t> live_at_end_; ///< of last_seal_
   bool header_lost_ = false;
 };
 

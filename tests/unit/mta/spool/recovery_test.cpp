@@ -95,6 +95,33 @@ TEST_F(SpoolRecovery, ABitFlippedInABodyIsReportedAndTheRestIsKept) {
   EXPECT_EQ(lost.error().detail, "message " + second.to_string() + ": the body's octets from 0 on were lost");
 }
 
+TEST_F(SpoolRecovery, ASegmentThatIsGoneAfterACleanEndIsDamage) {
+  auto spool = open();
+  EXPECT_TRUE(recovery.damage.empty()) << "the first start of all";
+  std::vector<QueueId> ids;
+  while (disk->files(".segment").size() < 3) ids.push_back(store(*spool, make_octets(random, 3'000), "e"));
+  spool.reset();
+  spool = open();
+  EXPECT_TRUE(recovery.damage.empty()) << recovery.damage[0];
+  spool.reset();
+  const auto place = find(ids[0], RecordType::envelope);
+  ASSERT_TRUE(place);
+  ASSERT_TRUE(disk->remove(place->path));
+  spool = open();
+  ASSERT_FALSE(recovery.damage.empty());
+  EXPECT_NE(recovery.damage.back().find("it was there at the last stop and is gone"), std::string::npos)
+      << recovery.damage.back();
+  EXPECT_LT(found().size(), ids.size());
+  spool.reset();
+  spool = open();
+  EXPECT_TRUE(recovery.damage.empty()) << "told once: " << recovery.damage[0];
+  spool.reset();
+  for (const std::string &path : disk->files(".segment")) ASSERT_TRUE(disk->remove(path));
+  spool = open();
+  const bool has_traces = !disk->files(".spare").empty();
+  EXPECT_EQ(recovery.damage.empty(), !has_traces);
+}
+
 TEST_F(SpoolRecovery, DamageIsSetAsideOnce) {
   auto spool = open();
   const QueueId first = store(*spool, make_octets(random, 3'000), "1");
