@@ -37,6 +37,9 @@ const std::vector<Row> table = {
      {"mta/config/", "mta/base/", "auth/core/", "auth/dkim/signing_key.hpp", "policy/", "tls/", "smtp/"},
      {"toml++/", "tl/expected.hpp", "fmt/", "boost/json"}},
     {"mta/log/", {"mta/log/", "mta/config/", "mta/base/", "smtp/"}, {"fmt/", "spdlog/", "boost/json"}},
+    {"mta/store/",
+     {"mta/store/", "mta/base/", "auth/dkim/digest.hpp", "policy/", "smtp/"},
+     {"SQLiteCpp/", "sqlite3.h", "fmt/"}},
     {"mta/net/", {"mta/net/", "mta/base/", "tls/", "smtp/"}, {"boost/asio", "boost/system", "fmt/"}},
     {"mta/dns/",
      {"mta/dns/", "mta/log/", "mta/config/", "mta/base/", "smtp/"},
@@ -108,7 +111,7 @@ bool starts_with_any(const std::string &text, const std::vector<std::string> &pr
 bool is_library(const std::string &header) {
   if (starts_with_any(header, {"sys/", "netinet/", "arpa/", "net/", "linux/"})) return false;
   return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" ||
-         header == "pugixml.hpp" || header.starts_with("archive");
+         header == "pugixml.hpp" || header == "sqlite3.h" || header.starts_with("archive");
 }
 
 /// An include line: what stands between quotes or angle brackets.
