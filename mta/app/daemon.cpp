@@ -26,6 +26,7 @@
 #include "mta/app/service_manager.hpp"
 #include "mta/app/service_thread.hpp"
 #include "mta/app/start_config.hpp"
+#include "mta/app/store_service.hpp"
 #include "mta/app/tls_services.hpp"
 #include "mta/base/files.hpp"
 #include "mta/base/on_thread.hpp"
@@ -179,9 +180,10 @@ private:
   CurrentSnapshot snapshot_;
   std::unique_ptr<MailLog> log_;
   std::unique_ptr<Spool> spool_;
-  asio::io_context main_{1}; ///< queue, control socket, signals: nobody's network
-  ServiceThread names_;      ///< the resolvers' callbacks
-  ServiceThread fetches_;    ///< policies and lists of others, and the tests of the resolver
+  std::unique_ptr<store::Store> store_; ///< what is not mail
+  asio::io_context main_{1};            ///< queue, control socket, signals: nobody's network
+  ServiceThread names_;                 ///< the resolvers' callbacks
+  ServiceThread fetches_;               ///< policies and lists of others, and the tests of the resolver
   Workers workers_;
   // Of one thread each, from open() on.
   std::optional<asio::thread_pool> notices_; ///< builds and signs notices
@@ -271,6 +273,9 @@ smtp::Result<Recovery> Running::open() {
   if (const auto noted = damaged_->note(recovery.damage, std::chrono::system_clock::now()); !noted)
     log_->write(
         Event("spool", LogLevel::error).with("problem", "what recovery lost is not kept: " + noted.error().detail));
+  auto opened = open_store(config(), *log_);
+  if (!opened) return tl::unexpected(opened.error());
+  store_ = std::move(*opened);
   inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
       workers_, snapshot_, *spool_, *log_,
       [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }, held_});
@@ -297,7 +302,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
   const auto submit = [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); };
   const auto now = [] { return std::chrono::system_clock::now(); };
   const PolicySources sources = tls_->sources();
-  received_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, *spool_, *log_, now});
+  received_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, *spool_, *log_, now, *store_});
   const auto take_report = [this](Job job, std::function<void(JobResult)> done) {
     received_->take(std::move(job), std::move(done));
   };
@@ -433,6 +438,7 @@ std::string Running::describe_state() const {
 void Running::describe(boost::json::object &answer) {
   if (!last_good_.empty()) answer["last_good"] = last_good_;
   answer["wrong_config"] = !last_good_.empty();
+  answer["store"] = describe_store(*store_);
   if (const auto health = tls_->resolver_health())
     answer["dns"] = {{"answers", health->answers}, {"problem", health->problem}, {"silent", health->silent()}};
   describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(),
@@ -686,6 +692,7 @@ ExitStatus Running::run() {
   reports_->stop();
   received_->shut_down();
   tls_->stop();
+  store_->stop();
   spool_->close();
   log_->write(Event("stopped"));
   log_->flush();

@@ -51,6 +51,7 @@ public:
 
 private:
   void put(int index, const std::string &text) { statement_.bindNoCopy(index, text); }
+  void put(int index, const char *text) = delete; ///< it would count as a flag
   void put(int index, std::int64_t number) { statement_.bind(index, number); }
   void put(int index, bool flag) { statement_.bind(index, flag ? 1 : 0); }
   /// Counts that others wrote: what is beyond the largest BIGINT is that.

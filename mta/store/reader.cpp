@@ -32,13 +32,13 @@ void Reader::close() {
 }
 
 smtp::Result<void> Reader::ask(const std::function<void(Connection &)> &query) {
+  const std::scoped_lock lock(mutex_);
   auto done = ask_locked(query);
   if (!done && done.error().code == ErrorCode::bad_syntax && damaged_) damaged_(done.error().detail);
   return done;
 }
 
 smtp::Result<void> Reader::ask_locked(const std::function<void(Connection &)> &query) {
-  const std::scoped_lock lock(mutex_);
   if (::access(path_.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
     connection_.reset();
     return smtp::fail(ErrorCode::not_found, fmt::format("{}: it is not there", path_));

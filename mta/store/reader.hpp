@@ -22,7 +22,7 @@ class Connection;
 /// Thread-safe: one query at a time. Opens the file when it is first asked. Blocks on the disk.
 class Reader {
 public:
-  /// `damaged` is told when a query finds damage.
+  /// `damaged` is told when a query finds damage, before another one begins.
   explicit Reader(const std::string &folder, std::chrono::milliseconds busy = std::chrono::milliseconds(2'000),
                   std::function<void(const std::string &)> damaged = {});
   ~Reader();

@@ -83,6 +83,7 @@ struct Store::Impl {
   Result<void> open_file();
   Result<void> open_checked();
   Result<void> begin_anew(const std::string &damage);
+  void bring_over();
   void note_trouble(const smtp::Error &error);
   void note_success(std::size_t changes);
 
@@ -106,7 +107,12 @@ struct Store::Impl {
   std::uint64_t told_dropped = 0;         ///< of the thread
   Clock::time_point next_told{};          ///< of the thread
   bool is_foreign = false;                ///< the file is not ours to touch
-  bool is_checked = false;                ///< for damage, once; later a query or a change finds it
+  struct Damaged {
+    std::string aside; ///< its name now; empty: there is none to bring over
+    std::string damage;
+  };
+  Damaged damaged;         ///< of the thread
+  bool is_checked = false; ///< for damage, once; later a query or a change finds it
 
   mutable std::mutex mutex; ///< of what follows
   std::condition_variable wake;
@@ -149,7 +155,9 @@ Result<void> Store::Impl::open_checked() {
       is_foreign = true;
       return migrated;
     }
-    if (*is_new)
+    if (!damaged.aside.empty())
+      bring_over();
+    else if (*is_new)
       tell(News::Kind::made, path);
     else if (const auto now = connection->version(); now != before)
       tell(News::Kind::migrated, fmt::format("{}: from schema version {} to {}", path, before, now));
@@ -159,22 +167,28 @@ Result<void> Store::Impl::open_checked() {
   }
 }
 
-/// The damaged file gets another name; what can be read of it is brought over.
+/// The damaged file gets another name; what can be read of it is brought over, now or when a new one can be made.
 Result<void> Store::Impl::begin_anew(const std::string &damage) {
   connection.reset();
   reader.close();
+  {
+    const std::scoped_lock lock(mutex);
+    suspected.clear(); // what queries found so far was in this file
+  }
   is_checked = false;
-  const auto aside = set_aside(path, std::chrono::system_clock::now());
+  auto aside = set_aside(path, std::chrono::system_clock::now());
   if (!aside) return tl::unexpected(aside.error());
-  auto opened = open_checked();
-  if (!opened) return opened;
-  const Salvage saved = salvage(*aside, *connection, salvage_time);
+  damaged = {std::move(*aside), damage};
+  return open_checked();
+}
+
+void Store::Impl::bring_over() {
+  const auto [aside, damage] = std::exchange(damaged, {});
+  const Salvage saved = salvage(aside, *connection, salvage_time);
   tell(News::Kind::set_aside,
        fmt::format("{} was damaged ({}): it is {} now, and a new file began; {} rows were brought over{}{}", path,
-                   damage, *aside, saved.rows,
-                   saved.refused == 0 ? "" : fmt::format(", {} could not be", saved.refused),
+                   damage, aside, saved.rows, saved.refused == 0 ? "" : fmt::format(", {} could not be", saved.refused),
                    saved.incomplete.empty() ? "" : "; a part may be lost of: " + saved.incomplete));
-  return {};
 }
 
 void Store::Impl::note_trouble(const smtp::Error &error) {
@@ -257,7 +271,7 @@ void Store::Impl::run() {
     }
     const auto now = Clock::now();
     const bool may_try = urgent != 0 || flushes != 0 || is_last || now >= next_try;
-    while (may_try && !line.empty()) {
+    while (may_try && !line.empty() && suspected.empty()) {
       std::vector<Item> batch;
       while (!line.empty() && batch.size() < largest_batch) {
         octets -= line.front().octets;
@@ -272,6 +286,7 @@ void Store::Impl::run() {
       under_way = 0;
       if (!written) break;
     }
+    if (!suspected.empty()) continue; // nothing more goes into a damaged file
     flushes = 0;
     settled.notify_all();
     if (is_last) return;

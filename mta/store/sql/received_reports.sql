@@ -44,13 +44,13 @@ SELECT count(*), coalesce(sum(octets), 0) FROM received_reports;
 SELECT count(*) FROM received_reports WHERE kind = 'unreadable';
 
 -- name: oldest_unreadable
-SELECT id FROM received_reports WHERE kind = 'unreadable' ORDER BY received, id LIMIT 1;
+SELECT id, octets FROM received_reports WHERE kind = 'unreadable' ORDER BY received, kind, id LIMIT 1;
 
 -- name: oldest_doubtful_report
-SELECT id FROM received_reports WHERE is_authenticated = 0 ORDER BY received, id LIMIT 1;
+SELECT id, octets FROM received_reports WHERE is_authenticated = 0 ORDER BY received, kind, id LIMIT 1;
 
 -- name: oldest_report
-SELECT id FROM received_reports ORDER BY received, id LIMIT 1;
+SELECT id, octets FROM received_reports ORDER BY received, kind, id LIMIT 1;
 
 -- name: remove_reports_before
 DELETE FROM received_reports WHERE id IN (SELECT id FROM received_reports WHERE received < $1 ORDER BY received LIMIT 20);
@@ -62,7 +62,7 @@ SELECT id, kind, received, sender, subject, authenticated, problem, organisation
 FROM received_reports
 WHERE ($1 = '' OR kind = $1) AND received >= $2
   AND ($3 = '' OR id IN (SELECT report FROM received_report_domains WHERE domain = $3))
-ORDER BY received, id;
+ORDER BY received, kind, id;
 
 -- name: find_report
 SELECT id, kind, received, sender, subject, authenticated, problem, organisation, report_id, domain, period_begin, period_end,

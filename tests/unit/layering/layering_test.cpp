@@ -64,7 +64,7 @@ const std::vector<Row> table = {
      {"mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "policy/", "smtp/"},
      {"boost/asio", "boost/system", "boost/intrusive/", "fmt/"}},
     {"mta/received/",
-     {"mta/received/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "auth/core/",
+     {"mta/received/", "mta/store/", "mta/queue/", "mta/spool/", "mta/log/", "mta/config/", "mta/base/", "auth/core/",
       "auth/dkim/digest.hpp", "policy/", "smtp/"},
      {"boost/json", "fmt/", "pugixml.hpp", "zlib.h", "archive.h", "archive_entry.h", "gmime/"}},
     {"mta/inbound/",

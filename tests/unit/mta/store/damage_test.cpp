@@ -124,7 +124,7 @@ TEST_F(StoreDamageTest, DamageThatComesWhileItRunsIsFoundByAQuery) {
   ASSERT_FALSE(asked);
   EXPECT_EQ(asked.error().code, smtp::ErrorCode::bad_syntax);
   EXPECT_TRUE(store->commit(insert_note(5'000, "after")));
-  EXPECT_EQ(count(News::Kind::set_aside), 1U);
+  EXPECT_EQ(count(News::Kind::set_aside), 1U) << last_told(News::Kind::failing);
   EXPECT_GE(notes().size(), 200U) << "what lay before and behind the damage: " << last_told(News::Kind::set_aside);
 }
 
