@@ -292,7 +292,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
     *made = std::move(*resolver);
   }
   auto opened = TlsServices::open(
-      {snapshot_, *resolver_, *log_, fetches_.executor(),
+      {snapshot_, *resolver_, *log_, fetches_.executor(), *store_,
        [this] { asio::co_spawn(main_, renew_trust(), asio::detached); },
        [this](std::string domain) { asio::post(main_, [this, domain = std::move(domain)] { try_again(domain); }); },
        check_resolver_.get()});

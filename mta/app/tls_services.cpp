@@ -30,9 +30,9 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
       ResolverHealth::Services{with.resolver, with.log, with.executor, config->dns.resolvers, std::move(followers),
                                [&in_force] { return health_names(in_force.get()->config()); }});
   const auto now = [] { return std::chrono::system_clock::now(); };
-  StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, now};
+  StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, with.store, now};
   sts_needs.passed_over = with.sts_passed_over;
-  auto sts = StsService::open(std::move(sts_needs), sts_folder(*config));
+  auto sts = StsService::open(std::move(sts_needs));
   if (!sts) return tl::unexpected(std::move(sts.error()));
   services->sts_ = std::move(*sts);
   if (config->tls_memory.enabled) {

@@ -29,7 +29,8 @@ const std::string &text_of(std::string_view name) {
 }
 
 int flags_of(Connection::Access access) {
-  return SQLITE_OPEN_NOMUTEX | (access == Connection::Access::read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+  return SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI |
+         (access == Connection::Access::read ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 }
 
 struct Deadline {

@@ -27,19 +27,26 @@ public:
                   std::function<void(const std::string &)> damaged = {});
   ~Reader();
 
-  /// `query` sees one state of the file throughout. Errors: not_found (there is no store yet), not_permitted (also of
-  /// another release's file), full, timed_out, io, bad_syntax (damaged).
+  /// `query` sees one state of the file throughout; it may be run a second time. Where nothing can be made beside the
+  /// file (a full disk, a copy on a medium that is only read), a file without a -wal is read all the same. Errors:
+  /// not_found (there is no store yet), not_permitted (also of another release's file), full, timed_out, io, bad_syntax
+  /// (damaged).
   [[nodiscard]] smtp::Result<void> ask(const std::function<void(Connection &)> &query);
   /// Closes the file; the next query opens it anew.
   void close();
 
 private:
-  [[nodiscard]] smtp::Result<void> ask_locked(const std::function<void(Connection &)> &query);
+  [[nodiscard]] smtp::Result<void> ask_locked(const std::function<void(Connection &)> &query, const std::string &path);
   std::string path_;
   std::chrono::milliseconds busy_;
   std::function<void(const std::string &)> damaged_;
   std::mutex mutex_;
   std::unique_ptr<Connection> connection_;
 };
+
+/// For an operator's own process, the daemon running or not: one change in a transaction. Blocks, for two seconds where
+/// the daemon writes. Errors as of Reader::ask().
+[[nodiscard]] smtp::Result<void> change_from_outside(const std::string &folder,
+                                                     const std::function<void(Connection &)> &change);
 
 } // namespace mta::store

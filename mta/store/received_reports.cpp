@@ -351,6 +351,7 @@ Result<ReportList> list_reports(Reader &reader, const ReportFilter &filter) {
   ReportList list;
   const auto since = filter.since.value_or(std::chrono::sys_seconds{});
   const auto asked = reader.ask([&](Connection &connection) {
+    list.reports.clear();
     auto rows = connection.use("list_reports");
     for (rows.bind(filter.kind, since, filter.domain); rows.next();) {
       ReportSummary summary = summary_at(rows);

@@ -81,6 +81,22 @@ bool copy_table(SQLite::Database &old, Connection &fresh, const std::string &tab
   }
 }
 
+/// Of policies whose rows are lost the index may still know the domains: what they demanded is in doubt, and says so.
+void note_lost_policies(SQLite::Database &old, Connection &fresh) {
+  for (const char *direction : {"salvage_sts_domains_forwards", "salvage_sts_domains_backwards"}) {
+    try {
+      SQLite::Statement from(old, Connection::complete(direction, ""));
+      while (from.executeStep()) {
+        const std::string domain = from.getColumn(0).getString();
+        fresh.use("note_lost_sts_policy").bind(domain).run();
+      }
+      return;
+    } catch (const SQLite::Exception &) {
+      continue; // the damage; the other end is left
+    }
+  }
+}
+
 std::vector<std::string> tables_of(Connection &fresh) {
   std::vector<std::string> tables;
   for (auto list = SQLite::Statement(fresh.database(), Connection::complete("list_tables", "")); list.executeStep();)
@@ -136,6 +152,7 @@ Salvage read_old(const std::string &old_path, Connection &fresh, std::chrono::mi
       if (!copy_table(old.database(), fresh, table, "salvage_forwards", end, out)) {
         copy_table(old.database(), fresh, table, "salvage_backwards", end, out);
         out.incomplete += (out.incomplete.empty() ? "" : ", ") + table;
+        if (table == "sts_policies") note_lost_policies(old.database(), fresh);
       }
       all.commit();
     }

@@ -304,8 +304,8 @@ bool Store::Impl::write(std::vector<Item> batch) {
     if (!connection)
       if (auto opened = open_file(); !opened) return give_up(std::move(batch), opened.error());
     try {
-      const bool is_awaited = std::any_of(batch.begin(), batch.end(), [](const Item &item) { return bool(item.done); });
-      connection->sync_each_commit(is_awaited);
+      connection->sync_each_commit(std::any_of(
+          batch.begin(), batch.end(), [](const Item &item) { return item.done || item.weight == Weight::kept; }));
       smtp::Error refused;
       const auto bad = carry_out(batch, refused);
       if (!bad) break;

@@ -57,7 +57,7 @@ public:
   using Trim = std::function<bool(Connection &)>;
   enum class Weight : std::uint8_t {
     counted, ///< one of many that are only counted: the oldest of them go first when memory is short
-    kept,    ///< stays; refused when there is no room for it
+    kept,    ///< stays, and is synced; refused when there is no room for it
   };
 
   /// Makes the folder (0700) and the file when they are not there; blocks. Errors: the file is of a later release or

@@ -131,3 +131,13 @@ CREATE VIEW reports AS
 SELECT id, kind, received, period_begin, period_end, organisation, report_id, domain, good, bad, is_authenticated, authenticated, sender
 FROM received_reports
 WHERE kind <> 'unreadable';
+
+-- MTA-STS policies of domains that we send to (RFC 8461), as they were last fetched. All are in memory, too.
+CREATE TABLE sts_policies (
+  domain TEXT NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,                -- of the record when it was fetched
+  fetched BIGINT NOT NULL,
+  expires BIGINT NOT NULL,         -- fetched and its max_age; rows stay for 30 days more, for the clock may have been wrong
+  text TEXT NOT NULL,              -- as it was served
+  fingerprint TEXT NOT NULL        -- over the other columns; where it does not fit nobody knows what the policy demanded, and mail waits
+);

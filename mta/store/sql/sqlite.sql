@@ -61,3 +61,10 @@ INSERT INTO "{0}" VALUES ({1}) ON CONFLICT DO NOTHING;
 
 -- name: set_version
 PRAGMA user_version = {0};
+
+-- name: salvage_sts_domains_forwards
+-- From the index alone, which lies in other pages than the rows.
+SELECT domain FROM sts_policies INDEXED BY sqlite_autoindex_sts_policies_1 ORDER BY domain;
+
+-- name: salvage_sts_domains_backwards
+SELECT domain FROM sts_policies INDEXED BY sqlite_autoindex_sts_policies_1 ORDER BY domain DESC;

@@ -52,7 +52,7 @@ const std::vector<Row> table = {
      {"mta/crl/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "tls/", "smtp/"},
      {"boost/asio", "boost/system", "fmt/"}},
     {"mta/sts/",
-     {"mta/sts/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"},
+     {"mta/sts/", "mta/store/", "mta/http/", "mta/dns/", "mta/log/", "mta/config/", "mta/base/", "policy/", "tls/", "smtp/"},
      {"boost/asio", "boost/system", "fmt/"}},
     {"mta/tally/",
      {"mta/tally/", "mta/log/", "mta/config/", "mta/base/", "auth/core/", "policy/", "tls/core/", "smtp/"},
