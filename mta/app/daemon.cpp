@@ -40,6 +40,7 @@
 #include "mta/control/message_requests.hpp"
 #include "mta/control/queue_look.hpp"
 #include "mta/control/server.hpp"
+#include "mta/crl/kept_crl.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
 #include "mta/queue/damaged_files.hpp"
@@ -106,7 +107,7 @@ struct Loaded {
 
 /// Reads the files as they are. `before`: what is in force; `force`: what is lost between them is told, and taken.
 std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr<tls::TicketKeys> &tickets,
-                                  const Config &before, bool force) {
+                                  const Config &before, bool force, const KeptCrls &lists) {
   const auto now = std::chrono::system_clock::now();
   auto loaded = std::make_shared<Loaded>();
   RecordingFiles files;
@@ -127,6 +128,7 @@ std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr
     return loaded;
   }
   loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
+  if (loaded->snapshot) loaded->snapshot = (*loaded->snapshot)->renew_crls(lists).snapshot;
   loaded->seen = files.take();
   return loaded;
 }
@@ -276,6 +278,7 @@ smtp::Result<Recovery> Running::open() {
   auto opened = open_store(config(), *log_);
   if (!opened) return tl::unexpected(opened.error());
   store_ = std::move(*opened);
+  snapshot_.set(initial_->renew_crls(kept_crls(store_->reader())).snapshot);
   inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
       workers_, snapshot_, *spool_, *log_,
       [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }, held_});
@@ -450,8 +453,8 @@ Task<ReloadOutcome> Running::reload(bool force) {
   auto tickets = tickets_;
   const auto before = snapshot_.get();
   const auto begin = [this, file, tickets, before, force](auto done) {
-    asio::post(*loader_, [file, tickets, before, force, done]() mutable {
-      done(load_anew(file, tickets, before->config(), force));
+    asio::post(*loader_, [this, file, tickets, before, force, done]() mutable {
+      done(load_anew(file, tickets, before->config(), force, kept_crls(store_->reader())));
     });
   };
   const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
@@ -492,7 +495,9 @@ Task<> Running::renew_trust() {
   const auto before = snapshot_.get();
   if (!before->has_crls()) co_return;
   const auto begin = [this, before](auto done) {
-    asio::post(*loader_, [before, done]() mutable { done(std::make_shared<Snapshot::Renewed>(before->renew_crls())); });
+    asio::post(*loader_, [this, before, done]() mutable {
+      done(std::make_shared<Snapshot::Renewed>(before->renew_crls(kept_crls(store_->reader()))));
+    });
   };
   const std::shared_ptr<Snapshot::Renewed> renewed = co_await await_callback<std::shared_ptr<Snapshot::Renewed>>(begin);
   for (const auto &problem : renewed->problems) log_->write(Event("crl", LogLevel::warning).with("problem", problem));

@@ -36,7 +36,7 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
   if (!sts) return tl::unexpected(std::move(sts.error()));
   services->sts_ = std::move(*sts);
   if (config->tls_memory.enabled) {
-    auto memory = TlsMemory::open({.folder = folder}, config->tls_memory, with.log);
+    auto memory = TlsMemory::open({}, with.store, config->tls_memory, with.log);
     if (!memory) return tl::unexpected(std::move(memory.error()));
     services->memory_ = std::move(*memory);
     services->observers_.add(services->memory_.get());
@@ -55,7 +55,7 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
       PartnerWatch::Services{with.log, [&snapshot] { return snapshot.get()->config_pointer(); }, folder});
   services->observers_.add(services->watch_.get());
   services->lists_ = std::make_unique<CrlFetcher>(
-      CrlFetcher::Services{with.snapshot, with.resolver, with.log, with.executor, now, with.lists_changed});
+      CrlFetcher::Services{with.snapshot, with.resolver, with.log, with.executor, with.store, now, with.lists_changed});
   return services;
 }
 
@@ -73,8 +73,7 @@ void TlsServices::stop() {
   sts_->stop();
   lists_->stop();
   watch_->stop();
-  if (memory_) (void)memory_->flush();       // what fails is in the log
-  if (evidence_) (void)evidence_->flush();   // likewise
+  if (evidence_) (void)evidence_->flush();   // what fails is in the log
   if (decisions_) (void)decisions_->flush(); // likewise
 }
 

@@ -27,6 +27,11 @@ enum class Trouble : std::uint8_t {
 };
 [[nodiscard]] Trouble trouble_of(const SQLite::Exception &thrown) noexcept;
 
+/// Binds as octets, not as text.
+struct Octets {
+  const std::string &octets;
+};
+
 /// One use of a prepared statement: bound when it is made, reset in the end.
 class Query {
 public:
@@ -46,12 +51,20 @@ public:
   /// Rows that were changed.
   int run() { return statement_.exec(); }
   [[nodiscard]] std::int64_t number(int column) const { return statement_.getColumn(column).getInt64(); }
+  [[nodiscard]] std::chrono::sys_seconds time(int column) const {
+    return std::chrono::sys_seconds(std::chrono::seconds(number(column)));
+  }
   [[nodiscard]] std::string text(int column) const { return statement_.getColumn(column).getString(); }
   [[nodiscard]] bool is_null(int column) const { return statement_.isColumnNull(column); }
+  /// Of octets as of a text.
+  [[nodiscard]] std::string octets(int column) const { return statement_.getColumn(column).getString(); }
 
 private:
   void put(int index, const std::string &text) { statement_.bindNoCopy(index, text); }
   void put(int index, const char *text) = delete; ///< it would count as a flag
+  void put(int index, const Octets &value) {
+    statement_.bindNoCopy(index, value.octets.data(), static_cast<int>(value.octets.size()));
+  }
   void put(int index, std::int64_t number) { statement_.bind(index, number); }
   void put(int index, bool flag) { statement_.bind(index, flag ? 1 : 0); }
   /// Counts that others wrote: what is beyond the largest BIGINT is that.

@@ -28,10 +28,6 @@ bool is_id(std::string_view text) {
   return text.size() == id_size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-std::chrono::sys_seconds time_at(const Query &row, int column) {
-  return std::chrono::sys_seconds(std::chrono::seconds(row.number(column)));
-}
-
 std::uint64_t count_at(const Query &row, int column) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(row.number(column), 0));
 }
@@ -155,7 +151,7 @@ ReportSummary summary_at(const Query &row) {
   ReportSummary out;
   out.id = row.text(0);
   out.kind = row.text(1);
-  out.received = time_at(row, 2);
+  out.received = row.time(2);
   out.from = row.text(3);
   out.subject = row.text(4);
   out.authenticated = row.text(5);
@@ -164,8 +160,8 @@ ReportSummary summary_at(const Query &row) {
   out.organisation = row.text(7);
   out.report_id = row.text(8);
   out.domain = row.text(9);
-  out.begin = time_at(row, 10);
-  out.end = time_at(row, 11);
+  out.begin = row.time(10);
+  out.end = row.time(11);
   out.totals = {count_at(row, 12), count_at(row, 13), count_at(row, 14)};
   return out;
 }

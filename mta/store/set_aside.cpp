@@ -1,6 +1,7 @@
 // Renames damaged files and salvages their rows.
 #include "mta/store/set_aside.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -138,36 +139,65 @@ void remove_traces(const std::string &path) {
   if (std::filesystem::file_size(path + "-wal", error) == 0 && !error) static_cast<void>(remove_file(path + "-wal"));
 }
 
-Salvage read_old(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time) {
+/// Whether all that the table held was there to be read: also rows that no index or page leads to are missed.
+bool is_whole(SQLite::Database &old, const std::string &table) {
+  try {
+    SQLite::Statement check(old, Connection::complete("check_table", table));
+    return check.executeStep() && check.getColumn(0).getString() == "ok";
+  } catch (const SQLite::Exception &) {
+    return false;
+  }
+}
+
+/// The tables of which something may be lost.
+std::vector<std::string> copy_all(Connection &old, Connection &fresh, const std::vector<std::string> &tables,
+                                  Clock::time_point end, Salvage &out) {
+  std::vector<std::string> lost;
+  for (const std::string &table : tables) {
+    SQLite::Transaction all(fresh.database());
+    const auto refused = out.refused;
+    const bool is_read = copy_table(old.database(), fresh, table, "salvage_forwards", end, out);
+    if (!is_read) copy_table(old.database(), fresh, table, "salvage_backwards", end, out);
+    if (!is_read || out.refused != refused || !is_whole(old.database(), table)) {
+      lost.push_back(table);
+      if (table == "sts_policies") note_lost_policies(old.database(), fresh);
+    }
+    all.commit();
+  }
+  return lost;
+}
+
+Salvage read_old(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time,
+                 std::chrono::sys_seconds now) {
   Salvage out;
-  const auto end = Clock::now() + time;
+  const auto tables = tables_of(fresh);
+  std::vector<std::string> lost = tables;
   try {
     Connection old(old_path, Connection::Access::read, std::chrono::milliseconds(0));
-    if (old.version() != fresh.version()) {
-      out.incomplete = "everything";
-      return out;
-    }
-    for (const std::string &table : tables_of(fresh)) {
-      SQLite::Transaction all(fresh.database());
-      if (!copy_table(old.database(), fresh, table, "salvage_forwards", end, out)) {
-        copy_table(old.database(), fresh, table, "salvage_backwards", end, out);
-        out.incomplete += (out.incomplete.empty() ? "" : ", ") + table;
-        if (table == "sts_policies") note_lost_policies(old.database(), fresh);
-      }
-      all.commit();
-    }
+    if (old.version() == fresh.version()) lost = copy_all(old, fresh, tables, Clock::now() + time, out);
   } catch (const SQLite::Exception &) {
     out.incomplete = "everything";
   } catch (const std::runtime_error &) {
     out.incomplete = "everything"; // the new file takes nothing more
+  }
+  const auto is_among = [](const std::vector<std::string> &names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  // Where the notes of earlier damage are lost, any table may have had one.
+  if (is_among(lost, "damages")) lost = tables;
+  if (lost.size() == tables.size() && out.rows == 0) out.incomplete = "everything";
+  for (const std::string &table : lost) {
+    if (is_among(tables, "damages")) fresh.use("note_damage").bind(table, now).run();
+    if (out.incomplete != "everything") out.incomplete += (out.incomplete.empty() ? "" : ", ") + table;
   }
   return out;
 }
 
 } // namespace
 
-Salvage salvage(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time) {
-  Salvage out = read_old(old_path, fresh, time);
+Salvage salvage(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time,
+                std::chrono::system_clock::time_point now) {
+  Salvage out = read_old(old_path, fresh, time, std::chrono::floor<std::chrono::seconds>(now));
   remove_traces(old_path);
   return out;
 }

@@ -24,7 +24,9 @@ struct Salvage {
   std::uint64_t refused = 0; ///< read, but not fit for the new file
   std::string incomplete;    ///< tables of which a part may be missing, "a, b"; "everything" when nothing can be read
 };
-/// Reads each table of the old file from both ends up to the damage, for `time` at most.
-[[nodiscard]] Salvage salvage(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time);
+/// Reads each table of the old file from both ends up to the damage, for about `time`, and notes in the table `damages`
+/// which of them may have lost something.
+[[nodiscard]] Salvage salvage(const std::string &old_path, Connection &fresh, std::chrono::milliseconds time,
+                              std::chrono::system_clock::time_point now);
 
 } // namespace mta::store

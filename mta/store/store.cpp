@@ -184,7 +184,7 @@ Result<void> Store::Impl::begin_anew(const std::string &damage) {
 
 void Store::Impl::bring_over() {
   const auto [aside, damage] = std::exchange(damaged, {});
-  const Salvage saved = salvage(aside, *connection, salvage_time);
+  const Salvage saved = salvage(aside, *connection, salvage_time, std::chrono::system_clock::now());
   tell(News::Kind::set_aside,
        fmt::format("{} was damaged ({}): it is {} now, and a new file began; {} rows were brought over{}{}", path,
                    damage, aside, saved.rows, saved.refused == 0 ? "" : fmt::format(", {} could not be", saved.refused),

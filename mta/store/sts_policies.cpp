@@ -23,8 +23,8 @@ StsPolicyRow policy_at(const Query &row) {
   StsPolicyRow out;
   out.domain = row.text(0);
   out.id = row.text(1);
-  out.fetched = std::chrono::sys_seconds(std::chrono::seconds(row.number(2)));
-  out.expires = std::chrono::sys_seconds(std::chrono::seconds(row.number(3)));
+  out.fetched = row.time(2);
+  out.expires = row.time(3);
   out.text = row.text(4);
   out.is_whole = row.text(5) == fingerprint_of(out);
   return out;

@@ -68,3 +68,6 @@ SELECT domain FROM sts_policies INDEXED BY sqlite_autoindex_sts_policies_1 ORDER
 
 -- name: salvage_sts_domains_backwards
 SELECT domain FROM sts_policies INDEXED BY sqlite_autoindex_sts_policies_1 ORDER BY domain DESC;
+
+-- name: check_table
+PRAGMA integrity_check("{0}");
