@@ -1,4 +1,3 @@
-// AllowedSenders: see allowed_senders.hpp.
 #include "policy/allowed_senders.hpp"
 
 #include <algorithm>

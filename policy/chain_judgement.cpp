@@ -1,4 +1,3 @@
-// ChainJudgement: see chain_judgement.hpp.
 #include "policy/chain_judgement.hpp"
 
 namespace policy {

@@ -1,4 +1,3 @@
-// Claims: see claims.hpp.
 #include "policy/claims.hpp"
 
 #include <algorithm>
@@ -32,8 +31,8 @@ std::string with_detail(std::string words, const std::string &detail) {
   return words;
 }
 
-Reason reason_of(std::string source, std::string rule, std::string said) {
-  return {.source = std::move(source), .rule = std::move(rule), .said = std::move(said), .won = false};
+Reason reason_of(Source source, std::string rule, std::string said) {
+  return {.source = source, .rule = std::move(rule), .said = std::move(said), .won = false};
 }
 
 Claim claim_of_defaults(const OutboundDefaults &defaults) {
@@ -42,8 +41,8 @@ Claim claim_of_defaults(const OutboundDefaults &defaults) {
   claim.level = defaults.level;
   claim.means = Means{&defaults.profile, &defaults.trust, &defaults.match, &defaults.pins, nullptr};
   // A [[route]] was written for these domains, also where it names only how, and [outbound] says how much.
-  claim.for_domain =
-      defaults.source == "route" || defaults.trust != "system" || !defaults.match.empty() || !defaults.pins.empty();
+  claim.for_domain = defaults.source == Source::route || defaults.trust != "system" || !defaults.match.empty() ||
+                     !defaults.pins.empty();
   return claim;
 }
 
@@ -54,7 +53,7 @@ Claim claim_of_partner(const Partner &partner, const OutboundRule &rule, std::ch
   if (claim.mode == Mode::observe)
     said = rule.mode == Mode::enforce ? fmt::format("not enforced before {}: {}", date_text(*rule.from), said)
                                       : "not yet enforced: " + said;
-  claim.reason = reason_of("partner", fmt::format("{} {} [outbound]", rule.place, partner.name), std::move(said));
+  claim.reason = reason_of(Source::partner, fmt::format("{} {} [outbound]", rule.place, partner.name), std::move(said));
   claim.level = rule.level;
   claim.means = Means{&rule.profile, &rule.trust, &rule.match, &rule.pins, &rule.crls};
   claim.for_domain = true;
@@ -65,7 +64,7 @@ Claim claim_of_partner(const Partner &partner, const OutboundRule &rule, std::ch
 Claim claim_of_dane(const DaneFacts &dane, const std::string &host) {
   Claim claim;
   const std::string &base = dane.base_domain.empty() ? host : dane.base_domain;
-  claim.reason = reason_of("dane", fmt::format("TLSA of {}", base.empty() ? "no host" : smtp::escape(base)), {});
+  claim.reason = reason_of(Source::dane, fmt::format("TLSA of {}", base.empty() ? "no host" : smtp::escape(base)), {});
   std::string &said = claim.reason.said;
   switch (dane.state) {
   case DaneFacts::State::off:
@@ -95,7 +94,7 @@ Claim claim_of_dane(const DaneFacts &dane, const std::string &host) {
   case DaneFacts::State::failed: // section 2.1.2: never as if there were no records
     said = with_detail("the host must not be used now, its TLSA records cannot be had", dane.detail);
     claim.forbids = Unusable{
-        .source = "dane",
+        .source = Source::dane,
         .reason = with_detail(fmt::format("the TLSA records of {} cannot be had", smtp::escape(base)), dane.detail),
         .fault = TlsFault::dnssec_invalid};
     break;
@@ -107,7 +106,7 @@ Claim claim_of_dane(const DaneFacts &dane, const std::string &host) {
 Claim claim_of_sts(const StsFacts &sts, const std::string &host, bool dane_applies) {
   Claim claim;
   claim.reason = reason_of(
-      "mta-sts",
+      Source::mta_sts,
       sts.id.empty() ? fmt::format("MTA-STS policy of {}", smtp::escape(sts.domain))
                      : fmt::format("MTA-STS policy of {}, id {}", smtp::escape(sts.domain), smtp::escape(sts.id)),
       {});
@@ -130,7 +129,7 @@ Claim claim_of_sts(const StsFacts &sts, const std::string &host, bool dane_appli
     }
     claim.yields_to_partner = true;
     claim.forbids = Unusable{
-        .source = "mta-sts",
+        .source = Source::mta_sts,
         .reason = with_detail(fmt::format("the MTA-STS policy of {} cannot be looked up now", smtp::escape(sts.domain)),
                               sts.detail),
         .fault = sts.fault == TlsFault::none ? TlsFault::validation_failure : sts.fault};
@@ -152,7 +151,7 @@ Claim claim_of_sts(const StsFacts &sts, const std::string &host, bool dane_appli
   claim.by_host_name = true;
   if (!host.empty() && !sts_policy_covers(sts.mx, host)) {
     said += fmt::format(", and {} is not among its MX hosts", smtp::escape(host));
-    claim.forbids = Unusable{.source = "mta-sts",
+    claim.forbids = Unusable{.source = Source::mta_sts,
                              .reason = fmt::format("{} is not among the MX hosts of the MTA-STS policy of {}",
                                                    smtp::escape(host), smtp::escape(sts.domain)),
                              .fault = TlsFault::validation_failure};
@@ -168,7 +167,7 @@ Claim claim_of_memory(const MemoryFacts &memory) {
                          ? fmt::format("{}{} seen, last on {}", tls::to_string(memory.best_version),
                                        memory.authenticated ? ", authenticated," : "", date_text(memory.last_seen))
                          : std::string("nothing seen yet");
-  claim.reason = reason_of("memory", memory.rule.empty() ? "TLS memory" : memory.rule,
+  claim.reason = reason_of(Source::memory, memory.rule.empty() ? "TLS memory" : memory.rule,
                            memory.protect ? "encrypted, mail waits rather than leave in clear: " + seen : seen);
   return claim;
 }
@@ -181,7 +180,7 @@ Claim claim_of_exception(const Exception &exception, tls::Level own) {
   claim.effect = raises ? Effect::demands : Effect::lowers;
   claim.for_domain = true;
   claim.reason =
-      reason_of("exception", fmt::format("{} [[exception]] {}", exception.place, exception.domain.to_string()),
+      reason_of(Source::exception, fmt::format("{} [[exception]] {}", exception.place, exception.domain.to_string()),
                 fmt::format("{} until {} ({}: {})", tls::to_string(exception.level), date_text(exception.expires),
                             exception.owner, exception.reason));
   claim.level = exception.level;
@@ -191,7 +190,7 @@ Claim claim_of_exception(const Exception &exception, tls::Level own) {
 Claim claim_of_route(const Route &route) {
   Claim claim;
   claim.reason =
-      reason_of("route", route.name == route.place ? route.place : fmt::format("{} {}", route.place, route.name),
+      reason_of(Source::route, route.name == route.place ? route.place : fmt::format("{} {}", route.place, route.name),
                 route.implicit_tls ? "encrypted: TLS from the first octet" : "hosts by configuration");
   claim.level = route.implicit_tls ? tls::Level::encrypted : tls::Level::none;
   claim.effect = route.implicit_tls ? Effect::demands : Effect::none;
@@ -203,20 +202,20 @@ Claim claim_of_route(const Route &route) {
 Claim claim_of_requiretls(const TlsSources &sources, NameTrust name_trust) {
   Claim claim;
   claim.reason =
-      reason_of("requiretls", "REQUIRETLS of the message", "authenticated, by a host that offers REQUIRETLS");
+      reason_of(Source::requiretls, "REQUIRETLS of the message", "authenticated, by a host that offers REQUIRETLS");
   claim.level = tls::Level::authenticated;
   const bool is_domain = sources.domain && sources.host == sources.domain->ascii();
   if (sources.host.empty() || name_trust != NameTrust::none || is_domain) return claim;
   if (sources.sts.state == StsFacts::State::failed) {
     // The policy may yet vouch for the name: that is no reason to give the message back.
-    claim.forbids = Unusable{.source = "mta-sts",
+    claim.forbids = Unusable{.source = Source::mta_sts,
                              .reason = fmt::format("REQUIRETLS needs a trusted name, and the MTA-STS policy of {} "
                                                    "cannot be looked up now",
                                                    smtp::escape(sources.sts.domain)),
                              .fault = TlsFault::validation_failure};
   } else {
     claim.forbids =
-        Unusable{.source = "requiretls",
+        Unusable{.source = Source::requiretls,
                  .reason = fmt::format("REQUIRETLS needs a trusted name, and {} is neither in a secured DNS answer nor "
                                        "in an MTA-STS policy nor configured",
                                        smtp::escape(sources.host)),
@@ -238,7 +237,7 @@ Claim claim_of_override(const OperatorOverride &act, bool requiretls) {
     claim.level = tls::Level::encrypted;
     said += ", encrypted because of REQUIRETLS";
   }
-  claim.reason = reason_of("operator", fmt::format("override of {}", date_text(act.when)), std::move(said));
+  claim.reason = reason_of(Source::operator_act, fmt::format("override of {}", date_text(act.when)), std::move(said));
   return claim;
 }
 
@@ -302,7 +301,7 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
   if (sources.memory.known || sources.memory.protect) claims.push_back(claim_of_memory(sources.memory));
   if (sources.wish == Wish::tls_optional || sources.wish == Wish::tls_optional_outside)
     for (std::size_t i = first_of_domain; i < claims.size(); ++i)
-      if (sources.wish == Wish::tls_optional || claims[i].reason.source != "memory") pass_over(claims[i]);
+      if (sources.wish == Wish::tls_optional || claims[i].reason.source != Source::memory) pass_over(claims[i]);
 
   for (const Exception *exception : find_exceptions(sources))
     if (is_valid(*exception, sources.now)) {
@@ -319,7 +318,7 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
   case Wish::tls_optional_outside: { // RFC 8689 section 5
     Claim claim;
     claim.effect = Effect::none;
-    claim.reason = reason_of("tls-required-no", "TLS-Required: No of the message",
+    claim.reason = reason_of(Source::tls_required_no, "TLS-Required: No of the message",
                              sources.wish == Wish::tls_optional
                                  ? "passes over DANE, MTA-STS and memory; rules of our own stand"
                                  : "from outside: passes over DANE and MTA-STS; our memory and rules of our own stand");
@@ -330,7 +329,7 @@ std::vector<Claim> collect_claims(const TlsSources &sources, NameTrust name_trus
     Claim claim;
     claim.effect = Effect::caps;
     claim.level = tls::Level::opportunistic;
-    claim.reason = reason_of("report", "TLS report", "opportunistic: no mandate holds for a TLS report");
+    claim.reason = reason_of(Source::report, "TLS report", "opportunistic: no mandate holds for a TLS report");
     claims.push_back(std::move(claim));
     break;
   }

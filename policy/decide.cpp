@@ -1,4 +1,4 @@
-// decide_tls: the claims of all sources, weighed; see decide.hpp and claims.hpp.
+// decide_tls: the claims of all sources, weighed.
 #include "policy/decide.hpp"
 
 #include <algorithm>
@@ -46,7 +46,7 @@ std::vector<std::string> find_references(const std::vector<std::string> &match, 
     }
     return references;
   }
-  // A name from an unauthenticated MX answer may be forged, so it is no reference.
+  // A name from an unauthenticated MX answer may be forged, so it is not a reference.
   if (sources.domain) add_reference(references, sources.domain->ascii());
   if (sources.route)
     for (const auto &host : sources.route->hosts)
@@ -58,7 +58,7 @@ std::vector<std::string> find_references(const std::vector<std::string> &match, 
 /// proof that the source wants.
 tls::Level reach_of(const Claim &claim) {
   if (!claim.forbids) return claim.level;
-  return claim.forbids->source == "dane" ? tls::Level::dane : std::max(claim.level, tls::Level::authenticated);
+  return claim.forbids->source == Source::dane ? tls::Level::dane : std::max(claim.level, tls::Level::authenticated);
 }
 
 bool is_rule(const Claim &claim) {
@@ -103,7 +103,7 @@ void Weighed::lower(const Claim &claim, std::size_t index) {
   level = claim.level;
   winner = index;
   partner.reset();
-  if (claim.reason.source == "exception") partner = index;
+  if (claim.reason.source == Source::exception) partner = index;
 }
 
 void Weighed::add(const Claim &claim, std::size_t index) {
@@ -115,11 +115,11 @@ void Weighed::add(const Claim &claim, std::size_t index) {
   case Effect::sets: return lower(claim, index);
   case Effect::demands: break;
   }
-  const bool is_exception = claim.reason.source == "exception";
-  if (claim.reason.source == "partner" || is_exception) partner = index;
+  const bool is_exception = claim.reason.source == Source::exception;
+  if (claim.reason.source == Source::partner || is_exception) partner = index;
   // A partner's mandate needs no MTA-STS policy.
   const bool partner_proves = std::any_of(standing.begin(), standing.end(), [](const Claim *other) {
-    return other->reason.source == "partner" && other->level >= tls::Level::authenticated;
+    return other->reason.source == Source::partner && other->level >= tls::Level::authenticated;
   });
   if (claim.yields_to_partner && partner_proves) return;
   standing.push_back(&claim);
@@ -138,7 +138,7 @@ Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const TlsSo
   for (std::size_t i = 0; i < claims.size(); ++i) {
     if (claims[i].mode == Mode::observe && !as_if_enforced) continue;
     weighed.add(claims[i], i);
-    if (claims[i].reason.source == "route" && i != 0) route = i;
+    if (claims[i].reason.source == Source::route && i != 0) route = i;
   }
   if (sources.route && sources.route->implicit_tls && weighed.level < tls::Level::encrypted) {
     weighed.level = tls::Level::encrypted; // whoever lowered it: there is no clear text on such a port
@@ -148,7 +148,7 @@ Weighed weigh(const std::vector<Claim> &claims, bool as_if_enforced, const TlsSo
     // Demanded by a rule of ours, or by an operator: RFC 8460 section 4.3.2.1.
     const bool failed = sources.dane.state == DaneFacts::State::failed;
     weighed.unusable =
-        Unusable{.source = "dane",
+        Unusable{.source = Source::dane,
                  .reason = fmt::format("DANE is demanded, and {} has no usable TLSA record{}{}",
                                        sources.host.empty() ? "no host is known that" : smtp::escape(sources.host),
                                        sources.dane.detail.empty() ? "" : ": ", smtp::escape(sources.dane.detail, 200)),
@@ -213,7 +213,7 @@ std::vector<CertificateDemand> find_demands(const Weighed &weighed, const TlsSou
     add_demand(demands, demand_of(**prover, sources, name_trust));
   // An exception that raises to authenticated says how much; the rule that it is an exception to says how.
   const bool raised = std::any_of(weighed.standing.begin(), weighed.standing.end(), [](const Claim *claim) {
-    return claim->reason.source == "exception" && claim->level == tls::Level::authenticated;
+    return claim->reason.source == Source::exception && claim->level == tls::Level::authenticated;
   });
   if (raised) add_demand(demands, demand_of(find_guide(weighed), sources, name_trust));
   if (weighed.level == tls::Level::dane) return demands;
@@ -286,7 +286,7 @@ Requirement make_requirement(const Weighed &weighed, const std::vector<Claim> &c
 /// How the partner's rule, or the exception in its place, wants its level proven.
 CertificateDemand find_partner_demand(const Weighed &weighed, const TlsSources &sources, NameTrust name_trust) {
   for (const Claim *rule : weighed.rules)
-    if (rule->reason.source == "partner") return demand_of(*rule, sources, name_trust);
+    if (rule->reason.source == Source::partner) return demand_of(*rule, sources, name_trust);
   return demand_of(find_guide(weighed), sources, name_trust);
 }
 

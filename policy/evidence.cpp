@@ -1,4 +1,4 @@
-// What a rule would have made of one past session: see evidence.hpp. The summary is in evidence_summary.cpp.
+// The summary is in evidence_summary.cpp.
 #include "policy/evidence.hpp"
 
 #include <algorithm>
@@ -93,7 +93,7 @@ Judged judge_outbound(const EvidenceQuestion &question, const EvidenceRow &row) 
   if (decision.unusable)
     return {.is_refused = true,
             .is_unknown = false,
-            .kind = decision.unusable->source == "dane" ? VerdictKind::no_dane_match : VerdictKind::wrong_name,
+            .kind = decision.unusable->source == Source::dane ? VerdictKind::no_dane_match : VerdictKind::wrong_name,
             .got = tls::Level::none,
             .reason = decision.unusable->reason};
   const Requirement &required = decision.enforced;

@@ -1,4 +1,4 @@
-// summarise and suggest: what the evidence of many sessions amounts to; see evidence.hpp.
+// summarise and suggest: what the evidence of many sessions amounts to.
 #include <algorithm>
 #include <map>
 #include <set>

@@ -1,4 +1,4 @@
-// judge_sender and needed_verdict: the inbound half of the partner table; see decide.hpp.
+// judge_sender and needed_verdict: the inbound half of the partner table.
 #include <algorithm>
 
 #include <fmt/format.h>

@@ -187,7 +187,7 @@ smtp::Result<std::string> parse_sts_pattern(std::string_view text) {
   const bool wildcard = text.starts_with("*.");
   auto domain = smtp::Domain::parse(wildcard ? text.substr(2) : text);
   if (!domain)
-    return refuse(fmt::format("mx \"{}\" is no host name nor \"*.\" in front of one: {}", smtp::escape(text, 100),
+    return refuse(fmt::format("mx \"{}\" is not a host name nor \"*.\" in front of one: {}", smtp::escape(text, 100),
                               domain.error().detail));
   return wildcard ? "*." + domain->ascii() : domain->ascii();
 }

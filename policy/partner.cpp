@@ -1,4 +1,3 @@
-// Partner and PartnerTable: see partner.hpp.
 #include "policy/partner.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// judge_recipient and judge_client: see relay.hpp.
 #include "policy/relay.hpp"
 
 #include <fmt/format.h>

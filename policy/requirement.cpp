@@ -1,4 +1,3 @@
-// Requirement and Verdict: see requirement.hpp.
 #include "policy/requirement.hpp"
 
 #include <algorithm>
@@ -11,6 +10,23 @@
 #include "tls/core/profile.hpp"
 
 namespace policy {
+
+const char *to_string(Source source) noexcept {
+  switch (source) {
+  case Source::defaults: return "default";
+  case Source::route: return "route";
+  case Source::partner: return "partner";
+  case Source::dane: return "dane";
+  case Source::mta_sts: return "mta-sts";
+  case Source::memory: return "memory";
+  case Source::exception: return "exception";
+  case Source::requiretls: return "requiretls";
+  case Source::tls_required_no: return "tls-required-no";
+  case Source::report: return "report";
+  case Source::operator_act: return "operator";
+  }
+  return "?";
+}
 
 namespace {
 
@@ -264,7 +280,7 @@ Verdict judge_profile(const Requirement &requirement, Verdict verdict, const tls
 
 bool partner_refuses(const Decision &decision, const tls::Facts &facts) {
   if (decision.partner_level < tls::Level::encrypted) return false;
-  if (decision.unusable) return decision.partner_level == tls::Level::dane && decision.unusable->source == "dane";
+  if (decision.unusable) return decision.partner_level == tls::Level::dane && decision.unusable->source == Source::dane;
   // By its own means: beside it other rules may have theirs.
   Requirement own = decision.enforced;
   own.level = decision.partner_level;
@@ -295,7 +311,7 @@ std::optional<Verdict> judge_observed(const Decision &decision, const tls::Facts
 }
 
 bool is_final(const Unusable &unusable) noexcept {
-  return unusable.source == "requiretls";
+  return unusable.source == Source::requiretls;
 }
 
 bool is_final(const Requirement &requirement, const Verdict &verdict) noexcept {

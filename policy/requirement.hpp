@@ -20,11 +20,27 @@ enum class NameTrust : std::uint8_t { none, sts, dnssec, configured };
 enum class Mode : std::uint8_t { observe, enforce };
 [[nodiscard]] const char *to_string(Mode mode) noexcept;
 
+/// Who may demand something of the TLS of a session.
+enum class Source : std::uint8_t {
+  defaults,        ///< [outbound]
+  route,           ///< a [[route]]
+  partner,         ///< a partner's rule
+  dane,            ///< TLSA records (RFC 7672)
+  mta_sts,         ///< the domain's policy (RFC 8461)
+  memory,          ///< what sessions before this one had
+  exception,       ///< a partner's [[exception]]
+  requiretls,      ///< the message (RFC 8689 section 2)
+  tls_required_no, ///< the message's header (RFC 8689 section 3)
+  report,          ///< the message is a TLS report (RFC 8460 section 3)
+  operator_act,    ///< an override for the message
+};
+/// "default", "route", "partner", "dane", "mta-sts", "memory", "exception", "requiretls", "tls-required-no", "report",
+/// "operator".
+[[nodiscard]] const char *to_string(Source source) noexcept;
+
 /// One source of TLS policy and what it said, for logs and `explain`.
 struct Reason {
-  /// "default", "route", "partner", "dane", "mta-sts", "memory", "exception", "requiretls", "tls-required-no",
-  /// "report", "operator".
-  std::string source;
+  Source source = Source::defaults;
   std::string rule; ///< "partners.d/example.toml:12 Example Department [outbound]"
   std::string said; ///< "authenticated", "not yet enforced: authenticated", "expired on 2026-04-01", …
   bool won = false;
@@ -69,8 +85,8 @@ struct Requirement {
 
 /// Why a host must not be used at all, whatever it would show.
 struct Unusable {
-  std::string source; ///< as Reason::source: "dane", "mta-sts", "requiretls"
-  std::string reason; ///< one clause: "mx.evil.example is not among the MX hosts of the MTA-STS policy"
+  Source source = Source::dane; ///< dane, mta_sts or requiretls
+  std::string reason;           ///< one clause: "mx.evil.example is not among the MX hosts of the MTA-STS policy"
   TlsFault fault = TlsFault::validation_failure;
   friend bool operator==(const Unusable &, const Unusable &) = default;
 };

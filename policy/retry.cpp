@@ -1,4 +1,3 @@
-// When to try again: see retry.hpp.
 #include "policy/retry.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// TlsFault: see tls_fault.hpp.
 #include "policy/tls_fault.hpp"
 
 #include <array>

@@ -21,7 +21,7 @@ struct OutboundDefaults {
   tls::Level level = tls::Level::opportunistic;
   std::string profile = "internet";
   std::string rule = "default";
-  std::string source = "default"; ///< Reason::source: "default" or "route"
+  Source source = Source::defaults; ///< or route
   std::string trust = "system";
   std::vector<std::string> match; ///< reference identifiers; empty: as decide_tls says
   std::vector<std::string> pins;

@@ -1,4 +1,3 @@
-// TlsrptRecord: see tlsrpt.hpp.
 //
 //   tlsrpt-record  = tlsrpt-version 1*(field-delim tlsrpt-field) [field-delim]
 //   field-delim    = *WSP ";" *WSP
@@ -50,7 +49,7 @@ smtp::Result<TlsrptDestination> read_uri(std::string_view text) {
   // What DMARC reads as the limit of a size is here a character that must be encoded.
   if (text.find('!') != std::string_view::npos) return refuse("a \"!\" must be percent-encoded");
   const auto uri = auth::parse_dmarc_uri(text);
-  if (!uri) return refuse("it is no URI for reports");
+  if (!uri) return refuse("it is not a URI for reports");
   if (uri->scheme == "mailto") return TlsrptDestination{TlsrptDestination::Scheme::mailto, uri->address};
   if (uri->scheme != "https") return refuse("only mailto and https are known");
   if (uri->host.empty()) return refuse("it names no host");
@@ -70,7 +69,7 @@ private:
     if (field.empty()) return;
     const auto equals = field.find('=');
     if (equals == std::string_view::npos || !is_extension_name(field.substr(0, equals)))
-      return problem(fmt::format("\"{}\" is passed over: it is no field", shown(field)));
+      return problem(fmt::format("\"{}\" is passed over: it is not a field", shown(field)));
     if (field.substr(0, equals) != "rua") return; // an extension that we do not know
     has_rua_ = true; // RFC 8460 section 3: "the ability to declare more than one rua", as a list or as fields
     read_rua(field.substr(equals + 1));
@@ -120,7 +119,7 @@ bool is_tlsrpt_record(std::string_view text) noexcept {
 
 smtp::Result<TlsrptRecord> parse_tlsrpt_record(std::string_view text) {
   const auto fields = behind_version(text);
-  if (!fields) return smtp::fail(smtp::ErrorCode::not_found, "it is no TLSRPT record");
+  if (!fields) return smtp::fail(smtp::ErrorCode::not_found, "it is not a TLSRPT record");
   if (text.size() > longest_tlsrpt_record)
     return smtp::fail(smtp::ErrorCode::too_long,
                       fmt::format("the TLSRPT record is {} octets, limit is {}", text.size(), longest_tlsrpt_record));

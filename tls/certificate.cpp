@@ -1,4 +1,3 @@
-// Certificates as files: see certificate.hpp.
 #include "tls/certificate.hpp"
 
 #include <algorithm>

@@ -40,7 +40,7 @@ std::string key_digest(X509 &certificate) {
   return done == 1 ? smtp::to_base64({reinterpret_cast<const char *>(digest.data()), digest.size()}) : std::string();
 }
 
-/// RFC 9525 section 2: the common name is no identifier.
+/// RFC 9525 section 2: the common name is not an identifier.
 std::vector<std::string> names_of(X509 &certificate) {
   std::vector<std::string> names;
   const GeneralNamesPtr alternatives(

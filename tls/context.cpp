@@ -1,4 +1,3 @@
-// Context: see context.hpp.
 #include "tls/context.hpp"
 
 #include <algorithm>

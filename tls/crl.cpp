@@ -1,4 +1,3 @@
-// Certificate revocation lists: see crl.hpp.
 #include "tls/crl.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// verify_dane: see dane.hpp.
 #include "tls/dane.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Digests as text: see digest.hpp.
 #include "tls/digest.hpp"
 
 #include <fmt/format.h>

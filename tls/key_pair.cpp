@@ -1,4 +1,3 @@
-// KeyPair: see key_pair.hpp.
 #include "tls/key_pair.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// The one header with OpenSSL's names: see openssl.hpp.
 #include "tls/openssl.hpp"
 
 #include <cerrno>

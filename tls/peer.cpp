@@ -1,4 +1,3 @@
-// What a handshake begins with and what it leaves: see peer.hpp.
 #include "tls/peer.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Profiles: see profile.hpp.
 #include "tls/profile.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Stream: see stream.hpp.
 #include "tls/stream.hpp"
 
 #include <algorithm>

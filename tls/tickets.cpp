@@ -1,4 +1,4 @@
-// TicketKeys: session ticket keys, rotated; see context.hpp.
+// TicketKeys: session ticket keys, rotated.
 #include <algorithm>
 #include <stdexcept>
 

@@ -1,4 +1,4 @@
-// TrustStore and verify_chain: see context.hpp.
+// TrustStore and verify_chain (context.hpp).
 #include <array>
 #include <cstdint>
 #include <cstring>

@@ -137,7 +137,7 @@ void add_dkim(const CheckedMessage &message, std::vector<std::string> &lines) {
     const auto fact = [&](std::string_view text) { facts += (facts.empty() ? "" : ", ") + std::string(text); };
     if (verdict.bits > 0) fact(fmt::format("{}-bit key", verdict.bits));
     if (verdict.testing) fact("testing");
-    if (verdict.body_goes_on) fact("the body goes on behind l=");
+    if (verdict.body_goes_on) fact("the body goes on after l=");
     line.note(facts).reason(verdict.reason);
     if (!verdict.domain.empty()) line.property("header.d", value(verdict.domain));
     if (!verdict.identity.empty()) line.property("header.i", address(verdict.identity));

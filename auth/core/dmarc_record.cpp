@@ -153,7 +153,7 @@ private:
       const auto policy = parse_policy(*value);
       if (!policy) {
         bad = true;
-        problem(fmt::format("{}={} is no policy", tag, smtp::escape_to_ascii(*value)));
+        problem(fmt::format("{}={} is not a policy", tag, smtp::escape_to_ascii(*value)));
       }
       return policy;
     };
@@ -196,7 +196,7 @@ private:
     for (const std::string_view part : smtp::split(*value, ',')) {
       auto uri = parse_dmarc_uri(part);
       if (!uri) {
-        problem(fmt::format("{}: \"{}\" is no URI for reports", tag, smtp::escape_to_ascii(smtp::trim(part))));
+        problem(fmt::format("{}: \"{}\" is not a URI for reports", tag, smtp::escape_to_ascii(smtp::trim(part))));
       } else if (found.size() == most_dmarc_uris) {
         problem(fmt::format("{} has more than {} URIs", tag, most_dmarc_uris));
         break;

@@ -22,7 +22,7 @@ struct DmarcUri {
   std::optional<std::uint64_t> size_limit; ///< octets, from RFC 7489's "!10m", which RFC 9989 asks to ignore
 };
 
-/// Nothing when it is no URI, or a mailto: without exactly one address of a domain.
+/// Nothing when it is not a URI, or a mailto: without exactly one address of a domain.
 [[nodiscard]] std::optional<DmarcUri> parse_dmarc_uri(std::string_view text);
 
 /// psd= (RFC 9989 section 4.7).
@@ -54,7 +54,7 @@ inline constexpr std::size_t most_dmarc_uris = 16;
 /// True when the text begins with the version tag: v=DMARC1 (RFC 9989 section 4.8, dmarc-version).
 [[nodiscard]] bool is_dmarc_record(std::string_view text) noexcept;
 
-/// Nothing when it is no DMARC record, or longer than longest_dmarc_record. A tag that is bad loses only itself
+/// Nothing when it is not a DMARC record, or longer than longest_dmarc_record. A tag that is bad loses only itself
 /// (section 4.8), but for p, sp and np (section 4.10.1).
 [[nodiscard]] std::optional<DmarcRecord> parse_dmarc_record(std::string_view text);
 

@@ -27,7 +27,7 @@ bool is_atext(char c) {
 Result<std::string> to_a_labels(std::string_view name) {
   std::string domain = author_domain(name);
   if (!domain.empty()) return domain;
-  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is no domain", smtp::escape_to_ascii(name)));
+  return fail(ErrorCode::bad_syntax, fmt::format("\"{}\" is not a domain", smtp::escape_to_ascii(name)));
 }
 
 class AddressReader {
@@ -116,8 +116,17 @@ private:
   /// In a comment or a quoted string: what begins like an encoded word and does not end there goes on behind it, to
   /// some readers.
   void note_open_word(std::string_view part) noexcept {
-    const auto open = part.rfind("=?");
-    if (open != std::string_view::npos && part.find("?=", open + 2) == std::string_view::npos) doubtful_ = true;
+    for (auto at = part.find("=?"); at != std::string_view::npos;) {
+      const auto charset_end = part.find('?', at + 2);
+      const bool begins =
+          charset_end != std::string_view::npos && charset_end + 2 < part.size() && part[charset_end + 2] == '?';
+      const auto end = begins ? part.find("?=", charset_end + 3) : std::string_view::npos;
+      if (end == std::string_view::npos) {
+        doubtful_ = true;
+        return;
+      }
+      at = part.find("=?", end + 2);
+    }
   }
 
   /// quoted-string, behind its first quote. Folds in it are white space.
@@ -185,7 +194,7 @@ private:
             words.quoted_special ||
             text_.substr(begin + 1, at_ - begin - 2).find_first_of("@<>\"\\") != std::string_view::npos;
       } else if (const std::size_t length = encoded_word_length(); length > 0) {
-        // To some readers it is no atom: what they take for the quotes and brackets of the field may be in it.
+        // To some readers it is not an atom: what they take for the quotes and brackets of the field may be in it.
         if (text_.substr(at_, length).find_first_of("\"()<>@\\,;:") != std::string_view::npos) doubtful_ = true;
         at_ += length;
       } else if (is_atext(peek())) {
@@ -314,8 +323,8 @@ private:
     }
   }
 
-  /// addr-spec, behind its local part. `alice@a.example (x) <bob@b.example>` is no RFC 5322 syntax, but it is sent, and
-  /// some readers show the first address: both domains are authors then, so that neither hides behind the other.
+  /// addr-spec, behind its local part. `alice@a.example (x) <bob@b.example>` is not RFC 5322 syntax, but it is sent,
+  /// and some readers show the first address: both domains are authors then, so that neither hides behind the other.
   Result<void> read_bare(Words words) {
     if (words.quoted_special) doubtful_ = true;
     for (;;) {
@@ -382,7 +391,7 @@ std::string_view to_string(FromStatus status) noexcept {
 
 namespace {
 
-/// "Doe, Jane <jane@example.com>" is no RFC 5322, but names one author to everybody; "MAILER-DAEMON <>" names nobody.
+/// "Doe, Jane <jane@example.com>" is not RFC 5322, but names one author to everybody; "MAILER-DAEMON <>" names nobody.
 void salvage(std::string_view value, const std::string &why, AuthorDomains &authors) {
   SalvagedFrom found = salvage_from(value);
   for (std::string &domain : found.domains)

@@ -16,7 +16,7 @@ struct HeaderField {
 };
 
 /// Owns a copy of the header section. Lines end in CRLF; the empty line that ends the section may be there. A line that
-/// is no field and no continuation ends the section, as HeaderScanner has it.
+/// is not a field and no continuation ends the section, as HeaderScanner has it.
 class HeaderFields {
 public:
   explicit HeaderFields(std::string section);

@@ -233,7 +233,7 @@ bool head_is(const std::vector<Piece> &pieces, const Id &id, Budget &budget) {
   std::string joined;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const bool last = i + 1 == pieces.size();
-    // "mx.example.org 1": the version is no part of the name.
+    // "mx.example.org 1": the version is not part of the name.
     if (i > 1 && last && pieces[i].spaced && is_version(pieces[i].text) && matches(joined)) return true;
     joined += pieces[i].text;
     if (joined.size() > longest_id) return false;

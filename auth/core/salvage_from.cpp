@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "auth/core/charset_ascii.hpp"
 #include "smtp/base/base64.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
@@ -63,13 +64,6 @@ std::string decode_q(std::string_view text) {
   return made;
 }
 
-/// In these an octet below 128 is that character of ASCII; in the others (UTF-7, UTF-16, ISO-2022) an "@" hides.
-bool is_plain_charset(std::string_view name) {
-  const std::string lower = smtp::to_lower(name.substr(0, name.find('*'))); // RFC 2231 section 5: a language behind '*'
-  return lower == "utf-8" || lower == "utf8" || lower == "us-ascii" || lower.starts_with("iso-8859-") ||
-         lower.starts_with("windows-125") || lower.starts_with("koi8-");
-}
-
 /// An encoded word (RFC 2047 section 2) that begins at `at`, or may to some reader: one that does not end goes on to
 /// the end of the text, and white space and quotes are taken for a part of it.
 struct EncodedWord {
@@ -125,12 +119,18 @@ private:
   }
 
   std::string decode(const EncodedWord &word) {
-    if (!is_plain_charset(word.charset))
+    std::string octets;
+    if (word.encoding != 'b') {
+      octets = decode_q(word.content);
+    } else if (auto decoded = smtp::from_base64(word.content)) {
+      octets = std::move(*decoded);
+    } else {
+      fault("an encoded word that is not base64");
+    }
+    auto reading = read_as_ascii(word.charset, octets);
+    if (!reading || !reading->is_sure)
       fault(fmt::format("an encoded word in \"{}\"", smtp::escape_to_ascii(word.charset, 30)));
-    if (word.encoding != 'b') return decode_q(word.content);
-    const auto decoded = smtp::from_base64(word.content);
-    if (!decoded) fault("an encoded word that is no base64");
-    return decoded.value_or(std::string());
+    return reading ? std::move(reading->text) : std::move(octets);
   }
 
   /// Wherever one may begin, in another one too: some readers look for addresses in what it says.

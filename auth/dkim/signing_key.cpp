@@ -46,10 +46,11 @@ smtp::Result<std::string> parse_selector(std::string_view text) {
   std::string selector = smtp::to_lower(text);
   const auto labels = smtp::split(selector, '.');
   if (selector.size() > 190 || !std::all_of(labels.begin(), labels.end(), is_selector_label))
-    return smtp::fail(ErrorCode::bad_syntax,
-                      fmt::format("\"{}\" is no selector: labels of letters, digits, '-' and '_' of at most 63 octets, "
-                                  "with dots between, at most 190 octets in all",
-                                  smtp::escape(text, 80)));
+    return smtp::fail(
+        ErrorCode::bad_syntax,
+        fmt::format("\"{}\" is not a selector: labels of letters, digits, '-' and '_' of at most 63 octets, "
+                    "with dots between, at most 190 octets in all",
+                    smtp::escape(text, 80)));
   return selector;
 }
 

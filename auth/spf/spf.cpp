@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t value_limit = 256;
 
 /// The <domain> of check_host(): as sent, without a final dot, in A-labels. Nothing when it is malformed or has one
-/// label only (section 4.3), so that the result is none. "192.0.2.1" is no domain either.
+/// label only (section 4.3), so that the result is none. "192.0.2.1" is not a domain either.
 std::optional<std::string> parse_domain(std::string_view text) {
   if (text.ends_with('.')) text.remove_suffix(1);
   std::string domain(text);

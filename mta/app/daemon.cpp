@@ -1,4 +1,3 @@
-// Daemon: see daemon.hpp.
 #include "mta/app/daemon.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Privileges: see privileges.hpp.
 #include "mta/app/privileges.hpp"
 
 #include <cerrno>

@@ -1,4 +1,3 @@
-// needs_restart: see restart.hpp.
 #include "mta/app/restart.hpp"
 
 #include <algorithm>

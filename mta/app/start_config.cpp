@@ -1,4 +1,3 @@
-// find_start_config: see start_config.hpp.
 #include "mta/app/start_config.hpp"
 
 #include <fmt/format.h>

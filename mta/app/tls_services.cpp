@@ -1,4 +1,3 @@
-// TlsServices: see tls_services.hpp.
 #include "mta/app/tls_services.hpp"
 
 #include "mta/report/report_settings.hpp"

@@ -1,4 +1,3 @@
-// DescriptorReserve: see descriptor_reserve.hpp.
 #include "mta/base/descriptor_reserve.hpp"
 
 #include <algorithm>

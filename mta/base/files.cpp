@@ -1,4 +1,3 @@
-// Files that are small, or replaced as a whole: see files.hpp.
 #include "mta/base/files.hpp"
 
 #include <array>

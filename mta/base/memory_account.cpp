@@ -1,4 +1,3 @@
-// MemoryAccount: see memory_account.hpp.
 #include "mta/base/memory_account.hpp"
 
 #include <cstdio>

@@ -200,7 +200,7 @@ private:
       return;
     }
     if (!fs::is_directory(path, error))
-      return add(Severity::error, "spool.path", fmt::format("{} is no folder", path.string()));
+      return add(Severity::error, "spool.path", fmt::format("{} is not a folder", path.string()));
     if (const auto found = obstacle(path, 7); !found.empty()) return add(Severity::error, "spool.path", found);
     check_spool_files(path);
     struct statfs kind {};
@@ -219,7 +219,7 @@ private:
   }
 
   /// One file of another owner, made by a start as the wrong user, keeps the daemon from starting; deeper (tally,
-  /// last-good, …) it keeps it from counting and keeping what is there. A folder of other things is no spool.
+  /// last-good, …) it keeps it from counting and keeping what is there. A folder of other things is not a spool.
   void check_spool_files(const fs::path &path) {
     std::error_code error;
     bool ours = fs::is_empty(path, error);
@@ -287,7 +287,8 @@ private:
       const auto above = closest_above(folder);
       struct stat status {};
       if (!above || ::stat(above->c_str(), &status) != 0) return;
-      if (!S_ISDIR(status.st_mode)) return add(Severity::error, key, fmt::format("{} is no folder", above->string()));
+      if (!S_ISDIR(status.st_mode))
+        return add(Severity::error, key, fmt::format("{} is not a folder", above->string()));
       // Below a folder of the daemon's user root makes nothing.
       const bool made_by_user = is_we() || (identity_.known && status.st_uid == identity_.user);
       if (made_by_user && !may(*above / ".", 3, group))
@@ -297,7 +298,7 @@ private:
       return;
     }
     if (!fs::is_directory(folder, error))
-      return add(Severity::error, key, fmt::format("{} is no folder", folder.string()));
+      return add(Severity::error, key, fmt::format("{} is not a folder", folder.string()));
     if (const auto found = obstacle(folder, 3, group); !found.empty())
       return add(Severity::error, key,
                  fmt::format("{}, and so not make {}: give the socket a folder of its own, such as /run/portcullis",
@@ -307,7 +308,8 @@ private:
     if (::lstat(path.c_str(), &socket) != 0 || ::stat(folder.c_str(), &holder) != 0 || !identity_.known) return;
     if (!S_ISSOCK(socket.st_mode))
       add(Severity::error, key,
-          fmt::format("{} is there and is no socket: it is left alone, and the daemon does not start", path.string()));
+          fmt::format("{} is there and is not a socket: it is left alone, and the daemon does not start",
+                      path.string()));
     else if ((holder.st_mode & S_ISVTX) != 0 && socket.st_uid != identity_.user && holder.st_uid != identity_.user)
       add(Severity::error, key,
           fmt::format("{} is there, and user {} may not replace it: {} has the sticky bit", path.string(), user(),
@@ -409,10 +411,10 @@ private:
       if (std::find(running.addresses.begin(), running.addresses.end(), address) != running.addresses.end())
         return add_at(
             Severity::warning, listener.place, "listener.addresses",
-            fmt::format("{} is no address of this host any more: the daemon runs on, but would not start again",
+            fmt::format("{} is not an address of this host any more: the daemon runs on, but would not start again",
                         address.to_string()));
       return add_at(Severity::error, listener.place, "listener.addresses",
-                    fmt::format("{} is no address of this host", address.to_string()));
+                    fmt::format("{} is not an address of this host", address.to_string()));
     case EADDRINUSE: return tell_taken(listener, address, running);
     case EACCES: return; // a start as root may
     case EAFNOSUPPORT:

@@ -1,4 +1,3 @@
-// What the operator's commands share: see command.hpp.
 #include "mta/cli/command.hpp"
 
 #include <cstdio>

@@ -1,4 +1,3 @@
-// The summary of evidence as text and as JSON: see evidence_text.hpp.
 #include "mta/cli/evidence_text.hpp"
 
 #include <algorithm>

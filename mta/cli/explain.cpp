@@ -224,7 +224,7 @@ void print_waiting(const json::object &message) {
 /// What was recorded of each attempt, from the files of the daemon's tally.
 void explain_message(GlobalOptions &global, const std::string &text) {
   const auto id = QueueId::parse(text);
-  if (!id) return fail(global, fmt::format("\"{}\" is no queue id", text), 2);
+  if (!id) return fail(global, fmt::format("\"{}\" is not a queue id", text), 2);
   const DaemonPlaces places = find_places(global);
   const auto found = find_decisions(decision_files(tally_folder(places.spool)), id->value);
   if (!found) return fail(global, found.error().detail, 2);

@@ -1,4 +1,3 @@
-// Sources of explain: see explain_sources.hpp.
 #include "mta/cli/explain_sources.hpp"
 
 #include <filesystem>
@@ -115,7 +114,7 @@ PolicyFolder::PolicyFolder(Resolver &resolver, std::string folder) : resolver_(r
   std::error_code error;
   if (folder_.empty() || std::filesystem::is_directory(folder_, error)) return;
   throw std::runtime_error(
-      fmt::format("--sts-dir {}: {}", smtp::escape(folder_, 200), error ? error.message() : "is no folder"));
+      fmt::format("--sts-dir {}: {}", smtp::escape(folder_, 200), error ? error.message() : "is not a folder"));
 }
 
 Task<policy::StsFacts> PolicyFolder::find(std::string domain) {

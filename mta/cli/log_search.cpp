@@ -1,4 +1,3 @@
-// LogSearch: see log_search.hpp.
 #include "mta/cli/log_search.hpp"
 
 #include <algorithm>

@@ -18,7 +18,7 @@ struct LogLine {
   [[nodiscard]] std::string_view at(std::string_view key) const noexcept; ///< empty: it is not there
 };
 
-/// Nothing for what is no line of ours.
+/// Nothing for what is not a line of ours.
 [[nodiscard]] std::optional<LogLine> parse_log_line(std::string_view line);
 
 /// What became of one recipient of a message, as its last line says.

@@ -1,4 +1,3 @@
-// format_metrics: see metrics.hpp.
 #include "mta/cli/metrics.hpp"
 
 #include <algorithm>

@@ -40,7 +40,7 @@ std::optional<std::string> fetch_content(GlobalOptions &global, const std::strin
     if (!answer) return std::nullopt;
     const auto octets = smtp::from_base64(text_at(*answer, "data"));
     if (!octets) {
-      fail(global, "the daemon's answer is no base64", 2);
+      fail(global, "the daemon's answer is not base64", 2);
       return std::nullopt;
     }
     text += *octets;
@@ -143,7 +143,7 @@ std::optional<std::string> import_one(GlobalOptions &global, const std::string &
   boost::system::error_code error;
   const auto envelope = json::parse(*text, error);
   if (error || !envelope.is_object()) {
-    fail(global, fmt::format("{} is no JSON object", beside.string()), 2);
+    fail(global, fmt::format("{} is not a JSON object", beside.string()), 2);
     return std::nullopt;
   }
   std::vector<json::array> more;

@@ -1,4 +1,3 @@
-// list_queue: see queue_list.hpp.
 #include "mta/cli/queue_list.hpp"
 
 #include <algorithm>

@@ -22,7 +22,7 @@ constexpr auto destination_timeout = std::chrono::seconds(30);
 /// Prints what `make`, given the configuration and a resolver, says of the day. `make` runs on this thread.
 template <typename Make> void run_report(GlobalOptions &global, const std::string &day_text, bool dry_run, Make make) {
   const auto day = parse_day(day_text);
-  if (!day) return fail(global, fmt::format("\"{}\" is no day: write YYYY-MM-DD", day_text), 2);
+  if (!day) return fail(global, fmt::format("\"{}\" is not a day: write YYYY-MM-DD", day_text), 2);
   if (!dry_run) return fail(global, "the daemon sends the reports; say --dry-run to see what it would send", 2);
   const auto config = load_for_tool(global);
   if (!config) return;

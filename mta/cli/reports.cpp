@@ -177,7 +177,7 @@ void run_list(GlobalOptions &global, const ListArguments &arguments) {
   if (!arguments.since.empty()) {
     const auto since = parse_report_time(arguments.since + "T00:00:00Z");
     if (!since)
-      return fail(global, fmt::format("\"{}\" is no day: write YYYY-MM-DD", smtp::escape(arguments.since)), 2);
+      return fail(global, fmt::format("\"{}\" is not a day: write YYYY-MM-DD", smtp::escape(arguments.since)), 2);
     filter.since = *since;
   }
   auto reader = open_reader(global);

@@ -1,4 +1,3 @@
-// Simulation: see simulation.hpp.
 #include "mta/cli/simulation.hpp"
 
 #include <algorithm>

@@ -70,7 +70,7 @@ void run_publish(GlobalOptions &global, const std::string &only) {
     return fail(global,
                 only.empty()
                     ? "no [[domain]] has a policy: add [domain.mta_sts] to one"
-                    : fmt::format("{} is no domain of ours with a policy: add [domain.mta_sts] to its [[domain]]",
+                    : fmt::format("{} is not a domain of ours with a policy: add [domain.mta_sts] to its [[domain]]",
                                   smtp::escape(only)),
                 1);
   std::sort(publications.begin(), publications.end(),

@@ -104,7 +104,7 @@ void run_unreadable(GlobalOptions &global, const UnreadableArguments &arguments)
     const auto id = text_at(row, "id");
     if (!arguments.id.empty() && id != arguments.id) continue;
     if (!QueueId::parse(id))
-      return fail(global, "the daemon's answer holds a name that is no queue id", 1); // it names files
+      return fail(global, "the daemon's answer holds a name that is not a queue id", 1); // it names files
     if (!arguments.export_to.empty() && !export_one(global, arguments.export_to, id)) return;
     ++exported;
     if (!global.json)

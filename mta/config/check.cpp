@@ -1,4 +1,3 @@
-// check_config: see check.hpp.
 #include "mta/config/check.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Config: see config.hpp.
 #include "mta/config/config.hpp"
 
 #include <fmt/format.h>
@@ -76,7 +75,7 @@ policy::OutboundDefaults Config::outbound_defaults(const smtp::Domain &domain) c
   defaults.match = route->match;
   defaults.pins = route->pins;
   if (route->tls && *route->tls >= outbound.level) {
-    defaults.source = "route";
+    defaults.source = policy::Source::route;
     defaults.rule = route->route.name == route->route.place
                         ? fmt::format("{} [[route]]", route->route.place)
                         : fmt::format("{} {} [[route]]", route->route.place, route->route.name);

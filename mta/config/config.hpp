@@ -89,7 +89,7 @@ struct CertificateConfig {
 
 enum class ListenerTls : std::uint8_t { none, starttls, implicit };
 
-/// A header section from outside in which a line is no field.
+/// A header section from outside in which a line is not a field.
 enum class MalformedHeader : std::uint8_t {
   refuse, ///< 550
   split,  ///< the body begins there, and the empty line is put in

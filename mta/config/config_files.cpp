@@ -1,4 +1,3 @@
-// ConfigFiles: see config_files.hpp.
 #include "mta/config/config_files.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// DeliveryChanges: see delivery_changes.hpp.
 #include "mta/config/delivery_changes.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// The files that libunbound reads: see dns_files.hpp.
 #include "mta/config/dns_files.hpp"
 
 #include <algorithm>
@@ -42,7 +41,7 @@ std::string joined(const std::vector<std::string_view> &words, std::size_t from)
 std::string fault_of_anchor(const std::vector<std::string_view> &words) {
   if (words[0] != "." &&
       !smtp::Domain::parse(words[0].ends_with('.') ? words[0].substr(0, words[0].size() - 1) : words[0]))
-    return fmt::format("\"{}\" is no domain name", smtp::escape(words[0], 80));
+    return fmt::format("\"{}\" is not a domain name", smtp::escape(words[0], 80));
   std::size_t at = 1;
   while (at < words.size() && at < 3 &&
          (is_number(words[at], 0xffffffffU) || smtp::equals_ignoring_case(words[at], "IN")))
@@ -88,8 +87,8 @@ smtp::Result<void> check_hosts_file(std::string_view text) {
   const auto judged = judge_lines(text, '#', [](const std::vector<std::string_view> &words) -> std::string {
     // With a zone it is for this machine alone, and libunbound passes it over.
     if (words[0].find('%') != std::string_view::npos) return {};
-    if (!smtp::IpAddress::parse(words[0])) return fmt::format("\"{}\" is no address", smtp::escape(words[0], 80));
-    return words.size() < 2 ? "a name is missing behind the address" : "";
+    if (!smtp::IpAddress::parse(words[0])) return fmt::format("\"{}\" is not an address", smtp::escape(words[0], 80));
+    return words.size() < 2 ? "a name is missing after the address" : "";
   });
   if (!judged) return tl::unexpected(judged.error());
   return {};

@@ -1,4 +1,3 @@
-// find_faults: see faults.hpp.
 #include "mta/config/faults.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// The last good configuration: see last_good.hpp.
 #include "mta/config/last_good.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// load_config: see load.hpp.
 #include "mta/config/load.hpp"
 
 #include <filesystem>

@@ -90,7 +90,7 @@ void check_dns_files(Section &section, const Loading &loading) {
   for (const std::string &anchor : dns.extra_anchors)
     if (const auto count = count_trust_anchors(anchor); !count || *count != 1)
       section.error("extra_anchors",
-                    fmt::format("\"{}\" is no DS or DNSKEY record, such as \"example.org. DS 12345 8 2 49FD…\": {}",
+                    fmt::format("\"{}\" is not a DS or DNSKEY record, such as \"example.org. DS 12345 8 2 49FD…\": {}",
                                 smtp::escape(anchor, 80), count ? "it is empty" : count.error().detail));
   if (!dns.dnssec) return;
   if (dns.trust_anchor.empty()) {

@@ -20,7 +20,7 @@ smtp::Result<std::string> parse_host_name(std::string_view text) {
   if (!domain)
     return smtp::fail(
         smtp::ErrorCode::bad_syntax,
-        fmt::format("\"{}\" is no host: write \"name:port\", \"192.0.2.1:port\" or \"[2001:db8::1]:port\"",
+        fmt::format("\"{}\" is not a host: write \"name:port\", \"192.0.2.1:port\" or \"[2001:db8::1]:port\"",
                     smtp::escape(text, 100)));
   return domain->ascii();
 }

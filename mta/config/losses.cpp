@@ -1,4 +1,3 @@
-// find_losses: see losses.hpp.
 #include "mta/config/losses.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// is_own_address: see own_addresses.hpp.
 #include "mta/config/own_addresses.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Section: see section.hpp.
 #include "mta/config/section.hpp"
 
 #include <algorithm>

@@ -1,10 +1,11 @@
-// Snapshot: see snapshot.hpp.
 #include "mta/config/snapshot.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
+
+#include "policy/chain_judgement.hpp"
 
 namespace mta {
 
@@ -16,12 +17,6 @@ std::string client_key(std::string_view profile, std::string_view certificate) {
 
 /// A trust store with the revocation lists of a rule.
 using TrustNeed = std::pair<std::string, std::vector<std::string>>;
-
-std::string trust_key(std::string_view name, const std::vector<std::string> &crls) {
-  std::string key(name);
-  for (const auto &crl : crls) key += '\n' + crl;
-  return key;
-}
 
 /// A URL's list may not have come yet: until it has, chains that need it fail (fail closed), and the daemon starts.
 smtp::Result<std::shared_ptr<const tls::TrustStore>>
@@ -113,7 +108,7 @@ smtp::Result<std::shared_ptr<const Snapshot>> Snapshot::build(std::shared_ptr<co
   for (const auto &[name, crls] : needs.trust) {
     auto store = load_trust(name, crls, {});
     if (!store) return at(fmt::format("trust \"{}\"", name), std::move(store.error()));
-    snapshot->trust_.emplace(trust_key(name, crls), Trust{name, crls, std::move(*store)});
+    snapshot->trust_.emplace(policy::trust_key(name, crls), Trust{name, crls, std::move(*store)});
   }
   snapshot->config_ = std::move(config);
   return snapshot;
@@ -132,7 +127,7 @@ std::shared_ptr<const tls::Context> Snapshot::client_context(std::string_view pr
 
 std::shared_ptr<const tls::TrustStore> Snapshot::trust_store(std::string_view name,
                                                              const std::vector<std::string> &crls) const {
-  const auto found = trust_.find(trust_key(name, crls));
+  const auto found = trust_.find(policy::trust_key(name, crls));
   return found == trust_.end() ? nullptr : found->second.store;
 }
 

@@ -1,4 +1,3 @@
-// read_start_facts: see start_facts.hpp.
 #include "mta/config/start_facts.hpp"
 
 #include <filesystem>

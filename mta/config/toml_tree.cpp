@@ -1,4 +1,3 @@
-// Value and parse_toml: see toml_tree.hpp.
 #include "mta/config/toml_tree.hpp"
 
 #include <algorithm>

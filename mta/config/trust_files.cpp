@@ -1,4 +1,3 @@
-// Trust files: see trust_files.hpp.
 #include "mta/config/trust_files.hpp"
 
 #include <algorithm>

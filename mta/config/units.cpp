@@ -1,4 +1,3 @@
-// units: see units.hpp.
 #include "mta/config/units.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// ControlClient: see client.hpp.
 #include "mta/control/client.hpp"
 
 #include <cerrno>

@@ -1,4 +1,3 @@
-// Commands: see commands.hpp.
 #include "mta/control/commands.hpp"
 
 #include "mta/base/on_thread.hpp"

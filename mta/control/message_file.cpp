@@ -1,4 +1,3 @@
-// message_file: see message_file.hpp.
 #include "mta/control/message_file.hpp"
 
 #include <array>
@@ -64,7 +63,7 @@ smtp::Result<void> check_members(const json::object &file) {
       return wrong(key, "is neither true nor false");
   for (const char *key : {"sender", "arrival", "standing", "body", "ret", "envid", "client", "tls_in", "hold_reason"})
     if (const auto *value = file.if_contains(key); value != nullptr && !value->is_string())
-      return wrong(key, "is no text");
+      return wrong(key, "is not text");
   return {};
 }
 
@@ -84,7 +83,7 @@ smtp::Result<std::optional<policy::OperatorOverride>> read_file_override(const j
   };
   const auto *value = file.if_contains("tls_override");
   if (value == nullptr) return std::nullopt;
-  if (!value->is_object()) return wrong("it is no object");
+  if (!value->is_object()) return wrong("it is not an object");
   const json::object &row = value->get_object();
   const std::string word = text_of(row, "level");
   const auto level = tls::parse_level(word);
@@ -101,7 +100,7 @@ smtp::Result<std::optional<policy::OperatorOverride>> read_file_override(const j
 
 smtp::Result<RecipientState> read_file_recipient(const json::value &value) {
   const auto *row = value.if_object();
-  if (row == nullptr) return smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: an entry is no object");
+  if (row == nullptr) return smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: an entry is not an object");
   auto mailbox = smtp::Mailbox::parse(text_of(*row, "address"));
   if (!mailbox) return smtp::fail(smtp::ErrorCode::bad_syntax, "recipients: address: " + mailbox.error().detail);
   auto notify = read_notify_words(text_of(*row, "notify"));

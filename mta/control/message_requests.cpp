@@ -1,4 +1,3 @@
-// MessageRequests: see message_requests.hpp.
 #include "mta/control/message_requests.hpp"
 
 #include <algorithm>
@@ -156,7 +155,7 @@ json::object MessageRequests::begin_import(const json::object &request) {
   const std::string reason = text_of(request, "reason");
   if (auto problem = problem_of_reason("import", reason); !problem.empty()) return failure(std::move(problem));
   const auto *file = request.if_contains("envelope");
-  if (file == nullptr || !file->is_object()) return failure("the envelope is no JSON object");
+  if (file == nullptr || !file->is_object()) return failure("the envelope is not a JSON object");
   auto message = read_envelope_file(file->get_object());
   if (!message) return failure("the envelope: " + message.error().detail);
   auto writer = services_.spool.begin();
@@ -221,7 +220,7 @@ json::object MessageRequests::take_import(const json::object &request) {
     return failure(std::move(text));
   };
   const auto octets = smtp::from_base64(text_of(request, "data"));
-  if (!octets) return end("the data is no base64");
+  if (!octets) return end("the data is not base64");
   const std::uint64_t limit = services_.snapshot.get()->config().limits.smtp.message_size + 1'048'576;
   if (limit > 1'048'576 && import.scanner->facts().size + octets->size() > limit)
     return end(fmt::format("the message is longer than limits.message_size and 1 MiB of trace, {} octets", limit));

@@ -1,4 +1,3 @@
-// Looks at the queue for the control socket: see queue_look.hpp.
 #include "mta/control/queue_look.hpp"
 
 #include <algorithm>

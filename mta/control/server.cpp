@@ -1,4 +1,3 @@
-// ControlServer: see server.hpp.
 #include "mta/control/server.hpp"
 
 #include <cerrno>
@@ -234,8 +233,9 @@ smtp::Result<std::unique_ptr<ControlServer>> ControlServer::bind(asio::io_contex
   struct stat facts {};
   if (::lstat(config.socket.c_str(), &facts) == 0) {
     if (!S_ISSOCK(facts.st_mode))
-      return smtp::fail(smtp::ErrorCode::not_permitted,
-                        fmt::format("control.socket: {} is there and is no socket: it is left alone", config.socket));
+      return smtp::fail(
+          smtp::ErrorCode::not_permitted,
+          fmt::format("control.socket: {} is there and is not a socket: it is left alone", config.socket));
     if (::unlink(config.socket.c_str()) != 0) return failed("replace");
   }
 

@@ -35,7 +35,7 @@ struct ControlOptions {
 class ControlServer {
 public:
   /// Binds with the rights of whoever calls, who owns the file: never root's rights in a folder of somebody else. A
-  /// stale socket file is replaced; a living daemon's, or a file that is no socket, is an error.
+  /// stale socket file is replaced; a living daemon's, or a file that is not a socket, is an error.
   [[nodiscard]] static smtp::Result<std::unique_ptr<ControlServer>>
   bind(asio::io_context &context, const ControlConfig &config, ControlOptions options = {});
   ~ControlServer();

@@ -1,4 +1,3 @@
-// tls-memory on the control socket: see tls_memory_requests.hpp.
 #include "mta/control/tls_memory_requests.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// queue unreadable on the control socket: see unreadable_requests.hpp.
 #include "mta/control/unreadable_requests.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// UserNames: see user_names.hpp.
 #include "mta/control/user_names.hpp"
 
 #include <deque>

@@ -50,7 +50,7 @@ smtp::Result<void> judge_succession(const Lists &came, const CrlFacts &kept, con
   const CrlFacts &newest = *std::max_element(rivals.begin(), rivals.end(), begins_before);
   if (kept.proof == CrlProof::verified && newest.proof != CrlProof::verified)
     return refuse(fmt::format(
-        "is of {}, which is no CA of `trust`, as that of the one kept is; to take it: portcullis crl forget {}",
+        "is of {}, which is not a CA of `trust`, as that of the one kept is; to take it: portcullis crl forget {}",
         newest.issuer, url));
   // A forged list may have been kept before the right one came.
   if (kept.proof != CrlProof::verified && newest.proof == CrlProof::verified) return {};

@@ -1,4 +1,3 @@
-// rdata: see rdata.hpp.
 #include "mta/dns/rdata.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// TruthTest: see truth_test.hpp.
 #include "mta/dns/truth_test.hpp"
 
 #include <algorithm>

@@ -353,7 +353,7 @@ template <typename Record> DnsAnswer<Record> read_result(const ub_result &result
     // One that cannot be read is the domain's own slip: it takes nothing from the others.
     if (answer.unreadable++ == 0) answer.detail = std::move(record.error().detail);
   }
-  // A domain all of whose MX records are unreadable has some all the same: its own address is no host for its mail.
+  // A domain all of whose MX records are unreadable has some all the same: its own address is not a host for its mail.
   const bool counts = std::is_same_v<Record, smtp::MxRecord> && answer.unreadable != 0;
   answer.status = answer.records.empty() && !counts ? DnsStatus::no_data : DnsStatus::ok;
   return answer;

@@ -21,7 +21,7 @@ constexpr std::uint16_t port_of(Url::Scheme scheme) {
 
 tl::unexpected<smtp::Error> refuse(std::string_view text, std::string_view why) {
   return smtp::fail(ErrorCode::bad_syntax,
-                    fmt::format("\"{}\" is no address to fetch: {}", smtp::escape(text, 100), why));
+                    fmt::format("\"{}\" is not an address to fetch: {}", smtp::escape(text, 100), why));
 }
 
 /// What a request line may hold: RFC 3986 section 2, with the quotes and brackets that are commonly sent bare left out.

@@ -1,4 +1,3 @@
-// ConnectionLimits: see connection_limits.hpp.
 #include "mta/inbound/connection_limits.hpp"
 
 #include <algorithm>

@@ -69,7 +69,7 @@ public:
                                                   Clock::time_point now);
 
   /// Octets on the disk of a message that its client, who is counted, has not finished; they are given back when this
-  /// is destroyed. The limits must outlive it. Moves with its message, so it is no part of a ticket.
+  /// is destroyed. The limits must outlive it. Moves with its message, so it is not part of a ticket.
   class Unfinished {
   public:
     Unfinished(ConnectionLimits &limits, const smtp::IpAddress &address) : limits_(limits), address_(address) {}

@@ -1,4 +1,3 @@
-// Edge: see edge.hpp.
 #include "mta/inbound/edge.hpp"
 
 #include <algorithm>

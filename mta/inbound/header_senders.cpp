@@ -1,4 +1,3 @@
-// judge_header_senders: see header_senders.hpp.
 #include "mta/inbound/header_senders.hpp"
 
 #include <algorithm>

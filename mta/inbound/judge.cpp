@@ -1,4 +1,3 @@
-// ClientJudge: see judge.hpp.
 #include "mta/inbound/judge.hpp"
 
 #include <algorithm>
@@ -14,13 +13,8 @@ namespace mta::inbound {
 
 namespace {
 
-/// Pins are written "sha256//base64" or as the base64 alone.
 bool is_pinned(const std::vector<std::string> &pins, const tls::CertificateFacts &leaf) {
-  constexpr std::string_view prefix = "sha256//";
-  return std::any_of(pins.begin(), pins.end(), [&](std::string_view pin) {
-    if (pin.substr(0, prefix.size()) == prefix) pin.remove_prefix(prefix.size());
-    return pin == leaf.spki_sha256;
-  });
+  return std::find(pins.begin(), pins.end(), leaf.spki_sha256) != pins.end();
 }
 
 tls::Purpose purpose_of(const policy::NeededVerdict &needed) {

@@ -1,4 +1,3 @@
-// ListenSockets: see listen_sockets.hpp.
 #include "mta/inbound/listen_sockets.hpp"
 
 #include <cerrno>

@@ -1,4 +1,3 @@
-// named_authors: see named_authors.hpp.
 #include "mta/inbound/named_authors.hpp"
 
 #include <algorithm>

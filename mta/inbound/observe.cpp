@@ -1,4 +1,3 @@
-// observe: see observe.hpp.
 #include "mta/inbound/observe.hpp"
 
 #include "mta/tally/evidence_row.hpp"

@@ -1,4 +1,3 @@
-// Receiver: see receiver.hpp.
 #include "mta/inbound/receiver.hpp"
 
 #include "mta/inbound/header_senders.hpp"
@@ -57,7 +56,7 @@ smtp::ServerOptions options_for(const ListenerInForce &in_force) {
   options.tls_from_start = listener.tls == ListenerTls::implicit;
   if (listener.role == policy::ListenerRole::relay) {
     options.sender_origin = config.server.origin_in_force();
-    // Where our own name is no domain that we take mail for, such a recipient leads nowhere.
+    // Where our own name is not a domain that we take mail for, such a recipient leads nowhere.
     if (config.domains.contains(options.sender_origin)) options.recipient_origin = options.sender_origin;
   }
   return options;

@@ -113,7 +113,7 @@ private:
   void begin_gate();
   /// Octets of the message that is being read, behind the gate; sets failure_ when it is to be refused.
   void take_octets(std::string_view octets);
-  /// A line of the header section that is no field: refused, or told.
+  /// A line of the header section that is not a field: refused, or told.
   void judge_header_form();
   void begin_intake();
   /// RFC 6409 sections 8.1 and 8.2: the fields that a client of ours left out.

@@ -1,4 +1,3 @@
-// RefusalLog: see refusal_log.hpp.
 #include "mta/inbound/refusal_log.hpp"
 
 #include <algorithm>

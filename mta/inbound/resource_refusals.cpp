@@ -1,4 +1,3 @@
-// ResourceRefusals: see resource_refusals.hpp.
 #include "mta/inbound/resource_refusals.hpp"
 
 namespace mta::inbound {

@@ -1,4 +1,3 @@
-// InboundServer: see server.hpp.
 #include "mta/inbound/server.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Session and serve(): see session.hpp.
 #include "mta/inbound/session.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// printable: see printable.hpp.
 #include "mta/log/printable.hpp"
 
 #include <limits>

@@ -1,4 +1,3 @@
-// connect_to: see connect.hpp.
 #include "mta/net/connect.hpp"
 
 #include <algorithm>

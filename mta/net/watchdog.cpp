@@ -1,4 +1,3 @@
-// Watchdog: see watchdog.hpp.
 #include "mta/net/watchdog.hpp"
 
 #include <boost/asio/steady_timer.hpp>

@@ -1,4 +1,3 @@
-// Workers: see workers.hpp.
 #include "mta/net/workers.hpp"
 
 namespace mta {

@@ -1,4 +1,3 @@
-// Attempt: see attempt.hpp.
 #include "mta/outbound/attempt.hpp"
 
 namespace mta {

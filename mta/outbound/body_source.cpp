@@ -1,4 +1,3 @@
-// BodySource: see body_source.hpp.
 #include "mta/outbound/body_source.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Connection: see connection.hpp.
 #include "mta/outbound/connection.hpp"
 
 #include <sys/socket.h>

@@ -1,4 +1,3 @@
-// ConnectionPool: see connection_pool.hpp.
 #include "mta/outbound/connection_pool.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// The decision as JSON: see decision_text.hpp.
 #include "mta/outbound/decision_text.hpp"
 
 #include <algorithm>
@@ -29,7 +28,9 @@ json::array to_array(const std::vector<smtp::TlsaRecord> &records) {
 }
 
 json::object describe(const policy::Unusable &unusable) {
-  return {{"source", unusable.source}, {"reason", unusable.reason}, {"fault", policy::to_string(unusable.fault)}};
+  return {{"source", policy::to_string(unusable.source)},
+          {"reason", unusable.reason},
+          {"fault", policy::to_string(unusable.fault)}};
 }
 
 } // namespace
@@ -122,8 +123,10 @@ json::object to_json(const policy::MemoryFacts &memory) {
 json::array to_json(const std::vector<policy::Reason> &reasons) {
   json::array array;
   for (const auto &reason : reasons)
-    array.push_back(
-        json::object{{"source", reason.source}, {"rule", reason.rule}, {"said", reason.said}, {"won", reason.won}});
+    array.push_back(json::object{{"source", policy::to_string(reason.source)},
+                                 {"rule", reason.rule},
+                                 {"said", reason.said},
+                                 {"won", reason.won}});
   return array;
 }
 

@@ -1,4 +1,3 @@
-// deliver_job: see deliver_job.hpp.
 #include "mta/outbound/deliver_job.hpp"
 
 #include <algorithm>

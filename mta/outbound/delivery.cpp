@@ -1,4 +1,3 @@
-// Delivery: see delivery.hpp.
 #include "mta/outbound/delivery.hpp"
 
 #include <functional>

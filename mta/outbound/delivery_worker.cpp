@@ -1,4 +1,3 @@
-// DeliveryWorker: see delivery_worker.hpp.
 #include "mta/outbound/delivery_worker.hpp"
 
 #include <algorithm>

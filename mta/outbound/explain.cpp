@@ -1,4 +1,3 @@
-// explain: see explain.hpp.
 #include "mta/outbound/explain.hpp"
 
 #include <algorithm>
@@ -127,7 +126,8 @@ boost::json::array to_json_array(const std::vector<std::string> &values) {
 
 void append_reasons(std::string &text, const std::vector<policy::Reason> &reasons) {
   for (const auto &reason : reasons)
-    text += fmt::format("  {} {}: {} ({})\n", reason.won ? "*" : " ", reason.source, reason.said, reason.rule);
+    text += fmt::format("  {} {}: {} ({})\n", reason.won ? "*" : " ", policy::to_string(reason.source), reason.said,
+                        reason.rule);
 }
 
 void append_requirement(std::string &text, const char *title, const policy::Requirement &requirement) {
@@ -205,10 +205,11 @@ void append_host(std::string &text, const ExplainedHost &host) {
   text += dane.detail.empty() ? "\n" : fmt::format(" ({})\n", dane.detail);
   for (const auto &record : dane.records) text += fmt::format("    TLSA {}\n", format_tlsa(record));
   if (decision.unusable)
-    text += fmt::format("  not used, by {}: {}\n", decision.unusable->source, decision.unusable->reason);
+    text +=
+        fmt::format("  not used, by {}: {}\n", policy::to_string(decision.unusable->source), decision.unusable->reason);
   if (decision.observed_unusable)
-    text += fmt::format("  would not be used, by {} (observed): {}\n", decision.observed_unusable->source,
-                        decision.observed_unusable->reason);
+    text += fmt::format("  would not be used, by {} (observed): {}\n",
+                        policy::to_string(decision.observed_unusable->source), decision.observed_unusable->reason);
   append_requirement(text, "  TLS", decision.enforced);
   if (decision.observed) append_requirement(text, "  observed, not enforced", *decision.observed);
   text += "  sources:\n";

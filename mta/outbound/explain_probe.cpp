@@ -1,4 +1,3 @@
-// probe_explained: see explain_probe.hpp.
 #include "mta/outbound/explain_probe.hpp"
 
 #include <boost/asio/as_tuple.hpp>

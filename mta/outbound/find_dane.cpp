@@ -1,4 +1,3 @@
-// find_dane: see find_dane.hpp.
 #include "mta/outbound/find_dane.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// find_hosts: see find_hosts.hpp.
 #include "mta/outbound/find_hosts.hpp"
 
 #include <algorithm>
@@ -81,7 +80,7 @@ Task<std::optional<HostsFailure>> add_mx_hosts(HostList &list, const Config &con
   }
   if (list.hosts.empty()) {
     auto detail =
-        fmt::format("the MX record of {} names {}, which is no host name", domain.ascii(), smtp::escape(numeric));
+        fmt::format("the MX record of {} names {}, which is not a host name", domain.ascii(), smtp::escape(numeric));
     co_return HostsFailure{our_reply(550, {5, 4, 4}, detail), detail};
   }
   co_return std::nullopt;

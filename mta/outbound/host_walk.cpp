@@ -1,4 +1,3 @@
-// HostWalk: see host_walk.hpp.
 #include "mta/outbound/host_walk.hpp"
 
 #include <algorithm>

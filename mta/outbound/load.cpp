@@ -1,4 +1,3 @@
-// OutboundLoad: see load.hpp.
 #include "mta/outbound/load.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// observe: see observe.hpp.
 #include "mta/outbound/observe.hpp"
 
 #include "mta/tally/evidence_row.hpp"

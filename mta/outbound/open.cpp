@@ -1,4 +1,3 @@
-// open_connection: see open.hpp.
 #include "mta/outbound/open.hpp"
 
 #include <algorithm>
@@ -111,7 +110,7 @@ Task<bool> shake_hands(Opening &opening) {
   // RFC 3207 and its injection attacks: until we begin, a server has nothing to say.
   if (!opening.plan().required().implicit_tls && connection.stream.readable_now()) {
     opening.opened.injected = true;
-    fail_tls(opening, "server sent octets in clear behind its answer to STARTTLS", tls_unproven);
+    fail_tls(opening, "server sent octets in clear after its answer to STARTTLS", tls_unproven);
     co_return false;
   }
   connection.stream.set_deadline(tls::Stream::Clock::now() + opening.timeouts().starttls_timeout);

@@ -1,4 +1,3 @@
-// outcome: see outcome.hpp.
 #include "mta/outbound/outcome.hpp"
 
 #include <algorithm>
@@ -203,9 +202,9 @@ HostFailure unusable_host(const HostPlan &plan) {
   failure.cause = FailureCause::tls;
   failure.lesson = HostLesson::nothing;
   failure.host = plan.host.name;
-  failure.detail = fmt::format("not used by {}: {}", unusable.source, unusable.reason);
+  failure.detail = fmt::format("not used by {}: {}", policy::to_string(unusable.source), unusable.reason);
   failure.reply = {451, smtp::EnhancedCode{4, 7, 5}, failure.detail};
-  if (unusable.source == "requiretls") give_up_requiretls(failure);
+  if (unusable.source == policy::Source::requiretls) give_up_requiretls(failure);
   return failure;
 }
 

@@ -1,4 +1,3 @@
-// Plan and HostPlan: see plan.hpp.
 #include "mta/outbound/plan.hpp"
 
 #include <algorithm>

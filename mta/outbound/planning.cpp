@@ -1,4 +1,3 @@
-// Planning: see planning.hpp.
 #include "mta/outbound/planning.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// probe: see probe.hpp.
 #include "mta/outbound/probe.hpp"
 
 #include <array>
@@ -72,7 +71,7 @@ Task<bool> read_more(Probing &probing) {
 /// True: the handshake is done and the session goes on in it.
 Task<bool> start_tls(Probing &probing) {
   if (probing.stream.readable_now()) {
-    probing.found.tls_problem = "octets in clear came behind the answer to STARTTLS";
+    probing.found.tls_problem = "octets in clear came after the answer to STARTTLS";
     co_return false;
   }
   const bool done = co_await shake_hands(probing);

@@ -1,4 +1,3 @@
-// session_io: see session_io.hpp.
 #include "mta/outbound/session_io.hpp"
 
 #include <algorithm>

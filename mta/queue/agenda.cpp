@@ -1,4 +1,3 @@
-// Which unit of work is next: see agenda.hpp.
 #include "mta/queue/agenda.hpp"
 
 #include <algorithm>

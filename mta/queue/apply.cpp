@@ -1,4 +1,3 @@
-// What a job's result means for each recipient: see apply.hpp.
 #include "mta/queue/apply.hpp"
 
 #include <algorithm>

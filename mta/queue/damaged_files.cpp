@@ -1,4 +1,3 @@
-// DamagedFiles: see damaged_files.hpp.
 #include "mta/queue/damaged_files.hpp"
 
 #include <algorithm>
@@ -115,7 +114,7 @@ smtp::Result<std::string> DamagedFiles::read(std::string_view name, std::uint64_
     return unwritten_.substr(static_cast<std::size_t>(std::min<std::uint64_t>(offset, unwritten_.size())), limit);
   if (!is_damaged_name(name))
     return smtp::fail(smtp::ErrorCode::not_found,
-                      fmt::format("\"{}\" is no name of a file in {}", smtp::escape(name, 40), folder_));
+                      fmt::format("\"{}\" is not a name of a file in {}", smtp::escape(name, 40), folder_));
   const std::string path = path_of(name);
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return file_failure("open", path, errno);
@@ -146,7 +145,7 @@ smtp::Result<void> DamagedFiles::remove(std::string_view name) {
   }
   if (!is_damaged_name(name))
     return smtp::fail(smtp::ErrorCode::not_found,
-                      fmt::format("\"{}\" is no name of a file in {}", smtp::escape(name, 40), folder_));
+                      fmt::format("\"{}\" is not a name of a file in {}", smtp::escape(name, 40), folder_));
   const std::string path = path_of(name);
   if (::unlink(path.c_str()) != 0) return file_failure("remove", path, errno);
   return sync_folder(folder_);

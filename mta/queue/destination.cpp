@@ -1,4 +1,3 @@
-// One next hop in the queue: see destination.hpp.
 #include "mta/queue/destination.hpp"
 
 #include <algorithm>

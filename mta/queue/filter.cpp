@@ -1,4 +1,3 @@
-// Which messages an operator means: see filter.hpp.
 #include "mta/queue/filter.hpp"
 
 #include <algorithm>

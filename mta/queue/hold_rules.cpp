@@ -1,4 +1,3 @@
-// HoldRules: see hold_rules.hpp.
 #include "mta/queue/hold_rules.hpp"
 
 #include <algorithm>
@@ -48,7 +47,7 @@ HoldRule read_rule(OctetReader &in) {
     if (network)
       rule.client = *network;
     else
-      in.set_error("field client is no network: " + network.error().detail);
+      in.set_error("field client is not a network: " + network.error().detail);
   }
   rule.reason = in.text("reason", hold_text_limit);
   rule.by = in.text("by", hold_text_limit);
@@ -97,7 +96,7 @@ smtp::Result<HoldRules> HoldRules::open(std::string path) {
     return tl::unexpected(octets.error());
   }
   OctetReader in(*octets);
-  if (in.text("magic", hold_file_magic.size()) != hold_file_magic) in.set_error("it is no list of standing holds");
+  if (in.text("magic", hold_file_magic.size()) != hold_file_magic) in.set_error("it is not a list of standing holds");
   rules.last_ = in.number<std::uint32_t>("last");
   const auto count = in.number<std::uint32_t>("count");
   if (count > limit) in.set_error(fmt::format("field count is {}, limit is {}", count, limit));

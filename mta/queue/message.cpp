@@ -1,4 +1,3 @@
-// The blobs of a queued message in the spool: see message.hpp.
 //
 //   envelope = 'E' version sender arrival expires trace sizes flags texts hold-reason count *( recipient )
 //              ; version 1 lacks the hold-reason; empty: not held

@@ -1,4 +1,3 @@
-// PartnerQueue: see partner_queue.hpp.
 #include "mta/queue/partner_queue.hpp"
 
 #include <algorithm>

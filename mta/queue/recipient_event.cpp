@@ -1,4 +1,3 @@
-// recipient_event: see recipient_event.hpp.
 #include "mta/queue/recipient_event.hpp"
 
 namespace mta {

@@ -1,4 +1,3 @@
-// decode_recovery: see unreadable.hpp.
 #include "mta/queue/unreadable.hpp"
 
 #include <utility>

@@ -1,4 +1,3 @@
-// The wrapper of GMime: see mime_fields.hpp.
 #include "mta/received/mime_fields.hpp"
 
 #include <mutex>

@@ -1,4 +1,4 @@
-// walk_mime: see mime_walk.hpp. One pass over lines; a line longer than the buffer comes in pieces.
+// One pass over lines; a line longer than the buffer comes in pieces.
 #include "mta/received/mime_walk.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// describe_own_results: see own_results.hpp.
 #include "mta/received/own_results.hpp"
 
 #include <vector>

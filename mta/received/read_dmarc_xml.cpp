@@ -1,4 +1,3 @@
-// read_dmarc_xml: see read_dmarc_xml.hpp.
 #include "mta/received/read_dmarc_xml.hpp"
 
 #include <algorithm>
@@ -215,7 +214,7 @@ Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &li
   if (auto checked = check_depth(document, limits); !checked && parsed) return tl::unexpected(checked.error());
   if (!parsed || !child(document, "feedback")) {
     const std::string problem =
-        parsed ? fmt::format("XML is no DMARC report: its element is <{}>, not <feedback>",
+        parsed ? fmt::format("XML is not a DMARC report: its element is <{}>, not <feedback>",
                              smtp::escape(local_name(document.document_element()), 100))
                : fmt::format("XML is broken at octet {}: {}", parsed.offset, smtp::to_lower(parsed.description()));
     const auto repaired = repair_xml(text, limits.depth);

@@ -20,9 +20,9 @@ struct XmlLimits {
 
 /// Names count without their namespace prefix; order, unknown elements, the case of results and white space do not
 /// matter, because most real reports do not follow the schemas; where the markup itself is broken, but the report ends
-/// as it should, what is no element of a report counts as text (repair_xml). A report must have report_id, date_range
-/// (in seconds, or milliseconds), the domain of policy_published or of `hints`, and a record with a source address and
-/// a count; a document type declaration is refused. Errors: bad_syntax; too_long with the limit.
+/// as it should, what is not an element of a report counts as text (repair_xml). A report must have report_id,
+/// date_range (in seconds, or milliseconds), the domain of policy_published or of `hints`, and a record with a source
+/// address and a count; a document type declaration is refused. Errors: bad_syntax; too_long with the limit.
 [[nodiscard]] smtp::Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &limits = {});
 [[nodiscard]] smtp::Result<ReceivedReport> read_dmarc_xml(std::string_view text, const XmlLimits &limits,
                                                           ReadHints &hints);

@@ -1,4 +1,3 @@
-// read_report_message: see read_message.hpp.
 #include "mta/received/read_message.hpp"
 
 #include <algorithm>

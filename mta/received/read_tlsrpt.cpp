@@ -1,4 +1,3 @@
-// read_tlsrpt: see read_tlsrpt.hpp.
 #include "mta/received/read_tlsrpt.hpp"
 
 #include <algorithm>
@@ -258,7 +257,7 @@ Result<ReceivedReport> read_tlsrpt(std::string_view text, const JsonLimits &limi
   if (!value) return tl::unexpected(value.error());
   const auto *top = value->if_object();
   if (!top || !top->contains("policies"))
-    return fail(ErrorCode::bad_syntax, "JSON is no TLS report: it has no \"policies\"");
+    return fail(ErrorCode::bad_syntax, "JSON is not a TLS report: it has no \"policies\"");
   ReceivedReport report;
   if (auto read = read_head(*top, report); !read) return tl::unexpected(read.error());
   auto &tls = report.content.emplace<ReceivedTls>();

@@ -1,4 +1,3 @@
-// repair_xml: see repair_xml.hpp.
 #include "mta/received/repair_xml.hpp"
 
 #include <algorithm>

@@ -19,7 +19,7 @@ inline constexpr std::uint64_t latest_report_time = 253'402'300'799;
 /// One line of valid UTF-8 without controls, trimmed, at most longest_report_text octets.
 [[nodiscard]] std::string clean_report_text(std::string_view text);
 
-/// The A-label form in lower case without a dot at its end; what is no domain is only cleaned as above.
+/// The A-label form in lower case without a dot at its end; what is not a domain is only cleaned as above.
 [[nodiscard]] std::string clean_report_domain(std::string_view text);
 
 /// RFC 9990 and RFC 8460 section 5.3, "Report Domain: example.org Submitter: …", as clean_report_domain(); empty when

@@ -1,4 +1,3 @@
-// unpack, and gzip with zlib: see unpack.hpp.
 #include "mta/received/unpack.hpp"
 
 #include <array>

@@ -1,4 +1,4 @@
-// read_zip_entry: the wrapper of libarchive; see unpack.hpp.
+// read_zip_entry: the wrapper of libarchive.
 #include <array>
 #include <memory>
 #include <optional>
@@ -66,7 +66,7 @@ bool is_plain_method(archive *zip) {
 bool is_report_name(std::string_view name) {
   const std::string lower = smtp::to_lower(name);
   const auto slash = lower.rfind('/');
-  // macOS adds "__MACOSX/._name.xml", which is no XML.
+  // macOS adds "__MACOSX/._name.xml", which is not XML.
   if (lower.starts_with("__macosx/") || (slash == std::string::npos ? lower : lower.substr(slash + 1)).starts_with('.'))
     return false;
   return lower.ends_with(".xml") || lower.ends_with(".json");

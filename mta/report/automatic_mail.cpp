@@ -1,4 +1,3 @@
-// is_automatic_mail: see automatic_mail.hpp.
 #include "mta/report/automatic_mail.hpp"
 
 #include <algorithm>

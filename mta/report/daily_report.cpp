@@ -1,4 +1,3 @@
-// What the daily reports have in common: see daily_report.hpp.
 #include "mta/report/daily_report.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// run_daily_reports: see daily_reports.hpp.
 #include "mta/report/daily_reports.hpp"
 
 #include <algorithm>

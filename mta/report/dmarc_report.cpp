@@ -1,4 +1,3 @@
-// DmarcReport: see dmarc_report.hpp.
 #include "mta/report/dmarc_report.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// DmarcReporter: see dmarc_reporter.hpp.
 #include "mta/report/dmarc_reporter.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// build_report_xml: see dmarc_xml.hpp. Where the two schemas want an order, it is the order of the code.
+// Where the two schemas want an order, it is the order of the code.
 #include "mta/report/dmarc_xml.hpp"
 
 #include <fmt/format.h>

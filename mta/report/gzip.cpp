@@ -1,4 +1,3 @@
-// gzip: see gzip.hpp.
 #include "mta/report/gzip.hpp"
 
 #include <algorithm>

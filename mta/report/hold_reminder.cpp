@@ -1,4 +1,3 @@
-// build_hold_reminder: see hold_reminder.hpp.
 #include "mta/report/hold_reminder.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// What a notice says of one recipient: see notice_text.hpp.
 #include "mta/report/notice_text.hpp"
 
 #include <fmt/format.h>

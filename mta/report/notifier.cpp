@@ -1,4 +1,3 @@
-// Turns notification requests into DSNs and submits them as mail from <>: see notifier.hpp.
 #include "mta/report/notifier.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// post_report: see post_report.hpp.
 #include "mta/report/post_report.hpp"
 
 #include <fmt/format.h>

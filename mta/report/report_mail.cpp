@@ -1,4 +1,3 @@
-// build_report_mail: see report_mail.hpp.
 #include "mta/report/report_mail.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Settings and the check of destinations: see report_settings.hpp.
 #include "mta/report/report_settings.hpp"
 
 namespace mta {

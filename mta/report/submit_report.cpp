@@ -1,4 +1,3 @@
-// submit_report: see submit_report.hpp.
 #include "mta/report/submit_report.hpp"
 
 #include <utility>

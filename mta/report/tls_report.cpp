@@ -1,4 +1,3 @@
-// TlsReport: see tls_report.hpp.
 #include "mta/report/tls_report.hpp"
 
 #include <algorithm>

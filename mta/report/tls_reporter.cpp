@@ -1,4 +1,3 @@
-// TlsReporter: see tls_reporter.hpp.
 #include "mta/report/tls_reporter.hpp"
 
 #include <algorithm>

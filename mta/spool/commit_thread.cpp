@@ -1,4 +1,3 @@
-// CommitThread: see commit_thread.hpp.
 #include "mta/spool/commit_thread.hpp"
 
 #include <algorithm>

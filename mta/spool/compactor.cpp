@@ -1,4 +1,3 @@
-// Compactor: see compactor.hpp.
 #include "mta/spool/compactor.hpp"
 
 #include <algorithm>

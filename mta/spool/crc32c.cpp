@@ -1,4 +1,3 @@
-// CRC32C (Castagnoli): see crc32c.hpp.
 #include "mta/spool/crc32c.hpp"
 
 #include <array>

@@ -1,4 +1,3 @@
-// FileSystem: see file_system.hpp.
 #include "mta/spool/file_system.hpp"
 
 #include <cerrno>

@@ -1,4 +1,3 @@
-// Index: see index.hpp.
 #include "mta/spool/index.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// LogWriter: see log_writer.hpp.
 #include "mta/spool/log_writer.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// MessageTable: see message_table.hpp.
 #include "mta/spool/message_table.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// What sessions ask of the commit thread: see operations.hpp.
 #include "mta/spool/operations.hpp"
 
 #include <algorithm>

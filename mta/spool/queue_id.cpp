@@ -1,4 +1,4 @@
-// QueueId as text: see spool.hpp.
+// QueueId as text (spool.hpp).
 #include <cstddef>
 
 #include "mta/spool/spool.hpp"

@@ -1,4 +1,3 @@
-// Reading records back: see reader.hpp.
 #include "mta/spool/reader.hpp"
 
 #include <algorithm>

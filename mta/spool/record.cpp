@@ -1,4 +1,3 @@
-// The spool's records and segment headers as octets: see record.hpp.
 #include "mta/spool/record.hpp"
 
 #include <concepts>

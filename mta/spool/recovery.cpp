@@ -1,4 +1,3 @@
-// Recovery: see recovery.hpp.
 #include "mta/spool/recovery.hpp"
 
 #include <algorithm>

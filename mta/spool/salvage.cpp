@@ -1,4 +1,3 @@
-// Salvage: see salvage.hpp.
 #include "mta/spool/salvage.hpp"
 
 #include <fmt/format.h>
@@ -114,7 +113,7 @@ void Salvage::seal(Segment &segment, SegmentImage &image, const SegmentScan &sca
   const std::uint64_t begin = scan.end;
   if (end_is_lost) {
     const std::string_view rest = image.view(begin, scan.tail);
-    report_.damage.push_back(fmt::format("segment {:08x}: records behind offset {} are missing; {}", segment.number(),
+    report_.damage.push_back(fmt::format("segment {:08x}: records after offset {} are missing; {}", segment.number(),
                                          begin,
                                          rest.empty() ? "nothing is left of them" : copy_aside(segment, begin, rest)));
   } else if (scan.tail != 0) {

@@ -1,4 +1,3 @@
-// Segment: see segment.hpp.
 #include "mta/spool/segment.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Scanning a segment: see segment_scan.hpp.
 #include "mta/spool/segment_scan.hpp"
 
 #include <algorithm>

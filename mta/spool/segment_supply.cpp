@@ -1,4 +1,3 @@
-// SegmentSupply: see segment_supply.hpp.
 #include "mta/spool/segment_supply.hpp"
 
 #include <algorithm>

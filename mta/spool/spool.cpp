@@ -1,4 +1,3 @@
-// Spool: see spool.hpp.
 #include "mta/spool/spool.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// Writer: see writer.hpp.
 #include "mta/spool/writer.hpp"
 
 #include <utility>

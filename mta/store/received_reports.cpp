@@ -367,7 +367,7 @@ Result<ReportList> list_reports(Reader &reader, const ReportFilter &filter) {
 Result<StoredReport> find_report(Reader &reader, std::string_view id) {
   if (!is_id(id))
     return fail(ErrorCode::bad_syntax,
-                fmt::format("\"{}\" is no id of a report: 16 digits of 0-9 and a-f", smtp::escape(id, 100)));
+                fmt::format("\"{}\" is not an id of a report: 16 digits of 0-9 and a-f", smtp::escape(id, 100)));
   const std::string wanted(id);
   std::optional<StoredReport> found;
   ReportTotals totals;

@@ -35,8 +35,8 @@ constexpr auto retry_after = std::chrono::seconds(1);
 constexpr auto told_interval = std::chrono::seconds(60);
 constexpr auto trim_pause = std::chrono::milliseconds(100); ///< between steps, so that changes come in between
 constexpr auto salvage_time = std::chrono::seconds(10);
-/// How often a batch is written anew after damage before it is the disk's fault.
-constexpr int most_renewals = 2;
+/// A file that is damaged again so soon is the disk's fault: it is not renamed again and again.
+constexpr auto renewal_pause = std::chrono::minutes(1);
 
 struct Item {
   Store::Change change;
@@ -111,8 +111,9 @@ struct Store::Impl {
     std::string aside; ///< its name now; empty: there is none to bring over
     std::string damage;
   };
-  Damaged damaged;         ///< of the thread
-  bool is_checked = false; ///< for damage, once; later a query or a change finds it
+  Damaged damaged;                             ///< of the thread
+  std::optional<Clock::time_point> renewed_at; ///< of the thread
+  bool is_checked = false;                     ///< for damage, once; later a query or a change finds it
 
   mutable std::mutex mutex; ///< of what follows
   std::condition_variable wake;
@@ -170,6 +171,9 @@ Result<void> Store::Impl::open_checked() {
 /// The damaged file gets another name; what can be read of it is brought over, now or when a new one can be made.
 Result<void> Store::Impl::begin_anew(const std::string &damage) {
   connection.reset();
+  if (renewed_at && Clock::now() - *renewed_at < renewal_pause)
+    return smtp::fail(ErrorCode::io, fmt::format("{}: damaged again within a minute: {}", path, damage));
+  renewed_at = Clock::now();
   reader.close();
   {
     const std::scoped_lock lock(mutex);
@@ -300,7 +304,7 @@ void Store::Impl::run() {
 
 /// True: each change of the batch is on its way to the disk, or was refused. False: nothing can be written now.
 bool Store::Impl::write(std::vector<Item> batch) {
-  for (int renewals = 0;;) {
+  for (;;) {
     if (!connection)
       if (auto opened = open_file(); !opened) return give_up(std::move(batch), opened.error());
     try {
@@ -317,7 +321,7 @@ bool Store::Impl::write(std::vector<Item> batch) {
         for (Item &item : batch) refuse(std::move(item), error);
         return true;
       }
-      if (trouble_of(thrown) != Trouble::damage || ++renewals > most_renewals) {
+      if (trouble_of(thrown) != Trouble::damage) {
         connection.reset(); // and what it may have kept of a disk that is full or a file that is gone
         return give_up(std::move(batch), error);
       }

@@ -13,7 +13,7 @@ using smtp::ErrorCode;
 
 namespace {
 
-/// RFC 8460 section 4.3.2.2. Of a host that answered as it should, a text that is no policy; of any other, no fetch.
+/// RFC 8460 section 4.3.2.2. Of a host that answered as it should, a text that is not a policy; of any other, no fetch.
 TlsFault fault_of(const smtp::Error &error) {
   return error.code == ErrorCode::tls ? TlsFault::sts_webpki_invalid : TlsFault::sts_policy_fetch_error;
 }

@@ -364,7 +364,7 @@ Task<StsFacts> StsService::find(std::string domain) {
   if (!core->enabled()) co_return plain_facts(StsFacts::State::off, std::move(domain), "MTA-STS is switched off");
   if (auto facts = core->answer_now(domain)) co_return std::move(*facts);
   if (!is_policy_domain(domain)) {
-    const std::string detail = fmt::format("\"{}\" is no domain with a policy host: it is over {} octets or no name",
+    const std::string detail = fmt::format("\"{}\" is not a domain with a policy host: it is over {} octets or no name",
                                            smtp::escape(domain, 60), domain_limit);
     co_return plain_facts(StsFacts::State::none, std::move(domain), detail);
   }

@@ -1,4 +1,4 @@
-// DayFiles: see day_files.hpp. A day has two files: `PREFIXYYYY-MM-DD.rows`, the records, and `PREFIXYYYY-MM-DD.done`,
+// A day has two files: `PREFIXYYYY-MM-DD.rows`, the records, and `PREFIXYYYY-MM-DD.done`,
 // one mark a line: "sent REPORT CHECKSUM" or "complete CHECKSUM", the checksum in 16 hexadecimal digits.
 #include "mta/tally/day_files.hpp"
 

@@ -1,4 +1,3 @@
-// DayTally: see day_tally.hpp.
 #include "mta/tally/day_tally.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// DecisionLog: see decision_log.hpp. The day's file has rows of two kinds: a part of a decision's text under the hash
+// The day's file has rows of two kinds: a part of a decision's text under the hash
 // of the whole, and a note that names the hash.
 #include "mta/tally/decision_log.hpp"
 

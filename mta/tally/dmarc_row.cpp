@@ -1,4 +1,3 @@
-// DmarcRow: what a message's checks found, as its domain's owner is told: see dmarc_row.hpp.
 #include "mta/tally/dmarc_row.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The form of a DmarcRow in the tally's files: see dmarc_row.hpp.
+// The form of a DmarcRow in the tally's files (dmarc_row.hpp).
 #include <algorithm>
 #include <limits>
 
@@ -166,7 +166,7 @@ smtp::Result<DmarcRow> decode_row(std::string_view octets) {
   }
   row.envelope_from = in.text("envelope from", DmarcRowLimits::name);
   row.envelope_to = in.text("envelope to", DmarcRowLimits::name);
-  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets after the last field");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
   return row;
 }

@@ -1,4 +1,3 @@
-// DmarcTally: see dmarc_tally.hpp.
 #include "mta/tally/dmarc_tally.hpp"
 
 namespace mta {

@@ -1,4 +1,3 @@
-// Certificates that end soon: see ending_certificates.hpp.
 #include "mta/tally/ending_certificates.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// EvidenceRow in the tally's files: see evidence_row.hpp.
 #include "mta/tally/evidence_row.hpp"
 
 #include <algorithm>
@@ -273,7 +272,7 @@ smtp::Result<EvidenceRecord> decode_evidence(std::string_view octets) {
   row.observed = in.optional_word("observed verdict", last_verdict_kind);
   row.fault = in.word("fault", last_fault);
   if (written >= proven_since_version) row.is_proven = in.truth("proven");
-  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets after the last field");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
   return record;
 }

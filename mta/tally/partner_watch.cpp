@@ -1,4 +1,3 @@
-// PartnerWatch: see partner_watch.hpp.
 #include "mta/tally/partner_watch.hpp"
 
 #include <algorithm>

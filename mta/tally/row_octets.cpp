@@ -1,4 +1,3 @@
-// RowWriter and RowReader: see row_octets.hpp.
 #include "mta/tally/row_octets.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,3 @@
-// TallyFile: see tally_file.hpp.
 #include "mta/tally/tally_file.hpp"
 
 #include <cerrno>

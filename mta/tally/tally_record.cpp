@@ -1,4 +1,3 @@
-// The records of a day's file: see tally_record.hpp.
 //
 //   0  4 octets  "\xD7" "DMR"
 //   4  u32       length of the body

@@ -1,4 +1,3 @@
-// TlsEvidence: see tls_evidence.hpp.
 #include "mta/tally/tls_evidence.hpp"
 
 #include <algorithm>

@@ -1,4 +1,3 @@
-// TlsrptRow: what each policy of a domain makes of a session: see tlsrpt_row.hpp.
 #include "mta/tally/tlsrpt_row.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The form of a TlsrptRow in the tally's files: see tlsrpt_row.hpp.
+// The form of a TlsrptRow in the tally's files (tlsrpt_row.hpp).
 #include <algorithm>
 #include <limits>
 
@@ -69,7 +69,7 @@ smtp::Result<TlsrptRow> decode_tlsrpt_row(std::string_view octets) {
   row.receiving_host = in.text("receiving host", TlsrptRowLimits::name);
   row.receiving_address = in.text("receiving address", TlsrptRowLimits::address);
   row.reason = in.text("reason", TlsrptRowLimits::reason);
-  if (in.error().empty() && !in.is_at_end()) in.fail("octets behind the last field");
+  if (in.error().empty() && !in.is_at_end()) in.fail("octets after the last field");
   if (!in.error().empty()) return smtp::fail(smtp::ErrorCode::bad_syntax, "row: " + in.error());
   return row;
 }

@@ -1,4 +1,3 @@
-// TlsrptTally: see tlsrpt_tally.hpp.
 #include "mta/tally/tlsrpt_tally.hpp"
 
 namespace mta {

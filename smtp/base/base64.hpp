@@ -9,7 +9,7 @@ namespace smtp {
 
 [[nodiscard]] std::string to_base64(std::string_view octets);
 /// White space and folds between the characters are passed over; the padding may be missing, not be wrong. Nothing when
-/// the text is no base64.
+/// the text is not base64.
 [[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
 } // namespace smtp

@@ -1,4 +1,3 @@
-// ASCII text helpers: see text.hpp.
 #include "smtp/base/text.hpp"
 
 #include <algorithm>

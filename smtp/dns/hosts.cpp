@@ -1,4 +1,3 @@
-// select_hosts: see hosts.hpp.
 #include "smtp/dns/hosts.hpp"
 
 #include <algorithm>
@@ -68,7 +67,7 @@ Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &an
   case DnsStatus::no_data: return implicit_host(domain, answer, own_names);
   case DnsStatus::ok: break;
   }
-  // RFC 5321 section 5.1: where MX records are there and none can be used, the domain itself is no host.
+  // RFC 5321 section 5.1: where MX records are there and none can be used, the domain itself is not a host.
   if (answer.records.empty() && answer.unreadable != 0)
     return fail(ErrorCode::dns_permanent, fmt::format("none of the {} MX records of {} names a host: {}",
                                                       answer.unreadable, domain.ascii(), answer.detail));
@@ -77,7 +76,7 @@ Result<MxHosts> select_hosts(const Domain &domain, const DnsAnswer<MxRecord> &an
   MxHosts selected{.hosts = {}, .trust = answer.trust, .implicit_mx = false};
   selected.hosts.reserve(answer.records.size());
   for (const auto &record : answer.records)
-    // RFC 7505 section 3: a root host beside others is no null MX; it names no host either.
+    // RFC 7505 section 3: a root host beside others is not a null MX; it names no host either.
     if (!record.host.empty()) selected.hosts.push_back({record.host, record.preference});
   if (selected.hosts.empty() && answer.unreadable != 0)
     return fail(ErrorCode::dns_permanent, fmt::format("no MX record of {} names a host; {} cannot be read: {}",

@@ -1,4 +1,3 @@
-// SevenBitConverter: see eight_bit.hpp.
 #include "smtp/message/eight_bit.hpp"
 
 #include <algorithm>
@@ -402,7 +401,7 @@ void SevenBitConverter::take_body_line(std::string_view line, std::string &out) 
         out += c;
     }
     break;
-  case Place::repair_base64: // RFC 2045 section 6.8: decoders ignore what is no base64
+  case Place::repair_base64: // RFC 2045 section 6.8: decoders ignore what is not base64
     std::copy_if(line.begin(), line.end(), std::back_inserter(out),
                  [](char c) { return static_cast<unsigned char>(c) < 128; });
     break;

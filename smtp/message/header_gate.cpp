@@ -1,4 +1,3 @@
-// HeaderGate: see header_gate.hpp.
 #include "smtp/message/header_gate.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// HeaderScanner: see header_scan.hpp. Every octet of every message passes here once: body lines are found with memchr,
+// Every octet of every message passes here once: body lines are found with memchr,
 // octets above 127 are sought 32 at a time.
 #include "smtp/message/header_scan.hpp"
 

@@ -1,4 +1,4 @@
-// Delivery status notifications: see notification.hpp. Three parts: text for people, message/delivery-status for
+// Three parts: text for people, message/delivery-status for
 // programs, and the original message or its header (RFC 3461 section 6.1, RFC 3464 section 2, RFC 6533 section 4).
 #include "smtp/message/notification.hpp"
 
@@ -56,7 +56,7 @@ std::string typed_address(std::string_view type, std::string_view address, TextC
   return fmt::format("{}; {}", one_line(type, TextCharset::ascii, 40), one_line(address, charset, address_limit));
 }
 
-/// "mx.example.org[192.0.2.1]" becomes "dns; mx.example.org ([192.0.2.1])": the address is no part of the name.
+/// "mx.example.org[192.0.2.1]" becomes "dns; mx.example.org ([192.0.2.1])": the address is not part of the name.
 std::string remote_mta(std::string_view host) {
   const auto safe = one_line(host, TextCharset::ascii, 300);
   const auto bracket = safe.find('[');

@@ -1,4 +1,3 @@
-// The part of a delivery status notification that people read: see notification_text.hpp.
 #include "smtp/message/notification_text.hpp"
 
 #include <algorithm>

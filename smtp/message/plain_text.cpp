@@ -1,4 +1,3 @@
-// Plain text for messages that we write: see plain_text.hpp.
 #include "smtp/message/plain_text.hpp"
 
 #include <algorithm>

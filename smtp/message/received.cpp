@@ -1,4 +1,3 @@
-// The Received trace field: see received.hpp.
 #include "smtp/message/received.hpp"
 
 #include <algorithm>
@@ -37,7 +36,7 @@ std::string from_clause(const ReceivedFacts &facts) {
   const auto literal = facts.client.to_literal();
   if (is_domain_like(facts.helo)) return fmt::format("{} ({})", facts.helo, literal);
   if (facts.helo.empty()) return fmt::format("{} ({})", literal, literal);
-  // What the client called itself is no domain: the address stands in its place, the words in the comment.
+  // What the client called itself is not a domain: the address stands in its place, the words in the comment.
   return fmt::format("{} (HELO {})", literal, comment_text(facts.helo));
 }
 

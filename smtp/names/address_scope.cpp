@@ -1,4 +1,3 @@
-// special_scope: see address_scope.hpp.
 #include "smtp/names/address_scope.hpp"
 
 #include <algorithm>

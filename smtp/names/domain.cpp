@@ -1,4 +1,4 @@
-// Domain and DomainPattern: see domain.hpp. Plain names are checked here; only U-labels go to libidn2.
+// Plain names are checked here; only U-labels go to libidn2.
 #include "smtp/names/domain.hpp"
 
 #include "smtp/base/text.hpp"

@@ -1,4 +1,4 @@
-// IpAddress, Network and SocketAddress: see ip_address.hpp. Written out, so that this layer needs no socket header.
+// Written out, so that this layer needs no socket header.
 #include "smtp/names/ip_address.hpp"
 
 #include "smtp/base/text.hpp"
@@ -202,9 +202,8 @@ Result<Network> Network::parse(std::string_view text) {
     bits = static_cast<int>(*number - offset);
   }
   if (address->masked(bits) != *address)
-    return fail(ErrorCode::bad_syntax,
-                fmt::format("network \"{}\" has bits set behind its prefix; {}/{} would be right", escape(text, 80),
-                            address->masked(bits).to_string(), bits));
+    return fail(ErrorCode::bad_syntax, fmt::format("network \"{}\" has bits set after its prefix; {}/{} would be right",
+                                                   escape(text, 80), address->masked(bits).to_string(), bits));
   return Network(*address, bits);
 }
 

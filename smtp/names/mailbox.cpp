@@ -1,4 +1,4 @@
-// Mailbox, ReversePath and ForwardPath: see mailbox.hpp. The grammar of RFC 5321 section 4.1.2, without CFWS.
+// The grammar of RFC 5321 section 4.1.2, without CFWS.
 #include "smtp/names/mailbox.hpp"
 
 #include "smtp/base/text.hpp"

@@ -1,4 +1,3 @@
-// parse_capabilities: see client_capabilities.hpp.
 #include "smtp/session/client_capabilities.hpp"
 
 #include <utility>

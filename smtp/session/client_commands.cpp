@@ -1,4 +1,3 @@
-// The MAIL and RCPT commands of the client: see client_commands.hpp.
 #include "smtp/session/client_commands.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// ClientSession: see client_session.hpp. This file is the connection's life around its transactions:
+// This file is the connection's life around its transactions:
 //
 //   Greeting --220--> Hello --250--> Idle <--> InTransaction      Idle --quit--> Quitting --> Ended
 //                       |   ^
@@ -256,7 +256,7 @@ ClientSession::Impl::Step ClientSession::Impl::step(AskedTls &asked) {
 
 ClientSession::Impl::Step ClientSession::Impl::step(Handshake &handshake) {
   if (parser.has_pending_octets()) {
-    fail_with(Stage::starttls_injected, std::nullopt, "server sent octets in clear behind its answer to STARTTLS");
+    fail_with(Stage::starttls_injected, std::nullopt, "server sent octets in clear after its answer to STARTTLS");
     return std::nullopt;
   }
   if (at_end) {

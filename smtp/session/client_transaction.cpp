@@ -1,4 +1,3 @@
-// ClientTransaction: see client_transaction.hpp.
 #include "smtp/session/client_transaction.hpp"
 
 #include <algorithm>

@@ -20,7 +20,7 @@ bool takes_no_argument(Verb verb) noexcept {
 }
 
 /// RFC 3207 section 4: a server that requires TLS answers 530 "to every command other than NOOP, EHLO, STARTTLS, or
-/// QUIT". What is no command of ours hears so instead.
+/// QUIT". What is not a command of ours hears so instead.
 bool needs_required_tls(Verb verb) noexcept {
   switch (verb) {
   case Verb::ehlo:
@@ -214,7 +214,7 @@ void ServerSession::Impl::run_starttls() {
     // RFC 3207 section 4.2, and the command injection that comes of reading on: nothing sent in clear is ever run
     // inside TLS.
     reply(554, {5, 5, 1}, "octets follow STARTTLS in clear; the connection closes");
-    return close("octets in clear behind STARTTLS");
+    return close("octets in clear after STARTTLS");
   }
   reply(220, {2, 0, 0}, "ready to start TLS");
   state_ = AwaitingTls{};

@@ -261,7 +261,7 @@ void ServerSession::feed(std::string_view octets) {
   if (octets.empty() || std::holds_alternative<Impl::Closed>(impl.state_)) return;
   // RFC 3207 section 4: after the 220 nothing in clear is ours to read.
   if (std::holds_alternative<Impl::AwaitingTls>(impl.state_)) {
-    impl.close("octets in clear behind STARTTLS");
+    impl.close("octets in clear after STARTTLS");
     return;
   }
   impl.input_.erase(0, std::exchange(impl.consumed_, 0));

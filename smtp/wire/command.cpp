@@ -1,4 +1,3 @@
-// Command lines: see command.hpp.
 #include "smtp/wire/command.hpp"
 
 #include "smtp/base/text.hpp"

@@ -1,4 +1,4 @@
-// DataDecoder: see data_decoder.hpp. Lines are found with memchr; a run of lines without a leading dot is one view, and
+// Lines are found with memchr; a run of lines without a leading dot is one view, and
 // lines around stuffed dots are gathered, so that a message of nothing else makes no step for each of its lines.
 #include "smtp/wire/data_decoder.hpp"
 

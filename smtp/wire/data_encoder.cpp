@@ -1,4 +1,4 @@
-// DataEncoder: see data_encoder.hpp. Whole runs of lines are copied at once; only a line that begins with a dot cuts a
+// Whole runs of lines are copied at once; only a line that begins with a dot cuts a
 // run.
 #include "smtp/wire/data_encoder.hpp"
 

@@ -1,4 +1,3 @@
-// The encodings of envelope parameters: see envelope.hpp.
 #include "smtp/wire/envelope.hpp"
 
 #include "smtp/base/text.hpp"

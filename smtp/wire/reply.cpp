@@ -1,4 +1,3 @@
-// Replies, written and read: see reply.hpp.
 #include "smtp/wire/reply.hpp"
 
 #include "smtp/base/text.hpp"

@@ -1,4 +1,3 @@
-// The encodings of a utf-8 address type: see utf8_address.hpp.
 #include "smtp/wire/utf8_address.hpp"
 
 #include <fmt/core.h>

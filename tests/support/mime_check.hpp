@@ -23,7 +23,8 @@ struct MimeMessage {
   std::vector<std::string> faults;
 };
 
-/// Reads fields up to the empty line; `text` keeps what follows. Faults: a line that is no field, a field given twice.
+/// Reads fields up to the empty line; `text` keeps what follows. Faults: a line that is not a field, a field given
+/// twice.
 inline std::map<std::string, std::string> read_fields(std::string_view &text, std::vector<std::string> &faults) {
   std::map<std::string, std::string> fields;
   std::string *last = nullptr;
@@ -40,7 +41,7 @@ inline std::map<std::string, std::string> read_fields(std::string_view &text, st
     }
     const auto colon = line.find(':');
     if (colon == 0 || colon == std::string_view::npos || line.substr(0, colon).find(' ') != std::string_view::npos) {
-      faults.push_back(fmt::format("\"{}\" is no field", smtp::escape(line)));
+      faults.push_back(fmt::format("\"{}\" is not a field", smtp::escape(line)));
       continue;
     }
     const auto [at, added] = fields.emplace(smtp::to_lower(line.substr(0, colon)), smtp::trim(line.substr(colon + 1)));

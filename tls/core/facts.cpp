@@ -1,4 +1,3 @@
-// Facts: see facts.hpp.
 #include "tls/core/facts.hpp"
 
 namespace tls {

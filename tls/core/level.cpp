@@ -1,4 +1,3 @@
-// Level: see level.hpp.
 #include "tls/core/level.hpp"
 
 namespace tls {

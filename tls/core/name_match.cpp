@@ -1,4 +1,3 @@
-// Reference identifiers against certificate names: see name_match.hpp.
 #include "tls/core/name_match.hpp"
 
 #include <algorithm>

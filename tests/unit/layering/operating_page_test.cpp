@@ -13,7 +13,7 @@
 
 #include "source_dir.hpp"
 
-namespace {
+namespace operating_page_test {
 
 namespace fs = std::filesystem;
 
@@ -263,4 +263,4 @@ TEST(OperatingPage, QuotesTheRepliesThatAreGiven) {
   EXPECT_GT(quoted, 30U) << "the replies were not found";
 }
 
-} // namespace
+} // namespace operating_page_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace allowed_senders_test {
 
 using namespace policy;
 
@@ -56,4 +56,4 @@ TEST(SenderPermit, IsTheUnionOfItsBlocks) {
   EXPECT_TRUE(SenderPermit().allows(mailbox("x@example.org")));
 }
 
-} // namespace
+} // namespace allowed_senders_test

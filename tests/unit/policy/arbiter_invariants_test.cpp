@@ -8,7 +8,7 @@
 
 #include "policy/decide.hpp"
 
-namespace {
+namespace arbiter_invariants_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -259,4 +259,4 @@ TEST(ArbiterInvariants, AReportAlwaysGetsThrough) {
   });
 }
 
-} // namespace
+} // namespace arbiter_invariants_test

@@ -13,7 +13,7 @@
 #include "policy/decide.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace arbiter_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -200,7 +200,7 @@ void add_source(Scene &scene, const std::string &token) {
   TlsSources &sources = scene.sources;
   if (key == "default") {
     sources.defaults.level = level(words[0]);
-    if (second) sources.defaults.source = "route";
+    if (second) sources.defaults.source = Source::route;
   } else if (key == "partner") {
     add_partner(scene, words);
   } else if (key == "exception") {
@@ -295,7 +295,7 @@ std::size_t check_line(const std::string &line) {
   const Decision decision = scene.decide();
   std::string won;
   for (const auto &reason : decision.reasons)
-    if (reason.won) won += reason.source;
+    if (reason.won) won += to_string(reason.source);
   EXPECT_EQ(fmt::format("{} by {}", to_string(decision.enforced.level), won), columns[1]);
   EXPECT_EQ(columns[2].size(), peer_count);
   for (std::size_t i = 0; i < std::min(peer_count, columns[2].size()); ++i) {
@@ -325,4 +325,4 @@ TEST(Arbiter, EveryLineOfTheTruthTable) {
   EXPECT_GE(rows, 300U);
 }
 
-} // namespace
+} // namespace arbiter_test

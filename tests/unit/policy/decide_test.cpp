@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace {
+namespace decide_test {
 
 using namespace policy;
 using std::chrono::sys_days;
@@ -90,7 +90,7 @@ Decision decide(const PartnerTable &partners, const NextHop &hop = {}, const Out
 std::string winner(const Decision &decision) {
   std::string found;
   for (const auto &reason : decision.reasons)
-    if (reason.won) found += reason.source;
+    if (reason.won) found += to_string(reason.source);
   return found;
 }
 
@@ -524,7 +524,7 @@ TEST(DecideTls, UnauthenticatedMxNamesAreNoReference) {
 TEST(DecideTls, DefaultsOfARouteCarryItsNamesTrustAndPins) {
   OutboundDefaults defaults;
   defaults.level = Level::authenticated;
-  defaults.source = "route";
+  defaults.source = Source::route;
   defaults.rule = "portcullis.toml:80 [[route]]";
   defaults.trust = "/ca.pem";
   defaults.match = {"smart.example"};
@@ -534,14 +534,14 @@ TEST(DecideTls, DefaultsOfARouteCarryItsNamesTrustAndPins) {
   EXPECT_EQ(decision.enforced.references, defaults.match);
   EXPECT_EQ(decision.enforced.trust, "/ca.pem");
   EXPECT_EQ(decision.enforced.pins, defaults.pins);
-  EXPECT_EQ(decision.reasons.front().source, "route");
+  EXPECT_EQ(decision.reasons.front().source, Source::route);
 }
 
 // [outbound] may say how much and the [[route]] how: that is still the route's word for these domains.
 TEST(DecideTls, MeansBelongToWhoDemandsTheLevel) {
   const NextHop hop{.route = &plain_route, .mx_names = {}, .mx_trust = NameTrust::configured};
-  for (const char *source : {"route", "default"}) {
-    SCOPED_TRACE(source);
+  for (const Source source : {Source::route, Source::defaults}) {
+    SCOPED_TRACE(to_string(source));
     OutboundDefaults defaults;
     defaults.level = Level::authenticated;
     defaults.source = source;
@@ -572,7 +572,7 @@ TEST(DecideTls, MeansBelongToWhoDemandsTheLevel) {
 
 TEST(DecideTls, ARuleForLessDoesNotLoosenTheProfile) {
   OutboundDefaults defaults;
-  defaults.source = "route";
+  defaults.source = Source::route;
   defaults.level = Level::authenticated;
   const auto profile = [&](const char *route, const char *of_rule) {
     defaults.profile = route;
@@ -583,7 +583,7 @@ TEST(DecideTls, ARuleForLessDoesNotLoosenTheProfile) {
   EXPECT_EQ(profile("ncsc", "internet-legacy"), "ncsc");
   EXPECT_EQ(profile("internet", "ncsc"), "ncsc") << "nor does the route loosen the rule's";
   EXPECT_EQ(profile("suite-b-1", "foundation"), "suite-b-1") << "neither lies within the other: who demands more";
-  defaults.source = "default";
+  defaults.source = Source::defaults;
   defaults.level = Level::encrypted;
   EXPECT_EQ(profile("internet", "internet-legacy"), "internet-legacy") << "what holds for everyone yields";
 }
@@ -600,4 +600,4 @@ TEST(DecideTls, AnAddressLiteralGetsTheDefault) {
   EXPECT_FALSE(decision.observed);
 }
 
-} // namespace
+} // namespace decide_test

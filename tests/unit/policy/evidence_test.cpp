@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace evidence_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -552,4 +552,4 @@ TEST(Suggest, lists_those_whose_every_session_would_pass) {
   EXPECT_EQ(suggest(question, evidence, 1).size(), 1U);
 }
 
-} // namespace
+} // namespace evidence_test

@@ -3,7 +3,7 @@
 
 #include "policy/decide.hpp"
 
-namespace {
+namespace judge_sender_test {
 
 const std::chrono::system_clock::time_point now = std::chrono::sys_days(std::chrono::year(2026) / 11 / 20);
 
@@ -319,4 +319,4 @@ TEST(JudgeSender, APinAboveTheLeafCountsInTheVerifiedChainOnly) {
   EXPECT_FALSE(judge_sender(partners, sender("<a@partner.example>"), {.client = client, .facts = &facts}, now).refusal);
 }
 
-} // namespace
+} // namespace judge_sender_test

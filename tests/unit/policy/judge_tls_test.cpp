@@ -4,7 +4,7 @@
 #include "policy/requirement.hpp"
 #include "policy/tls_sources.hpp"
 
-namespace {
+namespace judge_tls_test {
 
 using namespace policy;
 using tls::Level;
@@ -600,9 +600,9 @@ TEST(Requiretls, NeedsTlsAndTheHostsOffer) {
   requirement.requiretls = false;
   EXPECT_TRUE(judge_requiretls(requirement, good, false).ok()) << "nobody asked for it";
   EXPECT_FALSE(is_final(requirement, refused));
-  EXPECT_TRUE(is_final(Unusable{"requiretls", "", TlsFault::validation_failure}));
-  EXPECT_FALSE(is_final(Unusable{"mta-sts", "", TlsFault::validation_failure}));
-  EXPECT_FALSE(is_final(Unusable{"dane", "", TlsFault::dnssec_invalid}));
+  EXPECT_TRUE(is_final(Unusable{Source::requiretls, "", TlsFault::validation_failure}));
+  EXPECT_FALSE(is_final(Unusable{Source::mta_sts, "", TlsFault::validation_failure}));
+  EXPECT_FALSE(is_final(Unusable{Source::dane, "", TlsFault::dnssec_invalid}));
 }
 
 TEST(RequirementKey, TlsaRecordsListsAndRequiretlsKeepConnectionsApart) {
@@ -670,4 +670,4 @@ TEST(PolicyWords, EveryEnumeratorHasItsWord) {
   EXPECT_STREQ(to_string(Wish::report), "report");
 }
 
-} // namespace
+} // namespace judge_tls_test

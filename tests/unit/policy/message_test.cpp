@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace policy {
-namespace {
+namespace message_test {
 
 using auth::ArcResult;
 using auth::DmarcPolicy;
@@ -385,7 +385,7 @@ TEST(JudgeMessage, TakesRulesForForwarders) {
        .dkim = {signed_by_list}},
       {.name = "its broken signature", .verdict = fail, .expected = rejected, .rules = list, .dkim = {failing}},
       {.name = "its signature of a part", .verdict = fail, .expected = rejected, .rules = list, .dkim = {partial}},
-      {.name = "the author's domain is no forwarder",
+      {.name = "the author's domain is not a forwarder",
        .verdict = fail,
        .expected = rejected,
        .rules = {.overrides = {rule("example.com", none, OverrideSubject::forwarder)}}},
@@ -593,5 +593,5 @@ TEST(JudgeMessage, SaysWhyInTheReply) {
   EXPECT_LT(text.size(), 500U);
 }
 
-} // namespace
+} // namespace message_test
 } // namespace policy

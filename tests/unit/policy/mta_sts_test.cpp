@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace mta_sts_test {
 
 using namespace policy;
 using std::chrono::seconds;
@@ -195,7 +195,7 @@ TEST(StsPolicy, policies_that_are_refused) {
       {"a space before the key", " version: STSv1\nmode: none\nmax_age: 1\n", "line 1 of the policy"},
       {"a line of spaces", good + " \n", "line 5 of the policy"},
       {"CR alone ends no line", "version: STSv1\rmode: none\rmax_age: 1\r", "is not STSv1"},
-      {"an mx that is no name", "version: STSv1\nmode: enforce\nmx: mx!1.example.org\nmax_age: 86400\n",
+      {"an mx that is not a name", "version: STSv1\nmode: enforce\nmx: mx!1.example.org\nmax_age: 86400\n",
        "line 3 of the policy"},
       {"an empty mx", "version: STSv1\nmode: enforce\nmx:\nmax_age: 86400\n", "line 3 of the policy"},
       {"a mail address for mx", "version: STSv1\nmode: enforce\nmx: a@example.org\nmax_age: 86400\n",
@@ -288,4 +288,4 @@ TEST(StsOwn, every_part_of_a_policy_changes_its_id) {
   for (const auto &policy : changed) EXPECT_NE(format_sts_record(policy), format_sts_record(base));
 }
 
-} // namespace
+} // namespace mta_sts_test

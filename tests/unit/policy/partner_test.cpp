@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace partner_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -156,4 +156,4 @@ TEST(PartnerTable, AWildcardNeverReachesADomainOfOurs) {
   EXPECT_EQ(other.find(smtp::Domain::parse("ours.gov.uk").value()), nullptr) << "as `simulate` asks";
 }
 
-} // namespace
+} // namespace partner_test

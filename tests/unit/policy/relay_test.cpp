@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace relay_test {
 
 using namespace policy;
 
@@ -105,4 +105,4 @@ TEST(JudgeRecipient, Table) {
   }
 }
 
-} // namespace
+} // namespace relay_test

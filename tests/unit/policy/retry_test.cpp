@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace retry_test {
 
 using namespace policy;
 using namespace std::chrono_literals;
@@ -42,4 +42,4 @@ TEST(RetryWait, IsNeverAtOnce) {
   EXPECT_EQ(retry_wait(schedule, 1, 0.5), 1h);
 }
 
-} // namespace
+} // namespace retry_test

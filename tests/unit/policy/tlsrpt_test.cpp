@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace tlsrpt_test {
 
 using namespace policy;
 using smtp::ErrorCode;
@@ -58,10 +58,10 @@ INSTANTIATE_TEST_SUITE_P(
         GoodRow{"the same address twice counts once", "v=TLSRPTv1; rua=mailto:a@example.com,mailto:a@EXAMPLE.com",
                 "mailto a@example.com\n"},
         GoodRow{"a bad field loses only itself", "v=TLSRPTv1; hello; rua=mailto:a@example.com",
-                "mailto a@example.com\n", "it is no field"},
+                "mailto a@example.com\n", "it is not a field"},
         GoodRow{"an extension's name has 32 characters at most",
                 "v=TLSRPTv1; " + std::string(33, 'x') + "=1; rua=mailto:a@example.com", "mailto a@example.com\n",
-                "it is no field"},
+                "it is not a field"},
         GoodRow{"a second rua field counts as well",
                 "v=TLSRPTv1; rua=mailto:a@example.com; x=1; rua=mailto:b@example.com,mailto:a@example.com",
                 "mailto a@example.com\nmailto b@example.com\n", ""},
@@ -69,10 +69,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "mailto a@example.com\n", "only mailto and https"},
         GoodRow{"an exclamation mark must be encoded", "v=TLSRPTv1; rua=mailto:a@example.com!10m", "",
                 "must be percent-encoded"},
-        GoodRow{"a bare address is no URI", "v=TLSRPTv1; rua=a@example.com", "", "no URI for reports"},
-        GoodRow{"an empty rua", "v=TLSRPTv1; rua=", "", "no URI for reports"},
-        GoodRow{"an address with a line end", "v=TLSRPTv1; rua=mailto:a%0D%0AX@example.com", "", "no URI for reports"},
-        GoodRow{"an address literal", "v=TLSRPTv1; rua=mailto:a@[192.0.2.1]", "", "no URI for reports"},
+        GoodRow{"a bare address is not a URI", "v=TLSRPTv1; rua=a@example.com", "", "not a URI for reports"},
+        GoodRow{"an empty rua", "v=TLSRPTv1; rua=", "", "not a URI for reports"},
+        GoodRow{"an address with a line end", "v=TLSRPTv1; rua=mailto:a%0D%0AX@example.com", "", "not a URI for reports"},
+        GoodRow{"an address literal", "v=TLSRPTv1; rua=mailto:a@[192.0.2.1]", "", "not a URI for reports"},
         GoodRow{"https without a host", "v=TLSRPTv1; rua=https:///path", "", "names no host"},
         GoodRow{"control characters are shown as what they are", "v=TLSRPTv1; rua=\x01\xff", "", "\\x01"}));
 
@@ -96,8 +96,8 @@ TEST_P(BadRecord, is_refused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Rows, BadRecord,
-    testing::Values(BadRow{"nothing", "", ErrorCode::not_found, "no TLSRPT record"},
-                    BadRow{"another record", "v=spf1 -all", ErrorCode::not_found, "no TLSRPT record"},
+    testing::Values(BadRow{"nothing", "", ErrorCode::not_found, "not a TLSRPT record"},
+                    BadRow{"another record", "v=spf1 -all", ErrorCode::not_found, "not a TLSRPT record"},
                     BadRow{"a later version", "v=TLSRPTv2; rua=mailto:a@b.example", ErrorCode::not_found, ""},
                     BadRow{"a longer word", "v=TLSRPTv10; rua=mailto:a@b.example", ErrorCode::not_found, ""},
                     BadRow{"the version in lower case", "v=tlsrptv1; rua=mailto:a@b.example", ErrorCode::not_found, ""},
@@ -132,4 +132,4 @@ TEST(TlsrptRecords, exactly_one_counts) {
   EXPECT_EQ(tlsrpt_name("example.com"), "_smtp._tls.example.com");
 }
 
-} // namespace
+} // namespace tlsrpt_test

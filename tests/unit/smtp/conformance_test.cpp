@@ -14,7 +14,7 @@
 #include <set>
 #include <sstream>
 
-namespace {
+namespace conformance_test {
 
 std::filesystem::path data_folder() {
   return std::filesystem::path(source_dir) / "../shared/conformance/smtp";
@@ -289,4 +289,4 @@ TEST(Conformance, chasquid_dialogues) {
   EXPECT_EQ(cases, 9U);
 }
 
-} // namespace
+} // namespace conformance_test

@@ -8,7 +8,7 @@
 
 #include <set>
 
-namespace {
+namespace dialog_test {
 
 using smtp::EnhancedCode;
 using smtp::Reply;
@@ -167,4 +167,4 @@ TEST(DialogScripts, with_a_mistake_are_refused) {
   }
 }
 
-} // namespace
+} // namespace dialog_test

@@ -12,7 +12,7 @@
 #include "tests/support/test_ca.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace certificate_test {
 
 using smtp::ErrorCode;
 using testing::ElementsAre;
@@ -292,4 +292,4 @@ TEST_F(Certificate, a_request_may_leave_organisation_and_country_out) {
   EXPECT_FALSE(tls::make_request(tls::KeyType::ec_p256, {}, "", ""));
 }
 
-} // namespace
+} // namespace certificate_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace context_test {
 
 using smtp::ErrorCode;
 using testing::HasSubstr;
@@ -162,4 +162,4 @@ TEST_F(Context, a_clients_certificate_is_checked_too) {
   EXPECT_FALSE(tls::Context::client({.certificate = small}));
 }
 
-} // namespace
+} // namespace context_test

@@ -7,7 +7,7 @@
 #include "tests/support/dane_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace dane_test {
 
 using namespace std::chrono_literals;
 using smtp::TlsaRecord;
@@ -272,4 +272,4 @@ TEST_F(Dane, hostile_sets_end) {
   EXPECT_FALSE(judge(leaf_.chain, std::vector<TlsaRecord>(5000, hostile.back())).matched);
 }
 
-} // namespace
+} // namespace dane_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace digest_test {
 
 TEST(Digest, sha256_is_lower_case_hex) {
   EXPECT_EQ(tls::sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -21,4 +21,4 @@ TEST(Digest, a_chain_is_known_by_its_fingerprints_in_their_order) {
   EXPECT_EQ(tls::chain_digest({}), "");
 }
 
-} // namespace
+} // namespace digest_test

@@ -6,7 +6,7 @@
 #include "tests/unit/tls/raw_client.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace handshake_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -352,4 +352,4 @@ TEST_F(Handshake, a_context_for_the_other_side_is_refused) {
   EXPECT_THAT(result.error().detail, HasSubstr("for the other side"));
 }
 
-} // namespace
+} // namespace handshake_test

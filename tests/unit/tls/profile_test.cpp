@@ -14,7 +14,7 @@
 #include "smtp/base/text.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace profile_test {
 
 using testing::AllOf;
 using testing::Contains;
@@ -295,4 +295,4 @@ TEST(profile, internet_has_of_phase_out_suites_only_those_of_its_definition) {
          "would else get clear text; internet.nl calls these six phase-out";
 }
 
-} // namespace
+} // namespace profile_test

@@ -13,7 +13,7 @@
 #include "tests/unit/tls/raw_client.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace record_flood_test {
 
 using smtp::ErrorCode;
 using test::finish;
@@ -268,4 +268,4 @@ TEST_F(RecordFlood, a_reply_in_clear_where_tls_begins_is_told_apart_from_a_faile
   }
 }
 
-} // namespace
+} // namespace record_flood_test

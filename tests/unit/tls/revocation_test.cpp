@@ -7,7 +7,7 @@
 #include "tls/context.hpp"
 #include "tls/crl.hpp"
 
-namespace {
+namespace revocation_test {
 
 using namespace std::chrono_literals;
 using smtp::ErrorCode;
@@ -229,4 +229,4 @@ TEST_F(Revocation, a_listed_certificate_is_found_among_many) {
   EXPECT_EQ(judge(middle_.issue({.names = {"mx.example.org"}}).chain, {root_.crl({}), list}).fault, ChainFault::none);
 }
 
-} // namespace
+} // namespace revocation_test

@@ -15,7 +15,7 @@
 #include "tests/support/test_ca.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace stream_test {
 
 using smtp::ErrorCode;
 using test::finish;
@@ -504,4 +504,4 @@ TEST_F(Stream, without_tls_the_facts_are_empty) {
   EXPECT_FALSE(pair.client->deadline());
 }
 
-} // namespace
+} // namespace stream_test

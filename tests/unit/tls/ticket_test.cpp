@@ -8,7 +8,7 @@
 #include "tests/unit/tls/raw_client.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace ticket_test {
 
 using SessionPtr = std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)>;
 
@@ -173,4 +173,4 @@ TEST_P(Tickets13, leave_with_the_first_write_in_one_segment) {
 
 INSTANTIATE_TEST_SUITE_P(version, Tickets13, testing::Values(TLS1_3_VERSION));
 
-} // namespace
+} // namespace ticket_test

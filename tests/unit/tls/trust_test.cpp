@@ -8,7 +8,7 @@
 #include "tls/certificate.hpp"
 #include "tls/context.hpp"
 
-namespace {
+namespace trust_test {
 
 using tls::Purpose;
 using namespace std::chrono_literals;
@@ -253,4 +253,4 @@ TEST_F(Trust, a_store_needs_a_readable_file_with_certificates) {
   EXPECT_TRUE(tls::TrustStore::from_file(folder_.write("twice.pem", ca_.pem() + ca_.pem() + stranger_.pem())));
 }
 
-} // namespace
+} // namespace trust_test

@@ -6,7 +6,7 @@
 #include "auth/arc/sets.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
-namespace {
+namespace validate_test {
 
 using auth::ArcResult;
 using test::body;
@@ -296,4 +296,4 @@ TEST(ArcSealer, RefusesWhatWouldNotBeItsSet) {
   EXPECT_FALSE(attempt([](auto &options) { options.headers = {"to"}; }).has_value()) << "From must be covered";
 }
 
-} // namespace
+} // namespace validate_test

@@ -7,7 +7,7 @@
 #include "auth/core/results_field.hpp"
 
 namespace auth {
-namespace {
+namespace authentication_results_test {
 
 DkimVerdict dkim_pass() {
   DkimVerdict verdict;
@@ -218,5 +218,5 @@ TEST(FormatReceivedSpf, WritesKeysAndQuotes) {
             " helo=mail.example.com;\r\n identity=helo;\r\n");
 }
 
-} // namespace
+} // namespace authentication_results_test
 } // namespace auth

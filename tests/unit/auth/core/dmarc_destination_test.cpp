@@ -6,7 +6,7 @@
 #include "dns_zone.hpp"
 
 namespace auth {
-namespace {
+namespace dmarc_destination_test {
 
 struct Row {
   std::string name;
@@ -47,7 +47,7 @@ TEST(JudgeDestination, AsksTheDestinationUnlessItIsTheSameOrganization) {
       {"it leads to another host", "mailto:a@leads.example", DestinationStatus::refused, {}},
       {"one of its addresses leads to another host", "mailto:a@half.example", DestinationStatus::refused, {}},
       {"it has no valid record", "mailto:a@bad.example", DestinationStatus::refused, {}},
-      {"its rua is no URI and is passed over",
+      {"its rua is not a URI and is passed over",
        "mailto:a@badrua.example",
        DestinationStatus::allowed,
        {"mailto:a@badrua.example"}},
@@ -93,5 +93,5 @@ TEST(DestinationName, IsThatOfTheRfc) {
   EXPECT_EQ(destination_name("blue.example.com", "red.example.net"), "blue.example.com._report._dmarc.red.example.net");
 }
 
-} // namespace
+} // namespace dmarc_destination_test
 } // namespace auth

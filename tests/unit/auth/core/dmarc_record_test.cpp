@@ -11,7 +11,7 @@
 #include "source_dir.hpp"
 
 namespace auth {
-namespace {
+namespace dmarc_record_test {
 
 /// One line that shows all that was read.
 std::string summary(std::string_view text) {
@@ -220,5 +220,5 @@ TEST(DmarcRecordInTheWild, ReadsEveryRecordWithoutHarm) {
   EXPECT_GT(records, 20U);
 }
 
-} // namespace
+} // namespace dmarc_record_test
 } // namespace auth

@@ -7,7 +7,7 @@
 #include "dns_zone.hpp"
 
 namespace auth {
-namespace {
+namespace dmarc_test {
 
 using Texts = std::map<std::string, std::vector<std::string>>;
 
@@ -552,5 +552,5 @@ TEST(CheckDmarc, GivesWhatReportsNeed) {
   EXPECT_FALSE(verdict.strict_spf);
 }
 
-} // namespace
+} // namespace dmarc_test
 } // namespace auth

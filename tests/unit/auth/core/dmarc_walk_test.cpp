@@ -6,7 +6,7 @@
 #include "dns_zone.hpp"
 
 namespace auth {
-namespace {
+namespace dmarc_walk_test {
 
 using Names = std::vector<std::string>;
 
@@ -145,5 +145,5 @@ TEST(WalkDmarcTree, ANameTooLongToAskForHasNoRecord) {
   for (const DnsQuestion &question : asked.questions) EXPECT_LE(question.name.size(), 253U);
 }
 
-} // namespace
+} // namespace dmarc_walk_test
 } // namespace auth

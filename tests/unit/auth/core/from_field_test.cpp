@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace auth {
-namespace {
+namespace from_field_test {
 
 using Domains = std::vector<std::string>;
 
@@ -32,19 +32,25 @@ TEST_P(FromField, GivesItsDomains) {
 }
 
 const Row accepted[] = {
+    {.name = "a quoted encoded word in base64 that is filled up",
+     .value = "\"=?gb2312?B?1cXOsA==?=\" <x@y.example>",
+     .domains = {"y.example"}},
+    {.name = "a quoted encoded word in ISO-2022-JP",
+     .value = "\"=?iso-2022-jp?B?GyRCOzNFREJATzobKEI=?=\" <x@y.example>",
+     .domains = {"y.example"}},
     {.name = "a bare address", .value = "user@example.com", .domains = {"example.com"}},
     {.name = "an address in brackets", .value = " <user@example.com>", .domains = {"example.com"}},
     {.name = "white space inside the brackets", .value = " <user@example.com > ", .domains = {"example.com"}},
     {.name = "a display name of atoms", .value = "Sample Middle User <user@example.com>", .domains = {"example.com"}},
     {.name = "a quoted display name", .value = "\"Sample User\" <user@example.com>", .domains = {"example.com"}},
     {.name = "a display name with a dot", .value = "John Q. Public <j@example.com>", .domains = {"example.com"}},
-    {.name = "an address inside a quoted name is no author",
+    {.name = "an address inside a quoted name is not an author",
      .value = "\"ceo@bank.example\" <x@evil.example>",
      .domains = {"evil.example"}},
     {.name = "an escaped quote does not end the name",
      .value = R"("a\" <b@bank.example>" <x@evil.example>)",
      .domains = {"evil.example"}},
-    {.name = "an address inside a comment is no author",
+    {.name = "an address inside a comment is not an author",
      .value = "(<ceo@bank.example>) x@evil.example",
      .domains = {"evil.example"}},
     {.name = "comments nest", .value = "(a (b) c) x@evil.example (tail (more))", .domains = {"evil.example"}},
@@ -405,5 +411,5 @@ TEST(FindAuthorDomains, LooksAtAllFromFields) {
   }
 }
 
-} // namespace
+} // namespace from_field_test
 } // namespace auth

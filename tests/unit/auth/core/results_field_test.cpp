@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace auth {
-namespace {
+namespace results_field_test {
 
 struct ClaimRow {
   std::string name;
@@ -170,5 +170,5 @@ TEST(ParseResults, HasLimits) {
   EXPECT_EQ(parse_results(std::string(1000000, '(')).results.size(), 0U);
 }
 
-} // namespace
+} // namespace results_field_test
 } // namespace auth

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace body_hashes_test {
 
 using auth::BodyHashes;
 using auth::Canonical;
@@ -57,4 +57,4 @@ TEST(BodyHashes, LimitsShareAPassAndGetTheSameDigests) {
   }
 }
 
-} // namespace
+} // namespace body_hashes_test

@@ -9,7 +9,7 @@
 
 #include "source_dir.hpp"
 
-namespace {
+namespace canonical_test {
 
 using auth::Canonical;
 
@@ -213,4 +213,4 @@ TEST(Canonical, SimpleMessagesOfTheConformanceSuite) {
   EXPECT_GE(messages, 8U);
 }
 
-} // namespace
+} // namespace canonical_test

@@ -5,7 +5,7 @@
 
 #include "smtp/base/base64.hpp"
 
-namespace {
+namespace key_cache_test {
 
 const std::string ed25519 = "v=DKIM1; k=ed25519; p=" + smtp::to_base64(std::string(32, 'k'));
 
@@ -38,4 +38,4 @@ TEST(KeyCache, OverItsLimitItBeginsAnewAndWhatWasGivenOutStaysGood) {
   EXPECT_TRUE(*kept->key);
 }
 
-} // namespace
+} // namespace key_cache_test

@@ -6,7 +6,7 @@
 #include "auth/dkim/public_key.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
-namespace {
+namespace key_record_test {
 
 using auth::KeyRecord;
 using auth::KeyType;
@@ -152,4 +152,4 @@ TEST(SigningKey, RefusesWhatIsNoUsableKey) {
   EXPECT_EQ(small.error().detail, "RSA key of 512 bits, limits are 1024 and 4096");
 }
 
-} // namespace
+} // namespace key_record_test

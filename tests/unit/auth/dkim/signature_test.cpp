@@ -12,7 +12,7 @@
 #include "auth/dkim/tag_writer.hpp"
 #include "smtp/base/base64.hpp"
 
-namespace {
+namespace signature_test {
 
 using auth::Canonical;
 using auth::Dialect;
@@ -82,9 +82,9 @@ TEST(Signature, OneTagChanged) {
       {"ed25519 with SHA-1", "a", "ed25519-sha1", "unknown algorithm"},
       {"no b=", "b", "-", "no b= tag"},
       {"an empty b=", "b", "", "b= is empty"},
-      {"b= that is no base64", "b", "QU?D", "b= is not base64"},
+      {"b= that is not base64", "b", "QU?D", "b= is not base64"},
       {"no bh=", "bh", "-", "no bh= tag"},
-      {"bh= that is no base64", "bh", "????", "bh= is not"},
+      {"bh= that is not base64", "bh", "????", "bh= is not"},
       {"bh= of another size", "bh", "QUJD", "bh= is not a digest"},
       {"bh= of SHA-1's size", "bh", smtp::to_base64(std::string(20, 'h')), "bh= is not a digest"},
       {"c= of one word", "c", "relaxed", ""},
@@ -131,9 +131,9 @@ TEST(Signature, OneTagChanged) {
       {"l= empty", "l", "", "l= is not a number"},
       {"q= of another kind", "q", "http", "unknown q= \"http\""},
       {"q= with one known among others", "q", "http:dns/txt", ""},
-      {"t= that is no number", "t", "now", "t= is not a number of seconds"},
+      {"t= that is not a number", "t", "now", "t= is not a number of seconds"},
       {"t= empty", "t", "", "t= is not a number"},
-      {"x= that is no number", "x", "1e9", "x= is not a number"},
+      {"x= that is not a number", "x", "1e9", "x= is not a number"},
       {"an unknown tag", "foo", "bar", ""},
       {"a tag twice", "h2", "1; h2=2", "twice"},
       {"a tag name in capitals is another tag", "V", "7", ""},
@@ -295,4 +295,4 @@ TEST(TagWriter, FoldsOnlyWhereASpaceIs) {
             "X-Field: a=" + std::string(60, 'a') + ";\r\n c=" + std::string(30, 'c') + ";\r\n b=SIG; d=1\r\n");
 }
 
-} // namespace
+} // namespace signature_test

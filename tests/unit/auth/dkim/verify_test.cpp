@@ -9,7 +9,7 @@
 #include "smtp/base/base64.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
-namespace {
+namespace verify_test {
 
 using auth::DkimResult;
 using test::body;
@@ -147,11 +147,11 @@ TEST(DkimVerifier, WhatTheKeysRecordDoes) {
       {"it is of an unknown type", {"k=dsa; " + key}, DkimResult::permerror, "key record has type \"dsa\""},
       {"it holds no key", {"p=QUJD"}, DkimResult::permerror, "key record does not hold an RSA key"},
       {"it is too long", {key + "; n=" + std::string(4096, 'n')}, DkimResult::permerror, "limit is 4096"},
-      {"it is no text", {key + "; n=\xff\xfe"}, DkimResult::permerror, "key record is not text"},
+      {"it is not text", {key + "; n=\xff\xfe"}, DkimResult::permerror, "key record is not text"},
       {"its g= is not ours to obey", {"g=nobody; " + key}, DkimResult::pass, ""},
       {"the first of two does", {key, other}, DkimResult::pass, ""},
       {"the first of two is revoked", {"p=", key}, DkimResult::pass, ""},
-      {"the first of two is no key record", {"v=spf1 -all", key}, DkimResult::pass, ""},
+      {"the first of two is not a key record", {"v=spf1 -all", key}, DkimResult::pass, ""},
       {"the first of two is usable and wrong: no second try",
        {other, key},
        DkimResult::fail,
@@ -352,4 +352,4 @@ TEST(DkimSigner, RefusesWhatNoVerifierWouldTake) {
   EXPECT_NE(attempt(header, options).error().detail.find("does not name From"), std::string::npos);
 }
 
-} // namespace
+} // namespace verify_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/dkim_fixture.hpp"
 
-namespace {
+namespace weak_test {
 
 using auth::DkimResult;
 using auth::HashKind;
@@ -94,4 +94,4 @@ TEST(WeakKeys, PassOnlyInTheModeForOldCorpora) {
   }
 }
 
-} // namespace
+} // namespace weak_test

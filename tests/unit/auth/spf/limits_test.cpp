@@ -10,7 +10,7 @@
 #include "auth/spf/library.hpp"
 #include "tests/unit/auth/spf/fake_zone.hpp"
 
-namespace {
+namespace limits_test {
 
 using auth::SpfResult;
 using spf_test::check;
@@ -282,7 +282,7 @@ TEST(SpfLimits, MacroBombsEndInTime) {
   const Zone zone = {{"example.com", "TXT", "v=spf1" + repeat(" exists:" + spec + "%{d}", 7) + " -all"}};
   const auto run = check(from("192.0.2.1", std::string(256, '/') + "@example.com"), zone);
   EXPECT_EQ(run.verdict.result, SpfResult::fail) << run.verdict.reason;
-  EXPECT_EQ(run.questions.size(), 1U) << "a name that passes the expansion's limit is no name";
+  EXPECT_EQ(run.questions.size(), 1U) << "a name that passes the expansion's limit is not a name";
 }
 
 TEST(SpfLimits, ChecksRunInSeveralThreads) {
@@ -301,4 +301,4 @@ TEST(SpfLimits, ChecksRunInSeveralThreads) {
   EXPECT_EQ(results, (std::vector{SpfResult::pass, SpfResult::fail, SpfResult::pass, SpfResult::fail}));
 }
 
-} // namespace
+} // namespace limits_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace macro_test {
 
 using auth::MacroPlace;
 
@@ -169,4 +169,4 @@ TEST(SpfMacro, ALongNameLosesLabelsOnTheLeft) {
   EXPECT_EQ(auth::fit_domain_name(std::string(300, 'a')).size(), 300U) << "one label: no name, and no endless loop";
 }
 
-} // namespace
+} // namespace macro_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace record_test {
 
 using auth::SpfResult;
 
@@ -147,4 +147,4 @@ TEST(SpfRecord, NetworksContainByTheirPrefix) {
   }
 }
 
-} // namespace
+} // namespace record_test

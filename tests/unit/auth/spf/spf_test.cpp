@@ -6,7 +6,7 @@
 
 #include "tests/unit/auth/spf/fake_zone.hpp"
 
-namespace {
+namespace spf_test {
 
 using auth::SpfResult;
 using spf_test::check;
@@ -422,4 +422,4 @@ TEST(Spf, NamesThatNoQuestionCanCarryMatchNothing) {
   }
 }
 
-} // namespace
+} // namespace spf_test

@@ -4,7 +4,7 @@
 #include "mta/auth/message_check.hpp"
 #include "tests/support/dkim_fixture.hpp"
 
-namespace {
+namespace check_steps_test {
 
 /// A message with ten signatures over a header of 100 KiB, which our own index hashes.
 std::string long_header() {
@@ -88,4 +88,4 @@ TEST(CheckSteps, ASignatureOfThousandsOfTagsIsAnErrorAtOnce) {
   EXPECT_EQ(outcome.dkim[0].reason, "more than 100 tags");
 }
 
-} // namespace
+} // namespace check_steps_test

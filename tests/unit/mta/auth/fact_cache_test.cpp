@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace mta {
-namespace {
+namespace fact_cache_test {
 
 using namespace std::chrono_literals;
 using auth::RecordType;
@@ -55,5 +55,5 @@ TEST(FactCache, ItStaysUnderItsLimitWhateverIsPut) {
   EXPECT_EQ(cache.find({"n4999.example", RecordType::txt}, start + 7s)->texts.at(0), "new");
 }
 
-} // namespace
+} // namespace fact_cache_test
 } // namespace mta

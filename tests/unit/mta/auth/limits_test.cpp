@@ -9,7 +9,7 @@
 #include "mta/auth/zone.hpp"
 
 namespace mta {
-namespace {
+namespace limits_test {
 
 namespace json = boost::json;
 
@@ -113,5 +113,5 @@ TEST(CheckLimits, NulOctetsHaveAResult) {
   EXPECT_TRUE(answer.at("dkim").as_array().empty());
 }
 
-} // namespace
+} // namespace limits_test
 } // namespace mta

@@ -8,7 +8,7 @@
 #include "mta/auth/zone.hpp"
 
 namespace mta {
-namespace {
+namespace offline_test {
 
 TEST(Offline, EveryLineEndBecomesCrlf) {
   EXPECT_EQ(with_crlf("a: b\n\nc\r\nd"), "a: b\r\n\r\nc\r\nd");
@@ -54,5 +54,5 @@ TEST(Offline, LiftedLimitsAreSaid) {
   EXPECT_TRUE(check(std::move(request), "{}").contains("weak_keys_allowed"));
 }
 
-} // namespace
+} // namespace offline_test
 } // namespace mta

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace question_gate_test {
 
 using namespace std::chrono_literals;
 using mta::QuestionGate;
@@ -193,4 +193,4 @@ TEST(QuestionGate, ASilentResolverMakesNoZoneDead) {
   EXPECT_FALSE(t.gate.find_dead("honest.example", t.now));
 }
 
-} // namespace
+} // namespace question_gate_test

@@ -10,7 +10,7 @@
 #include "tests/support/fake_resolver.hpp"
 
 namespace mta {
-namespace {
+namespace run_checks_test {
 
 using namespace std::chrono_literals;
 
@@ -176,5 +176,5 @@ TEST(RunChecks, AReverseNameThatDoesNotPointBackFails) {
   EXPECT_EQ(check.results().iprev.result, auth::IprevResult::fail);
 }
 
-} // namespace
+} // namespace run_checks_test
 } // namespace mta

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace mta {
-namespace {
+namespace zone_test {
 
 using auth::RecordType;
 using smtp::DnsStatus;
@@ -85,7 +85,7 @@ TEST(Zone, MistakesAreNamed) {
   }
 }
 
-} // namespace
+} // namespace zone_test
 TEST(Zone, TheDnssecStateHoldsForANameAndForWhatIsAbsentBelowIt) {
   const auto zone = mta::Zone::parse(R"({
     "signed.example": {"dnssec": "secure", "MX": [[10, "mx.signed.example"]]},

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-namespace {
+namespace descriptor_reserve_test {
 
 using mta::DescriptorReserve;
 using mta::DescriptorUse;
@@ -83,4 +83,4 @@ TEST(DescriptorReserve, StrangersWhoTakeAllTheyMayLeaveTheReserve) {
   EXPECT_EQ(services, 16U);
 }
 
-} // namespace
+} // namespace descriptor_reserve_test

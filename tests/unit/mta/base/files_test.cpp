@@ -8,7 +8,7 @@
 
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace files_test {
 
 using namespace mta;
 namespace fs = std::filesystem;
@@ -77,4 +77,4 @@ TEST(Files, FoldersAreMadeOnceAndRemovalIsNoErrorWhenThereIsNothing) {
   EXPECT_EQ(sync_folder(folder.file("absent")).error().code, ErrorCode::not_found);
 }
 
-} // namespace
+} // namespace files_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace memory_account_test {
 
 using mta::MemoryAccount;
 using mta::MemoryNeed;
@@ -75,4 +75,4 @@ TEST(MemoryAccount, ManyThreadsLoseNothing) {
   EXPECT_EQ(account.charged(), 0U);
 }
 
-} // namespace
+} // namespace memory_account_test

@@ -5,7 +5,7 @@
 
 #include "mta/log/mail_log.hpp"
 
-namespace {
+namespace log_search_test {
 
 using mta::Event;
 using mta::cli::LogSearch;
@@ -201,4 +201,4 @@ TEST(LogLineTest, values_come_back_as_they_were) {
   EXPECT_FALSE(parse_log_line("time=x not=\"closed"));
 }
 
-} // namespace
+} // namespace log_search_test

@@ -7,7 +7,7 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
-namespace {
+namespace metrics_test {
 
 namespace json = boost::json;
 using mta::cli::format_metrics;
@@ -64,4 +64,4 @@ TEST(Metrics, WhatTheDaemonDoesNotSayIsLeftOut) {
   EXPECT_EQ(text.find("events"), std::string::npos);
 }
 
-} // namespace
+} // namespace metrics_test

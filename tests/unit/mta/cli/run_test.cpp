@@ -5,7 +5,7 @@
 
 #include "mta/cli/command.hpp"
 
-namespace {
+namespace run_test {
 
 using mta::cli::GlobalOptions;
 
@@ -52,4 +52,4 @@ TEST(RunProgram, ExitStatus) {
   }
 }
 
-} // namespace
+} // namespace run_test

@@ -8,7 +8,7 @@
 #include "tests/support/temp_folder.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace simulation_test {
 
 using namespace mta;
 using namespace mta::cli;
@@ -76,4 +76,4 @@ TEST(PolicyFolder, MustBeThere) {
   }
 }
 
-} // namespace
+} // namespace simulation_test

@@ -10,7 +10,7 @@
 #include "mta/config/load.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace bad_config_test {
 
 const std::filesystem::path root = std::filesystem::path(source_dir) / "tests/system/bad-config";
 
@@ -36,7 +36,7 @@ TEST(BadConfig, EveryFolderGivesItsFindings) {
     SCOPED_TRACE(folder.filename().string());
     const auto loaded = mta::load_config((folder / "portcullis.toml").string(), now);
     EXPECT_EQ(loaded.config, nullptr);
-    EXPECT_EQ(mta::test::text_of(loaded.findings), read(folder / "expect"));
+    EXPECT_EQ(mta::config_fakes::text_of(loaded.findings), read(folder / "expect"));
     ++count;
   }
   EXPECT_GE(count, 30U);
@@ -45,13 +45,13 @@ TEST(BadConfig, EveryFolderGivesItsFindings) {
 TEST(BadConfig, AFileThatIsNotThere) {
   const auto loaded = mta::load_config("/nonexistent/portcullis.toml", {});
   EXPECT_EQ(loaded.config, nullptr);
-  EXPECT_EQ(mta::test::text_of(loaded.findings), "/nonexistent/portcullis.toml: no such file\n");
+  EXPECT_EQ(mta::config_fakes::text_of(loaded.findings), "/nonexistent/portcullis.toml: no such file\n");
 }
 
 TEST(BadConfig, AFolderInPlaceOfTheFile) {
   const auto loaded = mta::load_config(root.string(), {});
   EXPECT_EQ(loaded.config, nullptr);
-  EXPECT_EQ(mta::test::text_of(loaded.findings), root.string() + ": not a regular file\n");
+  EXPECT_EQ(mta::config_fakes::text_of(loaded.findings), root.string() + ": not a regular file\n");
 }
 
-} // namespace
+} // namespace bad_config_test

@@ -12,7 +12,7 @@
 #include "mta/config/config_files.hpp"
 #include "mta/config/load_text.hpp"
 
-namespace mta::test {
+namespace mta::config_fakes {
 
 /// Knows the files that it was given; any PEM file that it knows holds `certificate`.
 class MemoryFiles final : public ConfigFiles {
@@ -77,4 +77,4 @@ inline std::shared_ptr<const Config> load_good(const std::string &more = {}) {
   return loaded.config;
 }
 
-} // namespace mta::test
+} // namespace mta::config_fakes

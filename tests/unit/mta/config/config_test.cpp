@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace config_test {
 
 using namespace mta;
 
@@ -79,17 +79,17 @@ TEST(Config, OutboundDefaultsComeFromTheRouteThatIsTaken) {
   EXPECT_EQ(defaults.level, tls::Level::encrypted);
   EXPECT_EQ(defaults.profile, "ncsc");
   EXPECT_EQ(defaults.match, std::vector<std::string>{"smart.example"});
-  EXPECT_EQ(defaults.source, "route");
+  EXPECT_EQ(defaults.source, policy::Source::route);
   EXPECT_EQ(defaults.rule, "smart [[route]]");
   defaults = config.outbound_defaults(domain("ours.example"));
   EXPECT_EQ(defaults.level, tls::Level::opportunistic)
       << "another route is taken, so the smart host's words do not count";
-  EXPECT_EQ(defaults.source, "default");
+  EXPECT_EQ(defaults.source, policy::Source::defaults);
   EXPECT_TRUE(defaults.match.empty());
   config.outbound.level = tls::Level::authenticated;
   EXPECT_EQ(config.outbound_defaults(domain("other.example")).level, tls::Level::authenticated)
       << "a route never lowers";
-  EXPECT_EQ(config.outbound_defaults(domain("other.example")).source, "default");
+  EXPECT_EQ(config.outbound_defaults(domain("other.example")).source, policy::Source::defaults);
 }
 
 TEST(Config, Classify) {
@@ -136,4 +136,4 @@ TEST(Config, FindCertificate) {
   EXPECT_EQ(config.find_certificate(""), nullptr);
 }
 
-} // namespace
+} // namespace config_test

@@ -12,7 +12,7 @@
 #include "source_dir.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace delivery_changes_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -51,7 +51,7 @@ std::shared_ptr<const Snapshot> load(const ::test::TempFolder &folder, const Wor
           "\"ca.pem\"\n" +
           world.more);
   const auto loaded = load_config(file, now);
-  EXPECT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
+  EXPECT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
   if (!loaded.config) return nullptr;
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
   EXPECT_TRUE(snapshot) << snapshot.error().detail;
@@ -111,4 +111,4 @@ TEST(DeliveryChanges, ConcernWhatIsDeliveredOtherwise) {
   }
 }
 
-} // namespace
+} // namespace delivery_changes_test

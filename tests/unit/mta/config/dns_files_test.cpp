@@ -3,7 +3,7 @@
 
 #include "mta/config/dns_files.hpp"
 
-namespace {
+namespace dns_files_test {
 
 using namespace mta;
 
@@ -27,7 +27,7 @@ TEST(TrustAnchors, AreCountedAndNamedWhereTheyAreNone) {
       {"parentheses are libunbound's", ". IN DNSKEY 257 3 8 (\n AwEA )\n", 1},
       {"nonsense", "nonsense", 0, "line 1: \"\" is neither DS nor DNSKEY"},
       {"another type", ".\tIN A 192.0.2.1", 0, "line 1: \"A\" is neither DS nor DNSKEY"},
-      {"a name that is none", "\nexa_mple..org DS 1 13 2 00", 0, "line 2: \"exa_mple..org\" is no domain name"},
+      {"a name that is none", "\nexa_mple..org DS 1 13 2 00", 0, "line 2: \"exa_mple..org\" is not a domain name"},
       {"too few fields", ". DS 1 13 2", 0, "line 1: the record has too few fields"},
       {"words for numbers", ". DS one 13 2 00", 0, "line 1: key tag, algorithm and digest type are numbers"},
       {"a number that is too large", ". DNSKEY 257 3 256 AwEA", 0, "line 1: flags, protocol and algorithm are numbers"},
@@ -51,9 +51,9 @@ TEST(HostsFile, EachLineHasAnAddressAndNames) {
         "fe80::1%lo0 localhost\n"})
     EXPECT_TRUE(check_hosts_file(text)) << text;
   EXPECT_EQ(check_hosts_file("10.0.0.3 relay\n10.0.0.300 relay\n").error().detail,
-            "line 2: \"10.0.0.300\" is no address");
-  EXPECT_EQ(check_hosts_file("relay 10.0.0.3\n").error().detail, "line 1: \"relay\" is no address");
-  EXPECT_EQ(check_hosts_file("\n\n10.0.0.3 # relay\n").error().detail, "line 3: a name is missing behind the address");
+            "line 2: \"10.0.0.300\" is not an address");
+  EXPECT_EQ(check_hosts_file("relay 10.0.0.3\n").error().detail, "line 1: \"relay\" is not an address");
+  EXPECT_EQ(check_hosts_file("\n\n10.0.0.3 # relay\n").error().detail, "line 3: a name is missing after the address");
 }
 
-} // namespace
+} // namespace dns_files_test

@@ -4,7 +4,7 @@
 #include "config_fakes.hpp"
 #include "mta/config/faults.hpp"
 
-namespace {
+namespace faults_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -14,7 +14,7 @@ const auto today = std::chrono::sys_days(2027y / 1 / 15) + 12h;
 /// `listeners` and `more` around our domain, whose own keys are `domain`.
 LoadedConfig load(const std::string &listeners, const std::string &domain, const std::string &more = {},
                   const std::string &server = {}) {
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
   files.every_file_exists = true;
   LoadTextOptions options;
   options.folder = "/etc/p";
@@ -98,9 +98,9 @@ TEST(FindFaults, DomainsThatLeadBackToUs) {
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
     const auto loaded = load(row.listeners, row.domain, row.more, row.server);
-    ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+    ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
     const auto faults = find_faults(*loaded.config, today);
-    EXPECT_EQ(faults.size(), row.found.empty() ? 0U : 1U) << test::text_of(faults);
+    EXPECT_EQ(faults.size(), row.found.empty() ? 0U : 1U) << config_fakes::text_of(faults);
     if (row.found.empty() || faults.empty()) continue;
     EXPECT_EQ(faults.front().severity, Severity::fault);
     EXPECT_NE(faults.front().message.find(row.found), std::string::npos) << faults.front().to_string();
@@ -126,7 +126,7 @@ TEST(FindFaults, APartnersRouteThatLeadsBack) {
   }
   config.partners = policy::PartnerTable::build({partner}).value();
   const auto faults = find_faults(config, today);
-  ASSERT_EQ(faults.size(), 1U) << test::text_of(faults);
+  ASSERT_EQ(faults.size(), 1U) << config_fakes::text_of(faults);
   EXPECT_EQ(faults.front().file, "partners.d/there.toml");
   EXPECT_NE(faults.front().message.find("the partner \"there\" would go to 127.0.0.1 port 25"), std::string::npos)
       << faults.front().message;
@@ -174,11 +174,11 @@ TEST(FindFaults, CertificatesThatHaveEnded) {
                                    .not_after = today + std::chrono::days(days),
                                    .is_self_signed = false});
     const auto faults = find_faults(config, today);
-    EXPECT_EQ(test::text_of(faults),
+    EXPECT_EQ(config_fakes::text_of(faults),
               days > 0 ? ""
                        : "portcullis.toml:3: certificate: the certificate \"main\" expired on 2027-01-1" +
                              std::to_string(5 + days) + ": who demands authentication sends us no mail\n");
   }
 }
 
-} // namespace
+} // namespace faults_test

@@ -9,7 +9,7 @@
 #include "tests/support/temp_folder.hpp"
 #include "tls/certificate.hpp"
 
-namespace {
+namespace last_good_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -56,7 +56,7 @@ recipients_file = "list"
   void keep() {
     RecordingFiles files;
     const auto loaded = load_config(main_file(), now_, files);
-    ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
+    ASSERT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
     const auto kept = keep_last_good(*loaded.config, files.take(), now_);
     ASSERT_TRUE(kept) << kept.error().detail;
   }
@@ -74,7 +74,7 @@ TEST_F(LastGood, LoadsAsItWasWhateverBecameOfTheFiles) {
   const auto kept = open();
   ASSERT_TRUE(kept) << kept.error().detail;
   const auto loaded = load_config(main_file(), now_, **kept);
-  ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
   const Config &config = *loaded.config;
   EXPECT_EQ(config.file, main_file()) << "a reload reads the files themselves";
   EXPECT_EQ(config.domains.at("example.org").recipients.size(), 4U);
@@ -131,8 +131,8 @@ TEST_F(LastGood, ACopyIsNotReadThroughALink) {
   EXPECT_EQ((*kept)->read("/etc/passwd", 1 << 20).error().code, smtp::ErrorCode::not_permitted);
   const auto loaded = load_config(main_file(), now_, **kept);
   EXPECT_FALSE(loaded.config);
-  EXPECT_NE(mta::test::text_of(loaded.findings).find("hosts"), std::string::npos)
-      << mta::test::text_of(loaded.findings);
+  EXPECT_NE(mta::config_fakes::text_of(loaded.findings).find("hosts"), std::string::npos)
+      << mta::config_fakes::text_of(loaded.findings);
 }
 
-} // namespace
+} // namespace last_good_test

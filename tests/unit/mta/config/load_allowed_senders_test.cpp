@@ -3,7 +3,7 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_allowed_senders_test {
 
 using namespace mta;
 
@@ -13,9 +13,9 @@ const std::string relay =
 
 TEST(AllowedSenders, Arrive) {
   const auto config =
-      test::load_good(relay + "[[listener.allowed_senders]]\nnetworks = [\"10.1.0.0/16\"]\n"
-                              "senders = [\"app@example.org\", \"*.example.org\"]\n"
-                              "[[listener.allowed_senders]]\nnetworks = [\"10.2.0.1\"]\nsenders = [\"*\"]\n");
+      config_fakes::load_good(relay + "[[listener.allowed_senders]]\nnetworks = [\"10.1.0.0/16\"]\n"
+                                      "senders = [\"app@example.org\", \"*.example.org\"]\n"
+                                      "[[listener.allowed_senders]]\nnetworks = [\"10.2.0.1\"]\nsenders = [\"*\"]\n");
   ASSERT_TRUE(config);
   const auto &blocks = config->listeners.at(0).allowed_senders;
   ASSERT_EQ(blocks.size(), 2U);
@@ -41,16 +41,17 @@ TEST(AllowedSenders, ThatAreWrongAreToldOf) {
   };
   for (const auto &row : rows) {
     SCOPED_TRACE(row.name);
-    const auto loaded = test::load_minimal(relay + "[[listener.allowed_senders]]\n" + row.block);
+    const auto loaded = config_fakes::load_minimal(relay + "[[listener.allowed_senders]]\n" + row.block);
     EXPECT_EQ(loaded.config, nullptr);
-    EXPECT_NE(test::text_of(loaded.findings).find(row.found), std::string::npos) << test::text_of(loaded.findings);
+    EXPECT_NE(config_fakes::text_of(loaded.findings).find(row.found), std::string::npos)
+        << config_fakes::text_of(loaded.findings);
   }
 }
 
 TEST(RecipientDelimiter, TakesATagBehindAKnownUser) {
   const auto path = [](const std::string &text) { return smtp::ForwardPath(smtp::Mailbox::parse(text).value()); };
   using policy::LocalRecipient;
-  const auto without = test::load_good();
+  const auto without = config_fakes::load_good();
   EXPECT_EQ(without->classify(path("alice+x@example.org")), LocalRecipient::unknown);
   auto config = *without;
   config.domains.at("example.org").recipient_delimiter = "+";
@@ -67,4 +68,4 @@ TEST(RecipientDelimiter, TakesATagBehindAKnownUser) {
       << "the address is handed on whole";
 }
 
-} // namespace
+} // namespace load_allowed_senders_test

@@ -3,13 +3,13 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_mta_sts_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
 
 TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
-  const auto config = test::load_good();
+  const auto config = config_fakes::load_good();
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->mta_sts.enabled);
   EXPECT_EQ(config->mta_sts.trust, "system");
@@ -24,7 +24,7 @@ TEST(LoadMtaSts, without_the_section_policies_are_kept_to) {
 }
 
 TEST(LoadMtaSts, what_is_written_arrives) {
-  const auto config = test::load_good(R"([mta_sts]
+  const auto config = config_fakes::load_good(R"([mta_sts]
 enabled = false
 trust = "ca.pem"
 port = 8443
@@ -48,7 +48,7 @@ allow_private_addresses = true
 }
 
 TEST(LoadMtaSts, a_domain_of_ours_has_its_policy) {
-  const auto config = test::load_good(R"([domain.mta_sts]
+  const auto config = config_fakes::load_good(R"([domain.mta_sts]
 mode = "enforce"
 mx = ["MX1.example.org", "*.mail.example.org"]
 max_age = "4w"
@@ -63,10 +63,10 @@ max_age = "4w"
 }
 
 TEST(LoadMtaSts, mode_none_needs_no_mx) {
-  const auto config = test::load_good("[domain.mta_sts]\nmode = \"none\"\n");
+  const auto config = config_fakes::load_good("[domain.mta_sts]\nmode = \"none\"\n");
   ASSERT_TRUE(config);
   EXPECT_EQ(config->domains.at("example.org").mta_sts->mode, OwnStsConfig::Mode::none);
   EXPECT_TRUE(config->domains.at("example.org").mta_sts->mx.empty());
 }
 
-} // namespace
+} // namespace load_mta_sts_test

@@ -3,7 +3,7 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_partner_rules_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -32,7 +32,7 @@ RBjoU+/0WzyEfQ5w9yAGd1eVf4ZyBGGTokrpK6z8Uw==
 
 class PartnerRules : public testing::Test {
 protected:
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
 
   LoadedConfig load(const std::string &rules, const std::string &more = {}) {
     files.files["/etc/p/list.pem"] = list;
@@ -49,17 +49,17 @@ protected:
 
 TEST_F(PartnerRules, FromIsTheDayOfEnforcementInEachDirection) {
   const auto loaded = load("[outbound]\nfrom = 2027-02-01\n[inbound]\nmode = \"enforce\"\nfrom = 2027-03-01\n");
-  EXPECT_EQ(test::text_of(loaded.findings), "");
+  EXPECT_EQ(config_fakes::text_of(loaded.findings), "");
   ASSERT_TRUE(loaded.config);
   EXPECT_EQ(partner(loaded).outbound->from, std::chrono::sys_days(2027y / 2 / 1));
   EXPECT_EQ(partner(loaded).inbound->from, std::chrono::sys_days(2027y / 3 / 1));
 }
 
 TEST_F(PartnerRules, FromWithoutEnforceIsAMistake) {
-  EXPECT_EQ(test::text_of(load("[outbound]\nmode = \"observe\"\nfrom = 2027-02-01\n").findings),
+  EXPECT_EQ(config_fakes::text_of(load("[outbound]\nmode = \"observe\"\nfrom = 2027-02-01\n").findings),
             "partners.d/p.toml:5: outbound.from: is the day from which mode = \"enforce\" counts; the mode here is "
             "\"observe\"\n");
-  EXPECT_EQ(test::text_of(load("[inbound]\nfrom = 2027-02-01\nmode = \"observe\"\n").findings),
+  EXPECT_EQ(config_fakes::text_of(load("[inbound]\nfrom = 2027-02-01\nmode = \"observe\"\n").findings),
             "partners.d/p.toml:4: inbound.from: is the day from which mode = \"enforce\" counts; the mode here is "
             "\"observe\"\n");
 }
@@ -67,7 +67,7 @@ TEST_F(PartnerRules, FromWithoutEnforceIsAMistake) {
 TEST_F(PartnerRules, ListsAreFilesOrHttpAddresses) {
   const auto loaded = load("[outbound]\ncrl = [\"list.pem\", \"http://crl.example:8080/a.crl\"]\n"
                            "[inbound]\ntls = \"authenticated\"\ncertificate = { crl = [\"/etc/p/list.pem\"] }\n");
-  EXPECT_EQ(test::text_of(loaded.findings), "");
+  EXPECT_EQ(config_fakes::text_of(loaded.findings), "");
   ASSERT_TRUE(loaded.config);
   EXPECT_EQ(partner(loaded).outbound->crls,
             (std::vector<std::string>{"/etc/p/list.pem", "http://crl.example:8080/a.crl"}));
@@ -80,12 +80,12 @@ TEST_F(PartnerRules, AListThatIsNoListIsAMistake) {
     SCOPED_TRACE(entry);
     const auto loaded = load(std::string("[outbound]\ncrl = [\"") + entry + "\"]\n");
     EXPECT_EQ(loaded.config, nullptr);
-    EXPECT_NE(test::text_of(loaded.findings).find("partners.d/p.toml:4: outbound.crl: "), std::string::npos)
-        << test::text_of(loaded.findings);
+    EXPECT_NE(config_fakes::text_of(loaded.findings).find("partners.d/p.toml:4: outbound.crl: "), std::string::npos)
+        << config_fakes::text_of(loaded.findings);
   }
   std::string many = "[outbound]\ncrl = [";
   for (int i = 0; i < 33; ++i) many += "\"http://crl.example/" + std::to_string(i) + "\",";
-  EXPECT_EQ(test::text_of(load(many + "]\n").findings),
+  EXPECT_EQ(config_fakes::text_of(load(many + "]\n").findings),
             "partners.d/p.toml:4: outbound.crl: has 33 lists, the limit is 32\n");
 }
 
@@ -93,7 +93,7 @@ TEST_F(PartnerRules, DaneIsALevelForOutboundRulesRoutesAndTheDefault) {
   const auto loaded =
       load("[outbound]\ntls = \"dane\"\n", "[outbound]\ntls = \"dane\"\n[[route]]\ndomains = [\"r.example\"]\n"
                                            "hosts = [\"hub.example\"]\ntls = \"dane\"\n");
-  EXPECT_EQ(test::text_of(loaded.findings), "");
+  EXPECT_EQ(config_fakes::text_of(loaded.findings), "");
   ASSERT_TRUE(loaded.config);
   EXPECT_EQ(partner(loaded).outbound->level, tls::Level::dane);
   EXPECT_EQ(loaded.config->outbound.level, tls::Level::dane);
@@ -108,4 +108,4 @@ TEST_F(PartnerRules, DaneThatNothingCouldMeetIsAMistake) {
   EXPECT_NE(load("[outbound]\ntls = \"encrypted\"\n", "[outbound]\ndane = false\n").config, nullptr);
 }
 
-} // namespace
+} // namespace load_partner_rules_test

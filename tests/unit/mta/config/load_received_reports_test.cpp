@@ -3,12 +3,12 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_received_reports_test {
 
 using namespace mta;
 
 TEST(LoadReceivedReports, WithoutTheSectionNoMailIsReadAsReports) {
-  const auto config = test::load_good();
+  const auto config = config_fakes::load_good();
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->received_reports.recipients.empty());
   EXPECT_TRUE(config->received_reports.copy_to.empty());
@@ -17,7 +17,7 @@ TEST(LoadReceivedReports, WithoutTheSectionNoMailIsReadAsReports) {
 }
 
 TEST(LoadReceivedReports, WhatIsWrittenArrives) {
-  const auto config = test::load_good(R"([received_reports]
+  const auto config = config_fakes::load_good(R"([received_reports]
 recipients = ["rua@example.org"]
 copy_to = ["archive@example.net"]
 max_size = "1MiB"
@@ -37,4 +37,4 @@ keep_days = 30
   EXPECT_FALSE(config->is_report_mailbox(smtp::Mailbox::parse("alice@example.org").value()));
 }
 
-} // namespace
+} // namespace load_received_reports_test

@@ -3,7 +3,7 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -27,7 +27,7 @@ postmaster = "alice@example.org"
 
 class Load : public testing::Test {
 protected:
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
   std::chrono::system_clock::time_point now = std::chrono::sys_days(2027y / 1 / 15) + 12h;
 
   Load() {
@@ -48,7 +48,7 @@ protected:
   }
   std::shared_ptr<const Config> good(const std::string &text) {
     auto loaded = load(text);
-    EXPECT_EQ(test::text_of(loaded.findings), "");
+    EXPECT_EQ(config_fakes::text_of(loaded.findings), "");
     return loaded.config;
   }
 };
@@ -461,7 +461,7 @@ TEST_F(Load, WarningsDoNotStopTheDaemon) {
     if (!row.partner.empty()) add_partner("p.toml", row.partner);
     const auto loaded = load(row.text);
     EXPECT_TRUE(loaded.config);
-    EXPECT_EQ(test::text_of(loaded.findings), row.wanted);
+    EXPECT_EQ(config_fakes::text_of(loaded.findings), row.wanted);
   }
 }
 
@@ -469,14 +469,14 @@ TEST_F(Load, DatesOfCertificates) {
   files.certificate.not_after = now;
   auto loaded = load(minimal);
   EXPECT_TRUE(loaded.config);
-  EXPECT_EQ(test::text_of(loaded.findings), "") << "find_faults() tells of what has ended";
+  EXPECT_EQ(config_fakes::text_of(loaded.findings), "") << "find_faults() tells of what has ended";
   files.certificate.not_after = now + 29 * 24h;
-  EXPECT_EQ(test::text_of(load(minimal).findings),
+  EXPECT_EQ(config_fakes::text_of(load(minimal).findings),
             "portcullis.toml:6: warning: certificate.certificate: mx.pem: expires on 2027-02-13, in 29 days\n");
   files.certificate.not_after = now + 30 * 24h;
-  EXPECT_EQ(test::text_of(load(minimal).findings), "");
+  EXPECT_EQ(config_fakes::text_of(load(minimal).findings), "");
   files.certificate.not_before = now + 24h;
-  EXPECT_EQ(test::text_of(load(minimal).findings),
+  EXPECT_EQ(config_fakes::text_of(load(minimal).findings),
             "portcullis.toml:6: warning: certificate.certificate: mx.pem: is not valid before 2027-01-16\n");
 }
 
@@ -485,7 +485,7 @@ TEST_F(Load, AKeyThatOnlyRootMayReadIsExplained) {
   const auto loaded = load(minimal);
   EXPECT_FALSE(loaded.config);
   EXPECT_EQ(
-      test::text_of(loaded.findings),
+      config_fakes::text_of(loaded.findings),
       "portcullis.toml:7: certificate.key: mx.key: permission denied; keys are read as root at start, a reload reads "
       "them as the daemon's user: give its group read access\n");
 }
@@ -497,7 +497,7 @@ TEST_F(Load, ABrokenPartnerFileIsReportedAndTheRestIsRead) {
   files.files["/etc/p/partners.d/c.toml"] = "nam = 1\n";
   const auto loaded = load(minimal);
   EXPECT_FALSE(loaded.config);
-  ASSERT_EQ(loaded.findings.size(), 6U) << test::text_of(loaded.findings);
+  ASSERT_EQ(loaded.findings.size(), 6U) << config_fakes::text_of(loaded.findings);
   EXPECT_EQ(loaded.findings[0].to_string(), "partners.d/a.toml: permission denied");
   EXPECT_EQ(loaded.findings[1].file, "partners.d/b.toml");
   EXPECT_EQ(loaded.findings[1].line, 1U);
@@ -527,4 +527,4 @@ TEST_F(Load, TenThousandPartners) {
   }
 }
 
-} // namespace
+} // namespace load_test

@@ -3,13 +3,13 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_tls_memory_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
 
 TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
-  const auto config = test::load_good();
+  const auto config = config_fakes::load_good();
   ASSERT_TRUE(config);
   ASSERT_EQ(config->tls_memory.protect.size(), 1U);
   EXPECT_EQ(config->tls_memory.protect[0].to_string(), "*.gov.uk");
@@ -21,7 +21,7 @@ TEST(LoadTlsMemory, without_the_section_government_domains_are_protected) {
 }
 
 TEST(LoadTlsMemory, what_is_written_arrives_with_its_place) {
-  const auto config = test::load_good(R"([tls_memory]
+  const auto config = config_fakes::load_good(R"([tls_memory]
 protect = ["example.net", "*.nhs.uk"]
 release_after = "3d"
 keep_days = 30
@@ -46,9 +46,9 @@ alert_deferrals = 0
 }
 
 TEST(LoadTlsMemory, an_empty_list_protects_nobody) {
-  const auto config = test::load_good("[tls_memory]\nprotect = []\n");
+  const auto config = config_fakes::load_good("[tls_memory]\nprotect = []\n");
   ASSERT_TRUE(config);
   EXPECT_TRUE(config->tls_memory.protect.empty());
 }
 
-} // namespace
+} // namespace load_tls_memory_test

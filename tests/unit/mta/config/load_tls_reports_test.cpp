@@ -3,20 +3,20 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_tls_reports_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
 
 TEST(LoadTlsReports, without_the_section_none_are_sent) {
-  const auto loaded = test::load_minimal();
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  const auto loaded = config_fakes::load_minimal();
+  ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
   EXPECT_FALSE(loaded.config->tls_reports.enabled);
 }
 
 TEST(LoadTlsReports, the_author_is_enough) {
-  const auto loaded = test::load_minimal("[tls_reports]\nfrom = \"tls@reports.example.org\"\n");
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  const auto loaded = config_fakes::load_minimal("[tls_reports]\nfrom = \"tls@reports.example.org\"\n");
+  ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
   const TlsReportConfig &reports = loaded.config->tls_reports;
   EXPECT_TRUE(reports.enabled);
   EXPECT_EQ(reports.from->to_string(), "tls@reports.example.org");
@@ -29,12 +29,13 @@ TEST(LoadTlsReports, the_author_is_enough) {
   EXPECT_TRUE(reports.https);
   EXPECT_EQ(reports.https_trust, "system");
   EXPECT_FALSE(reports.allow_private_addresses);
-  EXPECT_NE(test::text_of(loaded.findings).find("no [[dkim_key]] signs for reports.example.org"), std::string::npos)
-      << test::text_of(loaded.findings);
+  EXPECT_NE(config_fakes::text_of(loaded.findings).find("no [[dkim_key]] signs for reports.example.org"),
+            std::string::npos)
+      << config_fakes::text_of(loaded.findings);
 }
 
 TEST(LoadTlsReports, what_is_written_arrives) {
-  const auto loaded = test::load_minimal(R"([tls_reports]
+  const auto loaded = config_fakes::load_minimal(R"([tls_reports]
 enabled = false
 org_name = "Example Department"
 contact = "https://www.example.org/mail"
@@ -46,7 +47,7 @@ https = false
 https_trust = "ca.pem"
 allow_private_addresses = true
 )");
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
   const TlsReportConfig &reports = loaded.config->tls_reports;
   EXPECT_FALSE(reports.enabled) << "and then no author is needed";
   EXPECT_EQ(reports.org_name, "Example Department");
@@ -61,10 +62,10 @@ allow_private_addresses = true
 }
 
 TEST(LoadTlsReports, an_author_is_needed) {
-  const auto loaded = test::load_minimal("[tls_reports]\nhour = 2\n");
+  const auto loaded = config_fakes::load_minimal("[tls_reports]\nhour = 2\n");
   EXPECT_FALSE(loaded.config);
-  EXPECT_NE(test::text_of(loaded.findings).find("tls_reports.from: must be there"), std::string::npos)
-      << test::text_of(loaded.findings);
+  EXPECT_NE(config_fakes::text_of(loaded.findings).find("tls_reports.from: must be there"), std::string::npos)
+      << config_fakes::text_of(loaded.findings);
 }
 
-} // namespace
+} // namespace load_tls_reports_test

@@ -3,12 +3,12 @@
 
 #include "config_fakes.hpp"
 
-namespace {
+namespace load_truth_test_test {
 
 using namespace mta;
 
 std::string text_of(const std::string &more) {
-  const auto loaded = test::load_minimal(more);
+  const auto loaded = config_fakes::load_minimal(more);
   std::string text;
   for (const auto &finding : loaded.findings)
     if (finding.key.starts_with("dns")) text += finding.to_string() + '\n';
@@ -17,7 +17,7 @@ std::string text_of(const std::string &more) {
 
 TEST(LoadTruthTest, NamesAreReadInLowerCase) {
   const auto config =
-      test::load_minimal(
+      config_fakes::load_minimal(
           "[dns.truth_test]\nsigned = \"Signed.example\"\nunsigned = \"b.example\"\nbogus = \"c.example\"\n")
           .config;
   ASSERT_TRUE(config);
@@ -26,7 +26,7 @@ TEST(LoadTruthTest, NamesAreReadInLowerCase) {
 }
 
 TEST(LoadTruthTest, WithoutTheSectionThereIsNone) {
-  const auto config = test::load_minimal("[dns]\ndnssec = false\n").config;
+  const auto config = config_fakes::load_minimal("[dns]\ndnssec = false\n").config;
   ASSERT_TRUE(config);
   EXPECT_FALSE(config->dns.truth_test.is_set());
 }
@@ -61,4 +61,4 @@ TEST(LoadTruthTest, WhatIsWrongIsSaid) {
   for (const Row &row : rows) EXPECT_EQ(text_of(row.text), row.findings) << row.name;
 }
 
-} // namespace
+} // namespace load_truth_test_test

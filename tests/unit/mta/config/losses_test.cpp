@@ -4,7 +4,7 @@
 #include "config_fakes.hpp"
 #include "mta/config/losses.hpp"
 
-namespace {
+namespace losses_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -119,7 +119,7 @@ TEST(FindLosses, RulesThatAreGoneOrDemandLess) {
     row.change(changed);
     const auto losses = find_losses(config_with({partner_with("council.example")}), config_with({changed}), today);
     EXPECT_TRUE(losses.recipients.empty());
-    ASSERT_EQ(losses.protection.size(), row.lost.size()) << mta::test::text_of(losses.protection);
+    ASSERT_EQ(losses.protection.size(), row.lost.size()) << mta::config_fakes::text_of(losses.protection);
     for (std::size_t i = 0; i < row.lost.size(); ++i) {
       EXPECT_NE(losses.protection[i].message.find(row.lost[i]), std::string::npos) << losses.protection[i].message;
       EXPECT_EQ(losses.protection[i].file, "partners.d/council.toml");
@@ -132,7 +132,7 @@ TEST(FindLosses, AWildcardAndTheDefaultForEverybody) {
   Config now;
   before.outbound.level = tls::Level::encrypted;
   const auto losses = find_losses(before, now, today).protection;
-  ASSERT_EQ(losses.size(), 3U) << mta::test::text_of(losses);
+  ASSERT_EQ(losses.size(), 3U) << mta::config_fakes::text_of(losses);
   EXPECT_EQ(losses[0].key, "outbound.tls");
   EXPECT_NE(losses[1].message.find("*.gov.example is gone"), std::string::npos) << losses[1].message;
   const auto told = with_remedy(losses, Severity::warning, "Mend it");
@@ -169,4 +169,4 @@ TEST(FindLosses, ARouteThatDemandsLess) {
   EXPECT_TRUE(find_losses(before, now, today).empty()) << "everybody must prove it now";
 }
 
-} // namespace
+} // namespace losses_test

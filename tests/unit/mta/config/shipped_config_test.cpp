@@ -8,7 +8,7 @@
 #include "config_fakes.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace shipped_config_test {
 
 using namespace mta;
 
@@ -57,7 +57,7 @@ struct Loaded {
 };
 
 Loaded load(const std::string &text) {
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
   files.every_file_exists = true;
   const std::string signing_key = auth::SigningKey::generate_ed25519().value().to_pem();
   for (const char *name : {"s2026", "arc2026"})
@@ -81,9 +81,9 @@ protected:
   const Loaded full = load(uncommented(text));
 
   void SetUp() override {
-    ASSERT_TRUE(plain.result.config) << test::text_of(plain.result.findings);
-    ASSERT_TRUE(full.result.config) << test::text_of(full.result.findings);
-    EXPECT_EQ(test::text_of(plain.result.findings), "");
+    ASSERT_TRUE(plain.result.config) << config_fakes::text_of(plain.result.findings);
+    ASSERT_TRUE(full.result.config) << config_fakes::text_of(full.result.findings);
+    EXPECT_EQ(config_fakes::text_of(plain.result.findings), "");
   }
 };
 
@@ -194,7 +194,7 @@ TEST_F(ShippedConfig, ListsEveryKey) {
 }
 
 TEST(SamplePartner, LoadsAsItStands) {
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
   files.every_file_exists = true;
   files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
   files.folders["/etc/portcullis/partners.d"] = {"example.toml"};
@@ -203,7 +203,7 @@ TEST(SamplePartner, LoadsAsItStands) {
   options.folder = "/etc/portcullis";
   options.now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 56));
   const auto loaded = load_config_text(read("etc/portcullis.toml"), options, files);
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
   const auto *partner = loaded.config->partners.find(smtp::Domain::parse("a.example.gov.uk").value());
   ASSERT_TRUE(partner);
   EXPECT_EQ(partner->name, "Example Department");
@@ -213,7 +213,7 @@ TEST(SamplePartner, LoadsAsItStands) {
 }
 
 TEST(ShippedPartner, TheRuleForUkGovernmentObservesAndIsComplete) {
-  test::MemoryFiles files;
+  config_fakes::MemoryFiles files;
   files.every_file_exists = true;
   files.certificate.not_after = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 200));
   files.folders["/etc/portcullis/partners.d"] = {"uk-government.toml"};
@@ -223,7 +223,7 @@ TEST(ShippedPartner, TheRuleForUkGovernmentObservesAndIsComplete) {
   options.folder = "/etc/portcullis";
   options.now = std::chrono::system_clock::time_point(std::chrono::hours(24 * 365 * 56));
   const auto loaded = load_config_text(read("etc/portcullis.toml"), options, files);
-  ASSERT_TRUE(loaded.config) << test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << config_fakes::text_of(loaded.findings);
   const auto *partner = loaded.config->partners.find(smtp::Domain::parse("service.example.gov.uk").value());
   ASSERT_TRUE(partner && partner->outbound);
   EXPECT_EQ(partner->outbound->mode, policy::Mode::observe);
@@ -233,9 +233,9 @@ TEST(ShippedPartner, TheRuleForUkGovernmentObservesAndIsComplete) {
   text = uncommented(text);
   text.replace(text.find("\"observe\""), 9, "\"enforce\"");
   const auto enforced = load_config_text(read("etc/portcullis.toml"), options, files);
-  ASSERT_TRUE(enforced.config) << test::text_of(enforced.findings);
+  ASSERT_TRUE(enforced.config) << config_fakes::text_of(enforced.findings);
   const auto *rule = enforced.config->partners.find(smtp::Domain::parse("service.example.gov.uk").value());
   EXPECT_TRUE(rule->outbound->from && rule->exceptions.size() == 1);
 }
 
-} // namespace
+} // namespace shipped_config_test

@@ -10,7 +10,7 @@
 #include "tests/support/dane_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace snapshot_crl_test {
 
 using namespace mta;
 using tls::ChainFault;
@@ -117,4 +117,4 @@ TEST_F(SnapshotCrl, TheEntriesOfAllPartnersAreListedOnce) {
   EXPECT_FALSE(is_crl_url("/http://x"));
 }
 
-} // namespace
+} // namespace snapshot_crl_test

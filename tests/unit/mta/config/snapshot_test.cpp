@@ -12,7 +12,7 @@
 #include "source_dir.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace snapshot_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -42,7 +42,7 @@ TEST(Snapshot, HasEverythingThatTheRulesCanAskFor) {
                      "name = \"P\"\ndomains = [\"p.example\"]\n[outbound]\nprofile = \"ncsc\"\ntrust = \"" +
                          certificates + "mx.pem\"\n[inbound]\ntls = \"authenticated\"\n");
   const auto loaded = load_config(file, now);
-  ASSERT_TRUE(loaded.config) << mta::test::text_of(loaded.findings);
+  ASSERT_TRUE(loaded.config) << mta::config_fakes::text_of(loaded.findings);
   const auto snapshot = Snapshot::build(loaded.config, std::make_shared<tls::TicketKeys>());
   ASSERT_TRUE(snapshot) << snapshot.error().detail;
   EXPECT_TRUE((*snapshot)->listener_context("mx"));
@@ -116,4 +116,4 @@ TEST(Check, TheLegacyProfileIsShownWhereItIsUsed) {
   EXPECT_NE(report.text.find("this profile allows weak TLS"), std::string::npos) << report.text;
 }
 
-} // namespace
+} // namespace snapshot_test

@@ -3,7 +3,7 @@
 
 #include "mta/config/start_facts.hpp"
 
-namespace {
+namespace start_facts_test {
 
 using namespace mta;
 
@@ -37,4 +37,4 @@ TEST(StartFacts, StandAtTheirDefaultsWhereNothingCanBeRead) {
       parse_start_facts("[server]\nstart_with_last_good = false # we want to know\nx\n", "/").start_with_last_good);
 }
 
-} // namespace
+} // namespace start_facts_test

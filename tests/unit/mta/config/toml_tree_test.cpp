@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace toml_tree_test {
 
 using namespace mta::toml_tree;
 
@@ -53,4 +53,4 @@ TEST(TomlTree, SyntaxErrorsAreErrorsInEveryBuild) {
   EXPECT_TRUE(parse_toml("a = \"\xC3\xA9\xD0\x8A\" # \xC3\xA9\n")) << "letters are welcome in strings and comments";
 }
 
-} // namespace
+} // namespace toml_tree_test

@@ -5,7 +5,7 @@
 
 #include "tests/unit/mta/config/config_fakes.hpp"
 
-namespace {
+namespace trust_files_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -88,7 +88,7 @@ TEST(TrustFiles, CertificatesWithoutASuccessorAreTold) {
       EXPECT_TRUE(finding.to_string().starts_with("portcullis.toml:12: ")) << finding.to_string();
       EXPECT_NE(finding.to_string().find("listener.trusted_ca"), std::string::npos) << finding.to_string();
     }
-    EXPECT_EQ(faults, row.faults) << test::text_of(findings);
+    EXPECT_EQ(faults, row.faults) << config_fakes::text_of(findings);
   }
 }
 
@@ -120,4 +120,4 @@ TEST(TrustFiles, EveryKeyThatNamesAFileIsLookedAtAndEachFileOnce) {
             "/6 mta_sts.trust\n/7 tls_reports.https_trust\n");
 }
 
-} // namespace
+} // namespace trust_files_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace units_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -79,4 +79,4 @@ TEST(Units, NearestWord) {
   EXPECT_EQ(nearest_word(std::string(100'000, 'a'), words), "");
 }
 
-} // namespace
+} // namespace units_test

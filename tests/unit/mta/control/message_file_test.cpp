@@ -7,7 +7,7 @@
 
 #include <boost/json.hpp>
 
-namespace {
+namespace message_file_test {
 
 namespace json = boost::json;
 using namespace mta;
@@ -124,7 +124,7 @@ TEST(MessageFileTest, what_is_wrong_is_named) {
            {"another format", [](json::object &file) { file["format"] = 2; }, "format: this program reads 1"},
            {"a sender that is none", [](json::object &file) { file["sender"] = "alice"; }, "sender: "},
            {"no sender", [](json::object &file) { file.erase("sender"); }, "sender: is missing"},
-           {"a sender that is no text", [](json::object &file) { file["sender"] = 7; }, "sender: is no text"},
+           {"a sender that is not text", [](json::object &file) { file["sender"] = 7; }, "sender: is not text"},
            {"no word of REQUIRETLS", [](json::object &file) { file.erase("requiretls"); }, "requiretls: is missing"},
            {"REQUIRETLS as text", [](json::object &file) { file["requiretls"] = "true"; },
             "requiretls: is neither true nor false"},
@@ -139,11 +139,11 @@ TEST(MessageFileTest, what_is_wrong_is_named) {
             [](json::object &file) { file["tls_override"] = json::object{{"level", "none"}}; },
             "tls_override: level: \"none\""},
            {"an override that is none", [](json::object &file) { file["tls_override"] = "none"; },
-            "tls_override: it is no object"},
+            "tls_override: it is not an object"},
            {"no recipients", [](json::object &file) { file["recipients"] = json::array(); },
             "recipients: there is none"},
-           {"a recipient that is no object", [](json::object &file) { file["recipients"].as_array()[0] = 7; },
-            "recipients: an entry is no object"},
+           {"a recipient that is not an object", [](json::object &file) { file["recipients"].as_array()[0] = 7; },
+            "recipients: an entry is not an object"},
            {"a recipient that is none",
             [](json::object &file) { file["recipients"].as_array()[0].as_object()["address"] = "a b"; },
             "recipients: address: "},
@@ -158,4 +158,4 @@ TEST(MessageFileTest, what_is_wrong_is_named) {
   }
 }
 
-} // namespace
+} // namespace message_file_test

@@ -10,7 +10,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace queue_look_test {
 
 namespace json = boost::json;
 
@@ -125,5 +125,5 @@ TEST_F(QueueLookTest, counting_and_searching_go_in_steps) {
   EXPECT_LE(turns_, 2U) << "without a filter it is known";
 }
 
-} // namespace
+} // namespace queue_look_test
 } // namespace queue_test

@@ -9,7 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 
-namespace {
+namespace user_names_test {
 
 using namespace mta;
 using Clock = std::chrono::steady_clock;
@@ -61,4 +61,4 @@ TEST(UserNamesTest, the_system_knows_root) {
   EXPECT_EQ(name, "root");
 }
 
-} // namespace
+} // namespace user_names_test

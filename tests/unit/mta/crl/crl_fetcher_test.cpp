@@ -15,7 +15,7 @@
 #include "tests/support/log_capture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace crl_fetcher_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -207,8 +207,9 @@ TEST_F(Crl, the_signature_must_be_of_the_ca_that_the_rule_trusts) {
   EXPECT_EQ(kept(), foreign);
   EXPECT_EQ(next(list, 11min), "") << "verified, it takes the place of what was not";
   EXPECT_EQ(kept(), list);
-  EXPECT_NE(next(foreign).find("is of CN=Other CA, which is no CA of `trust`"), std::string::npos);
-  EXPECT_NE(next(foreign, 24h * 20).find("which is no CA of `trust`"), std::string::npos) << "the kept one has expired";
+  EXPECT_NE(next(foreign).find("is of CN=Other CA, which is not a CA of `trust`"), std::string::npos);
+  EXPECT_NE(next(foreign, 24h * 20).find("which is not a CA of `trust`"), std::string::npos)
+      << "the kept one has expired";
   EXPECT_EQ(kept(), list);
 }
 
@@ -288,4 +289,4 @@ TEST_F(Crl, start_fetches_and_stop_ends_it) {
   EXPECT_EQ(kept(), list);
 }
 
-} // namespace
+} // namespace crl_fetcher_test

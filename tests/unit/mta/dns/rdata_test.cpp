@@ -7,7 +7,7 @@
 
 #include "tls/dane.hpp"
 
-namespace {
+namespace rdata_test {
 
 std::vector<unsigned char> octets(std::string_view text) {
   return {text.begin(), text.end()};
@@ -110,4 +110,4 @@ TEST(Address, has_its_exact_size) {
   }
 }
 
-} // namespace
+} // namespace rdata_test

@@ -12,7 +12,7 @@
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/memory_log.hpp"
 
-namespace {
+namespace resolver_health_test {
 
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
@@ -199,4 +199,4 @@ TEST(ResolverHealth, NamesOfOursAreAskedAbout) {
   EXPECT_EQ(mta::health_names(config), std::vector<std::string>{"known.example"});
 }
 
-} // namespace
+} // namespace resolver_health_test

@@ -11,7 +11,7 @@
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/memory_log.hpp"
 
-namespace {
+namespace truth_test_test {
 
 using namespace std::chrono_literals;
 using mta::TruthReport;
@@ -255,4 +255,4 @@ TEST(TruthTest, WithoutNamesItAsksNothing) {
   EXPECT_THAT(log.lines, IsEmpty());
 }
 
-} // namespace
+} // namespace truth_test_test

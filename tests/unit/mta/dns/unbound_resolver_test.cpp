@@ -25,7 +25,7 @@
 
 #include "mta/dns/resolver.hpp"
 
-namespace {
+namespace unbound_resolver_test {
 
 namespace asio = boost::asio;
 using smtp::DnsStatus;
@@ -525,7 +525,7 @@ TEST(Resolver, a_record_that_cannot_be_read_takes_nothing_from_the_others) {
   {
     Scripted t({"\0\x0a\7foo bar\4test\0"s});
     const auto mx = run(t.resolver->mx("plain.test"));
-    EXPECT_EQ(mx.status, DnsStatus::ok) << "there are MX records: the domain's own address is no host";
+    EXPECT_EQ(mx.status, DnsStatus::ok) << "there are MX records: the domain's own address is not a host";
     EXPECT_TRUE(mx.records.empty());
     EXPECT_EQ(mx.unreadable, 1U);
     EXPECT_EQ(mx.detail, "a name holds the octet 0x20");
@@ -695,7 +695,7 @@ TEST(Resolver, says_which_option_or_file_is_wrong) {
   const BadConfig rows[] = {
       {"a trust anchor file that is not there", [](auto &c) { c.trust_anchor = "/nowhere/root.key"; },
        "/nowhere/root.key"},
-      {"an anchor that is no record", [](auto &c) { c.extra_anchors.push_back("this is no record"); }, ""},
+      {"an anchor that is not a record", [](auto &c) { c.extra_anchors.push_back("this is not a record"); }, ""},
       {"a hosts file that is not there", [](auto &c) { c.hosts_file = "/nowhere/hosts"; }, "/nowhere/hosts"},
       {"a timeout of nothing", [](auto &c) { c.timeout = std::chrono::milliseconds(0); }, "timeout"},
   };
@@ -710,4 +710,4 @@ TEST(Resolver, says_which_option_or_file_is_wrong) {
   }
 }
 
-} // namespace
+} // namespace unbound_resolver_test

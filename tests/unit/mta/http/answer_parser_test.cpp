@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace answer_parser_test {
 
 using mta::HttpAnswer;
 using mta::HttpAnswerParser;
@@ -54,8 +54,8 @@ TEST(HttpAnswerParser, good_answers) {
        "HTTP/1.1 404 Not Found\r\nContent-Length: 999999\r\n\r\n", 404, "", ""},
       {"an error whose body ends with the connection", "HTTP/1.1 503 Busy\r\nContent-Type: text/html\r\n\r\n<html>",
        503, "text/html", ""},
-      {"identity is no coding", "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 1\r\n\r\nx", 200, "",
-       "x"},
+      {"identity is not a coding", "HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 1\r\n\r\nx", 200,
+       "", "x"},
       {"HTTP/1.0 with a length", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, "", "x"},
   };
   for (const auto &row : rows)
@@ -89,7 +89,7 @@ TEST(HttpAnswerParser, bad_answers) {
       {"a field without a colon", "HTTP/1.1 200 OK\r\nContent\r\n\r\n", ErrorCode::protocol, "not HTTP/1.1"},
       {"a bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", ErrorCode::protocol, "not HTTP/1.1"},
       {"no length at all", "HTTP/1.1 200 OK\r\n\r\nhello", ErrorCode::protocol, "neither Content-Length nor"},
-      {"a length that is no number", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", ErrorCode::protocol,
+      {"a length that is not a number", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", ErrorCode::protocol,
        "not HTTP/1.1"},
       {"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", ErrorCode::protocol,
        "not HTTP/1.1"},
@@ -175,4 +175,4 @@ TEST(HttpAnswerParser, a_body_that_ends_with_the_connection_where_that_cannot_be
   EXPECT_EQ(over.error().code, ErrorCode::too_long) << "the limit holds";
 }
 
-} // namespace
+} // namespace answer_parser_test

@@ -12,7 +12,7 @@
 #include "tests/support/http_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace fetch_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -326,4 +326,4 @@ TEST_F(Fetch, https_without_a_trust_store_is_refused) {
   expect_failure(request("https://www.example.org/"), ErrorCode::not_permitted, "not set up");
 }
 
-} // namespace
+} // namespace fetch_test

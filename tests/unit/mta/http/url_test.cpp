@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace url_test {
 
 using mta::parse_url;
 using mta::Url;
@@ -54,11 +54,11 @@ TEST(Url, addresses_that_are_fetched) {
        "http://[2001:db8::1]:81/ca.crl",
        {http, "2001:db8::1", 81, "/ca.crl"},
        "http://[2001:db8::1]:81/ca.crl"},
-      {"a colon in the path is no port",
+      {"a colon in the path is not a port",
        "http://example.org/a:b",
        {http, "example.org", 80, "/a:b"},
        "http://example.org/a:b"},
-      {"an @ in the path is no user",
+      {"an @ in the path is not a user",
        "http://example.org/a@b",
        {http, "example.org", 80, "/a@b"},
        "http://example.org/a@b"},
@@ -91,11 +91,11 @@ TEST(Url, addresses_that_are_refused) {
       {"a control character", "https://example.org/a\r\nHost: b", "%XX"},
       {"a NUL", std::string("https://example.org/a\0b", 23), "%XX"},
       {"an octet over 127", "https://example.org/\xc3\xa9", "%XX"},
-      {"a host that is no name", "https://exa!mple.org/", "host is wrong"},
+      {"a host that is not a name", "https://exa!mple.org/", "host is wrong"},
       {"a host with a U-label", "https://b\xc3\xbc.example/", "A-labels"},
       {"port 0", "https://example.org:0/", "between 1 and 65535"},
       {"a port over 65535", "https://example.org:65536/", "between 1 and 65535"},
-      {"a port that is no number", "https://example.org:https/", "between 1 and 65535"},
+      {"a port that is not a number", "https://example.org:https/", "between 1 and 65535"},
       {"an empty port", "https://example.org:/", "between 1 and 65535"},
       {"a port with many zeros", "https://example.org:0000443/", "between 1 and 65535"},
       {"an address over https", "https://192.0.2.1/", "needs the name of a host"},
@@ -117,4 +117,4 @@ TEST(Url, the_limit_itself_passes) {
   EXPECT_TRUE(parse_url("https://example.org/" + std::string(1980, 'a')));
 }
 
-} // namespace
+} // namespace url_test

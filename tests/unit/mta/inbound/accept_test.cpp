@@ -7,7 +7,7 @@
 
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace accept_test {
 
 using support::Certificates;
 using support::InboundFixture;
@@ -247,4 +247,4 @@ TEST(InboundAccept, AnAddressInUseIsAnErrorThatNamesTheListener) {
   }
 }
 
-} // namespace
+} // namespace accept_test

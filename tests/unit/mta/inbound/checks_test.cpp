@@ -8,7 +8,7 @@
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace checks_test {
 
 using support::base_config;
 using support::InboundFixture;
@@ -466,4 +466,4 @@ TEST(InboundChecks, ALargeBodyInManyPiecesIsSignedAndVerifies) {
   EXPECT_TRUE(has(message, "Message-ID: ") && has(message, "Date: "));
 }
 
-} // namespace
+} // namespace checks_test

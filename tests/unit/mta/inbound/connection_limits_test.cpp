@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace connection_limits_test {
 
 using mta::LimitConfig;
 using mta::inbound::ConnectionLimits;
@@ -305,4 +305,4 @@ TEST(ConnectionLimits, AnOpenConnectionIsStillCountedAfterAFloodOfOthers) {
   EXPECT_FALSE(limits.admit(kept, config, start));
 }
 
-} // namespace
+} // namespace connection_limits_test

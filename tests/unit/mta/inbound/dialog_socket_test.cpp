@@ -11,7 +11,7 @@
 #include "tests/support/dialog_script.hpp"
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace dialog_socket_test {
 
 using support::InboundFixture;
 using support::SmtpClient;
@@ -162,4 +162,4 @@ INSTANTIATE_TEST_SUITE_P(Scripts, DialogSocket, testing::ValuesIn(scripts()),
                            return script.param.stem().string();
                          });
 
-} // namespace
+} // namespace dialog_socket_test

@@ -11,7 +11,7 @@
 
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace end_test {
 
 using support::base_config;
 using support::InboundFixture;
@@ -227,4 +227,4 @@ TEST(InboundEnd, MemoryOfIdleSessionsIsPrinted) {
   }
 }
 
-} // namespace
+} // namespace end_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace faults_test {
 
 using support::base_config;
 using support::InboundFixture;
@@ -261,4 +261,4 @@ TEST(InboundFaults, AMessageIsKeptWhenTheClientVanishesBeforeTheReply) {
   EXPECT_EQ(fixture.log.wait_for("reply_lost").fields.at("id"), mta::QueueId{1}.to_string());
 }
 
-} // namespace
+} // namespace faults_test

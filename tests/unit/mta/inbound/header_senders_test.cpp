@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace header_senders_test {
 
 struct Row {
   const char *name;
@@ -56,4 +56,4 @@ TEST(HeaderSenders, MustBeAmongTheAllowedOnes) {
   }
 }
 
-} // namespace
+} // namespace header_senders_test

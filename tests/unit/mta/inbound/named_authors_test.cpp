@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace named_authors_test {
 
 struct Row {
   const char *name;
@@ -16,7 +16,7 @@ struct Row {
 TEST(NamedAuthors, AreThoseOfFromAndAllOfThemWhereItCannotBeTold) {
   const std::vector<Row> rows = {
       {"one", "From: Bob <bob@partner.example>\r\n", {"partner.example"}},
-      {"what stands in the name is no author", "From: \"bob@partner.example\" <x@y.example>\r\n", {"y.example"}},
+      {"what stands in the name is not an author", "From: \"bob@partner.example\" <x@y.example>\r\n", {"y.example"}},
       {"two", "From: a@y.example, b@Partner.Example\r\n", {"y.example", "partner.example"}},
       {"two fields", "From: a@y.example\r\nFrom: b@partner.example\r\n", {"partner.example", "y.example"}},
       {"an angle that does not end",
@@ -38,4 +38,4 @@ TEST(NamedAuthors, NoneIsHiddenBehindManyFields) {
   EXPECT_NE(std::find(found.begin(), found.end(), "partner.example"), found.end());
 }
 
-} // namespace
+} // namespace named_authors_test

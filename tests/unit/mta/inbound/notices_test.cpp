@@ -5,7 +5,7 @@
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace notices_test {
 
 using mta::SenderStanding;
 using support::base_config;
@@ -201,4 +201,4 @@ TEST(InboundNotices, the_received_field_can_hide_a_client_of_ours) {
   }
 }
 
-} // namespace
+} // namespace notices_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace refusal_log_test {
 
 using mta::LogLevel;
 using mta::inbound::named_path;
@@ -50,4 +50,4 @@ TEST(NamedPath, IsWhatStandsBehindTheColon) {
     EXPECT_EQ(named_path(row.line), row.path) << row.line;
 }
 
-} // namespace
+} // namespace refusal_log_test

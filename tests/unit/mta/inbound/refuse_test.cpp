@@ -10,7 +10,7 @@
 
 #include "tests/support/inbound_fixture.hpp"
 
-namespace {
+namespace refuse_test {
 
 using support::base_config;
 using support::Certificates;
@@ -213,7 +213,7 @@ TEST(InboundRefuse, ASenderWithoutDomainIsCompletedOnARelayListenerOnly) {
   InboundFixture fixture(std::move(config));
   SmtpClient client = fixture.greeted();
   EXPECT_EQ(client.ask("MAIL FROM:<root>\r\n").substr(0, 3), "250");
-  EXPECT_EQ(client.ask("RCPT TO:<root>\r\n").substr(0, 3), "501") << "the origin is no domain of ours";
+  EXPECT_EQ(client.ask("RCPT TO:<root>\r\n").substr(0, 3), "501") << "the origin is not a domain of ours";
   EXPECT_EQ(client.ask("RCPT TO:<alice@example.org>\r\n").substr(0, 3), "250");
   client.ask("DATA\r\n");
   EXPECT_EQ(client.ask("Subject: x\r\n\r\ny\r\n.\r\n").substr(0, 3), "250");
@@ -623,7 +623,7 @@ const std::vector<LoggedRow> logged_rows = {
      {mail, "RCPT TO:<nobody@example.org>\r\n"},
      mta::LogLevel::info,
      {{"command", "RCPT"}, {"from", "<ann@sender.example>"}, {"to", "<nobody@example.org>"}, {"line", ""}}},
-    {"a recipient that is no address",
+    {"a recipient that is not an address",
      {},
      {mail, "RCPT TO:<a@b@example.org>\r\n"},
      mta::LogLevel::info,
@@ -644,7 +644,7 @@ const std::vector<LoggedRow> logged_rows = {
      {rcpt},
      mta::LogLevel::info,
      {{"command", "RCPT"}, {"from", ""}, {"to", "alice@example.org"}, {"line", "RCPT TO:<alice@example.org>"}}},
-    {"a sender that is no address",
+    {"a sender that is not an address",
      {},
      {"MAIL FROM:<ann@@sender.example> SIZE=3\r\n"},
      mta::LogLevel::info,
@@ -652,7 +652,7 @@ const std::vector<LoggedRow> logged_rows = {
       {"from", "<ann@@sender.example>"},
       {"to", ""},
       {"line", "MAIL FROM:<ann@@sender.example> SIZE=3"}}},
-    {"what is no command",
+    {"what is not a command",
      {},
      {"XSECRET hunter2 hunter2 hunter2 hunter2\r\n"},
      mta::LogLevel::info,
@@ -815,4 +815,4 @@ TEST(InboundRefuse, TheLinesOfOneAndOfManyRecipientsSayTheSame) {
   EXPECT_EQ(second.fields.at("to"), "bob@example.org");
 }
 
-} // namespace
+} // namespace refuse_test

@@ -8,7 +8,7 @@
 
 #include "mta/log/time_stamp.hpp"
 
-namespace {
+namespace format_test {
 
 struct Row {
   std::string name;
@@ -103,4 +103,4 @@ TEST(FormatTest, time_stamps_are_utc_with_milliseconds) {
     EXPECT_EQ(mta::format_time_stamp(system_clock::time_point(row.since)), row.text);
 }
 
-} // namespace
+} // namespace format_test

@@ -15,7 +15,7 @@
 
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace mail_log_test {
 
 class MailLogTest : public testing::Test {
 protected:
@@ -236,4 +236,4 @@ TEST_F(StalledLogTest, a_reopen_goes_on_in_another_file) {
   EXPECT_TRUE(found);
 }
 
-} // namespace
+} // namespace mail_log_test

@@ -4,7 +4,7 @@
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
-namespace {
+namespace printable_test {
 
 using namespace mta;
 
@@ -48,4 +48,4 @@ TEST(MakeUtf8, every_string_of_a_value_can_be_read_again) {
   EXPECT_EQ(read.at("inner").at("host").as_string(), "\\xf0\\x9f");
 }
 
-} // namespace
+} // namespace printable_test

@@ -5,7 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 
-namespace {
+namespace connect_test {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -155,4 +155,4 @@ TEST(AlternateFamilies, begins_with_the_first_family_and_keeps_each_order) {
   }
 }
 
-} // namespace
+} // namespace connect_test

@@ -11,7 +11,7 @@
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
 
-namespace {
+namespace watchdog_test {
 
 using mta::Task;
 using mta::Watchdog;
@@ -159,4 +159,4 @@ TEST(Watchdog, StoppedItExpiresNothing) {
   EXPECT_FALSE(outcome.error);
 }
 
-} // namespace
+} // namespace watchdog_test

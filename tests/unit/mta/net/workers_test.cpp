@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace workers_test {
 
 using mta::Workers;
 
@@ -61,4 +61,4 @@ TEST(Workers, DestructionStopsThem) {
   SUCCEED();
 }
 
-} // namespace
+} // namespace workers_test

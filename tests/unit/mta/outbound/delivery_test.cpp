@@ -8,7 +8,7 @@
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
 namespace test {
-namespace {
+namespace delivery_test {
 
 using mta::FailureCause;
 using Kind = mta::RecipientResult::Kind;
@@ -901,5 +901,5 @@ TEST_F(DeliveryTest, destinations_are_domains_literals_and_routes) {
     EXPECT_EQ(mta::destination_of(config, smtp::Mailbox::parse(row.mailbox).value()), row.destination) << row.mailbox;
 }
 
-} // namespace
+} // namespace delivery_test
 } // namespace test

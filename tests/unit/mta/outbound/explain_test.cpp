@@ -8,7 +8,7 @@
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
 namespace test {
-namespace {
+namespace explain_test {
 
 class FakePolicies final : public mta::StsPolicies {
 public:
@@ -244,5 +244,5 @@ TEST_F(ExplainTest, recipients_of_ours_are_known_or_unknown) {
   EXPECT_NE(unknown.summary.find("is refused"), std::string::npos);
 }
 
-} // namespace
+} // namespace explain_test
 } // namespace test

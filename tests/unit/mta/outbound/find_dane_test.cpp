@@ -7,7 +7,7 @@
 #include "tests/support/fake_resolver.hpp"
 
 namespace test {
-namespace {
+namespace find_dane_test {
 
 using State = policy::DaneFacts::State;
 using smtp::DnsTrust;
@@ -148,5 +148,5 @@ TEST(FindDane, the_port_is_part_of_the_name) {
   EXPECT_EQ(find(dns, std::move(asked)).state, State::usable);
 }
 
-} // namespace
+} // namespace find_dane_test
 } // namespace test

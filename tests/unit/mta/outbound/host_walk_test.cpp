@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace host_walk_test {
 
 using namespace mta;
 using Kind = RecipientResult::Kind;
@@ -368,4 +368,4 @@ TEST(HostWalk, the_unsure_end_is_remembered_by_the_reply) {
   EXPECT_EQ(unsure_end(state), "");
 }
 
-} // namespace
+} // namespace host_walk_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace load_test {
 
 using mta::OutboundLoad;
 
@@ -91,4 +91,4 @@ TEST(OutboundLoad, a_host_that_turns_one_more_away_takes_as_many_as_there_are) {
   EXPECT_TRUE(load->note_no_room(other, now + 3s));
 }
 
-} // namespace
+} // namespace load_test

@@ -8,7 +8,7 @@
 #include "tls/certificate.hpp"
 
 namespace test {
-namespace {
+namespace policy_sources_test {
 
 using Kind = mta::RecipientResult::Kind;
 using smtp::DnsTrust;
@@ -375,5 +375,5 @@ TEST_F(PolicySources, the_sessions_of_our_tls_reports_are_not_counted) {
   EXPECT_TRUE(sessions.seen.empty());
 }
 
-} // namespace
+} // namespace policy_sources_test
 } // namespace test

@@ -8,7 +8,7 @@
 #include "tests/unit/mta/outbound/outbound_fixture.hpp"
 
 namespace test {
-namespace {
+namespace probe_test {
 
 constexpr const char *domain = "partner.test";
 constexpr const char *host = "mx.partner.test";
@@ -195,5 +195,5 @@ TEST_F(ProbeTest, a_domain_without_hosts_is_told) {
   EXPECT_NE(results[0].problem, "");
 }
 
-} // namespace
+} // namespace probe_test
 } // namespace test

@@ -6,7 +6,7 @@
 #include "tls/certificate.hpp"
 
 namespace test {
-namespace {
+namespace tls_test {
 
 using tls::Level;
 using Kind = mta::RecipientResult::Kind;
@@ -374,5 +374,5 @@ TEST_F(OutboundTlsCases, a_kept_connection_is_not_used_for_a_stricter_requiremen
   EXPECT_EQ(server.connections(), 2U);
 }
 
-} // namespace
+} // namespace tls_test
 } // namespace test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace agenda_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -508,4 +508,4 @@ TEST_F(AgendaCrowd, one_that_fills_its_host_alone_keeps_what_it_has) {
   }
 }
 
-} // namespace
+} // namespace agenda_test

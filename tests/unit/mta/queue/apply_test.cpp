@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace apply_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -263,4 +263,4 @@ TEST(ApplyTest, a_full_mailbox_is_tried_for_a_time_of_its_own) {
   }
 }
 
-} // namespace
+} // namespace apply_test

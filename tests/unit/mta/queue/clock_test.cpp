@@ -5,7 +5,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace clock_test {
 
 TEST(QueueClockTest, it_follows_what_passes_and_tells_of_a_jump) {
   WallTime wall = start_time;
@@ -308,5 +308,5 @@ TEST_F(ClockTest, a_day_of_jumps_and_restarts_loses_nothing_and_leaves_nothing_u
   EXPECT_EQ(spool_.stored().size(), ids.size());
 }
 
-} // namespace
+} // namespace clock_test
 } // namespace queue_test

@@ -8,7 +8,7 @@
 
 #include "mta/base/files.hpp"
 
-namespace {
+namespace damaged_files_test {
 
 using namespace mta;
 
@@ -98,4 +98,4 @@ TEST_F(DamagedFilesTest, what_cannot_be_written_is_kept_in_memory) {
   EXPECT_EQ(files.count(), 0U);
 }
 
-} // namespace
+} // namespace damaged_files_test

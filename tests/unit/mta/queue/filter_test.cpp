@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace filter_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -121,4 +121,4 @@ TEST(FilterTest, null_senders_and_reasons_of_holds_match) {
   EXPECT_TRUE(matches(held(true), message, now));
 }
 
-} // namespace
+} // namespace filter_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace hold_rules_test {
 
 using namespace mta;
 
@@ -120,4 +120,4 @@ TEST(HoldRulesTest, a_damaged_file_is_an_error_and_no_empty_list) {
   }
 }
 
-} // namespace
+} // namespace hold_rules_test

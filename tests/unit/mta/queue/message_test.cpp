@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace message_test {
 
 using namespace mta;
 
@@ -434,4 +434,4 @@ TEST(RecoveryTest, the_most_recipients_that_the_configuration_allows_can_be_stor
   EXPECT_EQ(decoded->recipients.size(), smtp::most_recipients + 100);
 }
 
-} // namespace
+} // namespace message_test

@@ -4,7 +4,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace partner_queue_test {
 
 policy::Partner partner_queue_partner(const std::string &name, const std::string &pattern, bool outbound) {
   policy::Partner partner;
@@ -79,5 +79,5 @@ TEST_F(PartnerQueueTest, once_an_hour_by_the_steady_clock_and_the_oldest_counts)
   EXPECT_EQ(log.lines.size(), 2U);
 }
 
-} // namespace
+} // namespace partner_queue_test
 } // namespace queue_test

@@ -2,7 +2,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace scheduler_acts_test {
 
 class ActTest : public SchedulerTest {
 protected:
@@ -460,5 +460,5 @@ TEST_F(ActTest, a_standing_hold_holds_what_comes_until_it_is_released) {
   EXPECT_EQ(running(), "2>b.example[0]") << "the rule does not hold it again";
 }
 
-} // namespace
+} // namespace scheduler_acts_test
 } // namespace queue_test

@@ -9,7 +9,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace scheduler_flood_test {
 
 /// Octets in use: of the heap where the allocator tells, else resident (a sanitizer's allocator tells nothing).
 std::size_t memory_in_use() {
@@ -120,5 +120,5 @@ TEST_F(FloodTest, a_thousand_dead_domains_do_not_delay_the_living) {
   EXPECT_EQ(running_.size(), 40U) << "thirty messages for the living start at once";
 }
 
-} // namespace
+} // namespace scheduler_flood_test
 } // namespace queue_test

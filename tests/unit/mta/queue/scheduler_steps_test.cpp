@@ -5,7 +5,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace scheduler_steps_test {
 
 class StepsTest : public SchedulerTest {
 protected:
@@ -285,5 +285,5 @@ TEST_F(StepsTest, each_of_many_recipients_behind_a_dead_destination_has_its_reas
   EXPECT_EQ(with_reason, recipients.size());
 }
 
-} // namespace
+} // namespace scheduler_steps_test
 } // namespace queue_test

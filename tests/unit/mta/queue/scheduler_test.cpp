@@ -7,7 +7,7 @@
 #include "tests/unit/mta/queue/scheduler_fixture.hpp"
 
 namespace queue_test {
-namespace {
+namespace scheduler_test {
 
 TEST_F(SchedulerTest, one_recipient_delivered_costs_one_act) {
   start();
@@ -602,5 +602,5 @@ TEST_F(SchedulerTest, a_job_under_way_at_a_reload_that_concerns_it_is_followed_b
   EXPECT_EQ(running(), "1>changed.example[0]") << "it began under the old rule";
 }
 
-} // namespace
+} // namespace scheduler_test
 } // namespace queue_test

@@ -10,7 +10,7 @@
 #include "mta/received/read_message.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace conformance_reports_test {
 
 using namespace mta;
 namespace fs = std::filesystem;
@@ -138,4 +138,4 @@ TEST(ConformanceReports, Rfc8460AppendixB) {
   EXPECT_EQ(policies[0].details[2].failure_reason_code, "X509_V_ERR_PROXY_PATH_LENGTH_EXCEEDED");
 }
 
-} // namespace
+} // namespace conformance_reports_test

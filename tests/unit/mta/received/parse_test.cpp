@@ -6,7 +6,7 @@
 #include "mta/received/report_text.hpp"
 #include "tests/support/report_texts.hpp"
 
-namespace {
+namespace parse_test {
 
 using namespace mta;
 using support::dmarc_text;
@@ -336,4 +336,4 @@ TEST(ParseReportTime, FormsAndRefusals) {
     EXPECT_EQ(seconds(wrong), -1) << wrong;
 }
 
-} // namespace
+} // namespace parse_test

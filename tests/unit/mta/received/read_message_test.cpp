@@ -4,7 +4,7 @@
 #include "mta/received/read_message.hpp"
 #include "tests/support/report_texts.hpp"
 
-namespace {
+namespace read_message_test {
 
 using namespace mta;
 using support::base64;
@@ -215,4 +215,4 @@ TEST(ReadReportMessage, ASourceThatFailsIsAnError) {
   EXPECT_EQ(read.error().code, smtp::ErrorCode::io);
 }
 
-} // namespace
+} // namespace read_message_test

@@ -12,7 +12,7 @@
 #include "tests/support/report_texts.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace received_reports_test {
 
 using namespace mta;
 using namespace mta::store;
@@ -280,4 +280,4 @@ TEST_F(ReceivedReportsTest, WhileTheStoreIsLockedNothingIsStoredAndLaterItIs) {
   EXPECT_EQ(listed(), Texts{"r-1"});
 }
 
-} // namespace
+} // namespace received_reports_test

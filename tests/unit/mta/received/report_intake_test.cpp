@@ -17,7 +17,7 @@
 #include "tests/support/report_texts.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace report_intake_test {
 
 using namespace mta;
 using Kind = RecipientResult::Kind;
@@ -235,4 +235,4 @@ TEST(DescribeOwnResults, OursAlone) {
             "spf=pass example.net");
 }
 
-} // namespace
+} // namespace report_intake_test

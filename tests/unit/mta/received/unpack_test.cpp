@@ -4,7 +4,7 @@
 #include "mta/received/unpack.hpp"
 #include "tests/support/report_texts.hpp"
 
-namespace {
+namespace unpack_test {
 
 using namespace mta;
 using support::pack_gzip;
@@ -106,4 +106,4 @@ TEST(Unpack, BombsStopAtTheLimits) {
   EXPECT_EQ(unpack(text, limits).error().detail, "report is over the limit of 10 octets");
 }
 
-} // namespace
+} // namespace unpack_test

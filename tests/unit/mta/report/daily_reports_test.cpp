@@ -15,7 +15,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
 
-namespace {
+namespace daily_reports_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -375,4 +375,4 @@ TEST(ReportTimerTest, cancel_ends_the_wait_and_each_later_one) {
   EXPECT_TRUE(timer->is_cancelled());
 }
 
-} // namespace
+} // namespace daily_reports_test

@@ -8,7 +8,7 @@
 #include "mta/report/gzip.hpp"
 #include "tests/support/dmarc_rows.hpp"
 
-namespace {
+namespace dmarc_report_test {
 
 using namespace mta;
 using support::a_row;
@@ -152,4 +152,4 @@ TEST(GzipTest, what_is_cut_damaged_or_too_long_is_refused) {
   EXPECT_EQ(bomb.error().code, smtp::ErrorCode::too_long);
 }
 
-} // namespace
+} // namespace dmarc_report_test

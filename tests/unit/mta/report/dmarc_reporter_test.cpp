@@ -10,7 +10,7 @@
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/reporter_fixture.hpp"
 
-namespace {
+namespace dmarc_reporter_test {
 
 using namespace mta;
 using support::a_row;
@@ -272,4 +272,4 @@ TEST_F(ReporterTest, a_dry_run_prints_everything_and_marks_nothing) {
   EXPECT_TRUE(days_.marks(date_).value().submitted.empty());
 }
 
-} // namespace
+} // namespace dmarc_reporter_test

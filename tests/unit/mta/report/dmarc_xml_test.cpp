@@ -11,7 +11,7 @@
 #include "source_dir.hpp"
 #include "tests/support/dmarc_rows.hpp"
 
-namespace {
+namespace dmarc_xml_test {
 
 using namespace mta;
 using auth::DmarcPolicy;
@@ -292,4 +292,4 @@ TEST(DmarcXmlTest, what_xml_cannot_hold_is_replaced_and_the_rest_kept) {
   EXPECT_EQ(at(xml, "/feedback/record/identifiers/header_from"), "a b< >??\xC3\xA9");
 }
 
-} // namespace
+} // namespace dmarc_xml_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace notice_text_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -124,4 +124,4 @@ TEST(NoticeTextTest, a_reply_is_remote_only_when_a_server_gave_it) {
   EXPECT_TRUE(is_remote_reply(state));
 }
 
-} // namespace
+} // namespace notice_text_test

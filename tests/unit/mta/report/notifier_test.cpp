@@ -8,7 +8,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
 
-namespace {
+namespace notifier_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -457,4 +457,4 @@ TEST_F(NotifierTest, a_notice_of_mail_for_which_tls_is_optional_says_so_too) {
   }
 }
 
-} // namespace
+} // namespace notifier_test

@@ -12,7 +12,7 @@
 #include "tests/support/http_fixture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace post_report_test {
 
 using namespace mta;
 using testing::HasSubstr;
@@ -92,4 +92,4 @@ TEST_F(PostReport, another_hosts_certificate_gets_nothing) {
   EXPECT_TRUE(server.seen().empty());
 }
 
-} // namespace
+} // namespace post_report_test

@@ -12,7 +12,7 @@
 #include "source_dir.hpp"
 #include "tests/support/dmarc_rows.hpp"
 
-namespace {
+namespace tls_report_test {
 
 using namespace mta;
 namespace json = boost::json;
@@ -186,4 +186,4 @@ TEST(TlsReportNames, are_those_of_sections_4_4_and_5_1) {
             "mx.example.org!company-y.example!1459468800!1459555199.json.gz");
 }
 
-} // namespace
+} // namespace tls_report_test

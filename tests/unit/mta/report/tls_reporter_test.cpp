@@ -14,7 +14,7 @@
 #include "tests/support/memory_spool.hpp"
 #include "tests/support/reporter_fixture.hpp"
 
-namespace {
+namespace tls_reporter_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -372,4 +372,4 @@ TEST_F(TlsDailyTest, nothing_goes_out_while_it_is_switched_off) {
   EXPECT_FALSE(is_complete());
 }
 
-} // namespace
+} // namespace tls_reporter_test

@@ -4,7 +4,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace compaction_test {
 
 class Compaction : public testing::Test {
 protected:
@@ -215,5 +215,5 @@ TEST_F(Compaction, ARemovedMessageDoesNotComeBackThroughAnOldCopy) {
   EXPECT_EQ(recovery.messages[0].id, last);
 }
 
-} // namespace
+} // namespace compaction_test
 } // namespace mta::spool::test

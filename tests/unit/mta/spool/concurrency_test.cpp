@@ -6,7 +6,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace concurrency_test {
 
 /// A folder of its own on the real disk.
 class RealFolder {
@@ -166,5 +166,5 @@ TEST(SpoolOnRealFiles, AFileInPlaceOfTheFolderIsRefused) {
   EXPECT_EQ(missing.error().code, smtp::ErrorCode::not_found);
 }
 
-} // namespace
+} // namespace concurrency_test
 } // namespace mta::spool::test

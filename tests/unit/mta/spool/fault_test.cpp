@@ -2,7 +2,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace fault_test {
 
 constexpr int steps = 45;
 
@@ -161,5 +161,5 @@ TEST(SpoolFault, WhatWasRemovedBeforeAFailureDoesNotComeBack) {
   }
 }
 
-} // namespace
+} // namespace fault_test
 } // namespace mta::spool::test

@@ -2,7 +2,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace model_test {
 
 TEST(SpoolModel, HoldsWhatTheMapHoldsOverManyLives) {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
@@ -47,5 +47,5 @@ TEST(SpoolModel, AnEmptiedSpoolStaysEmptyAndSmall) {
   EXPECT_EQ((*spool)->status().octets, 0U);
 }
 
-} // namespace
+} // namespace model_test
 } // namespace mta::spool::test

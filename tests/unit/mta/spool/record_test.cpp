@@ -11,7 +11,7 @@
 #include "mta/spool/spool.hpp"
 
 namespace mta::spool {
-namespace {
+namespace record_test {
 
 TEST(Crc32c, GivesThePublishedValues) {
   // RFC 3720 appendix B.4.
@@ -206,5 +206,5 @@ TEST(FileName, TellsOursFromOthers) {
   }
 }
 
-} // namespace
+} // namespace record_test
 } // namespace mta::spool

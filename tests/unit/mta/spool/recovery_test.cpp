@@ -5,7 +5,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace recovery_test {
 
 using testing::Test;
 
@@ -439,5 +439,5 @@ TEST_F(SpoolRecovery, AnyOneBitFlippedAnywhereLosesAtMostOneMessage) {
   }
 }
 
-} // namespace
+} // namespace recovery_test
 } // namespace mta::spool::test

@@ -8,7 +8,7 @@
 #include "workload.hpp"
 
 namespace mta::spool::test {
-namespace {
+namespace spool_test {
 
 using smtp::ErrorCode;
 
@@ -532,5 +532,5 @@ TEST_F(SpoolTest, AFullDiskWithoutAReserveOpensAndCatchesUp) {
   EXPECT_TRUE(recovery.messages.empty());
 }
 
-} // namespace
+} // namespace spool_test
 } // namespace mta::spool::test

@@ -1,7 +1,7 @@
 // Store: a -wal that is torn anywhere, and pages with other octets than were written, cost what they held and no more.
 #include "tests/unit/mta/store/store_fixture.hpp"
 
-namespace {
+namespace damage_test {
 
 using namespace mta::store;
 using namespace mta::store::test;
@@ -128,4 +128,4 @@ TEST_F(StoreDamageTest, DamageThatComesWhileItRunsIsFoundByAQuery) {
   EXPECT_GE(notes().size(), 200U) << "what lay before and behind the damage: " << last_told(News::Kind::set_aside);
 }
 
-} // namespace
+} // namespace damage_test

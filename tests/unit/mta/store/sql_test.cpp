@@ -8,7 +8,7 @@
 #include "mta/store/embedded_sql.hpp"
 #include "tests/unit/mta/store/store_fixture.hpp"
 
-namespace {
+namespace sql_test {
 
 using namespace mta::store;
 
@@ -70,4 +70,4 @@ TEST(StoreSql, EveryTableSaysWhatItHolds) {
   }
 }
 
-} // namespace
+} // namespace sql_test

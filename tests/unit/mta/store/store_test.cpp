@@ -10,7 +10,7 @@
 #include "mta/store/embedded_sql.hpp"
 #include "tests/unit/mta/store/store_fixture.hpp"
 
-namespace {
+namespace store_test {
 
 using namespace mta::store;
 using namespace mta::store::test;
@@ -336,4 +336,4 @@ TEST_F(StoreTest, WhatWasCommittedSurvivesAKill) {
   }
 }
 
-} // namespace
+} // namespace store_test

@@ -6,7 +6,7 @@
 #include "mta/store/connection.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace kept_policy_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -141,4 +141,4 @@ TEST_F(KeptPolicyTest, a_damaged_page_puts_the_policies_in_it_in_doubt_and_forge
   EXPECT_GT(found->policies.size(), 50U);
 }
 
-} // namespace
+} // namespace kept_policy_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace publication_test {
 
 using namespace mta;
 
@@ -48,4 +48,4 @@ TEST(StsPublication, the_text_for_people_shows_file_place_and_record) {
   EXPECT_EQ(text.find('\r'), std::string::npos);
 }
 
-} // namespace
+} // namespace publication_test

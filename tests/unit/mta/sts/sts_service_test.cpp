@@ -19,7 +19,7 @@
 #include "tests/support/log_capture.hpp"
 #include "tests/support/test_ca.hpp"
 
-namespace {
+namespace sts_service_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -655,7 +655,7 @@ TEST_F(Sts, names_without_a_policy_host) {
         std::string(61, 'a') + "." + std::string(61, 'b') + "." + std::string(61, 'c') + "." + std::string(61, 'd')}) {
     const auto facts = find(domain);
     EXPECT_EQ(facts.state, State::none) << domain;
-    EXPECT_NE(facts.detail.find("is no domain with a policy host"), std::string::npos) << facts.detail;
+    EXPECT_NE(facts.detail.find("is not a domain with a policy host"), std::string::npos) << facts.detail;
   }
 }
 
@@ -699,4 +699,4 @@ TEST_F(Sts, ten_thousand_kept_policies_are_looked_up_without_a_disk) {
   EXPECT_EQ(fetches(), 0U);
 }
 
-} // namespace
+} // namespace sts_service_test

@@ -12,7 +12,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/temp_folder.hpp"
 
-namespace {
+namespace day_tally_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -109,4 +109,4 @@ TEST_F(DayTallyTest, a_full_disk_keeps_unique_rows_within_the_limit_of_memory) {
   EXPECT_EQ(tally->status().pending, 0U);
 }
 
-} // namespace
+} // namespace day_tally_test

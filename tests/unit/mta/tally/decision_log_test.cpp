@@ -6,7 +6,7 @@
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
 
-namespace {
+namespace decision_log_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -229,7 +229,7 @@ TEST_F(AddressTest, the_attempts_of_an_address_are_found_the_newest_first) {
   EXPECT_EQ(ids("<BOB@goal.example>"), "4 2 1 ");
   EXPECT_EQ(ids("bob@goal.exampl"), "") << "not a part of one";
   EXPECT_EQ(ids("ann@sender.example"), "4 3 2 1 ") << "as the sender";
-  EXPECT_EQ(ids("example.gov.uk"), "") << "a domain is no address";
+  EXPECT_EQ(ids("example.gov.uk"), "") << "a domain is not an address";
   EXPECT_EQ(ids("bob@goal.example", noon + 30s), "4 2 ");
   EXPECT_EQ(ids("bob@goal.example", noon + 36h), "");
   EXPECT_EQ(ids("bob@goal.example", {}, 2), "4 2 cut");
@@ -267,4 +267,4 @@ TEST_F(AddressTest, a_row_holds_as_many_recipients_as_have_room) {
   EXPECT_EQ(log_of_decisions_->dropped(), 0U);
 }
 
-} // namespace
+} // namespace decision_log_test

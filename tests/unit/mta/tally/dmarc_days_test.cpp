@@ -7,7 +7,7 @@
 
 #include "tests/support/dmarc_rows.hpp"
 
-namespace {
+namespace dmarc_days_test {
 
 using namespace mta;
 using std::chrono::seconds;
@@ -207,4 +207,4 @@ INSTANTIATE_TEST_SUITE_P(Rows, DayTest,
                                          DayRow{"26-11-22"}, DayRow{""}, DayRow{"2026-11-22 "}, DayRow{"-026-11-22"},
                                          DayRow{"2026-+1-22"}));
 
-} // namespace
+} // namespace dmarc_days_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/dmarc_rows.hpp"
 
-namespace {
+namespace dmarc_row_test {
 
 using namespace mta;
 using auth::DmarcPolicy;
@@ -164,7 +164,7 @@ TEST(DmarcRowTest, a_row_has_what_the_checks_found) {
   EXPECT_EQ(row->spf, (std::vector<SpfFact>{{"news.example.com", SpfScope::mail_from, auth::SpfResult::pass}}))
       << "HELO was not checked";
   EXPECT_EQ(row->dkim, (std::vector<DkimFact>{{"example.com", "s1", auth::DkimResult::policy}}))
-      << "result none is no signature";
+      << "result none is not a signature";
   EXPECT_EQ(row->envelope_to, "example.org");
 }
 
@@ -296,4 +296,4 @@ TEST(DmarcRowTest, over_the_limits_texts_are_cut_and_entries_left_out) {
   EXPECT_EQ(encode_row(*read), octets);
 }
 
-} // namespace
+} // namespace dmarc_row_test

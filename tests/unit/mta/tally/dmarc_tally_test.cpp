@@ -12,7 +12,7 @@
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
 
-namespace {
+namespace dmarc_tally_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -233,4 +233,4 @@ TEST_F(DmarcTallyTest, a_folder_that_cannot_be_is_an_error) {
   EXPECT_FALSE(DmarcTally::open(options_, log_));
 }
 
-} // namespace
+} // namespace dmarc_tally_test

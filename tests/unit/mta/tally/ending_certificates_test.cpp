@@ -8,7 +8,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/tls_sessions.hpp"
 
-namespace {
+namespace ending_certificates_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -105,4 +105,4 @@ TEST(EndingCertificates, ACaIsToldByItsFileAndSubject) {
               1U);
 }
 
-} // namespace
+} // namespace ending_certificates_test

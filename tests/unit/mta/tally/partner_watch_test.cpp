@@ -10,7 +10,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/tls_sessions.hpp"
 
-namespace {
+namespace partner_watch_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -250,4 +250,4 @@ TEST_F(PartnerWatchTest, days_that_are_kept_long_enough_are_removed) {
   EXPECT_EQ(evidence_files(folder).list().value().size(), 2U);
 }
 
-} // namespace
+} // namespace partner_watch_test

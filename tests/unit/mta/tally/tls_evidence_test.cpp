@@ -7,7 +7,7 @@
 #include "tests/support/memory_log.hpp"
 #include "tests/support/tls_sessions.hpp"
 
-namespace {
+namespace tls_evidence_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -305,4 +305,4 @@ TEST_F(TlsEvidenceTest, no_folder_is_no_evidence) {
   EXPECT_TRUE(stored->rows.empty());
 }
 
-} // namespace
+} // namespace tls_evidence_test

@@ -9,7 +9,7 @@
 #include "tests/support/temp_folder.hpp"
 #include "tests/support/tls_sessions.hpp"
 
-namespace {
+namespace tls_memory_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -522,4 +522,4 @@ TEST_F(TlsMemoryTest, all_that_is_remembered_reads_back) {
   EXPECT_EQ(stored().domains, std::vector<DomainMemory>{memory});
 }
 
-} // namespace
+} // namespace tls_memory_test

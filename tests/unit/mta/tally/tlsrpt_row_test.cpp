@@ -8,7 +8,7 @@
 
 #include "policy/chain_judgement.hpp"
 
-namespace {
+namespace tlsrpt_row_test {
 
 using namespace mta;
 using policy::DaneFacts;
@@ -395,4 +395,4 @@ TEST(TlsrptRowOctets, keep_to_the_limits) {
   EXPECT_TRUE(read.policy.mx_hosts.empty()) << "the strings took the room";
 }
 
-} // namespace
+} // namespace tlsrpt_row_test

@@ -10,7 +10,7 @@
 #include "tests/support/dmarc_rows.hpp"
 #include "tests/support/memory_log.hpp"
 
-namespace {
+namespace tlsrpt_tally_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
@@ -103,4 +103,4 @@ TEST_F(TlsrptTallyTest, a_row_over_the_limit_is_dropped_and_said) {
   EXPECT_EQ(seen, longest_tally_row);
 }
 
-} // namespace
+} // namespace tlsrpt_tally_test

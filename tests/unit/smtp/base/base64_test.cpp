@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace base64_test {
 
 TEST(Base64, GoesBothWays) {
   for (const std::string text : {"", "a", "ab", "abc", "abcd", "\xff\xfe\xfd"})
@@ -15,4 +15,4 @@ TEST(Base64, GoesBothWays) {
     EXPECT_EQ(smtp::from_base64(text), std::nullopt) << text;
 }
 
-} // namespace
+} // namespace base64_test

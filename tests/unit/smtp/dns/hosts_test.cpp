@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace hosts_test {
 
 using smtp::DnsAnswer;
 using smtp::DnsStatus;
@@ -60,7 +60,7 @@ TEST(SelectHosts, answers_become_the_list_of_hosts_to_try) {
       {"twice in other letters", answer({{10, "a"}, {20, "A"}}), {"a"}},
       {"what cannot be read is passed over", unreadable({{20, "b"}, {10, "a"}}), {"a", "b"}},
       {"no MX: the domain itself", answer({}, DnsStatus::no_data), {"example.org"}},
-      {"an answer without records is no MX", answer({}), {"example.org"}},
+      {"an answer without records is not an MX", answer({}), {"example.org"}},
       {"our own name and what is not better go",
        answer({{10, "a"}, {20, "mx.us.example"}, {20, "b"}, {30, "c"}}),
        {"a"}},
@@ -96,7 +96,7 @@ TEST(SelectHosts, refusals_say_why_and_whether_for_good) {
       {"bogus with records", bogus, ErrorCode::dns_temporary, "MX of example.org: no usable answer"},
       {"null MX", answer({{0, ""}}), ErrorCode::dns_permanent,
        "domain accepts no mail: example.org has a null MX (RFC 7505)"},
-      {"no MX record can be read: the domain itself is no host then", unreadable({}), ErrorCode::dns_permanent,
+      {"no MX record can be read: the domain itself is not a host then", unreadable({}), ErrorCode::dns_permanent,
        "none of the 1 MX records of example.org names a host: a name holds the octet 0x20"},
       {"what can be read is the root", unreadable({{0, ""}}), ErrorCode::dns_permanent,
        "no MX record of example.org names a host; 1 cannot be read: a name holds the octet 0x20"},
@@ -159,4 +159,4 @@ TEST(SelectHosts, trust_is_that_of_the_answer_or_of_its_authenticated_absence) {
   }
 }
 
-} // namespace
+} // namespace hosts_test

@@ -8,7 +8,7 @@
 
 #include "smtp/base/text.hpp"
 
-namespace {
+namespace eight_bit_test {
 
 using smtp::SevenBitConverter;
 
@@ -61,7 +61,7 @@ TEST(SevenBitConverter, Table) {
        "Content-Type: text/plain; charset=unknown-8bit\r\nContent-Transfer-Encoding: quoted-printable\r\nMIME-Version: "
        "1.0\r\n\r\ncaf=E9\r\n",
        "\r\ncaf\xE9\r\n"},
-      {"what is no text becomes base64",
+      {"what is not text becomes base64",
        mime + "Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\xFF\r\n" + std::string(60, 'a') +
            "\r\n",
        mime + "Content-Type: image/x\r\nContent-Transfer-Encoding: base64\r\n\r\n"
@@ -260,4 +260,4 @@ TEST(SevenBitConverter, NothingAbove127IsLeftInABodyWhateverItIs) {
   }
 }
 
-} // namespace
+} // namespace eight_bit_test

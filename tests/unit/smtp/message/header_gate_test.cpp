@@ -6,7 +6,7 @@
 
 #include "smtp/message/field_name.hpp"
 
-namespace {
+namespace header_gate_test {
 
 using smtp::HeaderGate;
 using smtp::HeaderRule;
@@ -132,4 +132,4 @@ TEST(HeaderFieldName, Table) {
     EXPECT_EQ(smtp::header_field_name(none), "") << none;
 }
 
-} // namespace
+} // namespace header_gate_test

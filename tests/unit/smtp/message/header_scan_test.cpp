@@ -4,7 +4,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace header_scan_test {
 
 using smtp::HeaderScanner;
 using smtp::MessageFacts;
@@ -60,9 +60,9 @@ TEST(HeaderScanner, facts_are_the_same_in_every_cut) {
        })},
       {"fields in the body are not fields", "X: y\r\n\r\n", "Received: x\r\nDate: x\r\n", 13, {}},
       {"a body without header", "\r\n", "Received: x\r\n", 13, {}},
-      {"a line that is no field ends the header in front of it", "From: a\r\n", "no field here\r\nReceived: x\r\n", 15,
-       facts([](MessageFacts &f) { f.has_from = true; })},
-      {"a folded line that continues nothing is no field", "", " x: y\r\nReceived: x\r\n", 13, {}},
+      {"a line that is not a field ends the header in front of it", "From: a\r\n", "no field here\r\nReceived: x\r\n",
+       15, facts([](MessageFacts &f) { f.has_from = true; })},
+      {"a folded line that continues nothing is not a field", "", " x: y\r\nReceived: x\r\n", 13, {}},
       {"a header without body or empty line", "From: a\r\nDate: b\r\n", "", 9,
        facts([](MessageFacts &f) { f.has_from = f.has_date = true; })},
       {"names that only begin alike", "Received-SPF: x\r\nX-Date: y\r\nFromage: z\r\n\r\n", "", 17, {}},
@@ -74,7 +74,11 @@ TEST(HeaderScanner, facts_are_the_same_in_every_cut) {
        facts([](MessageFacts &f) { f.has_8bit = true; })},
       {"an octet above 127 in the line that ends the header", "X: y\r\n", "\xC3\xBC\r\n", 6,
        facts([](MessageFacts &f) { f.has_8bit = true; })},
-      {"a name without colon in its first 1200 octets is no name", "X: y\r\n", kilo + kilo + ": z\r\n\r\n", 2005, {}},
+      {"a name without colon in its first 1200 octets is not a name",
+       "X: y\r\n",
+       kilo + kilo + ": z\r\n\r\n",
+       2005,
+       {}},
       {"long values are cut", "Subject: " + kilo + "\r\nMessage-ID: <" + kilo + ">\r\n\r\n", "", 1016,
        facts([&](MessageFacts &f) {
          f.has_message_id = true;
@@ -185,4 +189,4 @@ TEST(HeaderScanner, tls_required_counts_only_as_one_plain_no) {
   EXPECT_FALSE(scan("\r\nTLS-Required: No\r\n", 4096).facts.tls_optional) << "in the body";
 }
 
-} // namespace
+} // namespace header_scan_test

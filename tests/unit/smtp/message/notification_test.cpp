@@ -11,7 +11,7 @@
 #include "source_dir.hpp"
 #include "tests/support/mime_check.hpp"
 
-namespace {
+namespace notification_test {
 
 using namespace std::chrono;
 using smtp::NotificationAction;
@@ -310,4 +310,4 @@ TEST(Notification, it_has_every_field_that_the_reports_of_others_have) {
   EXPECT_GT(looked_at, 20U);
 }
 
-} // namespace
+} // namespace notification_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace plain_text_test {
 
 using smtp::TextCharset;
 
@@ -82,4 +82,4 @@ TEST(PlainText, lines_are_cleaned_and_counted) {
   EXPECT_FALSE(smtp::has_clean_lines(std::string("a\0\r\n", 4)));
 }
 
-} // namespace
+} // namespace plain_text_test

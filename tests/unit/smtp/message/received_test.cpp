@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace {
+namespace received_test {
 
 using smtp::ReceivedFacts;
 using std::chrono::sys_days;
@@ -126,4 +126,4 @@ TEST(Received, dates_are_RFC_5322_in_UTC) {
   EXPECT_EQ(smtp::format_date(system_clock::time_point{} - 1s), "Wed, 31 Dec 1969 23:59:59 +0000");
 }
 
-} // namespace
+} // namespace received_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace address_scope_test {
 
 TEST(SpecialScope, RangesAndTheirNeighbours) {
   const struct {
@@ -68,4 +68,4 @@ TEST(SpecialScope, RangesAndTheirNeighbours) {
     EXPECT_EQ(smtp::special_scope(smtp::IpAddress::parse(row.address).value()), row.scope) << row.address;
 }
 
-} // namespace
+} // namespace address_scope_test

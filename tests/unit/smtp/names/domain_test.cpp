@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace {
+namespace domain_test {
 
 using smtp::Domain;
 using smtp::DomainPattern;
@@ -139,4 +139,4 @@ TEST(DomainPattern, is_written_as_it_is_read) {
     EXPECT_EQ(DomainPattern::parse(text)->to_string(), text);
 }
 
-} // namespace
+} // namespace domain_test

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace {
+namespace ip_address_test {
 
 using smtp::IpAddress;
 using smtp::Network;
@@ -119,7 +119,7 @@ TEST(Network, refuses_bad_prefixes) {
                            "2001:db8::1/32", "2001:db8::/129", "/8", "::ffff:192.0.2.0/24"})
     EXPECT_FALSE(Network::parse(text)) << text;
   EXPECT_EQ(Network::parse("192.0.2.1/24").error().detail,
-            "network \"192.0.2.1/24\" has bits set behind its prefix; 192.0.2.0/24 would be right");
+            "network \"192.0.2.1/24\" has bits set after its prefix; 192.0.2.0/24 would be right");
   EXPECT_EQ(Network::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
   EXPECT_EQ(Network::parse("10.0.0.1")->to_string(), "10.0.0.1/32");
 }
@@ -155,4 +155,4 @@ TEST(SocketAddress, has_an_address_and_a_port) {
   }
 }
 
-} // namespace
+} // namespace ip_address_test

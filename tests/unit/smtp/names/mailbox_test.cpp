@@ -6,7 +6,7 @@
 
 #include <optional>
 
-namespace {
+namespace mailbox_test {
 
 using smtp::Domain;
 using smtp::ForwardPath;
@@ -142,4 +142,4 @@ TEST(Paths, have_brackets_and_drop_source_routes) {
   EXPECT_TRUE(ForwardPath::parse("<Postmaster>")->is_postmaster());
 }
 
-} // namespace
+} // namespace mailbox_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace client_capabilities_test {
 
 using smtp::Capabilities;
 
@@ -36,7 +36,7 @@ TEST(ClientCapabilities, keywords_are_read_and_rubbish_is_passed_over) {
       {"any case", "mx\nstartTLS\nPipelining", {.extended = true, .starttls = true, .pipelining = true}},
       {"SIZE without a number is no limit", "mx\nSIZE", {.extended = true, .size = true}},
       {"SIZE 0 is no limit", "mx\nSIZE 0", {.extended = true, .size = true}},
-      {"a SIZE that is no number", "mx\nSIZE big", {.extended = true, .size = true}},
+      {"a SIZE that is not a number", "mx\nSIZE big", {.extended = true, .size = true}},
       {"a SIZE over 64 bits", "mx\nSIZE 99999999999999999999", {.extended = true, .size = true}},
       {"a keyword within a word", "mx\nXSTARTTLS\nSTARTTLSX\nSTARTTLS-X", {.extended = true}},
       {"the old AUTH= form and an empty line", "mx\nAUTH=PLAIN\n\nDSN ", {.extended = true, .dsn = true}},
@@ -51,4 +51,4 @@ TEST(ClientCapabilities, keywords_are_read_and_rubbish_is_passed_over) {
   }
 }
 
-} // namespace
+} // namespace client_capabilities_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace client_commands_test {
 
 std::string rcpt_with(const std::string &type, const std::string &address) {
   smtp::Recipient recipient{smtp::Mailbox::parse("a@x.example").value(), {}};
@@ -29,4 +29,4 @@ TEST(ClientCommands, an_orcpt_that_grows_past_500_octets_is_left_out) {
   EXPECT_EQ(rcpt_with("utf-8", address), "RCPT TO:<a@x.example>\r\n") << "each becomes \\x{E9}";
 }
 
-} // namespace
+} // namespace client_commands_test

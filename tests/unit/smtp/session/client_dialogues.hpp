@@ -327,7 +327,7 @@ inline std::vector<Dialogue> transaction_dialogues() {
                             {body_on_wire, "250 queued\r\n"},
                             bye},
                   .outcomes = {"permanent 550 5.7.30 local", "permanent 550 5.7.30 local", "delivered 250"}});
-  rows.push_back({.name = "REQUIRETLS in clear is no offer",
+  rows.push_back({.name = "REQUIRETLS in clear is not an offer",
                   .options = options(smtp::StartTlsUse::never),
                   .messages = {changed(message({"b@x.example"}), demanding)},
                   .steps = {{"", greeting}, {ehlo, offering}, bye},

@@ -5,7 +5,7 @@
 
 #include "tests/unit/smtp/session/client_dialogues.hpp"
 
-namespace {
+namespace client_failures_test {
 
 using namespace test;
 using testing::IsEmpty;
@@ -346,4 +346,4 @@ TEST(ClientFailures, an_idle_session_notices_that_the_server_left) {
   }
 }
 
-} // namespace
+} // namespace client_failures_test

@@ -6,7 +6,7 @@
 
 #include "tests/unit/smtp/session/client_dialogues.hpp"
 
-namespace {
+namespace client_session_test {
 
 using namespace test;
 using testing::ElementsAreArray;
@@ -223,4 +223,4 @@ TEST(ClientSession, stored_data_with_a_bare_line_end_never_leaves) {
   }
 }
 
-} // namespace
+} // namespace client_session_test

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace server_session_test {
 
 using namespace smtp;
 
@@ -373,4 +373,4 @@ TEST(ServerSession, what_a_refused_chunk_holds_is_no_command) {
   EXPECT_EQ(codes(output), "250 530 530") << output; // EHLO, the chunk, RSET
 }
 
-} // namespace
+} // namespace server_session_test

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace {
+namespace command_test {
 
 using smtp::Utf8;
 using smtp::Verb;
@@ -151,4 +151,4 @@ TEST(ParseHello, wants_a_printable_word) {
   EXPECT_FALSE(smtp::parse_hello(std::string(256, 'a')));
 }
 
-} // namespace
+} // namespace command_test

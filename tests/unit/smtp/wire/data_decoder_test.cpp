@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace {
+namespace data_decoder_test {
 
 using smtp::BareLf;
 using smtp::DataDecoder;
@@ -244,4 +244,4 @@ TEST(DataDecoder, counted_octets_have_no_dots) {
   }
 }
 
-} // namespace
+} // namespace data_decoder_test

@@ -14,7 +14,7 @@
 #include "smtp/wire/data_decoder.hpp"
 #include "source_dir.hpp"
 
-namespace {
+namespace data_encoder_test {
 
 using smtp::DataEncoder;
 using smtp::DataForm;
@@ -208,4 +208,4 @@ TEST(DataEncoder, the_message_corpus_comes_back_unchanged_from_the_decoder) {
   EXPECT_GT(messages, 200U);
 }
 
-} // namespace
+} // namespace data_encoder_test

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace {
+namespace envelope_test {
 
 TEST(Xtext, is_decoded_and_encoded) {
   struct Row {
@@ -84,4 +84,4 @@ TEST(OriginalRecipient, is_read_by_its_type) {
   }
 }
 
-} // namespace
+} // namespace envelope_test

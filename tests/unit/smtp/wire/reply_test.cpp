@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-namespace {
+namespace reply_test {
 
 using smtp::EnhancedCode;
 using smtp::Reply;
@@ -156,4 +156,4 @@ TEST(ReplyParser, knows_what_is_pending) {
   EXPECT_FALSE(parser.has_pending_octets());
 }
 
-} // namespace
+} // namespace reply_test

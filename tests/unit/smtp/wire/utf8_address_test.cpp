@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace utf8_address_test {
 
 using smtp::encode_utf8_address;
 using smtp::Utf8AddressForm;
@@ -33,4 +33,4 @@ TEST(Utf8Address, forms) {
   }
 }
 
-} // namespace
+} // namespace utf8_address_test

@@ -7,7 +7,7 @@
 #include "tls/core/facts.hpp"
 #include "tls/core/level.hpp"
 
-namespace {
+namespace name_match_test {
 
 struct Row {
   const char *name;
@@ -52,14 +52,17 @@ const Row covers_rows[] = {
     {.name = "a wildcard in a second label is refused", .left = "mx.*.org", .right = "mx.example.org", .match = false},
     {.name = "two wildcards are refused", .left = "*.*.example.org", .right = "a.b.example.org", .match = false},
     {.name = "a wildcard with an empty label is refused", .left = "*..org", .right = "a..org", .match = false},
-    {.name = "a host that is a wildcard is no host", .left = "*.example.org", .right = "*.example.org", .match = false},
+    {.name = "a host that is a wildcard is not a host",
+     .left = "*.example.org",
+     .right = "*.example.org",
+     .match = false},
     {.name = "an empty host is never covered", .left = "", .right = "", .match = false},
     {.name = "an empty name covers nothing", .left = "", .right = "mx.example.org", .match = false},
     {.name = "a trailing dot is another spelling",
      .left = "mx.example.org",
      .right = "mx.example.org.",
      .match = false},
-    {.name = "an address is no DNS name", .left = "192.0.2.1", .right = "192.0.2.1", .match = false},
+    {.name = "an address is not a DNS name", .left = "192.0.2.1", .right = "192.0.2.1", .match = false},
     {.name = "a wildcard does not cover an address", .left = "*.0.2.1", .right = "192.0.2.1", .match = false},
     {.name = "a NUL ends nothing",
      .left = {"mx.example.org\0.evil.example", 28},
@@ -160,4 +163,4 @@ TEST(version, is_written_as_openssl_writes_it) {
   EXPECT_STREQ(tls::to_string(tls::Version::tls1_3), "TLSv1.3");
 }
 
-} // namespace
+} // namespace name_match_test
