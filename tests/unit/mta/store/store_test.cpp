@@ -282,6 +282,12 @@ TEST_F(StoreTest, AFullDiskAtStartIsNoReasonNotToStart) {
   const auto store = open();
   ASSERT_NE(store, nullptr);
   EXPECT_FALSE(store->commit(insert_note(2, std::string(100'000, 'x'))));
+  const auto asked = store->reader().ask([](Connection &connection) {
+    SQLite::Statement all(connection.database(), "SELECT count(*) FROM notes");
+    ASSERT_TRUE(all.executeStep());
+    EXPECT_EQ(all.getColumn(0).getInt(), 1);
+  });
+  EXPECT_TRUE(asked) << "what is there can be read: " << asked.error().detail;
   fs::remove(ballast);
   EXPECT_TRUE(comes_true([&] { return store->commit(insert_note(3, "three")).has_value(); }));
   EXPECT_EQ(notes(), (std::vector<std::int64_t>{1, 3}));
@@ -298,6 +304,8 @@ TEST_F(StoreTest, AFolderThatCannotBeWrittenIsToldAndTriedAgain) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, smtp::ErrorCode::not_permitted) << refused.error().detail;
   EXPECT_NE(refused.error().detail.find("state.sqlite"), std::string::npos) << refused.error().detail;
+  const auto asked = store->reader().ask([](Connection &) {});
+  EXPECT_TRUE(asked) << asked.error().detail;
   ASSERT_TRUE(disk.make_read_only(false, "size=4m"));
   EXPECT_TRUE(comes_true([&] { return store->commit(insert_note(3, "three")).has_value(); }));
   EXPECT_EQ(notes(), (std::vector<std::int64_t>{1, 3}));
