@@ -81,6 +81,7 @@ smtp::Result<void> Reader::ask(const std::function<void(Connection &)> &query) {
 
 smtp::Result<void> Reader::ask_locked(const std::function<void(Connection &)> &query, const std::string &path) {
   bool is_open = false;
+  errno = 0;
   try {
     if (!connection_) connection_ = std::make_unique<Connection>(path, Connection::Access::read, busy_);
     is_open = true;
@@ -104,6 +105,7 @@ smtp::Result<void> change_from_outside(const std::string &folder, const std::fun
   const std::string path = store_file(folder);
   if (::access(path.c_str(), F_OK) != 0) return not_there(path);
   std::unique_ptr<Connection> connection;
+  errno = 0;
   try {
     connection = std::make_unique<Connection>(path, Connection::Access::write, std::chrono::milliseconds(2'000));
     if (auto known = check_version(*connection); !known) return known;
