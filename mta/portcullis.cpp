@@ -25,6 +25,7 @@ int main(int count, char **arguments) {
   mta::cli::add_partner(program, global);
   mta::cli::add_tls_memory(program, global);
   mta::cli::add_sts(program, global);
+  mta::cli::add_crl(program, global);
   mta::cli::add_reports(program, global);
   mta::cli::add_trace(program, global);
   return mta::cli::run(program, global, count, arguments);

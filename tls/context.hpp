@@ -21,22 +21,21 @@ struct KeyPairFiles {
   friend bool operator==(const KeyPairFiles &, const KeyPairFiles &) = default;
 };
 
-/// A file with revocation lists, PEM or DER.
-struct CrlFile {
+/// Revocation lists, PEM or DER: a file, which must be there; or octets that were fetched, where what is missing or
+/// damaged counts as no list, so that chains which need it fail.
+struct CrlSource {
   std::string path;
-  bool fetched = false; ///< kept by the daemon: one that is missing or damaged counts as no list, so that chains which
-                        ///< need it fail; another file must be there
-  friend auto operator<=>(const CrlFile &, const CrlFile &) = default;
+  std::optional<std::string> fetched; ///< instead of the file
 };
 
 /// CA certificates to trust, and the revocation lists that chains are checked against. Thread-safe after load.
 class TrustStore {
 public:
-  /// `trust` is "system" or the path of a PEM file. With any CRL file, every certificate below the trust anchor must be
-  /// covered by a valid list (ChainFault::no_revocation) that does not name it (ChainFault::revoked). Errors name the
-  /// file.
+  /// `trust` is "system" or the path of a PEM file. With any source of lists, every certificate below the trust anchor
+  /// must be covered by a valid list (ChainFault::no_revocation) that does not name it (ChainFault::revoked). Errors
+  /// name the file.
   [[nodiscard]] static smtp::Result<std::shared_ptr<const TrustStore>> load(const std::string &trust,
-                                                                            const std::vector<CrlFile> &crls);
+                                                                            const std::vector<CrlSource> &crls);
   /// The CAs of the operating system (OpenSSL's default file and directory).
   [[nodiscard]] static smtp::Result<std::shared_ptr<const TrustStore>> system();
   /// Only the CAs of this PEM file.

@@ -59,8 +59,9 @@ Outcome verify_for(const PeerChain::Impl &chain, const TrustStore::Impl &trust, 
   return {X509_STORE_CTX_get_error(context.get()), failure_text(*context)};
 }
 
-smtp::Result<void> add_crls(X509_STORE &store, const CrlFile &file) {
-  const auto octets = read_small_file(file.path, max_crl_octets);
+smtp::Result<void> add_crls(X509_STORE &store, const CrlSource &file) {
+  const auto octets =
+      file.fetched ? smtp::Result<std::string>(*file.fetched) : read_small_file(file.path, max_crl_octets);
   auto lists = octets ? parse_crls(*octets) : tl::unexpected(octets.error());
   if (!lists) {
     if (file.fetched) return {};
@@ -167,10 +168,10 @@ std::uint64_t TrustStore::digest() const noexcept {
 }
 
 smtp::Result<std::shared_ptr<const TrustStore>> TrustStore::load(const std::string &trust,
-                                                                 const std::vector<CrlFile> &crls) {
+                                                                 const std::vector<CrlSource> &crls) {
   auto impl = trust == "system" ? load_system() : load_file(trust);
   if (!impl) return tl::unexpected(std::move(impl.error()));
-  for (const CrlFile &file : crls) {
+  for (const CrlSource &file : crls) {
     if (auto added = add_crls(*(*impl)->store, file); !added) return tl::unexpected(std::move(added.error()));
   }
   (*impl)->revocation = !crls.empty();

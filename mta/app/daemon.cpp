@@ -25,6 +25,7 @@
 #include "mta/app/service_manager.hpp"
 #include "mta/app/service_thread.hpp"
 #include "mta/app/start_config.hpp"
+#include "mta/app/store_service.hpp"
 #include "mta/app/tls_services.hpp"
 #include "mta/base/files.hpp"
 #include "mta/base/on_thread.hpp"
@@ -38,6 +39,7 @@
 #include "mta/control/message_requests.hpp"
 #include "mta/control/queue_look.hpp"
 #include "mta/control/server.hpp"
+#include "mta/crl/kept_crl.hpp"
 #include "mta/outbound/delivery.hpp"
 #include "mta/outbound/explain_probe.hpp"
 #include "mta/queue/damaged_files.hpp"
@@ -104,7 +106,7 @@ struct Loaded {
 
 /// Reads the files as they are. `before`: what is in force; `force`: what is lost between them is told, and taken.
 std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr<tls::TicketKeys> &tickets,
-                                  const Config &before, bool force) {
+                                  const Config &before, bool force, const KeptCrls &lists) {
   const auto now = std::chrono::system_clock::now();
   auto loaded = std::make_shared<Loaded>();
   RecordingFiles files;
@@ -125,6 +127,7 @@ std::shared_ptr<Loaded> load_anew(const std::string &file, const std::shared_ptr
     return loaded;
   }
   loaded->snapshot = Snapshot::build(loaded->config.config, tickets);
+  if (loaded->snapshot) loaded->snapshot = (*loaded->snapshot)->renew_crls(lists).snapshot;
   loaded->seen = files.take();
   return loaded;
 }
@@ -178,9 +181,10 @@ private:
   CurrentSnapshot snapshot_;
   std::unique_ptr<MailLog> log_;
   std::unique_ptr<Spool> spool_;
-  asio::io_context main_{1}; ///< queue, control socket, signals: nobody's network
-  ServiceThread names_;      ///< the resolvers' callbacks
-  ServiceThread fetches_;    ///< policies and lists of others, and the tests of the resolver
+  std::unique_ptr<store::Store> store_; ///< what is not mail
+  asio::io_context main_{1};            ///< queue, control socket, signals: nobody's network
+  ServiceThread names_;                 ///< the resolvers' callbacks
+  ServiceThread fetches_;               ///< policies and lists of others, and the tests of the resolver
   Workers workers_;
   // Of one thread each, from open() on.
   std::optional<asio::thread_pool> notices_; ///< builds and signs notices
@@ -270,6 +274,10 @@ smtp::Result<Recovery> Running::open() {
   if (const auto noted = damaged_->note(recovery.damage, std::chrono::system_clock::now()); !noted)
     log_->write(
         Event("spool", LogLevel::error).with("problem", "what recovery lost is not kept: " + noted.error().detail));
+  auto opened = open_store(config(), *log_);
+  if (!opened) return tl::unexpected(opened.error());
+  store_ = std::move(*opened);
+  snapshot_.set(initial_->renew_crls(kept_crls(store_->reader())).snapshot);
   inbound_ = std::make_unique<InboundServer>(InboundServer::Services{
       workers_, snapshot_, *spool_, *log_,
       [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); }, held_});
@@ -286,7 +294,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
     *made = std::move(*resolver);
   }
   auto opened = TlsServices::open(
-      {snapshot_, *resolver_, *log_, fetches_.executor(),
+      {snapshot_, *resolver_, *log_, fetches_.executor(), *store_,
        [this] { asio::co_spawn(main_, renew_trust(), asio::detached); },
        [this](std::string domain) { asio::post(main_, [this, domain = std::move(domain)] { try_again(domain); }); },
        check_resolver_.get()});
@@ -296,7 +304,7 @@ smtp::Result<void> Running::start(DecodedRecovery decoded) {
   const auto submit = [this](std::shared_ptr<QueuedMessage> message) { scheduler_->submit(std::move(message)); };
   const auto now = [] { return std::chrono::system_clock::now(); };
   const PolicySources sources = tls_->sources();
-  received_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, *spool_, *log_, now});
+  received_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, *spool_, *log_, now, *store_});
   const auto take_report = [this](Job job, std::function<void(JobResult)> done) {
     received_->take(std::move(job), std::move(done));
   };
@@ -432,6 +440,7 @@ std::string Running::describe_state() const {
 void Running::describe(boost::json::object &answer) {
   if (!last_good_.empty()) answer["last_good"] = last_good_;
   answer["wrong_config"] = !last_good_.empty();
+  answer["store"] = describe_store(*store_);
   if (const auto health = tls_->resolver_health())
     answer["dns"] = {{"answers", health->answers}, {"problem", health->problem}, {"silent", health->silent()}};
   describe_certificates(answer, snapshot_.get()->config(), tls_->ending_certificates(),
@@ -443,8 +452,8 @@ Task<ReloadOutcome> Running::reload(bool force) {
   auto tickets = tickets_;
   const auto before = snapshot_.get();
   const auto begin = [this, file, tickets, before, force](auto done) {
-    asio::post(*loader_, [file, tickets, before, force, done]() mutable {
-      done(load_anew(file, tickets, before->config(), force));
+    asio::post(*loader_, [this, file, tickets, before, force, done]() mutable {
+      done(load_anew(file, tickets, before->config(), force, kept_crls(store_->reader())));
     });
   };
   const std::shared_ptr<Loaded> loaded = co_await await_callback<std::shared_ptr<Loaded>>(begin);
@@ -485,7 +494,9 @@ Task<> Running::renew_trust() {
   const auto before = snapshot_.get();
   if (!before->has_crls()) co_return;
   const auto begin = [this, before](auto done) {
-    asio::post(*loader_, [before, done]() mutable { done(std::make_shared<Snapshot::Renewed>(before->renew_crls())); });
+    asio::post(*loader_, [this, before, done]() mutable {
+      done(std::make_shared<Snapshot::Renewed>(before->renew_crls(kept_crls(store_->reader()))));
+    });
   };
   const std::shared_ptr<Snapshot::Renewed> renewed = co_await await_callback<std::shared_ptr<Snapshot::Renewed>>(begin);
   for (const auto &problem : renewed->problems) log_->write(Event("crl", LogLevel::warning).with("problem", problem));
@@ -685,6 +696,7 @@ ExitStatus Running::run() {
   reports_->stop();
   received_->shut_down();
   tls_->stop();
+  store_->stop();
   spool_->close();
   log_->write(Event("stopped"));
   log_->flush();

@@ -29,13 +29,13 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
       ResolverHealth::Services{with.resolver, with.log, with.executor, config->dns.resolvers, std::move(followers),
                                [&in_force] { return health_names(in_force.get()->config()); }});
   const auto now = [] { return std::chrono::system_clock::now(); };
-  StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, now};
+  StsService::Services sts_needs{with.snapshot, with.resolver, with.log, with.executor, with.store, now};
   sts_needs.passed_over = with.sts_passed_over;
-  auto sts = StsService::open(std::move(sts_needs), sts_folder(*config));
+  auto sts = StsService::open(std::move(sts_needs));
   if (!sts) return tl::unexpected(std::move(sts.error()));
   services->sts_ = std::move(*sts);
   if (config->tls_memory.enabled) {
-    auto memory = TlsMemory::open({.folder = folder}, config->tls_memory, with.log);
+    auto memory = TlsMemory::open({}, with.store, config->tls_memory, with.log);
     if (!memory) return tl::unexpected(std::move(memory.error()));
     services->memory_ = std::move(*memory);
     services->observers_.add(services->memory_.get());
@@ -54,7 +54,7 @@ smtp::Result<std::unique_ptr<TlsServices>> TlsServices::open(Needs needs) {
       PartnerWatch::Services{with.log, [&snapshot] { return snapshot.get()->config_pointer(); }, folder});
   services->observers_.add(services->watch_.get());
   services->lists_ = std::make_unique<CrlFetcher>(
-      CrlFetcher::Services{with.snapshot, with.resolver, with.log, with.executor, now, with.lists_changed});
+      CrlFetcher::Services{with.snapshot, with.resolver, with.log, with.executor, with.store, now, with.lists_changed});
   return services;
 }
 
@@ -72,8 +72,7 @@ void TlsServices::stop() {
   sts_->stop();
   lists_->stop();
   watch_->stop();
-  if (memory_) (void)memory_->flush();       // what fails is in the log
-  if (evidence_) (void)evidence_->flush();   // likewise
+  if (evidence_) (void)evidence_->flush();   // what fails is in the log
   if (decisions_) (void)decisions_->flush(); // likewise
 }
 

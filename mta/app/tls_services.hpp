@@ -44,6 +44,7 @@ public:
     Resolver &resolver;
     MailLog &log;
     asio::any_io_executor executor;
+    store::Store &store;
     /// Files of revocation lists have changed: the trust stores are to be read anew. On the executor.
     std::function<void()> lists_changed;
     /// The MTA-STS record of the domain was waited for in vain: its mail may go on. On the executor.
@@ -51,7 +52,7 @@ public:
     /// Of the checks: it uses the same forwarders. May be null.
     Resolver *check_resolver = nullptr;
   };
-  /// Reads what the spool's folders keep. Errors: a folder or file that cannot be used.
+  /// Reads what the spool's folders keep. Errors: a folder, a file, or a store that cannot be used.
   [[nodiscard]] static smtp::Result<std::unique_ptr<TlsServices>> open(Needs needs);
   ~TlsServices();
 

@@ -37,6 +37,7 @@ void add_report(CLI::App &program, GlobalOptions &global);
 void add_partner(CLI::App &program, GlobalOptions &global); ///< partner, simulate
 void add_tls_memory(CLI::App &program, GlobalOptions &global);
 void add_sts(CLI::App &program, GlobalOptions &global);
+void add_crl(CLI::App &program, GlobalOptions &global);
 void add_reports(CLI::App &program, GlobalOptions &global);
 void add_trace(CLI::App &program, GlobalOptions &global);
 

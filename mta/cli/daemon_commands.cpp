@@ -96,6 +96,9 @@ void print_status(const json::object &answer) {
   }
   if (const auto lost = count(section(answer, "log"), "lost_lines"); lost != 0)
     std::printf("log            %lld lines LOST\n", lost);
+  if (const auto store = section(answer, "store"); !store.empty() && !flag_at(store, "healthy"))
+    std::printf("store          CANNOT BE WRITTEN, %lld changes wait in memory: %s\n", count(store, "waiting"),
+                text_at(store, "problem").c_str());
   if (const auto dns = section(answer, "dns"); !dns.empty()) {
     if (!flag_at(dns, "answers"))
       std::printf("DNS            THE RESOLVER DOES NOT ANSWER, mail from outside is put off: %s\n",

@@ -11,7 +11,8 @@
 #include "mta/log/printable.hpp"
 #include "mta/received/read_message.hpp"
 #include "mta/received/read_tlsrpt.hpp"
-#include "mta/received/report_store.hpp"
+#include "mta/received/report_json.hpp"
+#include "mta/store/received_reports.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/names/domain.hpp"
 
@@ -139,25 +140,22 @@ json::object whole_json(const StoredReport &stored) {
   return out;
 }
 
-/// The folder of the store.
-std::string find_folder(const GlobalOptions &global) {
-  return reports_folder(find_places(global).spool);
+store::Reader open_reader(const GlobalOptions &global) {
+  return store::Reader(store::store_folder(find_places(global).spool));
 }
 
 struct ListArguments {
   std::string kind, domain, since;
 };
 
-void print_list(const std::vector<ListedReport> &listed) {
+void print_list(const std::vector<ReportSummary> &listed) {
   if (listed.empty()) {
     std::printf("no reports\n");
     return;
   }
   Table table(
       {"ID", "RECEIVED", "KIND", "DOMAIN", "ORGANISATION", "PERIOD FROM", "GOOD", "BAD", "AUTHENTICATED", "NOTE"});
-  for (const ListedReport &entry : listed) {
-    if (!entry.summary) continue;
-    const ReportSummary &summary = *entry.summary;
+  for (const ReportSummary &summary : listed) {
     const bool readable = summary.kind != "unreadable";
     const std::string others = summary.other_domains.empty() ? "" : fmt::format(" +{}", summary.other_domains.size());
     table.add({summary.id, format_report_time(summary.received), summary.kind, summary.domain + others,
@@ -169,7 +167,7 @@ void print_list(const std::vector<ListedReport> &listed) {
 }
 
 void run_list(GlobalOptions &global, const ListArguments &arguments) {
-  ReportFilter filter;
+  store::ReportFilter filter;
   filter.kind = arguments.kind;
   if (!arguments.domain.empty()) {
     const auto domain = smtp::Domain::parse(arguments.domain);
@@ -182,37 +180,27 @@ void run_list(GlobalOptions &global, const ListArguments &arguments) {
       return fail(global, fmt::format("\"{}\" is not a day: write YYYY-MM-DD", smtp::escape(arguments.since)), 2);
     filter.since = *since;
   }
-  const auto folder = find_folder(global);
-  const auto files = FileSystem::create();
-  const auto listed = list_reports(*files, folder, filter);
+  auto reader = open_reader(global);
+  const auto listed = store::list_reports(reader, filter);
   if (!listed) return fail(global, listed.error().detail, 2);
-  json::array reports, damaged;
-  for (const ListedReport &entry : *listed) {
-    if (entry.summary) {
-      if (global.json) reports.push_back(summary_json(*entry.summary));
-      continue;
-    }
-    global.status = 1;
-    json::object one;
-    one["file"] = entry.file;
-    one["error"] = entry.summary.error().detail;
-    damaged.push_back(std::move(one));
-    if (!global.json)
-      std::fprintf(stderr, "portcullis: %s: %s\n", printable(entry.file).c_str(),
-                   printable(entry.summary.error().detail).c_str());
+  if (!listed->problem.empty()) global.status = 1;
+  if (!global.json) {
+    if (!listed->problem.empty())
+      std::fprintf(stderr, "portcullis: the list is not whole: %s\n", printable(listed->problem).c_str());
+    return print_list(listed->reports);
   }
-  if (!global.json) return print_list(*listed);
+  json::array reports;
+  for (const ReportSummary &summary : listed->reports) reports.push_back(summary_json(summary));
   json::object answer;
-  answer["ok"] = damaged.empty();
+  answer["ok"] = listed->problem.empty();
   answer["reports"] = std::move(reports);
-  answer["damaged"] = std::move(damaged);
+  if (!listed->problem.empty()) answer["problem"] = listed->problem;
   print_json(answer);
 }
 
 void run_show(GlobalOptions &global, const std::string &id) {
-  const auto folder = find_folder(global);
-  const auto files = FileSystem::create();
-  const auto stored = find_report(*files, folder, id);
+  auto reader = open_reader(global);
+  const auto stored = store::find_report(reader, id);
   if (!stored) return fail(global, stored.error().detail, stored.error().code == smtp::ErrorCode::not_found ? 1 : 2);
   if (global.json) {
     json::object answer = whole_json(*stored);

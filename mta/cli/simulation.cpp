@@ -13,6 +13,7 @@
 #include "mta/config/config_files.hpp"
 #include "mta/config/crl_files.hpp"
 #include "mta/config/partner_values.hpp"
+#include "mta/crl/kept_crl.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/net/workers.hpp"
 #include "mta/outbound/probe.hpp"
@@ -167,10 +168,8 @@ public:
     if (!system) return tl::unexpected(system.error());
     stores_.emplace_back("system", std::move(*system));
     if (rule.trust != "system" || !rule.crls.empty()) {
-      std::vector<tls::CrlFile> lists;
-      for (const std::string &crl : rule.crls)
-        lists.push_back(is_crl_url(crl) ? tls::CrlFile{crl_cache_file(config_, crl), true} : tls::CrlFile{crl, false});
-      auto store = tls::TrustStore::load(rule.trust, lists);
+      store::Reader reader(store::store_folder(config_.spool.path));
+      auto store = tls::TrustStore::load(rule.trust, crl_sources(rule.crls, kept_crls(reader)));
       if (!store) return tl::unexpected(store.error());
       stores_.emplace_back(policy::trust_key(rule.trust, rule.crls), std::move(*store));
     }

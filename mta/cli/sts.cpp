@@ -12,6 +12,7 @@
 #include "mta/config/load.hpp"
 #include "mta/log/printable.hpp"
 #include "mta/log/time_stamp.hpp"
+#include "mta/store/sts_policies.hpp"
 #include "mta/sts/discovery.hpp"
 #include "mta/sts/kept_policy.hpp"
 #include "mta/sts/publication.hpp"
@@ -117,10 +118,12 @@ std::string indented(const std::string &text) {
 void show_policy(GlobalOptions &global, const std::string &text) {
   const auto domain = parse_domain(global, text);
   if (!domain) return;
-  const std::string folder = sts_folder(find_places(global).spool);
-  const auto kept = read_kept_policy(folder, *domain);
-  if (!kept && kept.error().code == smtp::ErrorCode::not_found)
-    return fail(global, fmt::format("no policy of {} is kept in {}", *domain, folder), 1);
+  store::Reader reader(store::store_folder(find_places(global).spool));
+  auto row = store::read_sts_policy(reader, *domain);
+  if (!row && row.error().code == smtp::ErrorCode::not_found)
+    return fail(global, fmt::format("no policy of {} is kept", *domain), 1);
+  if (!row) return fail(global, row.error().detail, 2);
+  const auto kept = from_row(std::move(*row));
   if (!kept) return fail(global, fmt::format("{}: {}", *domain, kept.error().detail), 2);
   if (global.json) return print_json({{"ok", true}, {"policy", json_of(*kept)}});
   std::printf("%s: mode %s, id %s, fetched %s, %s\n%s", kept->domain.c_str(), policy::to_string(kept->policy.mode),
@@ -129,17 +132,15 @@ void show_policy(GlobalOptions &global, const std::string &text) {
 }
 
 void run_sts_list(GlobalOptions &global) {
-  auto found = read_kept_policies(sts_folder(find_places(global).spool));
+  store::Reader reader(store::store_folder(find_places(global).spool));
+  const auto found = read_kept_policies(reader);
   if (!found) return fail(global, found.error().detail, 2);
-  const auto by_domain = [](const auto &left, const auto &right) { return left.domain < right.domain; };
-  std::sort(found->policies.begin(), found->policies.end(), by_domain);
-  std::sort(found->damaged.begin(), found->damaged.end(), by_domain);
   if (!found->damaged.empty()) global.status = 1;
   if (global.json) {
     json::array policies, damaged;
     for (const auto &kept : found->policies) policies.push_back(json_of(kept));
     for (const auto &one : found->damaged)
-      damaged.push_back(json::object{{"domain", one.domain}, {"file", one.path}, {"detail", one.detail}});
+      damaged.push_back(json::object{{"domain", one.domain}, {"detail", one.detail}});
     return print_json(
         {{"ok", found->damaged.empty()}, {"policies", std::move(policies)}, {"damaged", std::move(damaged)}});
   }
@@ -147,8 +148,16 @@ void run_sts_list(GlobalOptions &global) {
     std::printf("%-40s %-8s %-34s %s\n", kept.domain.c_str(), policy::to_string(kept.policy.mode),
                 smtp::escape(kept.id).c_str(), life_of(kept).c_str());
   for (const auto &one : found->damaged)
-    std::printf("%-40s %s: %s\n", printable(one.domain).c_str(), printable(one.path).c_str(),
-                printable(one.detail).c_str());
+    std::printf("%-40s %s\n", printable(one.domain).c_str(), printable(one.detail).c_str());
+}
+
+void run_forget(GlobalOptions &global, const std::string &text) {
+  const auto domain = parse_domain(global, text);
+  if (!domain) return;
+  const auto done = store::forget_sts_policy(store::store_folder(find_places(global).spool), *domain);
+  if (!done) return fail(global, done.error().detail, done.error().code == smtp::ErrorCode::not_found ? 1 : 2);
+  if (global.json) return print_json({{"ok", true}});
+  std::printf("forgotten; a running daemon goes on with a policy that it could read, until that ends\n");
 }
 
 // fetch
@@ -227,6 +236,9 @@ void add_sts(CLI::App &program, GlobalOptions &global) {
   show->add_option("domain", *domain, "a recipient domain")->required();
   show->callback([&global, domain] { show_policy(global, *domain); });
   group->add_subcommand("list", "All kept policies.")->callback([&global] { run_sts_list(global); });
+  auto *forget = group->add_subcommand("forget", "Remove the kept policy of a DOMAIN that is damaged.");
+  forget->add_option("domain", *domain, "a recipient domain")->required();
+  forget->callback([&global, domain] { run_forget(global, *domain); });
   auto *fetch =
       group->add_subcommand("fetch", "Look up the record of a DOMAIN and fetch its policy now; nothing is kept.");
   fetch->add_option("domain", *domain, "a recipient domain")->required();

@@ -67,6 +67,10 @@ void run(GlobalOptions &global, const std::string &action, const TlsMemoryArgume
   const auto answer = ask(global, request);
   if (!answer) return;
   if (global.json) return print_json(*answer);
+  if (action == "accept-loss") {
+    std::printf("accepted: what was lost protects no more\n");
+    return;
+  }
   if (action != "list") return print_memory(answer->at("memory").as_object());
   const auto &domains = answer->at("domains").as_array();
   for (const auto &entry : domains) print_line(entry.as_object());
@@ -95,6 +99,11 @@ void add_tls_memory(CLI::App &program, GlobalOptions &global) {
   release->add_option("--reason", arguments->reason, "why it may")->required();
   release->add_option("--by", arguments->by, "who answers for it")->required();
   release->callback([&global, arguments] { run(global, "release", *arguments); });
+  auto *accept = group->add_subcommand(
+      "accept-loss", "After damage: mail for protected domains that are not remembered waits no longer. Logged.");
+  accept->add_option("--reason", arguments->reason, "why it may")->required();
+  accept->add_option("--by", arguments->by, "who answers for it")->required();
+  accept->callback([&global, arguments] { run(global, "accept-loss", *arguments); });
 }
 
 } // namespace mta::cli

@@ -1,10 +1,7 @@
+// Tells the two kinds of revocation lists apart.
 #include "mta/config/crl_files.hpp"
 
 #include <set>
-
-#include <fmt/format.h>
-
-#include "tls/digest.hpp"
 
 namespace mta {
 
@@ -12,8 +9,15 @@ bool is_crl_url(std::string_view entry) noexcept {
   return entry.starts_with("http://");
 }
 
-std::string crl_cache_file(const Config &config, std::string_view url) {
-  return fmt::format("{}/crl/{}.crl", config.spool.path, tls::sha256_hex(url));
+std::vector<tls::CrlSource> crl_sources(const std::vector<std::string> &entries, const KeptCrls &kept) {
+  std::vector<tls::CrlSource> sources;
+  for (const std::string &entry : entries) {
+    if (is_crl_url(entry))
+      sources.push_back({entry, kept ? kept(entry) : std::string()});
+    else
+      sources.push_back({entry, std::nullopt});
+  }
+  return sources;
 }
 
 std::vector<std::string> all_crls(const Config &config) {

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "mta/config/crl_files.hpp"
 #include "policy/chain_judgement.hpp"
 
 namespace mta {
@@ -20,12 +19,9 @@ std::string client_key(std::string_view profile, std::string_view certificate) {
 using TrustNeed = std::pair<std::string, std::vector<std::string>>;
 
 /// A URL's list may not have come yet: until it has, chains that need it fail (fail closed), and the daemon starts.
-smtp::Result<std::shared_ptr<const tls::TrustStore>> load_trust(const Config &config, const std::string &name,
-                                                                const std::vector<std::string> &crls) {
-  std::vector<tls::CrlFile> files;
-  for (const auto &crl : crls)
-    files.push_back(is_crl_url(crl) ? tls::CrlFile{crl_cache_file(config, crl), true} : tls::CrlFile{crl, false});
-  return tls::TrustStore::load(name, files);
+smtp::Result<std::shared_ptr<const tls::TrustStore>>
+load_trust(const std::string &name, const std::vector<std::string> &crls, const KeptCrls &kept) {
+  return tls::TrustStore::load(name, crl_sources(crls, kept));
 }
 
 /// Which trust stores and client contexts the rules can ask for.
@@ -110,7 +106,7 @@ smtp::Result<std::shared_ptr<const Snapshot>> Snapshot::build(std::shared_ptr<co
     snapshot->clients_.emplace(client_key(profile, name), std::move(*context));
   }
   for (const auto &[name, crls] : needs.trust) {
-    auto store = load_trust(*config, name, crls);
+    auto store = load_trust(name, crls, {});
     if (!store) return at(fmt::format("trust \"{}\"", name), std::move(store.error()));
     snapshot->trust_.emplace(policy::trust_key(name, crls), Trust{name, crls, std::move(*store)});
   }
@@ -139,12 +135,12 @@ bool Snapshot::has_crls() const noexcept {
   return std::any_of(trust_.begin(), trust_.end(), [](const auto &entry) { return !entry.second.crls.empty(); });
 }
 
-Snapshot::Renewed Snapshot::renew_crls() const {
+Snapshot::Renewed Snapshot::renew_crls(const KeptCrls &kept) const {
   Renewed renewed;
   auto snapshot = std::make_shared<Snapshot>(*this);
   for (auto &[key, trust] : snapshot->trust_) {
     if (trust.crls.empty()) continue;
-    auto store = load_trust(*config_, trust.name, trust.crls);
+    auto store = load_trust(trust.name, trust.crls, kept);
     if (store) {
       renewed.is_changed = renewed.is_changed || (*store)->digest() != trust.store->digest();
       trust.store = std::move(*store);

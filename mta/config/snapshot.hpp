@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mta/config/config.hpp"
+#include "mta/config/crl_files.hpp"
 #include "smtp/base/result.hpp"
 #include "tls/context.hpp"
 
@@ -17,7 +18,8 @@ namespace mta {
 /// Const after build; a session keeps the one that it began with.
 class Snapshot {
 public:
-  /// Loads every certificate, key and trust store that the configuration names. Errors name the file and its place.
+  /// Loads every certificate, key and trust store that the configuration names; of revocation lists that are fetched
+  /// renew_crls() takes up what is kept. Errors name the file and its place.
   [[nodiscard]] static smtp::Result<std::shared_ptr<const Snapshot>>
   build(std::shared_ptr<const Config> config, std::shared_ptr<tls::TicketKeys> ticket_keys);
 
@@ -37,9 +39,9 @@ public:
   [[nodiscard]] bool has_crls() const noexcept;
 
   struct Renewed;
-  /// The same with every revocation list read anew from disk, after a fetch or a while; contexts are shared. A store
-  /// whose files cannot be read stays as it was: its lists expire by themselves, and then its chains fail. Blocks.
-  [[nodiscard]] Renewed renew_crls() const;
+  /// The same with every revocation list read anew, after a fetch or a while; contexts are shared. A store whose files
+  /// cannot be read stays as it was: its lists expire by themselves, and then its chains fail. Blocks.
+  [[nodiscard]] Renewed renew_crls(const KeptCrls &kept) const;
 
 private:
   std::shared_ptr<const Config> config_;

@@ -79,14 +79,19 @@ json::object list(const TlsMemory &memory, const json::object &request) {
 json::object answer_tls_memory(TlsMemory &memory, const json::object &request, const std::string &by) {
   const std::string action = text_of(request, "action");
   if (action == "list") return list(memory, request);
+  // Whom the operator names comes beside whom the kernel names.
+  std::string who = text_of(request, "by");
+  who = who.empty() || who == by ? by : fmt::format("{} ({})", who, by);
+  if (action == "accept-loss") {
+    if (auto accepted = memory.accept_loss(text_of(request, "reason"), std::move(who)); !accepted)
+      return failure(accepted.error().detail);
+    return {{"ok", true}};
+  }
   if (action != "show" && action != "release")
     return failure(fmt::format("unknown tls-memory action \"{}\"", smtp::escape(action)));
   const auto domain = smtp::Domain::parse(text_of(request, "domain"));
   if (!domain) return failure(domain.error().detail);
   if (action == "release") {
-    // Whom the operator names comes beside whom the kernel names.
-    std::string who = text_of(request, "by");
-    who = who.empty() || who == by ? by : fmt::format("{} ({})", who, by);
     if (auto released = memory.release(domain->ascii(), text_of(request, "reason"), std::move(who)); !released)
       return failure(released.error().detail);
   }

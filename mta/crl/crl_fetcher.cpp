@@ -1,9 +1,10 @@
-// CrlFetcher: see the header.
+// Fetches lists when they are due, one after the other.
 #include "mta/crl/crl_fetcher.hpp"
 
 #include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/as_tuple.hpp>
@@ -14,7 +15,7 @@
 #include <fmt/format.h>
 
 #include "mta/config/crl_files.hpp"
-#include "mta/crl/crl_file.hpp"
+#include "mta/crl/kept_crl.hpp"
 #include "mta/http/fetch.hpp"
 #include "mta/log/time_stamp.hpp"
 #include "smtp/base/text.hpp"
@@ -85,11 +86,12 @@ private:
   Services services_;
   asio::steady_timer timer_;
   std::unordered_map<std::string, Time> next_; ///< by URL
+  bool is_tidy_ = false;                       ///< what an earlier configuration named is gone from the store
   bool stopping_ = false;
   asio::thread_pool disk_{1}; ///< reads and writes lists: large ones take their time
 };
 
-/// URLs that are no longer asked for are forgotten.
+/// URLs that are no longer asked for are forgotten, with their lists.
 std::vector<std::string> CrlFetcher::Core::take_due(const Config &config) {
   std::unordered_map<std::string, Time> known;
   std::vector<std::string> due;
@@ -99,6 +101,13 @@ std::vector<std::string> CrlFetcher::Core::take_due(const Config &config) {
     const Time next = found == next_.end() ? Time{} : found->second;
     known.emplace(entry, next);
     if (next <= services_.now()) due.push_back(std::move(entry));
+  }
+  const bool is_gone =
+      std::any_of(next_.begin(), next_.end(), [&](const auto &one) { return !known.contains(one.first); });
+  if (is_gone || !std::exchange(is_tidy_, true)) {
+    std::vector<std::string> named;
+    for (const auto &[url, next] : known) named.push_back(url);
+    store::keep_only_crls(services_.store, named);
   }
   next_ = std::move(known);
   return due;
@@ -122,9 +131,9 @@ Task<smtp::Result<StoredCrl>> CrlFetcher::Core::fetch_one(std::shared_ptr<Core> 
   if (answer->status != 200) co_return fail_with_status(*answer);
   if (self->stopping_) co_return smtp::fail(smtp::ErrorCode::stopping, "the daemon is shutting down");
   auto start = [&](std::function<void(smtp::Result<StoredCrl>)> done) {
-    asio::post(self->disk_, [path = crl_cache_file(snapshot->config(), entry), octets = std::move(answer->body),
+    asio::post(self->disk_, [&store = self->services_.store, entry, octets = std::move(answer->body),
                              trust = trust_for(*snapshot, entry), now = self->services_.now(),
-                             done = std::move(done)] { done(store_crl(path, octets, trust, now)); });
+                             done = std::move(done)] { done(store_crl(store, entry, octets, trust, now)); });
   };
   auto stored = co_await await_callback<smtp::Result<StoredCrl>>(start);
   co_return stored;
@@ -134,7 +143,7 @@ void CrlFetcher::Core::note(const std::string &entry, const smtp::Result<StoredC
   const Time now = services_.now();
   if (!stored) {
     next_[entry] = now + wait_after_failure;
-    const auto kept = read_crl_file(crl_cache_file(services_.snapshot.get()->config(), entry));
+    const auto kept = read_kept_crl(services_.store.reader(), entry);
     std::string until = "nothing is kept: chains that need it fail";
     if (kept) until = kept->next_update ? format_time_stamp(*kept->next_update) : "no end";
     services_.log.write(Event("crl", LogLevel::warning)

@@ -1,4 +1,4 @@
-// CrlFetcher: keeps the revocation lists of http URLs fresh in the spool's folder, for the trust stores that read them.
+// CrlFetcher: keeps the revocation lists of http URLs fresh in the store, for the trust stores that read them.
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,7 @@
 #include "mta/config/snapshot.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/log/mail_log.hpp"
+#include "mta/store/store.hpp"
 
 namespace mta {
 
@@ -18,12 +19,13 @@ namespace mta {
 class CrlFetcher {
 public:
   /// All must outlive the fetcher. `executor` runs on one thread and must outlive it too. `changed` is called on it
-  /// when files have changed, so that the snapshot is to be built anew.
+  /// when lists have changed, so that the snapshot is to be built anew.
   struct Services {
     CurrentSnapshot &snapshot;
     Resolver &resolver;
     MailLog &log;
     asio::any_io_executor executor;
+    store::Store &store;
     std::function<std::chrono::system_clock::time_point()> now;
     std::function<void()> changed;
   };
@@ -36,7 +38,7 @@ public:
   void start();
   /// Ends it; `changed` is not called any more. From the executor's thread, or when that has ended.
   void stop();
-  /// Fetches all whose time has come; how many files changed. On the executor.
+  /// Fetches all whose time has come; how many lists changed. On the executor.
   Task<std::size_t> fetch_due();
 
 private:

@@ -9,8 +9,8 @@
 #include "mta/received/mime_walk.hpp"
 #include "mta/received/octet_source.hpp"
 #include "mta/received/read_hints.hpp"
-#include "mta/received/received_report.hpp"
 #include "mta/received/unpack.hpp"
+#include "mta/store/received_report.hpp"
 
 namespace mta {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "mta/received/read_hints.hpp"
-#include "mta/received/received_report.hpp"
+#include "mta/store/received_report.hpp"
 #include "smtp/base/result.hpp"
 
 namespace mta {

@@ -1,10 +1,10 @@
+// Takes mail for report addresses out of the queue and puts its reports into the store.
 #include "mta/received/report_intake.hpp"
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -12,8 +12,8 @@
 #include "mta/queue/recipient_event.hpp"
 #include "mta/received/own_results.hpp"
 #include "mta/received/read_message.hpp"
-#include "mta/received/report_store.hpp"
 #include "mta/received/report_text.hpp"
+#include "mta/store/received_reports.hpp"
 
 namespace mta {
 
@@ -21,8 +21,6 @@ namespace {
 
 using smtp::ErrorCode;
 using smtp::Result;
-
-constexpr auto tidy_interval = std::chrono::hours(1);
 
 struct Waiting {
   Job job;
@@ -70,12 +68,14 @@ OctetSource source_of_body(std::shared_ptr<BodyReader> body, const std::atomic<b
   };
 }
 
-const char *to_word(ReportStore::Outcome outcome) noexcept {
+using store::ReceivedReports;
+
+const char *to_word(ReceivedReports::Outcome outcome) noexcept {
   switch (outcome) {
-  case ReportStore::Outcome::stored: return "stored";
-  case ReportStore::Outcome::duplicate: return "duplicate";
-  case ReportStore::Outcome::replaced: return "replaced";
-  case ReportStore::Outcome::no_room: return "no_room";
+  case ReceivedReports::Outcome::stored: return "stored";
+  case ReceivedReports::Outcome::duplicate: return "duplicate";
+  case ReceivedReports::Outcome::replaced: return "replaced";
+  case ReceivedReports::Outcome::no_room: return "no_room";
   }
   return "";
 }
@@ -89,19 +89,19 @@ std::string join(const std::vector<std::string> &texts) {
 } // namespace
 
 struct ReportIntake::Impl {
-  explicit Impl(Services given) : services(std::move(given)), thread([this] { run(); }) {}
+  explicit Impl(Services given) : services(std::move(given)), reports(services.store) {
+    reports.keep_since([&snapshot = services.snapshot, now = services.now] {
+      return std::chrono::floor<std::chrono::seconds>(now()) -
+             std::chrono::days(snapshot.get()->config().received_reports.keep_days);
+    });
+    thread = std::thread([this] { run(); });
+  }
 
   void run() {
     std::unique_lock lock(mutex);
     for (;;) {
-      wake.wait_for(lock, tidy_interval, [this] { return stopping || !line.empty(); });
+      wake.wait(lock, [this] { return stopping || !line.empty(); });
       if (stopping) return;
-      if (line.empty()) {
-        lock.unlock();
-        tidy();
-        lock.lock();
-        continue;
-      }
       Waiting next = std::move(line.front());
       line.pop_front();
       lock.unlock();
@@ -125,7 +125,6 @@ struct ReportIntake::Impl {
     const QueuedMessage &message = *job.message;
     const auto snapshot = services.snapshot.get();
     const Config &config = snapshot->config();
-    if (auto opened = open_store(config); !opened) return temporary(job, opened.error());
     auto body = services.spool.read_body(message.id);
     if (!body) return temporary(job, body.error());
     ReadLimits limits;
@@ -145,7 +144,7 @@ struct ReportIntake::Impl {
     std::string told;
     for (ReceivedReport &report : read->reports) {
       entry.report = std::move(report);
-      const auto outcome = store->add(entry);
+      const auto outcome = reports.add(entry, limits_now());
       if (!outcome && outcome.error().code == ErrorCode::too_long) {
         read->problems.push_back(outcome.error().detail);
         continue;
@@ -163,20 +162,17 @@ struct ReportIntake::Impl {
   }
 
   JobResult keep_unreadable(const Job &job, StoredReport entry, std::string problem) {
-    const auto snapshot = services.snapshot.get();
-    if (auto opened = open_store(snapshot->config()); !opened) return temporary(job, opened.error());
     entry.queue_id = job.message->id.to_string();
     entry.received = received_at(*job.message);
     entry.problem = std::move(problem);
-    const auto outcome = store->add(entry);
+    const auto outcome = reports.add(entry, limits_now());
     if (!outcome) return failed(job, outcome.error());
     log_problem(entry, "unreadable", entry.problem);
     return delivered(job, "no readable report: " + entry.problem);
   }
 
-  /// Ours: the disk. The store is opened anew for the next job.
+  /// Ours: the disk.
   JobResult failed(const Job &job, const smtp::Error &error) {
-    store.reset();
     services.log.write(Event("report_received", LogLevel::error)
                            .with("id", job.message->id.to_string())
                            .with("result", "deferred")
@@ -184,29 +180,11 @@ struct ReportIntake::Impl {
     return temporary(job, error);
   }
 
-  Result<void> open_store(const Config &config) {
-    const std::chrono::days keep(config.received_reports.keep_days);
-    const std::string folder = reports_folder(config.spool.path);
-    if (!store || folder != store_folder) {
-      ReportStoreLimits limits;
-      limits.keep = keep;
-      auto opened = ReportStore::open(folder, limits, FileSystem::create());
-      if (!opened) return tl::unexpected(opened.error());
-      store.emplace(std::move(*opened));
-      store_folder = folder;
-    }
-    store->set_keep(keep);
+  [[nodiscard]] store::ReportLimits limits_now() const {
+    store::ReportLimits limits;
     // Strangers' reports are not to be why mail is put off.
-    store->set_min_free(2 * config.spool.min_free);
-    store->remove_old(now());
-    return {};
-  }
-
-  void tidy() {
-    const auto snapshot = services.snapshot.get();
-    // Reports are removed also when no more come; a disk that fails is told of with the next report.
-    if (store || !snapshot->config().received_reports.recipients.empty())
-      static_cast<void>(open_store(snapshot->config()));
+    limits.min_free = 2 * services.snapshot.get()->config().spool.min_free;
+    return limits;
   }
 
   void log_report(const StoredReport &entry, const char *result) {
@@ -237,18 +215,14 @@ struct ReportIntake::Impl {
   static std::chrono::sys_seconds received_at(const QueuedMessage &message) {
     return std::chrono::floor<std::chrono::seconds>(message.envelope.arrival);
   }
-  [[nodiscard]] std::chrono::sys_seconds now() const {
-    return std::chrono::floor<std::chrono::seconds>(services.now());
-  }
 
   Services services;
-  std::optional<ReportStore> store; ///< of the thread, as is its folder
-  std::string store_folder;
+  ReceivedReports reports;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<Waiting> line;           ///< as long as the scheduler allows jobs for one destination
   std::atomic<bool> stopping = false; ///< set under the mutex
-  std::thread thread;                 ///< last: it uses the others
+  std::thread thread;
 };
 
 ReportIntake::ReportIntake(Services services) : impl_(std::make_unique<Impl>(std::move(services))) {}

@@ -9,12 +9,14 @@
 #include "mta/log/mail_log.hpp"
 #include "mta/queue/job.hpp"
 #include "mta/spool/spool.hpp"
+#include "mta/store/store.hpp"
 
 namespace mta {
 
 /// Thread-safe. Everything referred to must outlive it. What a sender can cause never bounces and never stays in the
 /// queue: a message without a readable report is stored as an entry that says why, logged as event=report_received
-/// result=unreadable, and counts as delivered. Only trouble of ours (the disk) is a temporary failure.
+/// result=unreadable, and counts as delivered. Only trouble of ours (the disk) is a temporary failure. What is older
+/// than [received_reports] keep_days is removed.
 class ReportIntake {
 public:
   struct Services {
@@ -22,6 +24,7 @@ public:
     Spool &spool;
     MailLog &log;
     std::function<WallTime()> now;
+    store::Store &store;
   };
   explicit ReportIntake(Services services);
   /// As shut_down().

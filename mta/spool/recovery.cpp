@@ -64,7 +64,7 @@ private:
       case FileKind::damaged: break;
       case FileKind::foreign:
         // What others of the daemon keep beside the spool.
-        if (name == "tally" || name == "sts" || name == "last-good" || name == "lost+found") break;
+        if (name == "tally" || name == "state" || name == "last-good" || name == "lost+found") break;
         report_.notes.push_back(fmt::format("file {} is not part of the spool: left alone", smtp::escape(name)));
         break;
       }

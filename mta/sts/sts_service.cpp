@@ -1,20 +1,16 @@
-// StsService: see the header.
+// Discovers, keeps and refreshes policies: one discovery for each domain at a time.
 #include "mta/sts/sts_service.hpp"
 
 #include <atomic>
-#include <future>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
-#include <unistd.h>
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
 
 #include "mta/sts/sts_table.hpp"
@@ -51,13 +47,11 @@ std::int64_t seconds_until(system_clock::time_point time, system_clock::time_poi
 
 class StsService::Core : public std::enable_shared_from_this<StsService::Core> {
 public:
-  Core(Services services, std::string folder)
-      : services_(std::move(services)), folder_(std::move(folder)), timer_(services_.executor) {}
+  explicit Core(Services services) : services_(std::move(services)), timer_(services_.executor) {}
 
   smtp::Result<void> load();
   void start();
   void stop();
-  void flush();
   [[nodiscard]] bool enabled() const { return services_.snapshot.get()->config().mta_sts.enabled; }
   [[nodiscard]] std::size_t size() const {
     const std::scoped_lock lock(mutex_);
@@ -83,22 +77,21 @@ private:
   void take_outcome(const std::string &domain, StsFetchOutcome outcome, const StsConfig &config);
   void finish(const std::string &domain);
   void drop(std::size_t limit);
-  void write_behind(std::shared_ptr<const KeptPolicy> kept);
+  void write_behind(const KeptPolicy &kept);
   void remove_behind(std::string domain);
+  [[nodiscard]] bool is_still_damaged(const std::string &domain) const;
   void log_failure(const std::string &domain, const StsFetchOutcome &outcome, const KeptPolicy *kept);
 
   Services services_;
-  const std::string folder_;
   asio::steady_timer timer_; ///< of the refresh; on the executor's thread
   mutable std::mutex mutex_; ///< of what follows
   StsTable table_;
   std::unordered_map<std::string, std::vector<Answer>> running_; ///< discoveries, and who waits for each
   bool stopping_ = false;
-  asio::thread_pool disk_{1};
 };
 
 smtp::Result<void> StsService::Core::load() {
-  auto found = read_kept_policies(folder_);
+  auto found = read_kept_policies(services_.store.reader());
   if (!found) return tl::unexpected(found.error());
   const auto snapshot = services_.snapshot.get();
   const StsNow at = now();
@@ -108,7 +101,6 @@ smtp::Result<void> StsService::Core::load() {
     services_.log.write(Event("mta_sts", LogLevel::error)
                             .with("domain", damaged.domain)
                             .with("result", "damaged")
-                            .with("file", damaged.path)
                             .with("detail", damaged.detail));
     table_.restore(std::move(damaged));
   }
@@ -122,8 +114,8 @@ std::optional<StsFacts> StsService::Core::answer_now(const std::string &domain) 
   bool known = false;
   {
     const std::scoped_lock lock(mutex_);
-    if (const DamagedPolicy *damage = table_.find_damaged(domain); damage && ::access(damage->path.c_str(), F_OK) != 0)
-      table_.forget_damage(domain); // an operator has removed it
+    if (table_.find_damaged(domain) != nullptr && !is_still_damaged(domain))
+      table_.forget_damage(domain); // an operator has removed it: portcullis sts forget
     standing = table_.standing(domain, at, unknown_wait());
     known = standing.settled || running_.contains(domain);
     if (!standing.settled && !standing.kept && stopping_)
@@ -198,7 +190,7 @@ void StsService::Core::take_outcome(const std::string &domain, StsFetchOutcome o
                           .with("mode", policy::to_string(kept->policy.mode))
                           .with("mx", static_cast<std::uint64_t>(kept->policy.mx.size()))
                           .with("expires_s", seconds_until(kept->expires, at.wall)));
-  write_behind(kept);
+  write_behind(*kept);
   drop(config.max_policies);
 }
 
@@ -235,26 +227,22 @@ void StsService::Core::drop(std::size_t limit) {
   for (auto &domain : dropped) remove_behind(std::move(domain));
 }
 
-void StsService::Core::write_behind(std::shared_ptr<const KeptPolicy> kept) {
-  asio::post(disk_, [&log = services_.log, folder = folder_, kept = std::move(kept)] {
-    const auto written = write_kept_policy(folder, *kept);
-    if (written) return;
-    log.write(Event("mta_sts", LogLevel::error)
-                  .with("domain", kept->domain)
-                  .with("result", "not kept")
-                  .with("detail", written.error().detail));
-  });
+bool StsService::Core::is_still_damaged(const std::string &domain) const {
+  const auto kept = store::read_sts_policy(services_.store.reader(), domain);
+  return kept || kept.error().code != smtp::ErrorCode::not_found;
 }
 
+void StsService::Core::write_behind(const KeptPolicy &kept) {
+  if (store::keep_sts_policy(services_.store, to_row(kept))) return;
+  services_.log.write(Event("mta_sts", LogLevel::error)
+                          .with("domain", kept.domain)
+                          .with("result", "not kept")
+                          .with("detail", "the store cannot be written, and memory has no room for it"));
+}
+
+/// What stays in vain for want of room is removed when it is read next.
 void StsService::Core::remove_behind(std::string domain) {
-  asio::post(disk_, [&log = services_.log, folder = folder_, domain = std::move(domain)] {
-    const auto removed = remove_kept_policy(folder, domain);
-    if (!removed)
-      log.write(Event("mta_sts", LogLevel::warning)
-                    .with("domain", domain)
-                    .with("result", "not removed")
-                    .with("detail", removed.error().detail));
-  });
+  static_cast<void>(store::remove_sts_policy(services_.store, std::move(domain)));
 }
 
 Task<std::size_t> StsService::Core::refresh_due(std::shared_ptr<Core> self) {
@@ -331,17 +319,11 @@ void StsService::Core::stop() {
   asio::post(services_.executor, [self = shared_from_this()] { self->timer_.cancel(); }); // whose thread it belongs to
   for (auto &[domain, answers] : left)
     for (auto &answer : answers) answer(plain_facts(StsFacts::State::failed, domain, "the daemon is shutting down"));
-  disk_.join();
+  services_.store.flush();
 }
 
-void StsService::Core::flush() {
-  std::promise<void> done;
-  asio::post(disk_, [&done] { done.set_value(); });
-  done.get_future().wait();
-}
-
-smtp::Result<std::unique_ptr<StsService>> StsService::open(Services services, std::string folder) {
-  auto core = std::make_shared<Core>(std::move(services), std::move(folder));
+smtp::Result<std::unique_ptr<StsService>> StsService::open(Services services) {
+  auto core = std::make_shared<Core>(std::move(services));
   if (auto loaded = core->load(); !loaded) return tl::unexpected(loaded.error());
   return std::unique_ptr<StsService>(new StsService(std::move(core)));
 }
@@ -357,9 +339,6 @@ void StsService::start() {
 }
 void StsService::stop() {
   core_->stop();
-}
-void StsService::flush() {
-  core_->flush();
 }
 void StsService::pass_over() {
   core_->pass_over();
@@ -392,14 +371,6 @@ Task<StsFacts> StsService::find(std::string domain) {
   auto start = [&core, &domain](Answer answer) { core->wait_for(domain, false, std::move(answer)); };
   auto facts = co_await await_callback<StsFacts>(start);
   co_return facts;
-}
-
-std::string sts_folder(const Config &config) {
-  return sts_folder(config.spool.path);
-}
-
-std::string sts_folder(const std::string &spool) {
-  return spool + "/sts";
 }
 
 } // namespace mta

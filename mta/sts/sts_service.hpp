@@ -10,13 +10,13 @@
 #include "mta/config/snapshot.hpp"
 #include "mta/dns/resolver.hpp"
 #include "mta/log/mail_log.hpp"
+#include "mta/store/store.hpp"
 #include "mta/sts/sts_policies.hpp"
 
 namespace mta {
 
 /// Thread-safe. A domain whose policy is known costs one look into a table, no question and no disk. For each domain
-/// one discovery runs at a time, on `executor`; whoever asks meanwhile waits for it. Files are written by a thread of
-/// its own.
+/// one discovery runs at a time, on `executor`; whoever asks meanwhile waits for it.
 class StsService final : public StsPolicies {
 public:
   /// All must outlive the service. `executor` runs on one thread and must outlive it too.
@@ -25,13 +25,14 @@ public:
     Resolver &resolver;
     MailLog &log;
     asio::any_io_executor executor;
+    store::Store &store;
     std::function<std::chrono::system_clock::time_point()> now;
     std::function<std::chrono::steady_clock::time_point()> steady_now = std::chrono::steady_clock::now;
     /// Mail of the domain that waits for its record may go on. On the executor, once a minute at most.
     std::function<void(std::string domain)> passed_over{};
   };
-  /// Reads what the folder keeps; blocks. Errors: the folder is there and cannot be read. Damaged files are logged.
-  [[nodiscard]] static smtp::Result<std::unique_ptr<StsService>> open(Services services, std::string folder);
+  /// Reads what the store keeps; blocks. Errors: it is there and cannot be read. Damaged rows are logged.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<StsService>> open(Services services);
   ~StsService() override;
 
   /// Begins to refresh in the background.
@@ -46,8 +47,6 @@ public:
   /// Tells of the next domain whose record was waited for in vain, and lets its mail go on. What start() does every
   /// minute.
   void pass_over();
-  /// Blocks until everything kept so far is on the disk.
-  void flush();
   /// Policies that are kept and have not expired.
   [[nodiscard]] std::size_t size() const;
 
@@ -56,9 +55,5 @@ private:
   explicit StsService(std::shared_ptr<Core> core);
   std::shared_ptr<Core> core_;
 };
-
-/// <spool.path>/sts.
-[[nodiscard]] std::string sts_folder(const Config &config);
-[[nodiscard]] std::string sts_folder(const std::string &spool);
 
 } // namespace mta

@@ -114,7 +114,7 @@ StsTable::Standing StsTable::standing(const std::string &domain, const StsNow &n
   result.facts.domain = domain;
   if (const DamagedPolicy *damage = find_damaged(domain)) {
     result.facts.state = StsFacts::State::failed;
-    result.facts.detail = fmt::format("the kept policy {} cannot be read: {}", damage->path, damage->detail);
+    result.facts.detail = fmt::format("the policy that is kept cannot be read: {}", damage->detail);
     if (seen != nullptr && !seen->detail.empty()) result.facts.detail += "; " + seen->detail;
     result.settled = live && waits;
     return result;

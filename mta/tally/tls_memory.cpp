@@ -1,4 +1,4 @@
-// TlsMemory: what sessions add, and what is recalled. Its file is in tls_memory_file.cpp.
+// What sessions add to the TLS memory, and what is recalled. What it keeps is in tls_memory_store.cpp.
 #include "mta/tally/tls_memory.hpp"
 
 #include <algorithm>
@@ -71,8 +71,8 @@ bool covers(const smtp::DomainPattern &pattern, std::string_view domain) {
 
 } // namespace
 
-TlsMemory::TlsMemory(TlsMemoryOptions options, const TlsMemoryConfig &config, MailLog &log)
-    : options_(std::move(options)), log_(log), config_(config) {}
+TlsMemory::TlsMemory(TlsMemoryOptions options, store::Store &store, const TlsMemoryConfig &config, MailLog &log)
+    : options_(std::move(options)), store_(store), log_(log), config_(config) {}
 
 void TlsMemory::configure(const TlsMemoryConfig &config) {
   const std::scoped_lock lock(mutex_);
@@ -93,6 +93,7 @@ void TlsMemory::session(const std::shared_ptr<const TlsSession> &session) {
     const std::scoped_lock lock(mutex_);
     if (!config_.enabled) return;
     const sys_seconds time = now();
+    if (std::chrono::floor<std::chrono::days>(time) != cleaned_) forget_old(time);
     auto found = domains_.find(session->domain);
     if (found == domains_.end()) {
       // Of a domain that never had TLS there is nothing to remember.
@@ -353,7 +354,10 @@ void TlsMemory::make_room() {
                     [](const Candidate &left, const Candidate &right) {
                       return left.is_protected != right.is_protected ? right.is_protected : left.last < right.last;
                     });
-  for (std::size_t i = 0; i < count; ++i) domains_.erase(domains_.find(*candidates[i].name));
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < count; ++i) names.push_back(*candidates[i].name);
+  for (const std::string &name : names) domains_.erase(name);
+  store::forget_tls_memory(store_, std::move(names));
 }
 
 /// Called with the mutex. A clock that is ahead, at a start or for a moment, must not erase what protects mail.
@@ -371,19 +375,17 @@ bool TlsMemory::is_clock_settled(sys_seconds time) {
 }
 
 /// Called with the mutex.
-bool TlsMemory::forget_old(sys_seconds time) {
-  if (!is_clock_settled(time)) return false;
+void TlsMemory::forget_old(sys_seconds time) {
+  if (!is_clock_settled(time)) return;
+  cleaned_ = std::chrono::floor<std::chrono::days>(time);
   const auto age = std::chrono::days(config_.keep_days);
   std::erase_if(domains_, [&](const auto &entry) { return time - entry.second.memory.last_seen() > age; });
-  return true;
+  store::forget_tls_memory_before(store_, time - age - write_interval); // rows may be that late
 }
 
-/// Called with the mutex.
+/// Called with the mutex. What has no room is tried again with the next session.
 void TlsMemory::mark(Entry &entry) {
-  entry.written = entry.memory.last_seen();
-  if (entry.is_dirty) return;
-  entry.is_dirty = true;
-  dirty_.push_back(entry.memory.domain);
+  entry.written = store::keep_tls_memory(store_, entry.memory) ? entry.memory.last_seen() : never;
 }
 
 } // namespace mta

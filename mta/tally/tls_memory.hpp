@@ -17,9 +17,7 @@
 
 #include "mta/config/config.hpp"
 #include "mta/log/mail_log.hpp"
-#include "mta/tally/periodic.hpp"
-#include "mta/tally/tally_file.hpp"
-#include "mta/tally/tls_memory_row.hpp"
+#include "mta/store/tls_memory.hpp"
 #include "mta/tally/tls_recall.hpp"
 #include "mta/tally/tls_session.hpp"
 #include "smtp/base/result.hpp"
@@ -27,9 +25,7 @@
 namespace mta {
 
 struct TlsMemoryOptions {
-  std::string folder;                             ///< "…/spool/tally"
-  std::size_t max_domains = 200'000;              ///< over it the oldest go, those that are protected last
-  std::chrono::milliseconds flush_interval{1000}; ///< what a crash may lose
+  std::size_t max_domains = 200'000; ///< over it the oldest go, those that are protected last
   std::function<std::chrono::system_clock::time_point()> now = [] { return std::chrono::system_clock::now(); };
   std::function<std::chrono::steady_clock::time_point()> steady_now = [] { return std::chrono::steady_clock::now(); };
 };
@@ -40,23 +36,23 @@ struct RememberedDomain {
   policy::MemoryFacts facts;
 };
 
-/// Thread-safe; only release() and flush() wait for the disk. A session is "without TLS" when STARTTLS was not offered,
-/// was refused, or the handshake failed. Counted are outbound sessions by MX.
+/// Thread-safe; only release() and accept_loss() wait for the disk. A session is "without TLS" when STARTTLS was not
+/// offered, was refused, or the handshake failed. Counted are outbound sessions by MX.
 ///
 ///   unknown ── TLS ──► always ── without TLS ──► failing ── TLS ──► always      (held mail goes on)
 ///                                                   │
 ///                             release, or time, or not protected: let go ── TLS ──► always, from this day on
 ///
-/// When a part of the file could not be read, nobody knows which domains it was about: for `release_after`, mail for
-/// every protected domain that is not remembered waits for TLS, or for an operator's release (a write that a crash cut
-/// short, which costs the last second, does not count).
+/// When a part of the memory was lost with a damaged store, nobody knows which domains it was about: for
+/// `release_after`, mail for every protected domain that is not remembered waits for TLS, or for an operator's release
+/// (a write that a crash cut short, which costs the last second, does not count).
 class TlsMemory final : public TlsObserver, public TlsRecall {
 public:
-  /// Reads what was remembered. Damage is passed over and logged. Errors: the folder or the file. `log` must outlive
-  /// it.
-  [[nodiscard]] static smtp::Result<std::unique_ptr<TlsMemory>> open(TlsMemoryOptions options,
+  /// Reads what was remembered. Damage is passed over and logged. Errors: the store cannot be read. `store` and `log`
+  /// must outlive it.
+  [[nodiscard]] static smtp::Result<std::unique_ptr<TlsMemory>> open(TlsMemoryOptions options, store::Store &store,
                                                                      const TlsMemoryConfig &config, MailLog &log);
-  ~TlsMemory() override;
+  ~TlsMemory() override = default;
   TlsMemory(const TlsMemory &) = delete;
   TlsMemory &operator=(const TlsMemory &) = delete;
 
@@ -83,14 +79,14 @@ public:
   /// When a part of the memory was found damaged; nothing when that does not count (any more).
   [[nodiscard]] std::optional<std::chrono::sys_seconds> damaged_since() const;
 
-  /// Writes out what changed; blocks on the disk.
-  [[nodiscard]] smtp::Result<void> flush();
+  /// An operator says that what was lost protects no more. Durable when it returns. Errors: bad_syntax when nothing was
+  /// lost, and those of the store.
+  [[nodiscard]] smtp::Result<void> accept_loss(std::string reason, std::string by);
 
 private:
   struct Entry {
     DomainMemory memory;
-    bool is_dirty = false;
-    std::chrono::sys_seconds written{}; ///< last activity that is on disk
+    std::chrono::sys_seconds written{}; ///< last activity that the store has
     std::chrono::sys_seconds warned{};  ///< the last tls_stripped
   };
   struct Stripped {
@@ -100,36 +96,32 @@ private:
   };
   using Events = std::vector<Event>;
 
-  TlsMemory(TlsMemoryOptions options, const TlsMemoryConfig &config, MailLog &log);
+  TlsMemory(TlsMemoryOptions options, store::Store &store, const TlsMemoryConfig &config, MailLog &log);
   [[nodiscard]] smtp::Result<void> load();
-  [[nodiscard]] smtp::Result<void> rewrite();
   [[nodiscard]] std::chrono::sys_seconds now() const;
   void note_tls(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_clear(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_stripped(Entry &entry, const TlsSession &session, std::chrono::sys_seconds now, Events &events);
   void note_widely(const Entry &entry, std::chrono::sys_seconds now, Events &events);
   void make_room();
-  /// False: not yet, the clock may be wrong.
-  bool forget_old(std::chrono::sys_seconds now);
+  void forget_old(std::chrono::sys_seconds now);
   [[nodiscard]] bool is_clock_settled(std::chrono::sys_seconds now);
   [[nodiscard]] const smtp::DomainPattern *protecting(std::string_view domain) const;
   [[nodiscard]] bool is_let_go(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   [[nodiscard]] policy::MemoryFacts facts_of(const DomainMemory &memory, std::chrono::sys_seconds now) const;
   void mark(Entry &entry);
-  [[nodiscard]] smtp::Result<void> note_damage(std::uint64_t stretches);
+  void note_damage(std::vector<std::string> rows, std::optional<std::chrono::sys_seconds> noted);
   [[nodiscard]] bool may_be_forgotten(std::string_view domain, std::chrono::sys_seconds now) const;
   [[nodiscard]] policy::MemoryFacts facts_of_forgotten(std::string_view domain) const;
   [[nodiscard]] std::string rule_for(std::string_view domain) const;
-  [[nodiscard]] std::string damage_file_name() const { return options_.folder + "/tls-memory.damaged"; }
-  [[nodiscard]] std::string file_name() const { return options_.folder + "/tls-memory.rows"; }
 
   const TlsMemoryOptions options_;
+  store::Store &store_;
   MailLog &log_;
 
-  mutable std::mutex mutex_; ///< guards what follows, up to file_mutex_
+  mutable std::mutex mutex_; ///< guards what follows
   TlsMemoryConfig config_;
   std::unordered_map<std::string, Entry> domains_;
-  std::vector<std::string> dirty_;
   std::deque<Stripped> stripped_; ///< of the last hour
   std::chrono::sys_seconds widely_warned_{};
   std::chrono::sys_days cleaned_{}; ///< the day when old ones were last forgotten
@@ -138,12 +130,7 @@ private:
     std::chrono::steady_clock::time_point steady;
   };
   std::optional<Moment> even_since_; ///< from when on the two clocks have gone together
-  std::string problem_;              ///< of the last flush
   std::chrono::sys_seconds damaged_since_{};
-
-  std::mutex file_mutex_; ///< guards the file; taken before mutex_
-  std::optional<TallyFile> file_;
-  Periodic thread_; ///< last: ends first
 };
 
 } // namespace mta

@@ -1,4 +1,4 @@
-// Fuzz target: the stored rows of evidence and of the TLS memory. What can be read has one form, and is judged without
+// Fuzz target: the stored rows of evidence. What can be read has one form, and is judged without
 // a crash, whatever it says.
 #include <cstdint>
 #include <cstdlib>
@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "mta/tally/evidence_row.hpp"
-#include "mta/tally/tls_memory_row.hpp"
 
 namespace {
 
@@ -41,6 +40,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     const auto summary = policy::summarise(question, {&evidence, 1});
     require(summary.sessions + summary.passed_over == 1);
   }
-  if (const auto memory = mta::decode_memory(octets)) require(mta::encode_memory(*memory) == octets);
   return 0;
 }

@@ -109,7 +109,7 @@ bool starts_with_any(const std::string &text, const std::vector<std::string> &pr
 bool is_library(const std::string &header) {
   if (starts_with_any(header, {"sys/", "netinet/", "arpa/", "net/", "linux/"})) return false;
   return header.find('/') != std::string::npos || header == "unbound.h" || header == "idn2.h" || header == "zlib.h" ||
-         header == "pugixml.hpp" || header.starts_with("archive");
+         header == "pugixml.hpp" || header == "sqlite3.h" || header.starts_with("archive");
 }
 
 /// An include line: what stands between quotes or angle brackets.

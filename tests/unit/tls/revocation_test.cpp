@@ -24,9 +24,9 @@ protected:
   std::chrono::system_clock::time_point now_ = std::chrono::system_clock::now();
 
   tls::ChainVerdict judge(const std::string &chain, const std::vector<std::string> &lists) {
-    std::vector<tls::CrlFile> files;
+    std::vector<tls::CrlSource> files;
     for (const auto &list : lists)
-      files.push_back({folder_.write("list" + std::to_string(files.size()) + ".crl", list), false});
+      files.push_back({folder_.write("list" + std::to_string(files.size()) + ".crl", list), {}});
     const auto store = tls::TrustStore::load(ca_file_, files);
     if (!store) throw std::runtime_error(store.error().detail);
     return tls::verify_chain(test::chain_of(chain).get(), **store, tls::Purpose::server, now_);
@@ -140,15 +140,14 @@ TEST_F(Revocation, a_list_that_ends_while_the_store_is_in_use_ends) {
 
 TEST_F(Revocation, a_fetched_list_may_be_missing_or_damaged_and_then_its_chains_fail) {
   const std::string good = folder_.write("root.crl", root_.crl({}));
-  const std::string missing = (folder_.path() / "missing.crl").string();
-  const std::string damaged = folder_.write("damaged.crl", "<html>not here</html>");
-  for (const auto &file : {missing, damaged}) {
-    const auto store = tls::TrustStore::load(ca_file_, {{good, false}, {file, true}});
+  const std::string missing, damaged = "<html>not here</html>";
+  for (const auto &fetched : {missing, damaged}) {
+    const auto store = tls::TrustStore::load(ca_file_, {{good, {}}, {"http://crl.example/x", fetched}});
     ASSERT_TRUE(store) << store.error().detail;
     const auto verdict = tls::verify_chain(test::chain_of(leaf_.chain).get(), **store, tls::Purpose::server, now_);
-    EXPECT_EQ(verdict.fault, ChainFault::no_revocation) << file << verdict.reason;
+    EXPECT_EQ(verdict.fault, ChainFault::no_revocation) << fetched << verdict.reason;
   }
-  const auto alone = tls::TrustStore::load(ca_file_, {{missing, true}});
+  const auto alone = tls::TrustStore::load(ca_file_, {{"http://crl.example/x", missing}});
   ASSERT_TRUE(alone);
   EXPECT_EQ(tls::verify_chain(test::chain_of(leaf_.chain).get(), **alone, tls::Purpose::server, now_).fault,
             ChainFault::no_revocation)
@@ -156,16 +155,16 @@ TEST_F(Revocation, a_fetched_list_may_be_missing_or_damaged_and_then_its_chains_
 }
 
 TEST_F(Revocation, a_local_list_must_be_there_and_be_one) {
-  const auto absent = tls::TrustStore::load(ca_file_, {{"/nonexistent.crl", false}});
+  const auto absent = tls::TrustStore::load(ca_file_, {{"/nonexistent.crl", {}}});
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().code, ErrorCode::not_found);
   EXPECT_THAT(absent.error().detail, HasSubstr("/nonexistent.crl: "));
   const std::string wrong = folder_.write("wrong.crl", "hello");
-  const auto refused = tls::TrustStore::load(ca_file_, {{wrong, false}});
+  const auto refused = tls::TrustStore::load(ca_file_, {{wrong, {}}});
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().detail, testing::StartsWith(wrong + ": not a revocation list: "));
   EXPECT_EQ(tls::TrustStore::load("/nonexistent.pem", {}).error().code, ErrorCode::not_found);
-  EXPECT_TRUE(tls::TrustStore::load("system", {{folder_.write("root.crl", root_.crl({})), false}}));
+  EXPECT_TRUE(tls::TrustStore::load("system", {{folder_.write("root.crl", root_.crl({})), {}}}));
 }
 
 TEST_F(Revocation, the_facts_of_a_list_are_read) {

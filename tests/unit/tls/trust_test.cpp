@@ -127,7 +127,7 @@ TEST_F(Trust, beside_an_intermediate_anchor_lists_are_needed_below_it_only) {
   const test::Leaf leaf = middle.issue({.names = {"mx.example.org"}});
   const std::string anchor = folder_.write("middle.pem", middle.pem());
   const auto load = [&](const std::string &lists) {
-    trust_ = tls::TrustStore::load(anchor, {{folder_.write("lists.pem", lists), false}}).value();
+    trust_ = tls::TrustStore::load(anchor, {{folder_.write("lists.pem", lists), {}}}).value();
   };
   load(middle.crl({}));
   EXPECT_TRUE(judge(leaf).trusted) << "the root's list is not asked for";
@@ -138,7 +138,7 @@ TEST_F(Trust, beside_an_intermediate_anchor_lists_are_needed_below_it_only) {
   load(stranger_.crl({}));
   EXPECT_EQ(judge(leaf).fault, tls::ChainFault::no_revocation);
   trust_ = tls::TrustStore::load(folder_.write("leaf.pem", leaf.certificate),
-                                 {{folder_.write("lists.pem", middle.crl({})), false}})
+                                 {{folder_.write("lists.pem", middle.crl({})), {}}})
                .value();
   EXPECT_TRUE(judge(leaf).trusted) << "nothing lies below a bare leaf";
 }

@@ -37,6 +37,8 @@ protected:
   ::test::TestCa ca_{"Test Root CA"};
   ::test::Leaf leaf_ = ca_.issue({.names = {"mx.example.org"}});
   std::string ca_file_ = folder_.write("ca.pem", ca_.pem());
+  std::string list_; ///< kept of the url
+  KeptCrls kept_ = [this](const std::string &asked) { return asked == url ? list_ : std::string(); };
 
   std::shared_ptr<Config> config_with(std::vector<policy::Partner> partners) {
     auto config = std::make_shared<Config>();
@@ -74,7 +76,7 @@ TEST_F(SnapshotCrl, WithoutListsNothingIsRenewed) {
   const auto snapshot = build(config_with({partner("a.example", ca_file_, {}, {})}));
   ASSERT_TRUE(snapshot);
   EXPECT_FALSE((*snapshot)->has_crls());
-  const auto renewed = (*snapshot)->renew_crls();
+  const auto renewed = (*snapshot)->renew_crls(kept_);
   EXPECT_EQ(renewed.snapshot->trust_store(ca_file_), (*snapshot)->trust_store(ca_file_)) << "shared, not loaded again";
 }
 
@@ -84,19 +86,15 @@ TEST_F(SnapshotCrl, AUrlThatWasNeverFetchedFailsClosedAndIsTakenUpWhenItComes) {
   ASSERT_TRUE(snapshot) << snapshot.error().detail;
   EXPECT_EQ(judge(**snapshot, {url}), ChainFault::no_revocation);
 
-  const std::filesystem::path file = crl_cache_file(*config, url);
-  EXPECT_EQ(file.parent_path(), folder_.path() / "crl");
-  EXPECT_EQ(file.filename().string().size(), 64U + 4U);
-  std::filesystem::create_directory(file.parent_path());
-  (void)folder_.write("crl/" + file.filename().string(), ::test::der_of(ca_.crl({})));
+  list_ = ::test::der_of(ca_.crl({}));
   EXPECT_EQ(judge(**snapshot, {url}), ChainFault::no_revocation) << "a snapshot does not change";
-  const auto renewed = (*snapshot)->renew_crls();
+  const auto renewed = (*snapshot)->renew_crls(kept_);
   EXPECT_TRUE(renewed.problems.empty());
   EXPECT_EQ(judge(*renewed.snapshot, {url}), ChainFault::none);
   EXPECT_EQ(&renewed.snapshot->config(), config.get());
 
-  (void)folder_.write("crl/" + file.filename().string(), ca_.crl({.revoked = {leaf_.certificate}}));
-  EXPECT_EQ(judge(*renewed.snapshot->renew_crls().snapshot, {url}), ChainFault::revoked);
+  list_ = ca_.crl({.revoked = {leaf_.certificate}});
+  EXPECT_EQ(judge(*renewed.snapshot->renew_crls(kept_).snapshot, {url}), ChainFault::revoked);
 }
 
 TEST_F(SnapshotCrl, ALocalListMustBeThereAtStartAndMayBeLostLater) {
@@ -105,7 +103,7 @@ TEST_F(SnapshotCrl, ALocalListMustBeThereAtStartAndMayBeLostLater) {
   const auto snapshot = build(config_with({partner("a.example", ca_file_, {}, {list})}));
   ASSERT_TRUE(snapshot);
   std::filesystem::remove(list);
-  const auto renewed = (*snapshot)->renew_crls();
+  const auto renewed = (*snapshot)->renew_crls(kept_);
   ASSERT_EQ(renewed.problems.size(), 1U);
   EXPECT_THAT(renewed.problems.front(), testing::HasSubstr(list + ": "));
   EXPECT_EQ(judge(*renewed.snapshot, {list}), ChainFault::none) << "the old one counts until it expires";
@@ -117,7 +115,6 @@ TEST_F(SnapshotCrl, TheEntriesOfAllPartnersAreListedOnce) {
   EXPECT_THAT(all_crls(*config), testing::ElementsAre("/a.crl", "/b.crl", url));
   EXPECT_TRUE(is_crl_url(url));
   EXPECT_FALSE(is_crl_url("/http://x"));
-  EXPECT_NE(crl_cache_file(*config, url), crl_cache_file(*config, "http://crl.example.org/ca.crl2"));
 }
 
 } // namespace snapshot_crl_test

@@ -2,15 +2,14 @@
 #include "mta/crl/crl_fetcher.hpp"
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include <boost/asio/co_spawn.hpp>
 #include <gtest/gtest.h>
 
 #include "mta/config/crl_files.hpp"
-#include "mta/crl/crl_file.hpp"
+#include "mta/crl/kept_crl.hpp"
+#include "mta/store/connection.hpp"
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/http_fixture.hpp"
 #include "tests/support/log_capture.hpp"
@@ -22,11 +21,6 @@ using namespace mta;
 using namespace std::chrono_literals;
 using test::http_reply;
 using test::HttpReply;
-
-std::string read(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 class Crl : public testing::Test {
 protected:
@@ -61,7 +55,15 @@ protected:
     io.run();
     return count.value();
   }
-  std::string file(const std::string &target = "/ca.crl") const { return crl_cache_file(config, url(target)); }
+  /// What is kept; empty: nothing.
+  std::string kept(const std::string &target = "/ca.crl") const {
+    return store::read_crl(store->reader(), url(target)).value_or(std::string());
+  }
+  static std::unique_ptr<store::Store> open_store(const std::string &place) {
+    store::StoreOptions options;
+    options.folder = place;
+    return std::move(store::Store::open(std::move(options)).value());
+  }
   void serve(HttpReply reply) {
     server->set_handler([reply](const auto &) { return reply; });
   }
@@ -88,12 +90,14 @@ protected:
   std::size_t told = 0; ///< calls of changed
   asio::io_context io{1};
   std::optional<test::HttpFixture> server;
-  CrlFetcher fetcher{{snapshot, resolver, log, io.get_executor(), [this] { return now.load(); }, [this] { ++told; }}};
+  std::unique_ptr<store::Store> store = open_store(folder.file("state"));
+  CrlFetcher fetcher{
+      {snapshot, resolver, log, io.get_executor(), *store, [this] { return now.load(); }, [this] { ++told; }}};
 };
 
 TEST_F(Crl, a_list_is_fetched_at_once_and_written_for_the_trust_store) {
   EXPECT_EQ(fetch(), 1U);
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
   EXPECT_EQ(told, 1U);
   const auto logged = log.all("crl").back();
   EXPECT_EQ(logged.fields.at("result"), "fetched");
@@ -119,13 +123,13 @@ TEST_F(Crl, half_way_to_the_next_update_it_is_fetched_again) {
   now = now.load() + 15min;
   list = ca.crl({.revoked = {}, .starts = 0h, .ends = 8h});
   EXPECT_EQ(fetch(), 1U);
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
   EXPECT_EQ(told, 2U);
 }
 
 TEST_F(Crl, what_is_no_list_or_no_better_one_leaves_the_old) {
   fetch();
-  const std::string old = read(file());
+  const std::string old = kept();
   const struct {
     const char *name;
     HttpReply reply;
@@ -156,7 +160,7 @@ TEST_F(Crl, what_is_no_list_or_no_better_one_leaves_the_old) {
     EXPECT_EQ(logged.fields["result"], "failed");
     EXPECT_NE(logged.fields["detail"].find(row.why), std::string::npos) << logged.fields["detail"];
     EXPECT_NE(logged.fields["kept_until"].find('T'), std::string::npos) << logged.fields["kept_until"];
-    EXPECT_EQ(read(file()), old);
+    EXPECT_EQ(kept(), old);
   }
   EXPECT_EQ(told, 1U);
 }
@@ -170,9 +174,9 @@ TEST_F(Crl, another_issuers_list_is_no_step_back_to_an_old_one) {
       refusal.find("is of another issuer, CN=Other CA, than the one kept, CN=Test Root CA, which is in date until"),
       std::string::npos)
       << refusal;
-  EXPECT_NE(refusal.find("remove " + file()), std::string::npos) << refusal;
+  EXPECT_NE(refusal.find("portcullis crl forget " + url("/ca.crl")), std::string::npos) << refusal;
   EXPECT_NE(next(old, 11min).find("older than the one kept"), std::string::npos);
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
   EXPECT_EQ(next(other.crl({.revoked = {}, .ends = 24h * 30}), 24h * 7), "") << "the kept one has expired";
   EXPECT_NE(next(old).find("is of another issuer"), std::string::npos);
 }
@@ -187,7 +191,7 @@ TEST_F(Crl, an_expired_list_is_followed_by_no_older_one) {
 TEST_F(Crl, a_list_from_the_future_is_not_taken) {
   EXPECT_NE(next(ca.crl({.revoked = {}, .starts = 48h}), 0min).find("the list that came is valid from "),
             std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(file()));
+  EXPECT_EQ(kept(), "");
 }
 
 TEST_F(Crl, the_signature_must_be_of_the_ca_that_the_rule_trusts) {
@@ -200,13 +204,13 @@ TEST_F(Crl, the_signature_must_be_of_the_ca_that_the_rule_trusts) {
   configure({url("/ca.crl")});
   EXPECT_NE(next(forged).find("is not signed by its issuer, CN=Test Root CA, whose certificate `trust` holds"),
             std::string::npos);
-  EXPECT_EQ(read(file()), foreign);
+  EXPECT_EQ(kept(), foreign);
   EXPECT_EQ(next(list, 11min), "") << "verified, it takes the place of what was not";
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
   EXPECT_NE(next(foreign).find("is of CN=Other CA, which is not a CA of `trust`"), std::string::npos);
   EXPECT_NE(next(foreign, 24h * 20).find("which is not a CA of `trust`"), std::string::npos)
       << "the kept one has expired";
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
 }
 
 TEST_F(Crl, a_file_of_several_lists_is_followed_issuer_by_issuer) {
@@ -225,20 +229,41 @@ TEST_F(Crl, without_any_list_the_log_says_what_that_means) {
   serve(http_reply(500, "text/plain", ""));
   EXPECT_EQ(fetch(), 0U);
   EXPECT_EQ(log.all("crl").back().fields["kept_until"], "nothing is kept: chains that need it fail");
-  EXPECT_FALSE(std::filesystem::exists(file()));
+  EXPECT_EQ(kept(), "");
 }
 
-TEST_F(Crl, a_damaged_file_is_replaced_even_by_an_older_list) {
-  std::filesystem::create_directories(folder.path() / "crl");
-  std::ofstream(file()) << "damage";
+TEST_F(Crl, a_damaged_list_is_replaced_even_by_an_older_one) {
+  ASSERT_TRUE(store::keep_crl(*store, url("/ca.crl"), "damage", {}));
   EXPECT_EQ(fetch(), 1U);
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
 }
 
-TEST_F(Crl, a_folder_that_cannot_be_written_is_a_failure) {
-  std::ofstream(folder.path() / "crl") << "a file where the folder should be";
+TEST_F(Crl, a_store_that_cannot_be_written_is_a_failure) {
+  SQLite::Database other(store::store_file(store->folder()), SQLite::OPEN_READWRITE);
+  other.exec("BEGIN IMMEDIATE");
   EXPECT_EQ(fetch(), 0U);
-  EXPECT_NE(log.all("crl").back().fields["detail"].find("cannot make "), std::string::npos);
+  EXPECT_NE(log.all("crl").back().fields["detail"].find("locked by another process"), std::string::npos);
+  EXPECT_EQ(kept(), "");
+}
+
+TEST_F(Crl, an_operator_may_forget_one_and_then_another_issuers_is_taken) {
+  const test::TestCa other("Other CA");
+  const std::string foreign = other.crl({.revoked = {}, .ends = 24h * 30});
+  fetch();
+  EXPECT_NE(next(foreign), "");
+  ASSERT_TRUE(store::forget_crl(store->folder(), url("/ca.crl")));
+  EXPECT_FALSE(store::forget_crl(store->folder(), url("/ca.crl")));
+  EXPECT_EQ(next(foreign, 11min), "");
+  EXPECT_EQ(kept(), foreign);
+}
+
+TEST_F(Crl, lists_that_nobody_names_any_more_go) {
+  fetch();
+  configure({url("/other.crl")});
+  fetch();
+  store->flush();
+  EXPECT_EQ(kept(), "");
+  EXPECT_EQ(kept("/other.crl"), list);
 }
 
 TEST_F(Crl, addresses_of_a_reload_are_fetched) {
@@ -246,7 +271,7 @@ TEST_F(Crl, addresses_of_a_reload_are_fetched) {
   configure({url("/ca.crl"), url("/other.crl")});
   EXPECT_EQ(fetch(), 1U);
   EXPECT_EQ(server->seen().back().target, "/other.crl");
-  EXPECT_EQ(read(file("/other.crl")), list);
+  EXPECT_EQ(kept("/other.crl"), list);
 }
 
 TEST_F(Crl, an_address_that_is_none_is_logged) {
@@ -261,7 +286,7 @@ TEST_F(Crl, start_fetches_and_stop_ends_it) {
   while (told == 0) io.run_one();
   fetcher.stop();
   io.run(); // runs out of work
-  EXPECT_EQ(read(file()), list);
+  EXPECT_EQ(kept(), list);
 }
 
 } // namespace crl_fetcher_test

@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "mta/received/own_results.hpp"
-#include "mta/received/report_store.hpp"
+#include "mta/store/received_reports.hpp"
 #include "tests/support/memory_log.hpp"
 #include "tests/support/memory_spool.hpp"
 #include "tests/support/report_texts.hpp"
@@ -35,9 +35,20 @@ protected:
     const auto snapshot = Snapshot::build(config_, std::make_shared<tls::TicketKeys>());
     ASSERT_TRUE(snapshot) << snapshot.error().detail;
     snapshot_.set(*snapshot);
-    intake_ = std::make_unique<ReportIntake>(ReportIntake::Services{snapshot_, spool_, log_, [] { return now; }});
+    open_store();
+    intake_ = std::make_unique<ReportIntake>(services(spool_));
   }
 
+  void open_store() {
+    store::StoreOptions options;
+    options.folder = store::store_folder(config_->spool.path);
+    auto opened = store::Store::open(std::move(options));
+    ASSERT_TRUE(opened) << opened.error().detail;
+    store_ = std::move(*opened);
+  }
+  [[nodiscard]] ReportIntake::Services services(Spool &spool) {
+    return {snapshot_, spool, log_, [] { return now; }, *store_};
+  }
   [[nodiscard]] Job job_of(const std::string &mail, const std::string &trace = "") {
     auto message = std::make_shared<QueuedMessage>();
     message->id = spool_.add(mail);
@@ -70,15 +81,9 @@ protected:
     return last_.results[0].kind;
   }
   [[nodiscard]] std::vector<ReportSummary> stored() const {
-    std::vector<ReportSummary> out;
-    const auto files = FileSystem::create();
-    const auto list = list_reports(*files, reports_folder(folder_.path().string()), {});
-    EXPECT_TRUE(list);
-    for (const auto &one : list.value()) {
-      EXPECT_TRUE(one.summary) << one.summary.error().detail;
-      out.push_back(one.summary.value());
-    }
-    return out;
+    const auto list = store::list_reports(store_->reader(), {});
+    EXPECT_TRUE(list) << list.error().detail;
+    return list.value().reports;
   }
 
   const std::string good_ = support::mail_with("Content-Type: text/xml", support::dmarc_text(support::one_record));
@@ -87,6 +92,7 @@ protected:
   CurrentSnapshot snapshot_;
   support::MemorySpool spool_;
   support::MemoryLog log_;
+  std::unique_ptr<store::Store> store_;
   std::unique_ptr<ReportIntake> intake_;
   JobResult last_;
 };
@@ -162,7 +168,7 @@ private:
 
 TEST_F(ReportIntakeTest, ShuttingDownDoesNotWaitForTheMessageAtHand) {
   SlowSpool slow;
-  ReportIntake intake({snapshot_, slow, log_, [] { return now; }});
+  ReportIntake intake(services(slow));
   std::promise<JobResult> promise;
   intake.take(job_of(good_), [&promise](JobResult result) { promise.set_value(std::move(result)); });
   slow.begun.get_future().wait();
@@ -191,11 +197,18 @@ TEST_F(ReportIntakeTest, TroubleOfOursIsTemporary) {
   EXPECT_EQ(outcome(good_), Kind::delivered);
 }
 
-TEST_F(ReportIntakeTest, AFolderThatCannotBeMadeIsTemporaryAndTriedAgain) {
-  std::ofstream(folder_.path() / "reports") << "a file is in the way";
+TEST_F(ReportIntakeTest, AStoreThatCannotBeMadeIsTemporaryAndTriedAgain) {
+  intake_.reset();
+  store_.reset();
+  const auto place = folder_.path() / "state";
+  fs::remove_all(place);
+  std::ofstream(place) << "a file is in the way";
+  open_store();
+  intake_ = std::make_unique<ReportIntake>(services(spool_));
   EXPECT_EQ(outcome(good_), Kind::temporary);
   EXPECT_EQ(outcome("no report"), Kind::temporary);
-  fs::remove(folder_.path() / "reports");
+  EXPECT_EQ(log_.count({"event=report_received", "result=deferred"}), 2U);
+  fs::remove(place);
   EXPECT_EQ(outcome(good_), Kind::delivered);
   EXPECT_EQ(stored().size(), 1U);
 }

@@ -1,20 +1,15 @@
-// KeptPolicy: files are written whole, read back, and every damage is seen.
+// KeptPolicy: rows are written, read back, and every damage of one is seen.
 #include "mta/sts/kept_policy.hpp"
 
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include "tests/support/test_ca.hpp"
+#include "mta/store/connection.hpp"
+#include "tests/support/temp_folder.hpp"
 
 namespace kept_policy_test {
 
 using namespace mta;
 using namespace std::chrono_literals;
-namespace fs = std::filesystem;
 
 KeptPolicy sample(const std::string &domain = "example.org") {
   KeptPolicy kept;
@@ -27,130 +22,123 @@ KeptPolicy sample(const std::string &domain = "example.org") {
   return kept;
 }
 
-std::string read(const fs::path &path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+class KeptPolicyTest : public testing::Test {
+protected:
+  void SetUp() override {
+    store::StoreOptions options;
+    options.folder = place();
+    store_ = std::move(store::Store::open(std::move(options)).value());
+  }
+  [[nodiscard]] std::string place() const { return folder_.file("state"); }
+  void keep(const KeptPolicy &kept) {
+    ASSERT_TRUE(store::keep_sts_policy(*store_, to_row(kept)));
+    store_->flush();
+  }
+  void change(const std::string &statement) {
+    ASSERT_TRUE(store_->commit(
+        [&](store::Connection &connection) { connection.database().exec("UPDATE sts_policies SET " + statement); }));
+  }
+  [[nodiscard]] smtp::Result<KeptPolicy> read(const std::string &domain = "example.org") {
+    auto row = store::read_sts_policy(store_->reader(), domain);
+    if (!row) return tl::unexpected(row.error());
+    return from_row(std::move(*row));
+  }
+  test::TempFolder folder_;
+  std::unique_ptr<store::Store> store_;
+};
 
-TEST(KeptPolicy, a_file_reads_back_as_it_was_written) {
-  const test::TempFolder folder;
-  const std::string place = folder.path() / "sts";
-  ASSERT_TRUE(write_kept_policy(place, sample()));
-  EXPECT_EQ(read_kept_policy(place, "example.org").value(), sample());
-  struct stat status {};
-  ASSERT_EQ(::stat((place + "/example.org").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777U, 0600U);
-
+TEST_F(KeptPolicyTest, a_row_reads_back_as_it_was_written) {
+  keep(sample());
+  EXPECT_EQ(read().value(), sample());
   auto changed = sample();
   changed.id = "2";
   changed.text = "version: STSv1\nmode: none\nmax_age: 1"; // no newline at its end
   changed.policy = policy::parse_sts_policy(changed.text).value();
-  ASSERT_TRUE(write_kept_policy(place, changed));
-  EXPECT_EQ(read_kept_policy(place, "example.org").value(), changed);
-  EXPECT_EQ(read_kept_policies(place).value().policies.size(), 1U);
+  keep(changed);
+  EXPECT_EQ(read().value(), changed);
+  EXPECT_EQ(read_kept_policies(store_->reader()).value().policies.size(), 1U);
 
-  ASSERT_TRUE(remove_kept_policy(place, "example.org"));
-  EXPECT_EQ(read_kept_policy(place, "example.org").error().code, smtp::ErrorCode::not_found);
-  EXPECT_TRUE(remove_kept_policy(place, "example.org")) << "once more is no error";
+  ASSERT_TRUE(store::remove_sts_policy(*store_, "example.org"));
+  store_->flush();
+  EXPECT_EQ(read().error().code, smtp::ErrorCode::not_found);
 }
 
-TEST(KeptPolicy, every_changed_or_missing_octet_is_damage) {
-  const std::string good = encode_kept_policy(sample());
-  ASSERT_TRUE(decode_kept_policy(good));
-  for (std::size_t i = 0; i < good.size(); ++i) {
-    auto bad = good;
-    bad[i] = static_cast<char>(bad[i] ^ 1);
-    const auto kept = decode_kept_policy(bad);
-    ASSERT_FALSE(kept) << i;
-    EXPECT_TRUE(kept.error().detail.starts_with("damaged: ")) << kept.error().detail;
-    EXPECT_FALSE(decode_kept_policy(good.substr(0, i))) << i;
-  }
-  EXPECT_FALSE(decode_kept_policy(good + "x"));
-}
-
-std::string with_check(std::string text) {
-  return text + "check " + policy::sts_fingerprint(text) + "\n";
-}
-
-TEST(KeptPolicy, a_fitting_checksum_does_not_make_nonsense_good) {
-  const std::string policy = "version: STSv1\nmode: none\nmax_age: 1\n";
-  const std::string size = std::to_string(policy.size());
-  const std::string head = "portcullis-sts 1\ndomain example.org\nid 1\nfetched 1700000000\nexpires 1700000001\n";
-  ASSERT_TRUE(decode_kept_policy(with_check(head + "text " + size + "\n" + policy + "\n")));
-  const struct {
-    const char *name;
-    std::string text;
-    const char *why;
-  } rows[] = {
-      {"nothing", "", "not of this version"},
-      {"another version", "portcullis-sts 2\n", "not of this version"},
-      {"no lines", "portcullis-sts 1\n", "a line is missing"},
-      {"a domain with a path in it",
-       "portcullis-sts 1\ndomain ../x\nid 1\nfetched 1\nexpires 2\ntext " + size + "\n" + policy + "\n",
-       "its domain is none"},
-      {"a time that is not a number",
-       "portcullis-sts 1\ndomain example.org\nid 1\nfetched now\nexpires 2\ntext " + size + "\n" + policy + "\n",
-       "a line is missing"},
-      {"a time that the clock cannot hold",
-       "portcullis-sts 1\ndomain example.org\nid 1\nfetched 1\nexpires 17000861400\ntext " + size + "\n" + policy +
-           "\n",
-       "a line is missing"},
-      {"a text shorter than it says", head + "text 100\n" + policy + "\n", "another length"},
-      {"a text longer than it says", head + "text 10\n" + policy + "\n", "another length"},
-      {"a length of 2^64 - 1", head + "text 18446744073709551615\n" + policy + "\n", "another length"},
-      {"a text that is not a policy", head + "text 5\nhello\n", "not \"name: value\""},
-  };
-  for (const auto &row : rows) {
-    SCOPED_TRACE(row.name);
-    const auto kept = decode_kept_policy(with_check(row.text));
-    ASSERT_FALSE(kept);
-    EXPECT_NE(kept.error().detail.find(row.why), std::string::npos) << kept.error().detail;
+TEST_F(KeptPolicyTest, every_changed_column_is_damage) {
+  for (const std::string statement :
+       {"id = id || 'x'", "fetched = fetched + 1", "expires = expires + 1",
+        "text = replace(text, 'enforce', 'testing')", "text = ''", "fingerprint = ''", "domain = 'other.example'"}) {
+    SCOPED_TRACE(statement);
+    keep(sample());
+    change(statement);
+    const auto found = read_kept_policies(store_->reader());
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->policies.empty());
+    ASSERT_EQ(found->damaged.size(), 1U);
+    EXPECT_EQ(found->damaged[0].domain, statement.starts_with("domain") ? "other.example" : "example.org");
+    EXPECT_EQ(found->damaged[0].detail, "damaged: the fingerprint does not fit");
   }
 }
 
-TEST(KeptPolicy, a_folder_gives_the_good_and_names_the_damaged) {
-  const test::TempFolder folder;
-  const std::string place = folder.path();
-  EXPECT_TRUE(read_kept_policies(place + "/absent").value().policies.empty())
-      << "a folder that is not there keeps nothing";
-  ASSERT_TRUE(write_kept_policy(place, sample("a.example")));
-  ASSERT_TRUE(write_kept_policy(place, sample("b.example")));
-  folder.write("cut.example", read(fs::path(place) / "a.example").substr(0, 50));
-  folder.write("empty.example", "");
-  folder.write("other.example", read(fs::path(place) / "a.example")); // a copy under another name
-  folder.write("huge.example", std::string(100'000, 'x'));
-  folder.write(".new", "half");      // a write that a crash has cut
-  folder.write("README~", "a note"); // not a domain
-  fs::create_directory(fs::path(place) / "folder.example");
-  const auto found = read_kept_policies(place);
+TEST_F(KeptPolicyTest, a_fitting_fingerprint_does_not_make_nonsense_good) {
+  const auto good = to_row(sample());
+  ASSERT_TRUE(from_row(good));
+  for (const char *domain : {"../x", "", "EXAMPLE.org", "a..b"}) {
+    auto row = good;
+    row.domain = domain;
+    EXPECT_EQ(from_row(row).error().detail, "damaged: its domain is none") << domain;
+  }
+  auto late = good;
+  late.expires = std::chrono::sys_seconds(17'000'861'400s);
+  EXPECT_EQ(from_row(late).error().detail, "damaged: its times are none");
+  auto no_policy = good;
+  no_policy.text = "hello\n";
+  EXPECT_NE(from_row(no_policy).error().detail.find("not \"name: value\""), std::string::npos);
+}
+
+TEST_F(KeptPolicyTest, a_store_that_is_not_there_keeps_nothing_and_one_that_cannot_be_read_is_an_error) {
+  store::Reader absent(folder_.file("absent"));
+  EXPECT_TRUE(read_kept_policies(absent).value().policies.empty());
+  folder_.write("broken/state.sqlite", std::string(10'000, 'x'));
+  store::Reader broken(folder_.file("broken"));
+  EXPECT_FALSE(read_kept_policies(broken));
+}
+
+TEST_F(KeptPolicyTest, an_operator_may_forget_one_beside_the_daemon) {
+  keep(sample("a.example"));
+  keep(sample("b.example"));
+  EXPECT_TRUE(store::forget_sts_policy(place(), "a.example"));
+  EXPECT_EQ(store::forget_sts_policy(place(), "a.example").error().code, smtp::ErrorCode::not_found);
+  EXPECT_EQ(store::forget_sts_policy(folder_.file("absent"), "a.example").error().code, smtp::ErrorCode::not_found);
+  EXPECT_EQ(read("a.example").error().code, smtp::ErrorCode::not_found);
+  EXPECT_TRUE(read("b.example"));
+  keep(sample("c.example")); // the daemon goes on
+}
+
+TEST_F(KeptPolicyTest, a_damaged_page_puts_the_policies_in_it_in_doubt_and_forgets_none) {
+  constexpr int count = 400;
+  for (int i = 0; i < count; ++i)
+    ASSERT_TRUE(store::keep_sts_policy(*store_, to_row(sample("d" + std::to_string(i) + ".example"))));
+  store_.reset();
+  const std::string file = store::store_file(place());
+  std::string octets;
+  {
+    std::ifstream in(file, std::ios::binary);
+    octets.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  // Pages with rows, some of them.
+  constexpr std::size_t page = 4'096;
+  int damaged_pages = 0;
+  for (std::size_t at = 2 * page; at < octets.size(); at += page)
+    if (octets.find("mx: *.example.org", at) < at + page && ++damaged_pages % 9 == 3)
+      std::fill_n(octets.begin() + static_cast<std::ptrdiff_t>(at), page, '\xff');
+  ASSERT_GT(damaged_pages, 9);
+  folder_.write("state/state.sqlite", octets);
+  SetUp();
+  const auto found = read_kept_policies(store_->reader());
   ASSERT_TRUE(found) << found.error().detail;
-  EXPECT_EQ(found->policies.size(), 2U);
-  std::vector<std::string> damaged;
-  for (const auto &one : found->damaged) damaged.push_back(one.domain);
-  std::sort(damaged.begin(), damaged.end());
-  EXPECT_EQ(damaged, (std::vector<std::string>{"cut.example", "empty.example", "folder.example", "huge.example",
-                                               "other.example"}));
-}
-
-TEST(KeptPolicy, a_folder_that_cannot_be_read_is_an_error_and_not_empty) {
-  const test::TempFolder folder;
-  const auto found = read_kept_policies(folder.write("file", "no folder"));
-  ASSERT_FALSE(found);
-  EXPECT_NE(found.error().detail.find("cannot be read"), std::string::npos) << found.error().detail;
-}
-
-TEST(KeptPolicy, a_write_that_fails_leaves_the_old_file) {
-  const test::TempFolder folder;
-  const std::string place = folder.path();
-  ASSERT_TRUE(write_kept_policy(place, sample()));
-  fs::create_directory(folder.path() / ".new"); // where the new one would be written
-  auto changed = sample();
-  changed.id = "2";
-  const auto written = write_kept_policy(place, changed);
-  ASSERT_FALSE(written);
-  EXPECT_NE(written.error().detail.find("cannot create " + place + "/.new"), std::string::npos)
-      << written.error().detail;
-  EXPECT_EQ(read_kept_policy(place, "example.org").value(), sample());
+  EXPECT_EQ(found->policies.size() + found->damaged.size(), static_cast<std::size_t>(count));
+  EXPECT_GT(found->damaged.size(), 10U);
+  EXPECT_GT(found->policies.size(), 50U);
 }
 
 } // namespace kept_policy_test

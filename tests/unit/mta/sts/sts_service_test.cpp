@@ -12,6 +12,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <gtest/gtest.h>
 
+#include "mta/store/connection.hpp"
 #include "mta/sts/kept_policy.hpp"
 #include "tests/support/fake_resolver.hpp"
 #include "tests/support/http_fixture.hpp"
@@ -60,6 +61,7 @@ protected:
             resolver,
             log,
             main.get_executor(),
+            *store,
             [this] { return now.load(); },
             [this] { return steady.load(); },
             [this](std::string domain) { passed_over.push_back(std::move(domain)); }};
@@ -68,7 +70,8 @@ protected:
     work.emplace(main.get_executor());
     main.restart();
     thread = std::thread([this] { main.run(); });
-    auto opened = StsService::open(services(), kept_folder());
+    if (!store) open_store();
+    auto opened = StsService::open(services());
     ASSERT_TRUE(opened) << opened.error().detail;
     service = std::move(*opened);
   }
@@ -83,7 +86,22 @@ protected:
     close();
     open();
   }
-  [[nodiscard]] std::string kept_folder() const { return folder.path() / "spool-sts"; }
+  void open_store() {
+    store::StoreOptions options;
+    options.folder = folder.file("state");
+    options.commit_every = 10ms;
+    auto opened = store::Store::open(std::move(options));
+    ASSERT_TRUE(opened) << opened.error().detail;
+    store = std::move(*opened);
+  }
+  /// What a hand does to the rows.
+  void change(const std::string &statement) {
+    ASSERT_TRUE(store->commit([&](store::Connection &connection) { connection.database().exec(statement); }));
+  }
+  [[nodiscard]] bool is_kept(const std::string &domain) {
+    store->flush();
+    return store::read_sts_policy(store->reader(), domain).has_value();
+  }
 
   StsFacts find(const std::string &domain = "example.org") {
     asio::io_context worker{1};
@@ -145,6 +163,7 @@ protected:
   asio::io_context main{1};
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
   std::thread thread;
+  std::unique_ptr<store::Store> store;
   std::unique_ptr<StsService> service;
 };
 
@@ -468,8 +487,7 @@ TEST_F(Sts, an_expired_policy_is_removed_after_its_grace) {
   find();
   const auto kept = [this] {
     refresh();
-    service->flush();
-    return fs::exists(kept_folder() + "/example.org");
+    return is_kept("example.org");
   };
   advance(24h + 29 * 24h);
   EXPECT_TRUE(kept());
@@ -479,7 +497,6 @@ TEST_F(Sts, an_expired_policy_is_removed_after_its_grace) {
 }
 
 TEST_F(Sts, a_clock_that_was_ahead_costs_no_policy) {
-  const auto is_kept = [this] { return fs::exists(kept_folder() + "/example.org"); };
   const auto year = 365 * 24h;
   find();
   set_record("");
@@ -495,8 +512,7 @@ TEST_F(Sts, a_clock_that_was_ahead_costs_no_policy) {
     EXPECT_EQ(refresh(), 0U);
     // Since the start two hours have passed, whatever the clock says; before a start nobody knows.
     EXPECT_EQ(find().state, row.restarts ? State::none : State::enforce);
-    service->flush();
-    EXPECT_TRUE(is_kept());
+    EXPECT_TRUE(is_kept("example.org"));
     set_clock(-year);
     EXPECT_EQ(find().state, State::enforce) << "at once";
     if (row.restarts) restart();
@@ -530,10 +546,10 @@ TEST_F(Sts, a_clock_set_back_delays_no_refresh) {
   EXPECT_EQ(find().expires, now.load() + 24h);
 }
 
-TEST_F(Sts, a_damaged_file_is_never_no_policy) {
+TEST_F(Sts, a_damaged_row_is_never_no_policy) {
   find();
   close();
-  std::ofstream(kept_folder() + "/example.org", std::ios::app) << "x";
+  change("UPDATE sts_policies SET text = text || 'x'");
   serve(http_reply(500, "text/plain", ""));
   set_record("");
   open();
@@ -541,7 +557,7 @@ TEST_F(Sts, a_damaged_file_is_never_no_policy) {
   for (int i = 0; i < 3; ++i) {
     const auto facts = find();
     EXPECT_EQ(facts.state, State::failed) << facts.detail;
-    EXPECT_NE(facts.detail.find("the checksum does not fit"), std::string::npos) << facts.detail;
+    EXPECT_NE(facts.detail.find("the fingerprint does not fit"), std::string::npos) << facts.detail;
     EXPECT_NE(facts.detail.find("status 500"), std::string::npos) << facts.detail;
   }
   EXPECT_EQ(fetches(), 2U);
@@ -552,31 +568,39 @@ TEST_F(Sts, a_damaged_file_is_never_no_policy) {
   EXPECT_EQ(find().state, State::testing);
 }
 
-TEST_F(Sts, a_damaged_file_may_be_removed) {
+TEST_F(Sts, a_damaged_row_may_be_removed) {
   find();
   close();
-  std::ofstream(kept_folder() + "/example.org") << "nothing";
+  change("UPDATE sts_policies SET text = 'nothing'");
   set_record("");
   serve(http_reply(404, "text/plain", ""));
   open();
   EXPECT_EQ(find().state, State::failed);
-  fs::remove(kept_folder() + "/example.org");
+  ASSERT_TRUE(store::forget_sts_policy(store->folder(), "example.org"));
   EXPECT_EQ(find().state, State::none);
 }
 
-TEST_F(Sts, an_unwritable_folder_is_logged_and_the_policy_used) {
+TEST_F(Sts, while_the_store_cannot_be_written_the_policy_is_used_and_kept_later) {
+  {
+    SQLite::Database other(store::store_file(store->folder()), SQLite::OPEN_READWRITE);
+    other.exec("BEGIN IMMEDIATE");
+    EXPECT_EQ(find().state, State::enforce);
+    EXPECT_EQ(find().state, State::enforce);
+  }
+  for (int i = 0; i < 1'000 && !is_kept("example.org"); ++i) std::this_thread::sleep_for(10ms);
+  EXPECT_TRUE(is_kept("example.org"));
+}
+
+TEST_F(Sts, a_store_that_cannot_be_read_is_not_empty) {
   close();
-  std::ofstream(kept_folder()) << "a file where the folder should be";
-  auto refused = StsService::open(services(), kept_folder());
-  ASSERT_FALSE(refused) << "what may hold policies and cannot be read is not empty";
-  fs::remove(kept_folder());
-  open();
-  std::ofstream(kept_folder()) << "a file where the folder should be";
-  EXPECT_EQ(find().state, State::enforce);
-  service->flush();
-  const auto logged = log.all("mta_sts").back();
-  EXPECT_EQ(logged.fields.at("result"), "not kept");
-  EXPECT_EQ(find().state, State::enforce);
+  store.reset();
+  folder.write("state/state.sqlite", "");
+  fs::remove(folder.file("state/state.sqlite"));
+  fs::create_directory(folder.file("state/state.sqlite"));
+  open_store();
+  const auto refused = StsService::open(services());
+  ASSERT_FALSE(refused);
+  fs::remove(folder.file("state/state.sqlite"));
 }
 
 TEST_F(Sts, refresh_fetches_before_the_end_even_the_same_id) {
@@ -615,9 +639,8 @@ TEST_F(Sts, over_the_limit_what_expires_first_goes) {
   serve(http_reply(200, "text/plain", policy_text("enforce", 2h)));
   find("b.example");
   EXPECT_EQ(service->size(), 1U);
-  service->flush();
-  EXPECT_FALSE(fs::exists(kept_folder() + "/example.org"));
-  EXPECT_TRUE(fs::exists(kept_folder() + "/b.example"));
+  EXPECT_FALSE(is_kept("example.org"));
+  EXPECT_TRUE(is_kept("b.example"));
 }
 
 TEST_F(Sts, switched_off_nothing_is_asked) {
@@ -666,12 +689,13 @@ TEST_F(Sts, ten_thousand_kept_policies_are_looked_up_without_a_disk) {
     kept.fetched = now.load();
     kept.expires = now.load() + 1000h;
     kept.text = policy_text("enforce");
-    fs::create_directories(kept_folder());
-    std::ofstream(kept_folder() + "/" + kept.domain) << encode_kept_policy(kept);
+    kept.policy = policy::parse_sts_policy(kept.text).value();
+    ASSERT_TRUE(store::keep_sts_policy(*store, to_row(kept)));
   }
+  store->flush();
   open();
   EXPECT_EQ(service->size(), 10'000U);
-  fs::remove_all(kept_folder());
+  fs::remove_all(store->folder());
   for (int i = 0; i < 10'000; i += 7) EXPECT_EQ(find("d" + std::to_string(i) + ".example").state, State::enforce);
   EXPECT_EQ(fetches(), 0U);
 }

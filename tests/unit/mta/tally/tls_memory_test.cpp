@@ -3,11 +3,10 @@
 #include "mta/tally/tls_memory.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include "mta/base/files.hpp"
-#include "tests/support/dmarc_rows.hpp"
+#include "mta/store/connection.hpp"
 #include "tests/support/memory_log.hpp"
+#include "tests/support/temp_folder.hpp"
 #include "tests/support/tls_sessions.hpp"
 
 namespace tls_memory_test {
@@ -35,20 +34,39 @@ protected:
   }
   void open() {
     memory_.reset();
+    if (!store_) open_store();
+    store_->flush();
     TlsMemoryOptions options;
-    options.folder = folder_.file("tally");
-    options.flush_interval = 1h;
     options.max_domains = max_domains_;
     options.now = [this] { return now_; };
     options.steady_now = [this] {
       using Steady = std::chrono::steady_clock;
       return Steady::time_point(std::chrono::duration_cast<Steady::duration>(now_.time_since_epoch() - jumped_));
     };
-    auto opened = TlsMemory::open(options, config_, log_);
+    auto opened = TlsMemory::open(options, *store_, config_, log_);
     ASSERT_TRUE(opened) << opened.error().detail;
     memory_ = std::move(*opened);
   }
-  std::string file() const { return folder_.file("tally/tls-memory.rows"); }
+  void open_store() {
+    memory_.reset();
+    store_.reset();
+    store::StoreOptions options;
+    options.folder = place();
+    auto opened = store::Store::open(std::move(options));
+    ASSERT_TRUE(opened) << opened.error().detail;
+    store_ = std::move(*opened);
+  }
+  std::string place() const { return folder_.file("state"); }
+  /// What a hand does to the rows, the memory being closed.
+  void change(const std::string &statement) {
+    memory_.reset();
+    ASSERT_TRUE(store_->commit([&](store::Connection &connection) { connection.database().exec(statement); }));
+  }
+  /// As it is on the disk now.
+  store::StoredTlsMemory stored() const {
+    store::Reader reader(place());
+    return store::read_tls_memory(reader).value();
+  }
   void tls(const std::string &domain, const std::string &host = "mx1.mail.example.net") {
     memory_->session(support::shared(a_tls_session(domain, host)));
   }
@@ -56,16 +74,11 @@ protected:
     memory_->session(support::shared(a_clear_session(domain, host)));
   }
   policy::MemoryFacts recall(const std::string &domain) const { return memory_->recall(domain); }
-  /// The file after TLS with a.gov.uk and b.gov.uk, the record of the first damaged; the memory is closed.
-  std::string first_of_two_damaged() {
+  /// After TLS with a.gov.uk and b.gov.uk: the row of the first is damaged, the memory closed.
+  void damage_first_of_two() {
     tls("a.gov.uk");
-    EXPECT_TRUE(memory_->flush());
-    const auto first = support::read_all(file()).size();
     tls("b.gov.uk");
-    memory_.reset();
-    std::string octets = support::read_all(file());
-    octets[first - 3] ^= 1;
-    return octets;
+    change("UPDATE tls_memory SET first_tls = first_tls + 1 WHERE domain = 'a.gov.uk'");
   }
 
   test::TempFolder folder_;
@@ -74,6 +87,7 @@ protected:
   std::size_t max_domains_ = 1000;
   std::chrono::system_clock::time_point now_ = std::chrono::sys_days(2026y / 11 / 20) + 12h;
   std::chrono::hours jumped_{0}; ///< by so much the wall clock was set forward
+  std::unique_ptr<store::Store> store_;
   std::unique_ptr<TlsMemory> memory_;
 };
 
@@ -113,10 +127,8 @@ const std::vector<HistoryRow> histories = {
 TEST_F(TlsMemoryTest, histories_end_as_the_table_says) {
   for (const HistoryRow &row : histories) {
     SCOPED_TRACE(row.name);
-    static_cast<void>(remove_file(file()));
     for (const bool restarts : {false, true}) {
-      memory_.reset();
-      static_cast<void>(remove_file(file()));
+      change("DELETE FROM tls_memory");
       open();
       for (const char step : row.history) {
         if (step == 't') tls(row.domain);
@@ -127,7 +139,6 @@ TEST_F(TlsMemoryTest, histories_end_as_the_table_says) {
           EXPECT_TRUE(memory_->release(row.domain, "they know", "ann"));
         }
         if (!restarts) continue;
-        ASSERT_TRUE(memory_->flush());
         open();
       }
       const auto facts = recall(row.domain);
@@ -286,29 +297,45 @@ TEST_F(TlsMemoryTest, a_release_is_durable_without_a_flush) {
   tls(government);
   clear(government);
   ASSERT_TRUE(memory_->release(government, "known", "ann"));
-  const std::string octets = support::read_all(file());
-  memory_.reset();
-  support::write_all(file(), octets); // as if the daemon had been killed
+  const auto kept = stored(); // as if the daemon had been killed
+  ASSERT_EQ(kept.domains.size(), 1U);
+  EXPECT_EQ(kept.domains[0].release->by, "ann");
   open();
   EXPECT_FALSE(recall(government).protect);
-  EXPECT_EQ(memory_->show(government)->memory.release->by, "ann");
 }
 
-TEST_F(TlsMemoryTest, damage_costs_only_the_record_that_it_hit) {
-  const std::string octets = first_of_two_damaged();
-  support::write_all(file(), octets + octets.substr(0, 20));
+TEST_F(TlsMemoryTest, damage_costs_only_the_row_that_it_hit) {
+  damage_first_of_two();
   open();
   EXPECT_FALSE(recall("a.gov.uk").known);
   EXPECT_TRUE(recall("b.gov.uk").known);
-  EXPECT_EQ(log_.count({"event=tls_memory", "could not be read"}), 1U);
-  log_.lines.clear();
+  EXPECT_EQ(log_.count({"event=tls_memory", "a part of the memory was lost", "rows=1"}), 1U);
   open();
   EXPECT_TRUE(recall("b.gov.uk").known);
-  EXPECT_EQ(log_.count({"could not be read"}), 0U) << "the file was written anew";
+  EXPECT_EQ(log_.count({"a part of the memory was lost", "rows=0"}), 1U) << "a reminder";
+  EXPECT_TRUE(stored().damaged.empty());
+}
+
+TEST_F(TlsMemoryTest, every_changed_column_is_damage) {
+  for (const char *statement :
+       {"UPDATE tls_memory SET last_tls = last_tls + 1", "UPDATE tls_memory SET always_since = 0",
+        "UPDATE tls_memory SET was_let_go = 1", "UPDATE tls_memory SET released = 5, release_by = 'eve'",
+        "UPDATE tls_memory SET fingerprint = ''", "UPDATE tls_memory_hosts SET name = 'other.example'",
+        "UPDATE tls_memory_hosts SET best_version = 'SSLv3'", "UPDATE tls_memory_hosts SET is_authenticated = 1",
+        "DELETE FROM tls_memory_hosts"}) {
+    SCOPED_TRACE(statement);
+    change("DELETE FROM tls_memory");
+    open();
+    tls("a.gov.uk");
+    store_->flush();
+    EXPECT_TRUE(stored().damaged.empty());
+    change(statement);
+    EXPECT_EQ(stored().damaged.size(), 1U);
+  }
 }
 
 TEST_F(TlsMemoryTest, after_damage_mail_for_what_may_be_forgotten_waits) {
-  support::write_all(file(), first_of_two_damaged());
+  damage_first_of_two();
   open();
   EXPECT_EQ(memory_->damaged_since(), now_);
   for (int restarts = 0; restarts < 2; ++restarts, open()) {
@@ -336,36 +363,89 @@ TEST_F(TlsMemoryTest, after_damage_mail_for_what_may_be_forgotten_waits) {
   EXPECT_FALSE(recall("third.gov.uk").protect) << "and the note is gone";
 }
 
-TEST_F(TlsMemoryTest, a_write_that_a_crash_cut_short_is_no_damage) {
-  tls("a.gov.uk");
-  memory_.reset();
-  const std::string octets = support::read_all(file());
-  support::write_all(file(), octets + octets.substr(0, octets.size() - 1));
+TEST_F(TlsMemoryTest, an_operator_may_accept_the_loss) {
+  config_.release_after = 0s;
+  EXPECT_FALSE(memory_->accept_loss("none", "ann")) << "nothing was lost";
+  damage_first_of_two();
   open();
-  EXPECT_TRUE(recall("a.gov.uk").known);
-  EXPECT_FALSE(memory_->damaged_since());
-  EXPECT_FALSE(recall("never-seen.gov.uk").protect);
+  now_ += 1000h;
+  EXPECT_TRUE(recall("never-seen.gov.uk").protect);
+  EXPECT_FALSE(memory_->accept_loss(" ", "ann")) << "without a reason";
+  ASSERT_TRUE(memory_->accept_loss("the disk is mended", "ann"));
+  EXPECT_EQ(log_.count({"event=tls_memory_release", "by=ann", "reason=\"the disk is mended\""}), 1U);
+  for (int restarts = 0; restarts < 2; ++restarts, open()) {
+    EXPECT_FALSE(recall("never-seen.gov.uk").protect);
+    EXPECT_TRUE(recall("b.gov.uk").protect);
+  }
 }
 
-TEST_F(TlsMemoryTest, opening_leaves_one_record_for_each_domain) {
-  for (int i = 0; i < 50; ++i) {
-    now_ += 25h;
-    tls(government);
-    ASSERT_TRUE(memory_->flush());
+TEST_F(TlsMemoryTest, a_damaged_file_of_the_store_forgets_nobody) {
+  constexpr int count = 300;
+  for (int i = 0; i < count; ++i) tls("d" + std::to_string(i) + ".gov.uk");
+  memory_.reset();
+  store_.reset();
+  const std::string file = store::store_file(place());
+  std::string octets;
+  {
+    std::ifstream in(file, std::ios::binary);
+    octets.assign(std::istreambuf_iterator<char>(in), {});
   }
-  const auto before = support::read_all(file()).size();
+  constexpr std::size_t page = 4'096;
+  std::size_t rows = 0;
+  for (std::size_t at = page; at + page <= octets.size(); at += page) {
+    if (octets.find("mail.example.net", at) > at + page && octets.find(".gov.uk", at) > at + page) continue;
+    if (++rows % 6 == 2) std::fill_n(octets.begin() + static_cast<std::ptrdiff_t>(at), page, '\xff');
+  }
+  ASSERT_GT(rows, 12U);
+  folder_.write("state/state.sqlite", octets);
   open();
-  EXPECT_LT(support::read_all(file()).size() * 20, before);
-  EXPECT_EQ(recall(government).last_seen, now_);
+  std::size_t known = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto facts = recall("d" + std::to_string(i) + ".gov.uk");
+    EXPECT_TRUE(facts.protect) << i;
+    known += facts.known ? 1U : 0U;
+  }
+  EXPECT_LT(known, static_cast<std::size_t>(count));
+  EXPECT_GT(known, 30U) << "what could be read was brought over";
+  EXPECT_TRUE(recall("never-seen.gov.uk").protect);
+  EXPECT_FALSE(recall("stranger.example").protect);
+  EXPECT_TRUE(memory_->damaged_since());
+}
+
+TEST_F(TlsMemoryTest, a_store_that_is_no_database_any_more_leaves_every_protected_domain_in_doubt) {
+  tls("a.gov.uk");
+  memory_.reset();
+  store_.reset();
+  folder_.write("state/state.sqlite", std::string(50'000, 'x'));
+  open();
+  EXPECT_TRUE(recall("a.gov.uk").protect);
+  EXPECT_FALSE(recall("a.gov.uk").known);
+}
+
+TEST_F(TlsMemoryTest, while_the_store_cannot_be_written_it_learns_and_keeps_it_later) {
+  {
+    SQLite::Database other(store::store_file(place()), SQLite::OPEN_READWRITE);
+    other.exec("BEGIN IMMEDIATE");
+    tls("a.gov.uk");
+    EXPECT_TRUE(recall("a.gov.uk").known);
+    clear("a.gov.uk");
+    EXPECT_FALSE(memory_->release("a.gov.uk", "known", "ann")) << "an act that is not durable is none";
+    EXPECT_TRUE(recall("a.gov.uk").protect);
+  }
+  store_->flush();
+  ASSERT_EQ(stored().domains.size(), 1U);
+  EXPECT_FALSE(stored().domains[0].release);
 }
 
 TEST_F(TlsMemoryTest, a_busy_domain_is_written_once_a_day) {
+  store_->flush();
+  const auto before = store_->status().committed;
   for (int i = 0; i < 100; ++i) {
     tls(government);
-    ASSERT_TRUE(memory_->flush());
     now_ += 1min;
   }
-  EXPECT_LT(support::read_all(file()).size(), 500U);
+  store_->flush();
+  EXPECT_EQ(store_->status().committed - before, 1U);
 }
 
 TEST_F(TlsMemoryTest, over_the_limit_the_oldest_go_and_the_protected_last) {
@@ -380,6 +460,8 @@ TEST_F(TlsMemoryTest, over_the_limit_the_oldest_go_and_the_protected_last) {
   EXPECT_TRUE(recall("old.gov.uk").known) << "a flood of strangers does not wash away what is protected";
   EXPECT_TRUE(recall("d29.example").known);
   EXPECT_FALSE(recall("d0.example").known);
+  store_->flush();
+  EXPECT_EQ(stored().domains.size(), memory_->size());
 }
 
 TEST_F(TlsMemoryTest, domains_without_sessions_are_forgotten_after_keep_days) {
@@ -388,12 +470,15 @@ TEST_F(TlsMemoryTest, domains_without_sessions_are_forgotten_after_keep_days) {
   tls("gone.example");
   now_ += 9 * 24h;
   tls("here.example");
-  ASSERT_TRUE(memory_->flush());
   EXPECT_TRUE(recall("gone.example").known);
   now_ += 2 * 24h;
-  ASSERT_TRUE(memory_->flush());
+  tls("new.example");
   EXPECT_FALSE(recall("gone.example").known);
   EXPECT_TRUE(recall("here.example").known);
+  now_ += 24h; // a row may be a day late
+  tls("new.example");
+  store_->flush();
+  EXPECT_EQ(stored().domains.size(), 2U) << "the row as well";
 }
 
 TEST_F(TlsMemoryTest, a_clock_that_is_ahead_erases_nothing) {
@@ -401,26 +486,26 @@ TEST_F(TlsMemoryTest, a_clock_that_is_ahead_erases_nothing) {
   memory_->configure(config_);
   tls(government);
   now_ += 48h;
-  ASSERT_TRUE(memory_->flush());
   const auto jump = [&](std::chrono::hours by) {
     now_ += by;
     jumped_ += by;
   };
+  const auto look = [&] { tls("other.example"); }; // old ones are looked for when a session comes
+  look();
   jump(500 * 24h);
-  ASSERT_TRUE(memory_->flush());
+  look();
   EXPECT_TRUE(recall(government).known);
   open(); // also at a start
-  ASSERT_TRUE(memory_->flush());
+  look();
   EXPECT_TRUE(recall(government).known);
   jump(-500 * 24h);
   now_ += 1h;
-  ASSERT_TRUE(memory_->flush());
+  look();
   open();
   EXPECT_TRUE(recall(government).known);
-  now_ += 23h;
-  ASSERT_TRUE(memory_->flush());
-  now_ += 10 * 24h; // even for long enough: the day when it is forgotten
-  ASSERT_TRUE(memory_->flush());
+  look();
+  now_ += 11 * 24h; // even for long enough: the day when it is forgotten
+  look();
   EXPECT_FALSE(recall(government).known);
 }
 
@@ -447,7 +532,7 @@ TEST_F(TlsMemoryTest, the_list_begins_with_those_that_fail) {
   EXPECT_EQ(memory_->list(2, false).size(), 2U);
 }
 
-TEST(DomainMemoryCodec, a_record_reads_back_and_every_cut_of_it_is_refused) {
+TEST_F(TlsMemoryTest, all_that_is_remembered_reads_back) {
   DomainMemory memory;
   memory.domain = "example.gov.uk";
   memory.first_tls = std::chrono::sys_seconds(1'000'000s);
@@ -459,18 +544,15 @@ TEST(DomainMemoryCodec, a_record_reads_back_and_every_cut_of_it_is_refused) {
   memory.release = MemoryRelease{std::chrono::sys_seconds(2'000'002s), "known", "ann"};
   HostMemory host;
   host.name = "mx1.example";
-  host.best_version = tls::Version::tls1_3;
+  host.best_version = tls::Version::tls1_2;
   host.authenticated = true;
-  memory.hosts = {host};
-  const std::string octets = encode_memory(memory);
-  const auto read = decode_memory(octets);
-  ASSERT_TRUE(read) << read.error().detail;
-  EXPECT_EQ(*read, memory);
-  for (std::size_t size = 0; size < octets.size(); ++size) EXPECT_FALSE(decode_memory(octets.substr(0, size))) << size;
-  EXPECT_FALSE(decode_memory(octets + '\0'));
-  std::string later = octets;
-  later[0] = 9;
-  EXPECT_EQ(decode_memory(later).error().detail, "memory: version is 9, known is 1");
+  memory.hosts = {host, HostMemory{}};
+  ASSERT_TRUE(store::keep_tls_memory_now(*store_, memory));
+  EXPECT_EQ(stored().domains, std::vector<DomainMemory>{memory});
+  memory.release.reset();
+  memory.hosts.pop_back();
+  ASSERT_TRUE(store::keep_tls_memory_now(*store_, memory));
+  EXPECT_EQ(stored().domains, std::vector<DomainMemory>{memory});
 }
 
 } // namespace tls_memory_test

@@ -1,4 +1,5 @@
-// StoredReport: one entry of the store: the mail that came, and the report in it or why there is none; and its JSON.
+// StoredReport: one report received as the store keeps it: the mail that came, and the report in it or why there is
+// none.
 #pragma once
 
 #include <chrono>
@@ -7,10 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/json/object.hpp>
-
-#include "mta/received/received_report.hpp"
-#include "smtp/base/result.hpp"
+#include "mta/store/received_report.hpp"
 
 namespace mta {
 
@@ -48,20 +46,5 @@ inline constexpr std::size_t most_other_domains = 100;
 /// Beside the report's `domain`: those of a TLS report's other policies, and `mail_domain`; sorted, each once.
 [[nodiscard]] std::vector<std::string> other_domains_of(const StoredReport &stored);
 [[nodiscard]] ReportSummary summarize(const StoredReport &stored);
-
-/// Two lines: the summary, and what else there is (rows, policies), so that a list need not read all of it. Both are
-/// JSON objects.
-[[nodiscard]] std::string encode_stored(const StoredReport &stored);
-/// Errors: bad_syntax with the member that is wrong.
-[[nodiscard]] smtp::Result<StoredReport> decode_stored(std::string_view text);
-/// Of the first line.
-[[nodiscard]] smtp::Result<ReportSummary> decode_summary(std::string_view line);
-
-/// For `--json`: the summary, and the whole.
-[[nodiscard]] boost::json::object summary_json(const ReportSummary &summary);
-[[nodiscard]] boost::json::object report_json(const ReceivedReport &report);
-
-/// "2026-11-22T03:39:00Z".
-[[nodiscard]] std::string format_report_time(std::chrono::sys_seconds time);
 
 } // namespace mta

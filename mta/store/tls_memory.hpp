@@ -1,4 +1,4 @@
-// DomainMemory: what is remembered of one domain's TLS, and its form in the memory's file.
+// DomainMemory: what is remembered of one domain's TLS, and its rows in the store.
 #pragma once
 
 #include <chrono>
@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "mta/store/store.hpp"
 #include "smtp/base/result.hpp"
 #include "tls/core/facts.hpp"
 
@@ -58,8 +58,28 @@ struct MemoryLimits {
   static constexpr std::size_t reason = 1'000;
 };
 
-[[nodiscard]] std::string encode_memory(const DomainMemory &memory);
-/// Errors (bad_syntax): damage, an unknown version, a limit passed; the text names the field.
-[[nodiscard]] smtp::Result<DomainMemory> decode_memory(std::string_view octets);
+namespace store {
+
+/// Soon; replaces what was kept of the domain. False: no room in memory, it is not kept.
+bool keep_tls_memory(Store &store, const DomainMemory &memory);
+/// Durable when it returns. Errors: those of the store.
+[[nodiscard]] smtp::Result<void> keep_tls_memory_now(Store &store, const DomainMemory &memory);
+/// Soon.
+void forget_tls_memory(Store &store, std::vector<std::string> domains);
+/// What was last seen before then.
+void forget_tls_memory_before(Store &store, std::chrono::sys_seconds time);
+
+struct StoredTlsMemory {
+  std::vector<DomainMemory> domains;
+  std::vector<std::string> damaged;               ///< domains whose rows do not fit their fingerprints
+  std::optional<std::chrono::sys_seconds> damage; ///< when rows were last lost with a damaged file
+};
+/// Empty when there is no store yet. Errors: those of the reader.
+[[nodiscard]] smtp::Result<StoredTlsMemory> read_tls_memory(Reader &reader);
+/// Durable when they return.
+[[nodiscard]] smtp::Result<void> note_tls_memory_damage(Store &store, std::chrono::sys_seconds now);
+[[nodiscard]] smtp::Result<void> end_tls_memory_damage(Store &store);
+
+} // namespace store
 
 } // namespace mta

@@ -1,22 +1,14 @@
-#include "mta/received/stored_report.hpp"
-
-#include <set>
+// The JSON of reports received.
+#include "mta/received/report_json.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
-
-#include "auth/dkim/digest.hpp"
 
 namespace mta {
 
 namespace {
 
 namespace json = boost::json;
-using smtp::ErrorCode;
-using smtp::fail;
-using smtp::Result;
-
-constexpr int format_version = 1;
 
 /// Adds the member unless it is empty, which reads back the same.
 void put(json::object &out, std::string_view key, const std::string &text) {
@@ -126,50 +118,6 @@ std::string format_report_time(std::chrono::sys_seconds time) {
                      clock.minutes().count(), clock.seconds().count());
 }
 
-std::string id_of(const StoredReport &stored) {
-  // No text of a report holds a line end.
-  const std::string key =
-      stored.report ? fmt::format("{}\n{}\n{}\n{}", to_string(stored.report->kind()), stored.report->organisation,
-                                  stored.report->report_id, stored.report->domain)
-                    : "unreadable\n" + stored.queue_id;
-  const std::string digest = auth::digest_of(auth::HashKind::sha256, key);
-  std::string id;
-  for (const char octet : digest.substr(0, 8)) id += fmt::format("{:02x}", static_cast<unsigned char>(octet));
-  return id;
-}
-
-std::vector<std::string> other_domains_of(const StoredReport &stored) {
-  if (!stored.report) return {};
-  std::set<std::string> domains;
-  if (const auto *tls = std::get_if<ReceivedTls>(&stored.report->content))
-    for (const ReportedTlsPolicy &policy : tls->policies) domains.insert(policy.domain);
-  domains.insert(stored.mail_domain);
-  domains.erase(stored.report->domain);
-  domains.erase("");
-  return {domains.begin(), domains.end()};
-}
-
-ReportSummary summarize(const StoredReport &stored) {
-  ReportSummary summary;
-  summary.id = id_of(stored);
-  summary.kind = stored.report ? to_string(stored.report->kind()) : "unreadable";
-  summary.received = stored.received;
-  summary.from = stored.from;
-  summary.subject = stored.subject;
-  summary.authenticated = stored.authenticated;
-  summary.problem = stored.problem;
-  if (!stored.report) return summary;
-  summary.organisation = stored.report->organisation;
-  summary.report_id = stored.report->report_id;
-  summary.domain = stored.report->domain;
-  summary.other_domains = other_domains_of(stored);
-  if (summary.other_domains.size() > most_other_domains) summary.other_domains.resize(most_other_domains);
-  summary.begin = stored.report->begin;
-  summary.end = stored.report->end;
-  summary.totals = totals_of(*stored.report);
-  return summary;
-}
-
 json::object summary_json(const ReportSummary &summary) {
   json::object out;
   out["id"] = summary.id;
@@ -201,16 +149,6 @@ json::object report_json(const ReceivedReport &report) {
   if (const auto *dmarc = std::get_if<ReceivedDmarc>(&report.content)) put_dmarc(out, *dmarc);
   if (const auto *tls = std::get_if<ReceivedTls>(&report.content)) put_tls(out, *tls);
   return out;
-}
-
-std::string encode_stored(const StoredReport &stored) {
-  json::object head = summary_json(summarize(stored));
-  head["version"] = format_version;
-  put(head, "queue_id", stored.queue_id);
-  put(head, "mail_domain", stored.mail_domain);
-  std::string text = json::serialize(head) + "\n";
-  if (stored.report) text += json::serialize(report_json(*stored.report)) + "\n";
-  return text;
 }
 
 } // namespace mta

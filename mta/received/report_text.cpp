@@ -1,44 +1,12 @@
-#include "mta/received/received_report.hpp"
-
-#include <limits>
-
+// Foreign texts and times of reports, made harmless.
 #include "mta/received/report_text.hpp"
+
+#include "mta/store/received_report.hpp"
 #include "smtp/base/text.hpp"
 #include "smtp/message/plain_text.hpp"
 #include "smtp/names/domain.hpp"
 
 namespace mta {
-
-namespace {
-
-void add(std::uint64_t &sum, std::uint64_t more) noexcept {
-  sum = more > std::numeric_limits<std::uint64_t>::max() - sum ? std::numeric_limits<std::uint64_t>::max() : sum + more;
-}
-
-} // namespace
-
-const char *to_string(ReceivedKind kind) noexcept {
-  switch (kind) {
-  case ReceivedKind::dmarc: return "dmarc";
-  case ReceivedKind::tlsrpt: return "tlsrpt";
-  }
-  return "";
-}
-
-ReportTotals totals_of(const ReceivedReport &report) noexcept {
-  ReportTotals totals;
-  if (const auto *dmarc = std::get_if<ReceivedDmarc>(&report.content)) {
-    totals.rows = dmarc->rows.size();
-    for (const ReportedRow &row : dmarc->rows) add(row.passes() ? totals.good : totals.bad, row.count);
-  } else if (const auto *tls = std::get_if<ReceivedTls>(&report.content)) {
-    totals.rows = tls->policies.size();
-    for (const ReportedTlsPolicy &policy : tls->policies) {
-      add(totals.good, policy.successes);
-      add(totals.bad, policy.failures);
-    }
-  }
-  return totals;
-}
 
 std::optional<std::chrono::sys_seconds> time_since_1970(std::uint64_t number) noexcept {
   constexpr std::uint64_t year_2100 = 4'102'444'800;
