@@ -139,24 +139,28 @@ void Connection::sync_each_commit(bool each) {
 }
 
 std::string Connection::find_damage(std::chrono::milliseconds time) {
+  const std::string found = check(text_of("quick_check"), time).value_or("ok");
+  return found == "ok" ? std::string() : found;
+}
+
+std::optional<std::string> Connection::check(const std::string &statement, std::chrono::milliseconds time) {
   Deadline deadline{std::chrono::steady_clock::now() + time};
   constexpr int steps_between_looks = 10'000;
-  sqlite3_progress_handler(database_.getHandle(), steps_between_looks, is_over, &deadline);
-  std::string problem;
+  const auto watch = [this](Deadline *until) {
+    sqlite3_progress_handler(database_.getHandle(), steps_between_looks, until != nullptr ? is_over : nullptr, until);
+  };
+  watch(&deadline);
   try {
-    SQLite::Statement check(database_, text_of("quick_check"));
-    if (check.executeStep()) problem = check.getColumn(0).getString();
-    if (problem == "ok") problem.clear();
+    SQLite::Statement check(database_, statement);
+    std::string found = check.executeStep() ? check.getColumn(0).getString() : "ok";
+    watch(nullptr);
+    return found;
   } catch (const SQLite::Exception &thrown) {
-    if (trouble_of(thrown) == Trouble::damage) {
-      problem = thrown.what();
-    } else if (thrown.getErrorCode() != SQLITE_INTERRUPT) {
-      sqlite3_progress_handler(database_.getHandle(), 0, nullptr, nullptr);
-      throw;
-    }
+    watch(nullptr);
+    if (trouble_of(thrown) == Trouble::damage) return thrown.what();
+    if (thrown.getErrorCode() == SQLITE_INTERRUPT) return std::nullopt;
+    throw;
   }
-  sqlite3_progress_handler(database_.getHandle(), 0, nullptr, nullptr);
-  return problem;
 }
 
 smtp::Result<void> Connection::migrate(const std::vector<std::string_view> &steps) {

@@ -102,6 +102,9 @@ public:
 
   /// Whether the file's structure is whole: empty when it is, or when `time` was too short to see; else what is wrong.
   [[nodiscard]] std::string find_damage(std::chrono::milliseconds time);
+  /// Runs a statement whose first row says "ok" or what is wrong; nothing: `time` was too short. Damage that keeps it
+  /// from running is what is wrong.
+  [[nodiscard]] std::optional<std::string> check(const std::string &statement, std::chrono::milliseconds time);
   [[nodiscard]] std::int64_t version() { return ask_number("read_version"); }
   /// Brings the file to the last version, all or nothing. Error not_permitted: it is of a later version than `steps`
   /// has, or no store of ours; it was left alone.

@@ -139,11 +139,13 @@ void remove_traces(const std::string &path) {
   if (std::filesystem::file_size(path + "-wal", error) == 0 && !error) static_cast<void>(remove_file(path + "-wal"));
 }
 
-/// Whether all that the table held was there to be read: also rows that no index or page leads to are missed.
-bool is_whole(SQLite::Database &old, const std::string &table) {
+/// Whether all that the table held was there to be read: also rows that no index or page leads to are missed. False
+/// where the time is over.
+bool is_whole(Connection &old, const std::string &table, Clock::time_point end) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+  if (left.count() <= 0) return false;
   try {
-    SQLite::Statement check(old, Connection::complete("check_table", table));
-    return check.executeStep() && check.getColumn(0).getString() == "ok";
+    return old.check(Connection::complete("check_table", table), left) == "ok";
   } catch (const SQLite::Exception &) {
     return false;
   }
@@ -158,7 +160,7 @@ std::vector<std::string> copy_all(Connection &old, Connection &fresh, const std:
     const auto refused = out.refused;
     const bool is_read = copy_table(old.database(), fresh, table, "salvage_forwards", end, out);
     if (!is_read) copy_table(old.database(), fresh, table, "salvage_backwards", end, out);
-    if (!is_read || out.refused != refused || !is_whole(old.database(), table)) {
+    if (!is_read || out.refused != refused || !is_whole(old, table, end)) {
       lost.push_back(table);
       if (table == "sts_policies") note_lost_policies(old.database(), fresh);
     }

@@ -8,6 +8,63 @@
 --
 -- Only the daemon writes. Retention stands in portcullis.toml and docs/operating.md.
 
+-- What protects comes first: of a damaged file it is also brought over first.
+
+-- MTA-STS policies of domains that we send to (RFC 8461), as they were last fetched. All are in memory, too.
+CREATE TABLE sts_policies (
+  domain TEXT NOT NULL PRIMARY KEY,
+  id TEXT NOT NULL,                -- of the record when it was fetched
+  fetched BIGINT NOT NULL,
+  expires BIGINT NOT NULL,         -- fetched and its max_age; rows stay for 30 days more, for the clock may have been wrong
+  text TEXT NOT NULL,              -- as it was served
+  fingerprint TEXT NOT NULL        -- over the other columns; where it does not fit nobody knows what the policy demanded, and mail waits
+);
+
+-- Lists of revoked certificates (RFC 5280 section 5) that were fetched from the http addresses in partners' files.
+CREATE TABLE crl_lists (
+  url TEXT NOT NULL PRIMARY KEY,
+  fetched BIGINT NOT NULL,         -- when these octets came first
+  octets BYTEA NOT NULL            -- as served, PEM or DER; signed, so what is damaged counts as no list, and chains that need it fail
+);
+
+-- Tables of which a part was lost with a damaged file, or whose rows did not fit their fingerprints. Whatever they protected is
+-- protected as if it were remembered, until the time of [tls_memory] release_after or an operator ends that.
+CREATE TABLE damages (
+  table_name TEXT NOT NULL PRIMARY KEY,
+  found BIGINT NOT NULL            -- the last time
+);
+
+-- What is remembered of the TLS of each domain that we send to by MX ([tls_memory]). All rows are in memory, too. A time of 0: never.
+CREATE TABLE tls_memory (
+  domain TEXT NOT NULL PRIMARY KEY,
+  first_tls BIGINT NOT NULL,       -- ever
+  last_tls BIGINT NOT NULL,        -- up to a day late
+  last_clear BIGINT NOT NULL,      -- the last session without TLS
+  always_since BIGINT NOT NULL,    -- since then each session had TLS, but for a stretch that fails now
+  failing_since BIGINT NOT NULL,   -- first session without TLS after one with it; 0: it does not fail
+  failing_sessions BIGINT NOT NULL, -- of that stretch
+  failing_why TEXT NOT NULL,       -- of its latest session
+  was_let_go BIGINT NOT NULL,      -- 1: after TLS was known mail could leave in clear, now or once
+  released BIGINT NOT NULL,        -- when an operator released this stretch; 0: nobody did
+  release_reason TEXT NOT NULL,
+  release_by TEXT NOT NULL,
+  fingerprint TEXT NOT NULL        -- over the other columns and the hosts
+);
+CREATE INDEX tls_memory_by_age ON tls_memory (last_tls);
+
+-- Its hosts: the eight that were seen last.
+CREATE TABLE tls_memory_hosts (
+  domain TEXT NOT NULL REFERENCES tls_memory (domain) ON DELETE CASCADE,
+  number BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  best_version TEXT NOT NULL,      -- TLSv1.3
+  is_authenticated BIGINT NOT NULL, -- 1: was so at least once
+  first_tls BIGINT NOT NULL,
+  last_tls BIGINT NOT NULL,
+  last_clear BIGINT NOT NULL,
+  PRIMARY KEY (domain, number)
+);
+
 -- Reports of others about our domains (DMARC aggregate reports, RFC 9990; TLSRPT, RFC 8460), one row for each.
 CREATE TABLE received_reports (
   id TEXT NOT NULL PRIMARY KEY,    -- 16 hexadecimal digits of SHA-256 over (kind, organisation, report_id, domain)
@@ -131,58 +188,3 @@ CREATE VIEW reports AS
 SELECT id, kind, received, period_begin, period_end, organisation, report_id, domain, good, bad, is_authenticated, authenticated, sender
 FROM received_reports
 WHERE kind <> 'unreadable';
-
--- MTA-STS policies of domains that we send to (RFC 8461), as they were last fetched. All are in memory, too.
-CREATE TABLE sts_policies (
-  domain TEXT NOT NULL PRIMARY KEY,
-  id TEXT NOT NULL,                -- of the record when it was fetched
-  fetched BIGINT NOT NULL,
-  expires BIGINT NOT NULL,         -- fetched and its max_age; rows stay for 30 days more, for the clock may have been wrong
-  text TEXT NOT NULL,              -- as it was served
-  fingerprint TEXT NOT NULL        -- over the other columns; where it does not fit nobody knows what the policy demanded, and mail waits
-);
-
--- Lists of revoked certificates (RFC 5280 section 5) that were fetched from the http addresses in partners' files.
-CREATE TABLE crl_lists (
-  url TEXT NOT NULL PRIMARY KEY,
-  fetched BIGINT NOT NULL,         -- when these octets came first
-  octets BYTEA NOT NULL            -- as served, PEM or DER; signed, so what is damaged counts as no list, and chains that need it fail
-);
-
--- Tables of which a part was lost with a damaged file, or whose rows did not fit their fingerprints. Whatever they protected is
--- protected as if it were remembered, until the time of [tls_memory] release_after or an operator ends that.
-CREATE TABLE damages (
-  table_name TEXT NOT NULL PRIMARY KEY,
-  found BIGINT NOT NULL            -- the last time
-);
-
--- What is remembered of the TLS of each domain that we send to by MX ([tls_memory]). All rows are in memory, too. A time of 0: never.
-CREATE TABLE tls_memory (
-  domain TEXT NOT NULL PRIMARY KEY,
-  first_tls BIGINT NOT NULL,       -- ever
-  last_tls BIGINT NOT NULL,        -- up to a day late
-  last_clear BIGINT NOT NULL,      -- the last session without TLS
-  always_since BIGINT NOT NULL,    -- since then each session had TLS, but for a stretch that fails now
-  failing_since BIGINT NOT NULL,   -- first session without TLS after one with it; 0: it does not fail
-  failing_sessions BIGINT NOT NULL, -- of that stretch
-  failing_why TEXT NOT NULL,       -- of its latest session
-  was_let_go BIGINT NOT NULL,      -- 1: after TLS was known mail could leave in clear, now or once
-  released BIGINT NOT NULL,        -- when an operator released this stretch; 0: nobody did
-  release_reason TEXT NOT NULL,
-  release_by TEXT NOT NULL,
-  fingerprint TEXT NOT NULL        -- over the other columns and the hosts
-);
-CREATE INDEX tls_memory_by_age ON tls_memory (last_tls);
-
--- Its hosts: the eight that were seen last.
-CREATE TABLE tls_memory_hosts (
-  domain TEXT NOT NULL REFERENCES tls_memory (domain) ON DELETE CASCADE,
-  number BIGINT NOT NULL,
-  name TEXT NOT NULL,
-  best_version TEXT NOT NULL,      -- TLSv1.3
-  is_authenticated BIGINT NOT NULL, -- 1: was so at least once
-  first_tls BIGINT NOT NULL,
-  last_tls BIGINT NOT NULL,
-  last_clear BIGINT NOT NULL,
-  PRIMARY KEY (domain, number)
-);
