@@ -235,7 +235,8 @@ private:
       if ((top && name == "lost+found") || ::lstat(entry->path().c_str(), &status) != 0) continue;
       const bool folder = S_ISDIR(status.st_mode);
       if (may(entry->path(), folder ? 7 : 6)) continue;
-      const bool ends_start = top && (!folder || name == "tally" || name == "sts");
+      const bool in_store = entry.depth() == 1 && entry->path().parent_path().filename() == "state";
+      const bool ends_start = (top && (!folder || name == "tally" || name == "state")) || in_store;
       if (found && (found->severity == Severity::error || !ends_start)) continue;
       const passwd *owner = ::getpwuid(status.st_uid);
       found =
