@@ -74,6 +74,8 @@ public:
   void commit(Change change, std::function<void(smtp::Result<void>)> done);
   /// The same, and waits for it. Not on the store's thread.
   [[nodiscard]] smtp::Result<void> commit(Change change);
+  /// What was added is written now and synced, as far as that works, without waiting for the second to be over.
+  void hurry();
   /// Called each minute, again and again until there is no more to do, with a transaction for each step.
   void add_trim(Trim trim);
   /// Everything that was added before is written, or has failed; waits. For tests, and before a look.

@@ -141,6 +141,8 @@ void TlsMemory::note_tls(Entry &entry, const TlsSession &session, sys_seconds ti
   if (!host.authenticated && session.got() >= tls::Level::authenticated) host.authenticated = is_news = true;
   host.last_tls = memory.last_tls = time;
   if (is_news || time - entry.written >= write_interval) mark(entry);
+  // What protects mail from now on is not to be lost with the second in which it was learnt.
+  if (is_news && protecting(memory.domain) != nullptr) store_.hurry();
 }
 
 /// Called with the mutex.
