@@ -268,6 +268,7 @@ void Store::Impl::run() {
              (line.size() >= largest_batch && Clock::now() >= next_try);
     });
     const bool is_last = stopping;
+    const std::uint64_t flushing = flushes; // who comes later is not answered by this turn
     if (const std::string damage = std::exchange(suspected, {}); !damage.empty()) {
       lock.unlock();
       if (auto renewed = begin_anew(damage); !renewed) note_trouble(renewed.error());
@@ -291,7 +292,7 @@ void Store::Impl::run() {
       if (!written) break;
     }
     if (!suspected.empty()) continue; // nothing more goes into a damaged file
-    flushes = 0;
+    flushes -= flushing;
     settled.notify_all();
     if (is_last) return;
     next_commit = Clock::now() + options.commit_every;

@@ -179,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
                               {},
                               "there are 2 TLSRPT records"},
                     RecordRow{"a record without rua", {"v=TLSRPTv1; x=1"}, {}, "no rua"},
-                    RecordRow{"a URI that is none", {"v=TLSRPTv1; rua=a@example.com"}, {}, "no URI for reports"},
+                    RecordRow{"a URI that is none", {"v=TLSRPTv1; rua=a@example.com"}, {}, "not a URI for reports"},
                     RecordRow{"a URL that cannot be asked",
                               {"v=TLSRPTv1; rua=https://example.com:99999/,mailto:a@example.com"},
                               {"a@example.com"},
