@@ -74,7 +74,7 @@ public:
     std::uint64_t for_all = 0; ///< over that each network (/24, /48) has an equal share, and who has more goes first
   };
   /// Octets on the disk of a message that its client, who is counted, has not finished; they are given back when this
-  /// is destroyed. The limits must outlive it. Moves with its message, so it is not part of a ticket.
+  /// is destroyed. The limits must outlive it.
   class Unfinished {
   public:
     Unfinished(ConnectionLimits &limits, const smtp::IpAddress &address) : limits_(limits), address_(address) {}

@@ -43,10 +43,13 @@ void WorkerEdge::look_at_storage(std::chrono::steady_clock::time_point now) {
   storage_look_ = now;
 }
 
-ConnectionLimits::Room WorkerEdge::unfinished_room(const Config &config, std::chrono::steady_clock::time_point now) {
+std::uint64_t WorkerEdge::room_left(const SpoolConfig &config, std::chrono::steady_clock::time_point now) {
   look_at_storage(now);
-  const std::uint64_t left =
-      storage_.free_octets > config.spool.min_free ? storage_.free_octets - config.spool.min_free : 0;
+  return storage_.free_octets > config.min_free ? storage_.free_octets - config.min_free : 0;
+}
+
+ConnectionLimits::Room WorkerEdge::unfinished_room(const Config &config, std::chrono::steady_clock::time_point now) {
+  const std::uint64_t left = room_left(config.spool, now);
   return {.for_address = std::max(whole_messages * config.limits.smtp.message_size, left / unfinished_share),
           .for_all = (left + shared_.limits.unfinished()) / 2};
 }
@@ -55,19 +58,14 @@ std::optional<WorkerEdge::StorageRefusal> WorkerEdge::quarantine_refusal(const S
                                                                          std::chrono::steady_clock::time_point now) {
   const auto &held = shared_.services.held;
   if (!held) return std::nullopt;
+  const auto refusal = [](std::string detail) {
+    return StorageRefusal{make_reply(452, {4, 3, 1}, detail + "; try again later"), Resource::quarantine, detail};
+  };
   const std::uint64_t messages = held->messages, octets = held->octets;
-  const std::uint64_t most = config.max_messages / quarantine_share;
-  if (messages >= std::max<std::uint64_t>(most, 1)) {
-    const std::string detail = fmt::format("{} messages are held, limit is {}", messages, most);
-    return StorageRefusal{make_reply(452, {4, 3, 1}, detail + "; try again later"), Resource::quarantine, detail};
-  }
-  look_at_storage(now);
-  const std::uint64_t room = storage_.free_octets > config.min_free ? storage_.free_octets - config.min_free : 0;
-  const std::uint64_t most_octets = (room + octets) / quarantine_share;
-  if (octets > most_octets) {
-    const std::string detail = fmt::format("{} octets of mail are held, limit is {}", octets, most_octets);
-    return StorageRefusal{make_reply(452, {4, 3, 1}, detail + "; try again later"), Resource::quarantine, detail};
-  }
+  const auto most = std::max<std::uint64_t>(config.max_messages / quarantine_share, 1);
+  if (messages >= most) return refusal(fmt::format("{} messages are held, limit is {}", messages, most));
+  const std::uint64_t most_octets = (room_left(config, now) + octets) / quarantine_share;
+  if (octets > most_octets) return refusal(fmt::format("{} octets of mail are held, limit is {}", octets, most_octets));
   return std::nullopt;
 }
 

@@ -105,6 +105,8 @@ public:
   std::function<void()> when_empty;
 
 private:
+  /// Octets above spool.min_free, as of a look at most 100 ms ago.
+  [[nodiscard]] std::uint64_t room_left(const SpoolConfig &config, std::chrono::steady_clock::time_point now);
   void look_at_storage(std::chrono::steady_clock::time_point now);
 
   Edge &shared_;
